@@ -1,0 +1,87 @@
+"""Names, orders and sentinels of every label space, and the batch contracts.
+
+Order and sentinels of the s-Aff-Wild2 files (Kollias, ABAW4 MTL challenge).
+"""
+
+from typing import TypedDict
+
+from jaxtyping import Bool, Float, Int, Int8, UInt8
+import numpy as np
+
+# The 12 action units of the challenge, by FACS number, in file order.
+AU_NUMBERS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
+AU_NAMES = tuple(f'AU{number:02d}' for number in AU_NUMBERS)
+
+# The 8 expression classes; the position is the class id in the files.
+EXPRESSIONS = (
+    'Neutral',
+    'Anger',
+    'Disgust',
+    'Fear',
+    'Happiness',
+    'Sadness',
+    'Surprise',
+    'Other',
+)
+
+NUM_AUS = len(AU_NAMES)
+NUM_EXPRESSIONS = len(EXPRESSIONS)
+
+# What the annotation files write where a frame has no label of that kind.
+VA_MISSING = -5.0
+EXPRESSION_MISSING = -1
+AU_MISSING = -1
+
+SPLITS = ('train', 'validation', 'test')
+
+
+class FrameBatch(TypedDict, total=False):
+  """b independent face images with their labels.
+
+  Masks are True where the label may be used; under a False mask the label is 0
+  and means nothing. `real` is False for rows that only fill up a batch.
+  """
+
+  image: UInt8[np.ndarray, 'b h w 3']  # RGB
+  valence: Float[np.ndarray, 'b']  # [-1, 1]
+  arousal: Float[np.ndarray, 'b']  # [-1, 1]
+  expression: Int[np.ndarray, 'b']  # index into EXPRESSIONS
+  au: Int8[np.ndarray, 'b 12']  # 0 absent, 1 present, in AU_NUMBERS order
+  va: Bool[np.ndarray, 'b']
+  expr: Bool[np.ndarray, 'b']
+  au_mask: Bool[np.ndarray, 'b 12']
+  real: Bool[np.ndarray, 'b']
+  row: Int[np.ndarray, 'b']  # line of the split's list file, 0-based
+
+
+class SequenceBatch(TypedDict, total=False):
+  """b windows of t frames each, taken from one video in the order of time.
+
+  `frame_mask` is False on the padding behind the last frame of a window; there
+  every other mask is False too. `frame_id` is the true frame number: s-Aff-Wild2
+  is a sparse sample, so the distance between two rows is not time.
+  """
+
+  features: Float[np.ndarray, 'b t d']
+  valence: Float[np.ndarray, 'b t']
+  arousal: Float[np.ndarray, 'b t']
+  expression: Int[np.ndarray, 'b t']
+  au: Int8[np.ndarray, 'b t 12']
+  va: Bool[np.ndarray, 'b t']
+  expr: Bool[np.ndarray, 'b t']
+  au_mask: Bool[np.ndarray, 'b t 12']
+  frame_mask: Bool[np.ndarray, 'b t']
+  frame_id: Int[np.ndarray, 'b t']
+  row: Int[np.ndarray, 'b t']
+  real: Bool[np.ndarray, 'b']
+  video_id: Int[np.ndarray, 'b']  # index into the source's sorted videos
+
+
+class Output(TypedDict, total=False):
+  """What every multi-task model returns; leading axes are those of the batch."""
+
+  valence: Float[np.ndarray, '*b']  # unbounded, linear
+  arousal: Float[np.ndarray, '*b']  # unbounded, linear
+  expression: Float[np.ndarray, '*b 8']  # logits
+  au: Float[np.ndarray, '*b 12']  # logits
+  hidden: dict[str, Float[np.ndarray, '*b d']]  # per task, before its last layer
