@@ -84,4 +84,6 @@ class Output(TypedDict, total=False):
   arousal: Float[np.ndarray, '*b']  # unbounded, linear
   expression: Float[np.ndarray, '*b 8']  # logits
   au: Float[np.ndarray, '*b 12']  # logits
-  hidden: dict[str, Float[np.ndarray, '*b d']]  # per task, before its last layer
+  hidden: dict[
+      str, Float[np.ndarray, '*b d']
+  ]  # per task, before its last layer
