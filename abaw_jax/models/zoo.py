@@ -1,0 +1,134 @@
+"""Every model by name: what a config's `model` section may say."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flax import linen as nn
+import jax.numpy as jnp
+
+from abaw_jax import errors
+from abaw_jax.models import frameworks, mae, temporal, vit
+
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+POOLS = ('mean', 'cls')
+
+# Widths of the ViTs; patch and image size are chosen apart.
+VITS = {
+    'vit_nano': {'dim': 64, 'depth': 2, 'num_heads': 2},
+    'vit_micro': {'dim': 128, 'depth': 4, 'num_heads': 4},
+    'vit_ti': {'dim': 192, 'depth': 12, 'num_heads': 3},
+    'vit_s': {'dim': 384, 'depth': 12, 'num_heads': 6},
+    'vit_b': {'dim': 768, 'depth': 12, 'num_heads': 12},
+    'vit_l': {'dim': 1024, 'depth': 24, 'num_heads': 16},
+    'vit_h': {'dim': 1280, 'depth': 32, 'num_heads': 16},
+}
+
+
+def choose(choices: Mapping[str, Any], name: str, field: str) -> Any:
+  """Returns `choices[name]`, or raises an InputError that lists the choices."""
+  if name not in choices:
+    raise errors.InputError(
+        f'config.{field}: unknown value {name!r}; choose one of '
+        f'{", ".join(choices)}'
+    )
+  return choices[name]
+
+
+def make_vit(
+    *,
+    backbone: str,
+    image_size: int,
+    patch_size: int,
+    drop_path: float,
+    pool: str,
+    dtype: str,
+) -> vit.ViT:
+  """Returns the ViT of that name, or raises an InputError."""
+  choose(dict.fromkeys(POOLS), pool, 'model.pool')
+  if image_size % patch_size:
+    raise errors.InputError(
+        f'config.model.image_size={image_size} is not a multiple of '
+        f'config.model.patch_size={patch_size}: choose sizes that divide'
+    )
+  return vit.ViT(
+      **choose(VITS, backbone, 'model.backbone'),
+      image_size=image_size,
+      patch_size=patch_size,
+      pool=pool,
+      drop_path=drop_path,
+      dtype=choose(DTYPES, dtype, 'model.dtype'),
+  )
+
+
+def make_mae(
+    *,
+    decoder_dim: int,
+    decoder_depth: int,
+    decoder_num_heads: int,
+    mask_ratio: float,
+    norm_pix: bool,
+    **backbone: Any,
+) -> mae.MAE:
+  """Returns the masked autoencoder of a backbone (keywords of `make_vit`)."""
+  return mae.MAE(
+      encoder=make_vit(**backbone, pool='mean'),
+      decoder_dim=decoder_dim,
+      decoder_depth=decoder_depth,
+      decoder_num_heads=decoder_num_heads,
+      mask_ratio=mask_ratio,
+      norm_pix=norm_pix,
+  )
+
+
+def make_frame(*, dropout: float, **backbone: Any) -> frameworks.FrameModel:
+  """Returns the frame model of a backbone (keywords of `make_vit`)."""
+  return frameworks.FrameModel(make_vit(**backbone), dropout=dropout)
+
+
+def make_temporal(
+    *,
+    encoder: str,
+    dim: int,
+    depth: int,
+    num_heads: int,
+    mlp_dim: int,
+    head_dims: tuple[int, ...],
+    dropout: float,
+    drop_path: float,
+    framework: str,
+    dtype: str,
+) -> frameworks.ShareEncoder:
+  """Returns the temporal multi-task model."""
+  if dim % num_heads:
+    raise errors.InputError(
+        f'config.model.dim={dim} is not a multiple of '
+        f'config.model.num_heads={num_heads}: choose widths that divide'
+    )
+  return choose(FRAMEWORKS, framework, 'model.framework')(
+      choose(TEMPORAL_ENCODERS, encoder, 'model.encoder')(
+          dim=dim,
+          depth=depth,
+          num_heads=num_heads,
+          mlp_dim=mlp_dim,
+          dropout=dropout,
+          drop_path=drop_path,
+          dtype=choose(DTYPES, dtype, 'model.dtype'),
+      ),
+      hidden_dims=tuple(head_dims),
+      dropout=dropout,
+  )
+
+
+TEMPORAL_ENCODERS = {'transformer': temporal.TransformerEncoder}
+FRAMEWORKS = {'share_encoder': frameworks.ShareEncoder}
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    'mae': make_mae,
+    'frame': make_frame,
+    'temporal': make_temporal,
+}
+
+
+def make_model(*, name: str, **kwargs: Any) -> nn.Module:
+  """Returns the model `name`, made from the other keys of its config section."""
+  return choose(MODELS, name, 'model.name')(**kwargs)
