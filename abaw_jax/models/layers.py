@@ -4,6 +4,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 # Mesh axes over which a batch is split (training/sharding.py builds the mesh).
@@ -53,7 +54,7 @@ class Mlp(nn.Module):
   """
 
   hidden_dim: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
@@ -80,7 +81,7 @@ class Attention(nn.Module):
 
   num_heads: int
   dropout: float = 0.0
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -133,7 +134,7 @@ class Block(nn.Module):
   num_heads: int
   mlp_dim: int
   drop_path: float = 0.0
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(

@@ -2,6 +2,7 @@
 
 from flax import linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from abaw_jax.models import layers, positions
@@ -24,7 +25,7 @@ class TransformerLayer(nn.Module):
   mlp_dim: int
   dropout: float = 0.0
   drop_path: float = 0.0
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -67,7 +68,7 @@ class TransformerEncoder(nn.Module):
   mlp_dim: int
   dropout: float = 0.0
   drop_path: float = 0.0
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(

@@ -5,6 +5,7 @@ References: Dosovitskiy et al., arXiv 2010.11929; He et al., arXiv 2111.06377.
 
 from flax import linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 import numpy as np
 
@@ -57,7 +58,7 @@ class ViT(nn.Module):
   pool: str = 'mean'
   mlp_ratio: float = 4.0
   drop_path: float = 0.0
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def setup(self):
     self.patch_embed = nn.Dense(

@@ -60,6 +60,14 @@ def make_vit(
   )
 
 
+def make_backbone(model: Mapping[str, Any]) -> vit.ViT:
+  """Returns the backbone inside a `model` section of a config, on its own."""
+  keys = ('backbone', 'image_size', 'patch_size', 'drop_path', 'pool', 'dtype')
+  return make_vit(
+      **{'pool': 'mean'} | {k: model[k] for k in keys if k in model}
+  )
+
+
 def make_mae(
     *,
     decoder_dim: int,

@@ -1,0 +1,36 @@
+r"""Trains one experiment: MAE pretraining, the frame model or the temporal model.
+
+  python -m abaw_jax.train --config=configs/mtl.py
+  python -m abaw_jax.train --config=configs/mae.py:vit_b --workdir=runs/mae \
+      --config.data.name=s_aff_wild2 --config.data.dir=DATA_DIR
+
+Without a dataset the procedural corpus is made under data/; without --workdir
+the run lives in runs/<config>-<n>. The same command resumes a run that was
+interrupted. Any key of the config can be set: --config.optim.lr=1e-4.
+"""
+
+import pathlib
+
+from absl import flags
+
+from abaw_jax import cli
+
+cli.define_config()
+cli.define_workdir('Folder of the run; default: runs/<config>-<n>.')
+
+
+def main() -> None:
+  """Resolves the dataset and the workdir, then trains."""
+  from abaw_jax.training import loop, runs
+  from abaw_jax.workflow import procedural
+
+  config = flags.FLAGS.config.to_dict()
+  procedural.resolve(config)
+  workdir = flags.FLAGS.workdir
+  if workdir is None:
+    workdir = runs.choose_workdir(pathlib.Path('runs'), cli.config_name())
+  loop.train(config, pathlib.Path(workdir))
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

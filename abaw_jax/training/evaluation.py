@@ -1,0 +1,136 @@
+"""Evaluation of a split: predictions of every row, then its scores."""
+
+from collections.abc import Callable, Iterable, Mapping
+import math
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from abaw_jax import labels
+from abaw_jax.data import windows
+from abaw_jax.scoring import metrics
+from abaw_jax.training import checkpoint, inputs, runs, sharding, steps, tasks
+
+
+def evaluate(workdir: pathlib.Path, split: str) -> dict[str, float]:
+  """Returns the scores of a run's best checkpoint, and writes its predictions.
+
+  `predictions/<split>.npz` holds one entry per row of the split's list: `video`,
+  `frame_id`, `row` (position in the list), `pred_valence`, `pred_arousal`,
+  `pred_expression` and `pred_au` (probabilities), and the labels with their
+  masks. `predictions/<split>.json` holds the scores; NaN becomes null.
+
+  Raises:
+    InputError: if there is no such run, checkpoint or split.
+  """
+  config = runs.read_config(workdir)
+  task = tasks.make_task(config)
+  source = inputs.make_source(config, split)
+  mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
+  with jax.set_mesh(mesh):
+    shapes = steps.param_shapes(task, inputs.example(config, source), mesh)
+    params, _ = checkpoint.load_params(workdir, shapes)
+    rows = predict_rows(
+        steps.jit_predict_step(task, mesh),
+        params,
+        inputs.eval_batches(config, source),
+        mesh,
+    )
+  scores = score_rows(rows)
+  folder = workdir / 'predictions'
+  folder.mkdir(exist_ok=True)
+  np.savez_compressed(folder / f'{split}.npz', **rows | _names(source, rows))
+  runs.write_json(
+      folder / f'{split}.json',
+      {k: None if math.isnan(v) else v for k, v in scores.items()},
+  )
+  return scores
+
+
+def predict_rows(
+    step: Callable[..., Mapping[str, Any]],
+    params: Any,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    mesh: jax.sharding.Mesh,
+) -> dict[str, np.ndarray]:
+  """Returns the outputs of `step` for every real row, each once.
+
+  Args:
+    step: jitted `steps.predict_step`.
+    params: parameters of the model.
+    batches: this process's part of one pass over a split.
+    mesh: mesh that the batches are split over.
+
+  Returns:
+    Arrays of equal length by key: frames of all windows, without padding.
+  """
+  split = sharding.over_batch(mesh)
+  parts: list[dict[str, np.ndarray]] = []
+  for batch in batches:
+    out = jax.device_get(step(params, sharding.to_devices(batch, split)))
+    keep = out.pop('frame_mask', None)
+    real = out.pop('real')
+    if keep is None:
+      keep = real
+    else:
+      keep = keep & real[:, None]
+      out['video_id'] = np.broadcast_to(out['video_id'][:, None], keep.shape)
+    parts.append({key: value[keep] for key, value in out.items()})
+  return {
+      key: np.concatenate([part[key] for part in parts]) for key in parts[0]
+  }
+
+
+def score_rows(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
+  """Returns the scores of multi-task predictions, or the mean `loss` of MAE."""
+  if 'pred_loss' in rows:
+    return {'loss': float(np.mean(rows['pred_loss'], dtype=np.float64))}
+  return metrics.MTLScore.of(
+      valence=rows['pred_valence'],
+      arousal=rows['pred_arousal'],
+      expression=np.argmax(rows['pred_expression'], axis=-1),
+      au=rows['pred_au'] >= 0.5,
+      target_valence=rows['valence'],
+      target_arousal=rows['arousal'],
+      target_expression=rows['expression'],
+      target_au=rows['au'],
+      va=rows['va'],
+      expr=rows['expr'],
+      au_mask=rows['au_mask'],
+  ).scores()
+
+
+def format_scores(scores: Mapping[str, float]) -> str:
+  """Returns one line: `P_MTL x (VA x EXPR x AU x)`, or `loss x` of MAE."""
+  if 'loss' in scores:
+    return f'loss {scores["loss"]:.4f}'
+  parts = ' '.join(f'{k} {scores[k]:.4f}' for k in ('VA', 'EXPR', 'AU'))
+  return f'P_MTL {scores["P_MTL"]:.4f} ({parts})'
+
+
+def score_table(scores: Mapping[str, float]) -> list[str]:
+  """Returns a table of all scores, one line each, with their valid rows."""
+  if 'loss' in scores:
+    return []
+  lines = []
+  for task, keys in {
+      'va': ('CCC_valence', 'CCC_arousal'),
+      'expr': tuple(f'F1_{name}' for name in labels.EXPRESSIONS),
+      'au': tuple(f'F1_{name}' for name in labels.AU_NAMES),
+  }.items():
+    count = f'{scores[f"n_{task}"]:,.0f} labelled'
+    lines += [f'{key:16} {scores[key]:8.4f}   {count}' for key in keys]
+  return lines
+
+
+def _names(source: inputs.Source, rows: Mapping[str, np.ndarray]):
+  """Returns `video` and `frame_id` of every row, in the order of the rows."""
+  if isinstance(source, windows.Windows):
+    return {'video': np.array(source.videos)[rows['video_id']]}
+  records = list(source.with_fields('video', 'frame_id'))
+  return {
+      'video': np.array([record['video'].decode() for record in records]),
+      'frame_id': np.array([record['frame_id'] for record in records]),
+  }

@@ -1,0 +1,95 @@
+"""A workdir: the folder that holds one run, and what it remembers of it.
+
+Layout: `config.json`, `metrics.jsonl`, `tb/`, `checkpoints/<step>/`,
+`predictions/` and, once training has ended, `DONE`.
+"""
+
+from collections.abc import Mapping
+import json
+import os
+import pathlib
+from typing import Any
+
+from abaw_jax import errors
+
+# Sections that make a run what it is: they cannot change under a checkpoint.
+FIXED = ('model', 'data', 'seed')
+# Where data lies and how many processes read it may change.
+FREE = ('data.dir', 'data.num_workers')
+
+
+def read_config(workdir: pathlib.Path) -> dict[str, Any]:
+  """Returns the config of a run, or raises an InputError if there is none."""
+  path = workdir / 'config.json'
+  if not path.is_file():
+    raise errors.InputError(
+        f'{path}: no such file; name the workdir of a run of '
+        '`python -m abaw_jax.train`'
+    )
+  try:
+    return json.loads(path.read_text())
+  except json.JSONDecodeError as e:
+    raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
+
+
+def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Writes `config.json`, or checks that the run there is the same one.
+
+  Raises:
+    InputError: if the workdir belongs to a run with another model or other
+      data; the differences are listed.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  path = workdir / 'config.json'
+  config = json.loads(json.dumps(config))
+  if path.is_file():
+    old, new = flatten(read_config(workdir)), flatten(config)
+    differences = [
+        f'config.{key} was {old.get(key)!r}, is {new.get(key)!r}'
+        for key in sorted(old | new)
+        if old.get(key) != new.get(key)
+        and key.split('.')[0] in FIXED
+        and key not in FREE
+    ]
+    if differences:
+      raise errors.InputError(
+          f'{workdir}: belongs to another run: {"; ".join(differences)}; choose '
+          'another --workdir or these settings'
+      )
+  write_json(path, config)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Returns `{'data.dir': ...}` for `{'data': {'dir': ...}}`."""
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      flat |= flatten(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes a JSON file that is whole or not there, whatever kills us."""
+  temporary = path.with_name(path.name + '.tmp')
+  temporary.write_text(json.dumps(value, indent=2) + '\n')
+  os.replace(temporary, path)
+
+
+def is_done(workdir: pathlib.Path) -> bool:
+  """Returns whether the run of this workdir has ended."""
+  return (workdir / 'DONE').is_file()
+
+
+def choose_workdir(root: pathlib.Path, name: str) -> pathlib.Path:
+  """Returns `<root>/<name>-<n>`: the newest run that has not ended, or a new one."""
+  numbers = [
+      int(path.name.removeprefix(f'{name}-'))
+      for path in root.glob(f'{name}-*')
+      if path.name.removeprefix(f'{name}-').isdecimal()
+  ]
+  newest = root / f'{name}-{max(numbers, default=0)}'
+  if numbers and not is_done(newest):
+    return newest
+  return root / f'{name}-{max(numbers, default=0) + 1}'

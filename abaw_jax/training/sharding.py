@@ -1,0 +1,103 @@
+"""The device mesh, and where batches and parameters live on it."""
+
+from collections.abc import Mapping
+import re
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from abaw_jax import errors
+from abaw_jax.models import layers
+
+# Which axis of a kernel is split over `fsdp`, by parameter path; the first match
+# counts, and what does not divide evenly stays replicated.
+RULES = (
+    (r'(qkv|fc\d|affine|embed|patch_embed|decoder_embed)/kernel$', -1),
+    (r'(proj|fc2|decoder_pred)/kernel$', -2),
+)
+
+
+def make_mesh(*, fsdp: int) -> Mesh:
+  """Returns a mesh of all devices with axes `data` and `fsdp`.
+
+  Args:
+    fsdp: number of devices that split each parameter; divides their count.
+  """
+  count = jax.device_count()
+  if fsdp < 1 or count % fsdp:
+    raise errors.InputError(
+        f'config.mesh.fsdp={fsdp} does not divide the {count} devices: choose '
+        'a divisor'
+    )
+  return jax.make_mesh(
+      (count // fsdp, fsdp),
+      layers.BATCH_AXES,
+      # make_mesh alone would give Explicit axes, where a step compiles twice.
+      axis_types=(AxisType.Auto, AxisType.Auto),
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Returns the sharding that keeps a whole copy on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def over_batch(mesh: Mesh) -> NamedSharding:
+  """Returns the sharding that splits the leading axis over all devices."""
+  return NamedSharding(mesh, PartitionSpec(layers.BATCH_AXES))
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+  """Returns a tree path as `encoder/blocks_0/attn/qkv/kernel`."""
+  return jax.tree_util.keystr(path, simple=True, separator='/')
+
+
+def state_shardings(state: Any, mesh: Mesh) -> Any:
+  """Returns a tree of shardings for a (shape of a) training state.
+
+  An optimiser moment ends in its parameter's path, so it lands beside it.
+  """
+  size = mesh.shape['fsdp']
+
+  def place(path, leaf):
+    for pattern, axis in RULES:
+      if size == 1 or not re.search(pattern, path_name(path)):
+        continue
+      if leaf.ndim >= 2 and leaf.shape[axis] % size == 0:
+        spec = [None] * leaf.ndim
+        spec[axis] = 'fsdp'
+        return NamedSharding(mesh, PartitionSpec(*spec))
+      break
+    return replicated(mesh)
+
+  return jax.tree_util.tree_map_with_path(place, state)
+
+
+def check_batch(batch_size: int, mesh: Mesh, field: str) -> None:
+  """Raises an InputError if a batch cannot be split over the devices."""
+  if batch_size % mesh.size:
+    raise errors.InputError(
+        f'{field}={batch_size} is not a multiple of the {mesh.size} devices: '
+        'choose one that is'
+    )
+
+
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+  """Returns the `jax.ShapeDtypeStruct`s of a tree with these shardings."""
+  return jax.tree.map(
+      lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+      shapes,
+      shardings,
+  )
+
+
+def to_devices(
+    batch: Mapping[str, np.ndarray], sharding: NamedSharding
+) -> dict[str, jax.Array]:
+  """Returns the global batch made of every process's local rows."""
+  return {
+      key: jax.make_array_from_process_local_data(sharding, value)
+      for key, value in batch.items()
+  }

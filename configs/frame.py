@@ -1,0 +1,56 @@
+r"""The static model: a backbone with linear heads, trained on single frames.
+
+Train:  python -m abaw_jax.train --config=configs/frame.py \
+            --config.init_from=runs/mae --workdir=runs/frame
+Small:  python -m abaw_jax.train --config=configs/frame.py:small (2 CPU cores)
+Smoke:  python -m abaw_jax.train --config=configs/frame.py:smoke (seconds)
+
+`init_from` takes the workdir of a MAE run with the same backbone. The recipe is
+the fine-tuning of He et al. (arXiv 2111.06377): layer-wise learning rate decay,
+stochastic depth, mean pooling.
+"""
+
+import ml_collections
+
+from configs import base
+
+VARIANTS = ('vit_b', 'vit_s', 'vit_l', 'vit_h', 'small', 'smoke')
+
+
+def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
+  """Returns the experiment; `variant` is the size of the backbone."""
+  base.check_variant(variant, VARIANTS)
+  config = base.get_config()
+  base.add_images(config)
+  base.add_multi_task_loss(config)
+  config.epochs = 20.0
+
+  config.model.name = 'frame'
+  config.model.backbone = variant
+  config.model.image_size = 112  # pixels
+  config.model.patch_size = 8  # pixels
+  config.model.pool = 'mean'  # 'mean' of the patch tokens or the 'cls' token
+  config.model.drop_path = 0.1
+  config.model.dropout = 0.0  # on the embedding
+  config.model.dtype = 'bfloat16'
+
+  config.data.batch_size = 256
+  config.augment.crop_scale = 0.8
+
+  config.optim.lr = 5e-4
+  config.optim.scale_lr = True
+  config.optim.warmup_epochs = 2.0
+  config.optim.layer_decay = 0.75
+
+  if variant in ('small', 'smoke'):
+    config.model.backbone = 'vit_micro' if variant == 'small' else 'vit_nano'
+    config.model.patch_size = 16
+    config.model.dtype = 'float32'
+    config.data.batch_size = 64
+    config.optim.lr = 4e-3
+    config.optim.warmup_epochs = 0.5
+    config.epochs = 5.0
+  if variant == 'smoke':
+    config.data.batch_size = 8
+    config.epochs = 1.0
+  return config

@@ -1,0 +1,63 @@
+r"""Masked autoencoder pretraining of a ViT on face images.
+
+Train:  python -m abaw_jax.train --config=configs/mae.py:vit_b --workdir=runs/mae
+Small:  python -m abaw_jax.train --config=configs/mae.py:small   (2 CPU cores)
+Smoke:  python -m abaw_jax.train --config=configs/mae.py:smoke   (seconds)
+
+The recipe of He et al. (arXiv 2111.06377) at 112 pixels: patches of 8 pixels
+give the 196 tokens that patches of 16 give at 224.
+"""
+
+import ml_collections
+
+from configs import base
+
+VARIANTS = ('vit_b', 'vit_s', 'vit_l', 'vit_h', 'small', 'smoke')
+
+
+def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
+  """Returns the experiment; `variant` is the size of the encoder."""
+  base.check_variant(variant, VARIANTS)
+  config = base.get_config()
+  base.add_images(config)
+  config.epochs = 800.0
+  config.eval_epochs = 20.0
+
+  config.model.name = 'mae'
+  config.model.backbone = variant
+  config.model.image_size = 112  # pixels
+  config.model.patch_size = 8  # pixels
+  config.model.drop_path = 0.0
+  config.model.dtype = 'bfloat16'  # compute; parameters stay float32
+  config.model.decoder_dim = 512
+  config.model.decoder_depth = 8
+  config.model.decoder_num_heads = 16
+  config.model.mask_ratio = 0.75
+  config.model.norm_pix = True  # reconstruct standardised patches
+
+  config.data.batch_size = 4096
+  config.augment.crop_scale = 0.2
+
+  config.optim.lr = 1.5e-4
+  config.optim.scale_lr = True
+  config.optim.warmup_epochs = 40.0
+  config.optim.b2 = 0.95
+
+  if variant in ('small', 'smoke'):
+    config.model.backbone = 'vit_micro' if variant == 'small' else 'vit_nano'
+    config.model.patch_size = 16
+    config.model.dtype = 'float32'
+    config.model.decoder_dim = 64
+    config.model.decoder_depth = 2
+    config.model.decoder_num_heads = 4
+    config.data.batch_size = 128
+    config.optim.lr = 1.2e-3
+    config.optim.warmup_epochs = 1.0
+    config.augment.crop_scale = 0.5
+    config.epochs = 12.0
+    config.eval_epochs = 4.0
+  if variant == 'smoke':
+    config.data.batch_size = 8
+    config.epochs = 1.0
+    config.eval_epochs = 0.0
+  return config

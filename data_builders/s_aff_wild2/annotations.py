@@ -1,0 +1,169 @@
+"""Rows of the s-Aff-Wild2 list files: text in, rows and faults out."""
+
+import math
+import re
+from typing import NamedTuple
+
+from abaw_jax import labels
+
+# One value per column behind the image: valence, arousal, expression, AUs.
+NUM_VALUES = 1 + 3 + labels.NUM_AUS
+_OLD_NUM_VALUES = 1 + 3 + 8  # ABAW 2020: AUs 1, 2, 4, 6, 12, 15, 20, 25
+_OLD_FILE = f'{_OLD_NUM_VALUES} values per line are an old file with 8 AUs'
+_MAX_FRAME_DIGITS = 9  # what surely fits into int32
+_FRAME = re.compile(r'(.*)\.jpe?g', re.IGNORECASE)
+
+
+class Row(NamedTuple):
+  """One line of a list: a frame of a video and its labels as written.
+
+  The labels of an unlabelled list are the sentinels of `abaw_jax.labels`.
+  """
+
+  image: str  # '<video>/<frame>.jpg'
+  video: str
+  frame_id: int
+  row: int  # 0-based, the header not counted
+  line: int  # 1-based, the header counted
+  valence: float = labels.VA_MISSING
+  arousal: float = labels.VA_MISSING
+  expression: int = labels.EXPRESSION_MISSING
+  au: tuple[int, ...] = (labels.AU_MISSING,) * labels.NUM_AUS
+
+  @property
+  def va(self) -> bool:
+    """True if valence and arousal may be used: both are given."""
+    return labels.VA_MISSING not in (self.valence, self.arousal)
+
+  @property
+  def expr(self) -> bool:
+    """True if the expression may be used."""
+    return self.expression != labels.EXPRESSION_MISSING
+
+  @property
+  def au_mask(self) -> bool:
+    """True if the AUs may be used: all 12 are given."""
+    return labels.AU_MISSING not in self.au
+
+
+class Fault(NamedTuple):
+  """A line that gives no row, 1-based with the header counted."""
+
+  line: int
+  reason: str
+
+
+def parse(content: bytes, *, labelled: bool) -> tuple[list[Row], list[Fault]]:
+  """Returns the rows of a list file in its order, and the faulty lines.
+
+  A labelled line holds an image and 15 values, an unlabelled one (the test
+  list) only the image; a comma may end the line. The first line may be a
+  header. A byte order mark, CRLF and blank lines at the end are accepted. An
+  empty file and one of the old kind with 8 AUs have one fault and no row.
+  """
+  # A broken byte ends up as U+FFFD in its value, which is then at fault.
+  text = content.decode('utf-8-sig', errors='replace')
+  lines = text.replace('\r\n', '\n').rstrip('\n \t').split('\n')
+  header = int(_is_header(lines[0]))
+  body = lines[header:]
+  if body in ([], ['']):
+    return [], [Fault(header + 1, 'the list is empty')]
+  if labelled and {len(_values(line)) for line in body} == {_OLD_NUM_VALUES}:
+    return [], [Fault(header + 1, f'{_OLD_FILE}; get the files with 12 AUs')]
+  rows, faults = [], []
+  for row, line in enumerate(body):
+    line_number = row + header + 1
+    try:
+      rows.append(_row(line, line_number, row, labelled))
+    except ValueError as error:
+      faults.append(Fault(line_number, str(error)))
+  return rows, faults
+
+
+def _values(line: str) -> list[str]:
+  """Returns the stripped values of a line, less the one behind a last comma."""
+  values = [value.strip() for value in line.split(',')]
+  return values[:-1] if values[-1] == '' else values
+
+
+def _is_header(line: str) -> bool:
+  return line.split(',')[0].strip().lower() == 'image'
+
+
+def _row(text: str, line: int, row: int, labelled: bool) -> Row:
+  """Returns the row of one line; raises ValueError with the reason."""
+  values = _values(text)
+  if not values:
+    raise ValueError('the line is blank')
+  if _is_header(text):
+    raise ValueError('the header is repeated')
+  expected = NUM_VALUES if labelled else 1
+  if len(values) != expected:
+    old = (
+        f' ({_OLD_FILE})' if labelled and len(values) == _OLD_NUM_VALUES else ''
+    )
+    raise ValueError(f'{len(values)} values instead of {expected}{old}')
+  image = values[0]
+  video, frame_id = _video_and_frame(image)
+  if not labelled:
+    return Row(image, video, frame_id, row, line)
+  return Row(
+      image,
+      video,
+      frame_id,
+      row,
+      line,
+      valence=_affect('valence', values[1]),
+      arousal=_affect('arousal', values[2]),
+      expression=_choice('expression', values[3], labels.NUM_EXPRESSIONS),
+      au=tuple(
+          _choice(name, value, 2)
+          for name, value in zip(labels.AU_NAMES, values[4:], strict=True)
+      ),
+  )
+
+
+def _video_and_frame(image: str) -> tuple[str, int]:
+  parts = image.split('/')
+  if image.startswith('/'):
+    raise ValueError(f'image {image!r} is an absolute path')
+  if '..' in parts:
+    raise ValueError(f"image {image!r} leaves its folder by '..'")
+  match = _FRAME.fullmatch(parts[-1])
+  if len(parts) != 2 or parts[0] in ('', '.') or '\\' in image or not match:
+    raise ValueError(f'image {image!r} is not <video>/<frame>.jpg')
+  frame = match[1]
+  if not (frame.isascii() and frame.isdecimal()):
+    raise ValueError(f'image {image!r}: frame {frame!r} is not a number')
+  if len(frame) > _MAX_FRAME_DIGITS:
+    raise ValueError(f'image {image!r}: frame number out of range')
+  return parts[0], int(frame)
+
+
+def _number(name: str, value: str) -> float:
+  try:
+    number = float(value)
+  except ValueError:
+    raise ValueError(f'{name} {value!r} is not a number') from None
+  if math.isnan(number):
+    raise ValueError(f'{name} is NaN')
+  return number
+
+
+def _affect(name: str, value: str) -> float:
+  number = _number(name, value)
+  if number != labels.VA_MISSING and not -1 <= number <= 1:
+    raise ValueError(
+        f'{name} {value} is out of range: [-1, 1], or -5 where missing'
+    )
+  return number
+
+
+def _choice(name: str, value: str, count: int) -> int:
+  """Returns a class id below `count`, or -1, which means missing for both."""
+  number = _number(name, value)
+  if number not in range(-1, count):
+    raise ValueError(
+        f'{name} {value} is out of range: 0..{count - 1}, or -1 where missing'
+    )
+  return int(number)

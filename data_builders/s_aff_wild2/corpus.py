@@ -1,0 +1,135 @@
+"""A whole s-Aff-Wild2 source folder, read and verified."""
+
+from collections.abc import Iterable
+from concurrent import futures
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import tqdm
+
+from abaw_jax import errors
+from data_builders import images
+from data_builders import problems as problems_lib
+from data_builders.s_aff_wild2 import annotations, layout
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+  """The rows of a source folder, their images, and what is wrong with it."""
+
+  rows: dict[str, list[annotations.Row]]  # by split, in the order of the list
+  images: dict[str, dict[str, pathlib.Path]]  # by split and name, good ones
+  problems: list[problems_lib.Problem]  # unreadable lines, bad images
+  notes: list[str]  # what a user should know though nothing is wrong
+  max_videos: int | None  # the limit it was read with
+
+  def usable(self, split: str) -> list[annotations.Row]:
+    """Returns the rows whose image is good, in the order of the list."""
+    good = self.images[split]
+    return [row for row in self.rows[split] if row.image in good]
+
+  def metadata(self) -> dict[str, Any]:
+    """Returns what a dataset made of the usable rows remembers, for JSON."""
+    return {
+        'max_videos': self.max_videos,
+        'notes': self.notes,
+        'rows': {split: len(self.usable(split)) for split in self.rows},
+        'skipped': [problem._asdict() for problem in self.problems],
+    }
+
+
+def read(
+    source_dir: str | os.PathLike[str],
+    *,
+    decode: bool = True,
+    max_videos: int | None = None,
+) -> Corpus:
+  """Returns the corpus below `source_dir`; lines at fault become problems.
+
+  Args:
+    source_dir: folder with the lists and the images, in the released layout.
+    decode: also decode every image; otherwise it only has to exist.
+    max_videos: keep the first so many videos of each split, in list order.
+
+  Raises:
+    InputError: if a list is missing, or no line of it can be read.
+  """
+  corpus = Corpus({}, {}, [], [], max_videos)
+  lists = layout.find(source_dir)
+  for split, found in lists.items():
+    file = os.path.relpath(found.path, source_dir)
+    rows, faults = annotations.parse(
+        found.path.read_bytes(), labelled=split != 'test'
+    )
+    if not rows:
+      line, reason = faults[0]
+      raise errors.InputError(
+          f'{found.path}:{line}: {reason}; no line of the list can be used'
+      )
+    rows = _first_videos(rows, max_videos)
+    corpus.images[split], bad_images = _verify(split, rows, found, decode)
+    corpus.problems.extend(
+        sorted(
+            [problems_lib.Problem(file, *fault) for fault in faults]
+            + [
+                problems_lib.Problem(
+                    file,
+                    row.line,
+                    f'image {row.image}: {bad_images[row.image]}',
+                )
+                for row in rows
+                if row.image in bad_images
+            ]
+        )
+    )
+    corpus.rows[split] = rows
+  if 'test' not in lists:
+    corpus.notes.append(
+        f'no test split: no {" or ".join(layout.TEST_LISTS)} in {source_dir} or'
+        ' in its folders named *test*'
+    )
+  return corpus
+
+
+def _first_videos(
+    rows: list[annotations.Row], max_videos: int | None
+) -> list[annotations.Row]:
+  kept = set(list(dict.fromkeys(row.video for row in rows))[:max_videos])
+  return [row for row in rows if row.video in kept]
+
+
+def _verify(
+    split: str,
+    rows: Iterable[annotations.Row],
+    found: layout.ListFile,
+    decode: bool,
+) -> tuple[dict[str, pathlib.Path], dict[str, str]]:
+  """Returns the files of the good images and the reasons against the bad."""
+
+  def verify(name: str) -> tuple[pathlib.Path | None, str | None]:
+    path = found.image(name)
+    if path is None:
+      roots = ', '.join(root.name for root in found.image_roots)
+      return None, f'missing; looked in {roots}'
+    return path, images.file_problem(path) if decode else None
+
+  names = list(dict.fromkeys(row.image for row in rows))
+  good, bad = {}, {}
+  # Threads: decoding frees the interpreter lock, and disks like company.
+  with futures.ThreadPoolExecutor() as pool:
+    results = tqdm.tqdm(
+        pool.map(verify, names),
+        desc=f'Verifying {split}',
+        total=len(names),
+        unit=' images',
+        leave=False,
+        disable=None,
+    )
+    for name, (path, reason) in zip(names, results, strict=True):
+      if reason is None:
+        good[name] = path
+      else:
+        bad[name] = reason
+  return good, bad

@@ -1,0 +1,57 @@
+"""What a complete copy of s-Aff-Wild2 holds, and what a given one holds."""
+
+from data_builders.s_aff_wild2 import corpus as corpus_lib
+
+# Counted by the participants on the release of 2022, 2024 and 2026.
+PUBLISHED = {
+    'train': {
+        'rows': 142_382,
+        'videos': 257,
+        'repeated rows': 951,
+        'rows with a label': 142_333,
+        'VA valid': 103_917,
+        'EXPR valid': 90_645,
+        'AU valid': 103_316,
+        'images on disk': 141_431,
+    },
+    'validation': {
+        'rows': 26_876,
+        'videos': 50,
+        'repeated rows': 210,
+        'rows with a label': 26_876,
+        'VA valid': 26_876,
+        'EXPR valid': 15_440,
+        'AU valid': 26_876,
+        'images on disk': 26_666,
+    },
+    'test': {
+        'rows': 51_159,
+        'videos': 82,
+        'repeated rows': 718,
+        'rows with a label': 0,
+        'VA valid': 0,
+        'EXPR valid': 0,
+        'AU valid': 0,
+        'images on disk': 50_441,
+    },
+}
+
+
+def count(corpus: corpus_lib.Corpus, split: str) -> dict[str, int]:
+  """Returns the counts of `PUBLISHED[split]` in `corpus`; 0 without the split.
+
+  A row is repeated if an earlier row names the same image.
+  """
+  rows = corpus.rows.get(split, [])
+  return {
+      'rows': len(rows),
+      'videos': len({row.video for row in rows}),
+      'repeated rows': len(rows) - len({row.image for row in rows}),
+      'rows with a label': sum(
+          row.va or row.expr or row.au_mask for row in rows
+      ),
+      'VA valid': sum(row.va for row in rows),
+      'EXPR valid': sum(row.expr for row in rows),
+      'AU valid': sum(row.au_mask for row in rows),
+      'images on disk': len(corpus.images.get(split, {})),
+  }

@@ -1,0 +1,46 @@
+"""Rows to the records of the dataset: order of time, arrays, masks."""
+
+from collections.abc import Iterator, Sequence
+import itertools
+
+import numpy as np
+
+from abaw_jax import labels
+from data_builders.s_aff_wild2 import annotations
+
+
+def sequences(
+    rows: Sequence[annotations.Row], frames_per_example: int
+) -> Iterator[tuple[str, int, tuple[annotations.Row, ...]]]:
+  """Yields (video, chunk, rows) with up to `frames_per_example` rows each.
+
+  The rows of a video are in the order of time: by (frame_id, row), so that
+  repeated rows stay, side by side. `chunk` counts a video's runs from 0.
+  """
+  ordered = sorted(rows, key=lambda row: (row.video, row.frame_id, row.row))
+  for video, group in itertools.groupby(ordered, lambda row: row.video):
+    run = tuple(group)
+    for chunk, start in enumerate(range(0, len(run), frames_per_example)):
+      yield video, chunk, run[start : start + frames_per_example]
+
+
+def columns(rows: Sequence[annotations.Row]) -> dict[str, np.ndarray]:
+  """Returns the labels and masks of n rows, under the names of the schema.
+
+  frame_id, row, expression int32 [n]; valence, arousal float32 [n]; au int8
+  [n, 12], raw with their sentinels; va, expr [n] and au_mask [n, 12] bool, True
+  where usable. One missing AU makes the 12 of its row unusable, and valence
+  and arousal are usable only together.
+  """
+  au_mask = np.array([row.au_mask for row in rows], bool)
+  return {
+      'frame_id': np.array([row.frame_id for row in rows], np.int32),
+      'row': np.array([row.row for row in rows], np.int32),
+      'valence': np.array([row.valence for row in rows], np.float32),
+      'arousal': np.array([row.arousal for row in rows], np.float32),
+      'expression': np.array([row.expression for row in rows], np.int32),
+      'au': np.array([row.au for row in rows], np.int8),
+      'va': np.array([row.va for row in rows], bool),
+      'expr': np.array([row.expr for row in rows], bool),
+      'au_mask': np.repeat(au_mask[:, None], labels.NUM_AUS, axis=1),
+  }

@@ -1,0 +1,130 @@
+"""s-Aff-Wild2 as a TFDS dataset: face sequences, or single frames."""
+
+from collections.abc import Iterator
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+import tqdm
+
+from abaw_jax import labels
+from data_builders import problems
+from data_builders.s_aff_wild2 import corpus as corpus_lib
+from data_builders.s_aff_wild2 import records
+
+# Name: (dtype, shape behind the axis of the frames); see records.columns.
+_COLUMNS = {
+    'frame_id': (np.int32, ()),
+    'row': (np.int32, ()),
+    'valence': (np.float32, ()),
+    'arousal': (np.float32, ()),
+    'expression': (np.int32, ()),
+    'au': (np.int8, (labels.NUM_AUS,)),
+    'va': (np.bool_, ()),
+    'expr': (np.bool_, ()),
+    'au_mask': (np.bool_, (labels.NUM_AUS,)),
+}
+
+
+@dataclasses.dataclass(kw_only=True)
+class Config(tfds.core.BuilderConfig):
+  """How many frames of one video make an example; 1 has no axis of frames."""
+
+  frames_per_example: int
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+  """Writes the JPEG bytes untouched beside their labels and masks."""
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'First release.'}
+  MANUAL_DOWNLOAD_INSTRUCTIONS = (
+      'Sign the EULA of the ABAW challenge (see README.md) and unpack the lists'
+      ' and the cropped_aligned folders into one folder.'
+  )
+  BUILDER_CONFIGS = [
+      Config(
+          name='sequences',
+          description='Up to 64 frames of one video in the order of time.',
+          frames_per_example=64,
+      ),
+      Config(
+          name='frames',
+          description='One frame, for models that see no time.',
+          frames_per_example=1,
+      ),
+  ]
+  DEFAULT_BUILDER_CONFIG_NAME = 'sequences'
+
+  # No downloads, no checksums. Looking for them, TFDS 4.9.10 would import
+  # importlib_resources, which it does not install (tensorflow/datasets#11212).
+  url_infos = None
+  # What to write; if None it is read from the manual_dir of TFDS.
+  corpus: corpus_lib.Corpus | None = None
+
+  @staticmethod
+  def read(
+      source_dir: str | os.PathLike[str], *, max_videos: int | None = None
+  ) -> corpus_lib.Corpus:
+    """Returns the verified corpus below `source_dir`; see corpus.read."""
+    return corpus_lib.read(source_dir, decode=True, max_videos=max_videos)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    if self.builder_config.frames_per_example == 1:
+      features = {'image': tfds.features.Image(encoding_format='jpeg')}
+      frames = ()
+    else:
+      # A Sequence of Images would be decoded on reading, so bytes it is.
+      features = {
+          'chunk': np.int32,
+          'image': tfds.features.Sequence(tfds.features.Text()),
+      }
+      frames = (None,)
+    columns = {
+        name: tfds.features.Tensor(shape=(*frames, *shape), dtype=dtype)
+        for name, (dtype, shape) in _COLUMNS.items()
+    }
+    return self.dataset_info_from_configs(
+        features=tfds.features.FeaturesDict(
+            {'video': tfds.features.Text(), **features, **columns}
+        ),
+        metadata=tfds.core.MetadataDict(),
+    )
+
+  def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+    corpus = self.corpus
+    if corpus is None:
+      corpus = self.read(dl_manager.manual_dir)
+      problems.fail_on(corpus.problems, dl_manager.manual_dir)
+    self.info.metadata.clear()
+    self.info.metadata.update(corpus.metadata())
+    return {
+        split: self._generate_examples(corpus, split) for split in corpus.rows
+    }
+
+  def _generate_examples(
+      self, corpus: corpus_lib.Corpus, split: str
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the examples of one split, keyed by video and position."""
+    rows = corpus.usable(split)
+    size = self.builder_config.frames_per_example
+    images = corpus.images[split]
+    with tqdm.tqdm(
+        desc=f'Writing {self.builder_config.name} {split}',
+        total=len(rows),
+        unit=' rows',
+        leave=False,
+        disable=None,
+    ) as bar:
+      for video, chunk, run in records.sequences(rows, size):
+        data = [images[row.image].read_bytes() for row in run]
+        columns = records.columns(run)
+        if size == 1:
+          columns = {name: column[0] for name, column in columns.items()}
+          example = {'video': video, 'image': data[0], **columns}
+        else:
+          example = {'video': video, 'chunk': chunk, 'image': data, **columns}
+        yield f'{video}/{chunk:06d}', example
+        bar.update(len(run))

@@ -1,0 +1,23 @@
+"""Settings that hold for every test: strict, on the CPU, and compiled once."""
+
+import os
+
+# Before JAX is imported; processes that tests start inherit all of these.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's notices
+os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
+
+from absl import flags
+import jax
+
+
+def pytest_configure(config):
+  # Grain's worker processes read flags; under pytest nobody has parsed them.
+  flags.FLAGS.mark_as_parsed()
+  # Not through the environment: JAX writes entries in place, so a child that a
+  # test kills could leave half an entry behind for good.
+  if config.pluginmanager.hasplugin('cacheprovider'):
+    folder = str(config.cache.mkdir('jax'))
+    jax.config.update('jax_compilation_cache_dir', folder)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

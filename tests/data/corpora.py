@@ -1,0 +1,134 @@
+"""Small corpora in the dataset schema, made for the tests of this folder."""
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from abaw_jax.data import features
+
+
+def jpeg(seed: int, size: int = 24) -> bytes:
+  """Returns an encoded smooth random image."""
+  noise = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+  image = cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
+  return cv2.imencode('.jpg', image)[1].tobytes()
+
+
+def rows(num_frames: dict[str, int]) -> dict[str, dict[str, np.ndarray]]:
+  """Returns per video its rows in order; frames are sparse, some repeated.
+
+  Row numbers run over all videos. Every fourth frame is listed twice; labels
+  are missing here and there, with the sentinels of the files.
+  """
+  rng = np.random.default_rng(7)
+  videos = {}
+  first_row = 0
+  for video, n in num_frames.items():
+    frame_id = np.cumsum(rng.integers(1, 9, n)).astype(np.int32)
+    frame_id[3::4] = frame_id[2::4][: len(frame_id[3::4])]
+    va, expr = rng.random(n) < 0.7, rng.random(n) < 0.7
+    au_mask = np.repeat(rng.random((n, 1)) < 0.7, 12, axis=1)
+    videos[video] = {
+        'frame_id': frame_id,
+        'row': np.arange(first_row, first_row + n, dtype=np.int32),
+        'valence': np.where(va, rng.uniform(-1, 1, n), -5).astype(np.float32),
+        'arousal': np.where(va, rng.uniform(-1, 1, n), -5).astype(np.float32),
+        'expression': np.where(expr, rng.integers(0, 8, n), -1).astype(
+            np.int32
+        ),
+        'au': np.where(au_mask, rng.integers(0, 2, (n, 12)), -1).astype(
+            np.int8
+        ),
+        'va': va,
+        'expr': expr,
+        'au_mask': au_mask,
+    }
+    first_row += n
+  return videos
+
+
+def chunks(videos, chunk_size: int):
+  """Yields records of up to `chunk_size` rows of one video, last one first."""
+  for video, columns in reversed(videos.items()):
+    n = len(columns['row'])
+    for chunk, start in reversed([*enumerate(range(0, n, chunk_size))]):
+      record = {k: v[start : start + chunk_size] for k, v in columns.items()}
+      yield {'video': video, 'chunk': chunk, **record}
+
+
+def row_features(row: np.ndarray, dim: int) -> np.ndarray:
+  """Returns [n, dim] features that tell the row and the axis apart."""
+  return (row[:, None] + np.arange(dim) / 100).astype(np.float32)
+
+
+def write_features(data_dir, videos, *, name='mae', dim=3, chunk_size=4):
+  """Writes the rows as a feature dataset `toy_features` with split train."""
+  with features.FeatureWriter(
+      data_dir, 'toy', name, dim=dim, card={'from': name}, records_per_shard=3
+  ) as writer:
+    for record in chunks(videos, chunk_size):
+      writer.write(
+          'train', {**record, 'features': row_features(record['row'], dim)}
+      )
+
+
+class Toy(tfds.core.GeneratorBasedBuilder):
+  """Both configs of the schema; the images are small."""
+
+  VERSION = tfds.core.Version('1.0.0')
+  BUILDER_CONFIGS = [
+      tfds.core.BuilderConfig(name='sequences'),
+      tfds.core.BuilderConfig(name='frames'),
+  ]
+  videos = rows({'a': 9, 'b_left': 5})
+
+  def _info(self):
+    number = tfds.features.Scalar
+    schema = {
+        'frame_id': number(np.int32),
+        'row': number(np.int32),
+        'valence': number(np.float32),
+        'arousal': number(np.float32),
+        'expression': number(np.int32),
+        'au': tfds.features.Tensor(shape=(12,), dtype=np.int8),
+        'va': number(np.bool_),
+        'expr': number(np.bool_),
+        'au_mask': tfds.features.Tensor(shape=(12,), dtype=np.bool_),
+    }
+    if self.builder_config.name == 'sequences':
+      schema = {k: tfds.features.Sequence(v) for k, v in schema.items()}
+      schema['chunk'] = np.int32
+      schema['image'] = tfds.features.Sequence(tfds.features.Text())
+    else:
+      schema['image'] = tfds.features.Image(encoding_format='jpeg')
+    schema['video'] = tfds.features.Text()
+    return tfds.core.DatasetInfo(
+        builder=self,
+        features=tfds.features.FeaturesDict(schema),
+        metadata=tfds.core.MetadataDict(rows={'train': 14}),
+    )
+
+  def _split_generators(self, dl_manager):
+    del dl_manager
+    return {'train': self._generate_examples()}
+
+  def _generate_examples(self):
+    if self.builder_config.name == 'sequences':
+      for index, record in enumerate(chunks(self.videos, 4)):
+        images = [jpeg(row) for row in record['row']]
+        yield index, {**record, 'image': images}
+    else:
+      for record in chunks(self.videos, 1):
+        row = record['row'][0]
+        del record['chunk']
+        video = record.pop('video')
+        scalars = {k: v[0] for k, v in record.items()}
+        yield int(row), {**scalars, 'video': video, 'image': jpeg(row)}
+
+
+def build_toy(data_dir, config: str) -> None:
+  """Builds one config of `Toy` into ArrayRecord files."""
+  tfds.disable_progress_bar()
+  Toy(data_dir=data_dir, config=config).download_and_prepare(
+      file_format='array_record'
+  )

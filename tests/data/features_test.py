@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+
+import corpora
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from abaw_jax import errors
+from abaw_jax.data import features, sources
+
+VIDEOS = corpora.rows({'1': 9, '2': 3})
+
+
+def writer(data_dir, **card):
+  return features.FeatureWriter(
+      data_dir, 'toy', 'mae', dim=2, card=card, records_per_shard=2
+  )
+
+
+def records(value=0.5):
+  for record in corpora.chunks(VIDEOS, 4):
+    n = len(record['row'])
+    yield {**record, 'features': np.full((n, 2), value, np.float32)}
+
+
+def write(data_dir, value=0.5, **card):
+  with writer(data_dir, **card) as out:
+    for record in records(value):
+      out.write('train', record)
+      out.write('validation', record)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+  write(tmp_path, checkpoint='a')
+  for split in ('train', 'validation'):
+    found = sources.Records(tmp_path, 'toy_features', 'mae', split)
+    assert found.num_rows == 12
+    for ours, record in zip(found, records(), strict=True):
+      assert ours['video'] == record['video'].encode()
+      assert ours.keys() == record.keys()
+      for field in ours.keys() - {'video', 'chunk'}:
+        np.testing.assert_array_equal(ours[field], record[field])
+        assert ours[field].dtype == record[field].dtype
+
+
+def test_records_that_were_read_can_be_written_again(tmp_path):
+  write(tmp_path, checkpoint='a')
+  found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+  with features.FeatureWriter(
+      tmp_path, 'toy', 'copy', dim=2, card={}, records_per_shard=9
+  ) as out:
+    for record in found:
+      out.write('train', {**record, 'image': 'not written'})
+  copy = sources.Records(tmp_path, 'toy_features', 'copy', 'train')
+  for ours, record in zip(copy, found, strict=True):
+    np.testing.assert_equal(ours, record)
+
+
+def test_tfds_reads_it_too(tmp_path):
+  write(tmp_path, checkpoint='a')
+  builder = tfds.builder_from_directory(tmp_path / 'toy_features/mae/1.0.0')
+  assert builder.info.splits['train'].shard_lengths == [2, 2]
+  row = [list(r['row']) for r in builder.as_data_source('train')]
+  assert row == [r['row'].tolist() for r in records()]
+
+
+def test_the_card_lies_beside_the_records(tmp_path):
+  write(tmp_path, checkpoint='a', size=112)
+  path = tmp_path / 'toy_features' / 'mae' / '1.0.0' / 'card.json'
+  card = {'checkpoint': 'a', 'size': 112, 'dim': 2}
+  assert json.loads(path.read_text()) == card
+  assert features.read_card(tmp_path, 'toy', 'mae') == card
+
+
+def test_a_failed_run_leaves_nothing(tmp_path):
+  def fail():
+    with writer(tmp_path) as out:
+      for record in records():
+        out.write('train', record)
+      raise RuntimeError('stopped')
+
+  with pytest.raises(RuntimeError, match='stopped'):
+    fail()
+  assert not list((tmp_path / 'toy_features' / 'mae').iterdir())
+
+
+def test_a_half_written_dataset_does_not_look_finished(tmp_path):
+  with writer(tmp_path) as out:
+    for record in records():
+      out.write('train', record)
+    with pytest.raises(errors.InputError, match='no dataset toy_features/mae'):
+      sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+    assert not writer(tmp_path).finished
+  assert writer(tmp_path).finished
+
+
+def test_another_card_is_never_overwritten(tmp_path):
+  write(tmp_path, checkpoint='a', sizes=(112, 112))
+  write(tmp_path, value=0.25, checkpoint='a', sizes=(112, 112))
+  found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+  assert found[0]['features'][0, 0] == 0.25
+  with pytest.raises(
+      errors.InputError, match=r"card.json: holds features with checkpoint='a'"
+  ):
+    writer(tmp_path, checkpoint='b', sizes=(112, 112))
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_bad_features_are_named(tmp_path, value):
+  record = next(records())
+  record['features'][1, 1] = value
+  frame = record['frame_id'][1]
+  with (
+      pytest.raises(errors.InputError, match=f'video 2 frame {frame}: feat'),
+      writer(tmp_path) as out,
+  ):
+    out.write('train', record)
+
+
+def test_nothing_heavy_is_imported():
+  code = (
+      'import sys\n'
+      'from abaw_jax.data import features, sources, transforms, windows\n'
+      "print([m for m in ('jax', 'tensorflow', 'torch', 'grain')"
+      ' if m in sys.modules])'
+  )
+  found = subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  )
+  assert found.stdout.strip() == '[]', found.stderr

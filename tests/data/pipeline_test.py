@@ -1,0 +1,277 @@
+import functools
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import corpora
+import grain
+import jax
+import numpy as np
+import pytest
+
+from abaw_jax import errors
+from abaw_jax.data import pipeline, sources, transforms, windows
+
+FRAME = functools.partial(transforms.frame_example, image_size=24)
+
+# Restores an iterator in a new process and prints the next rows.
+_RESTORE = """
+import functools, json, sys
+from absl import flags
+from abaw_jax.data import pipeline, sources, transforms
+flags.FLAGS.mark_as_parsed()
+data_dir, num_workers, state, num_rows = sys.argv[1:]
+batches = pipeline.train_batches(
+    sources.Records(data_dir, 'toy', 'frames', 'train'),
+    functools.partial(transforms.frame_example, image_size=24),
+    batch_size=20, seed=3, num_workers=int(num_workers))
+batches.set_state(json.loads(state))
+rows = []
+while len(rows) < int(num_rows):
+  rows += next(batches)['row'].tolist()
+batches.close()
+print(json.dumps(rows))
+"""
+
+
+@pytest.fixture(scope='module')
+def frames(tmp_path_factory):
+  data_dir = tmp_path_factory.mktemp('data')
+  corpora.build_toy(data_dir, 'frames')
+  return data_dir, sources.Records(data_dir, 'toy', 'frames', 'train')
+
+
+def number(value):
+  return {'row': np.int32(value), 'real': np.True_}
+
+
+def where_it_runs(value):
+  """An example that tells its process and whether JAX holds a device there."""
+  held = jax._src.xla_bridge.backends_are_initialized()
+  return {**number(value), 'pid': np.int64(os.getpid()), 'held': np.bool_(held)}
+
+
+def refuse(value):
+  raise errors.InputError(f'record {value}: bad')
+
+
+def rows_of(batches, num_batches):
+  return [next(batches)['row'].tolist() for _ in range(num_batches)]
+
+
+def flat(lists):
+  return [*itertools.chain(*lists)]
+
+
+def train_rows(n, num_batches, **kwargs):
+  batches = pipeline.train_batches(range(n), number, **kwargs)
+  rows = rows_of(batches, num_batches)
+  batches.close()
+  return rows
+
+
+def test_epochs_are_permutations_that_differ():
+  rows = np.concatenate(train_rows(50, 30, batch_size=10, seed=0))
+  epochs = rows.reshape(6, 50)
+  for epoch in epochs:
+    np.testing.assert_array_equal(np.sort(epoch), np.arange(50))
+  assert len({tuple(epoch) for epoch in epochs}) == 6
+
+
+def test_the_order_is_a_function_of_the_seed():
+  first = train_rows(50, 10, batch_size=10, seed=0)
+  assert first == train_rows(50, 10, batch_size=10, seed=0)
+  other = train_rows(50, 10, batch_size=10, seed=1)
+  # Neither the same order nor the same one epoch later.
+  assert first[:5] != other[:5]
+  assert first[5:] != other[:5]
+
+
+@pytest.mark.parametrize('n', [1, 3, 14])
+def test_a_source_smaller_than_a_batch_crosses_epochs(n):
+  rows = np.concatenate(train_rows(n, 2, batch_size=7 * n, seed=0))
+  for epoch in rows.reshape(14, n):
+    np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
+
+
+@pytest.mark.parametrize('shard_count', [2, 3])
+def test_hosts_divide_each_global_batch(shard_count):
+  whole = train_rows(50, 12, batch_size=12, seed=5)
+  parts = [
+      train_rows(
+          50,
+          12,
+          batch_size=12,
+          seed=5,
+          shard_index=index,
+          shard_count=shard_count,
+      )
+      for index in range(shard_count)
+  ]
+  assert whole == [flat(batch) for batch in zip(*parts, strict=True)]
+
+
+def test_a_batch_must_divide_among_hosts():
+  for make in (
+      functools.partial(pipeline.train_batches, seed=0),
+      pipeline.eval_batches,
+  ):
+    with pytest.raises(errors.InputError, match='batch_size 10 cannot be'):
+      make(range(5), number, batch_size=10, shard_count=4)
+
+
+def test_frame_batches_hold_the_records(frames):
+  _, records = frames
+  batches = pipeline.train_batches(records, FRAME, batch_size=14, seed=0)
+  batch = next(batches)
+  batches.close()
+  assert batch['image'].shape == (14, 24, 24, 3)
+  assert batch['image'].dtype == np.uint8
+  by_row = {int(record['row']): record for record in records}
+  for i, row in enumerate(batch['row'].tolist()):
+    expected = FRAME(by_row.pop(row))
+    for field, value in expected.items():
+      np.testing.assert_array_equal(batch[field][i], value)
+  assert not by_row
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_a_new_process_continues_where_the_state_says(frames, num_workers):
+  data_dir, records = frames
+  batches = pipeline.train_batches(records, FRAME, batch_size=20, seed=3)
+  rows_of(batches, 7)
+  state = json.dumps(batches.get_state())
+  expected = flat(rows_of(batches, 50))
+  batches.close()
+  found = subprocess.run(
+      [
+          sys.executable,
+          '-c',
+          _RESTORE,
+          str(data_dir),
+          str(num_workers),
+          state,
+          '1000',
+      ],
+      capture_output=True,
+      text=True,
+  )
+  assert found.returncode == 0, found.stderr
+  assert json.loads(found.stdout) == expected
+
+
+def test_the_state_goes_back_in_a_running_iterator():
+  batches = pipeline.train_batches(range(50), number, batch_size=8, seed=1)
+  states, rows = [], []
+  for _ in range(9):
+    states.append(batches.get_state())
+    rows += rows_of(batches, 1)
+  for i in (4, 0, 8):
+    batches.set_state(states[i])
+    assert rows_of(batches, 9 - i) == rows[i:]
+  batches.close()
+  with pytest.raises(ValueError, match='closed'):
+    next(batches)
+
+
+def test_orbax_can_save_the_iterator():
+  batches = pipeline.train_batches(range(50), number, batch_size=8, seed=1)
+  rows_of(batches, 3)
+  assert isinstance(batches, grain.DatasetIterator)
+  assert json.loads(json.dumps(batches.get_state())) == {'next_batch': 3}
+  batches.close()
+
+
+def test_workers_hold_no_device_and_give_the_same_batches():
+  batches = pipeline.train_batches(
+      range(50), where_it_runs, batch_size=8, seed=1, num_workers=2
+  )
+  found = [next(batches) for _ in range(6)]
+  # A state from two workers restored into two workers, mid-cycle.
+  batches.set_state({'next_batch': 3})
+  again = next(batches)['row'].tolist()
+  batches.close()
+  assert not any(batch['held'].any() for batch in found)
+  pids = {int(pid) for batch in found for pid in batch['pid']}
+  assert len(pids) == 2
+  assert os.getpid() not in pids
+  rows = [batch['row'].tolist() for batch in found]
+  assert rows == train_rows(50, 6, batch_size=8, seed=1)
+  assert again == rows[3]
+
+
+def test_reading_never_touches_a_device():
+  code = (
+      'import sys\n'
+      'from abaw_jax.data import pipeline\n'
+      'import jax\n'
+      'batches = pipeline.eval_batches(\n'
+      '    range(3), lambda i: {"real": i}, batch_size=2)\n'
+      'assert len(list(batches)) == 2\n'
+      'print(jax._src.xla_bridge.backends_are_initialized(),\n'
+      "      [m for m in ('tensorflow', 'torch') if m in sys.modules])"
+  )
+  found = subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, text=True
+  )
+  assert found.stdout.strip() == 'False []', found.stderr
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_bad_input_arrives_as_it_was_raised(num_workers):
+  batches = pipeline.train_batches(
+      range(5), refuse, batch_size=1, seed=0, num_workers=num_workers
+  )
+  with pytest.raises(errors.InputError, match=r'record [0-4]: bad'):
+    next(batches)
+  batches.close()
+
+
+@pytest.mark.parametrize('n', [1, 8, 9, 17])
+@pytest.mark.parametrize('shard_count', [1, 2, 4])
+def test_evaluation_sees_every_example_once(n, shard_count):
+  seen = []
+  num_batches = set()
+  for index in range(shard_count):
+    batches = list(
+        pipeline.eval_batches(
+            range(n),
+            number,
+            batch_size=8,
+            shard_index=index,
+            shard_count=shard_count,
+        )
+    )
+    num_batches.add(len(batches))
+    for batch in batches:
+      assert len(batch['row']) == 8 // shard_count
+      assert not batch['row'][~batch['real']].any()
+      seen += batch['row'][batch['real']].tolist()
+  assert sorted(seen) == list(range(n))
+  assert num_batches == {-(-n // 8)}
+  if shard_count == 1:
+    assert seen == list(range(n))
+
+
+def test_padding_windows_are_masked_and_iteration_repeats(tmp_path):
+  videos = corpora.rows({'a': 7, 'b': 2})
+  corpora.write_features(tmp_path, videos)
+  source = windows.Windows(
+      [sources.Records(tmp_path, 'toy_features', 'mae', 'train')],
+      length=4,
+      stride=4,
+  )
+  batches = pipeline.eval_batches(
+      source,
+      functools.partial(transforms.window_example, length=4),
+      batch_size=2,
+  )
+  first, second = list(batches)
+  np.testing.assert_array_equal(first['real'], [True, True])
+  np.testing.assert_array_equal(second['real'], [True, False])
+  for field, value in second.items():
+    assert not value[1].any(), field
+  rows = [batch['row'][batch['frame_mask']].tolist() for batch in batches]
+  assert flat(rows) == list(range(9))

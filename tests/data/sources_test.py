@@ -1,0 +1,137 @@
+import json
+import pickle
+
+import corpora
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from abaw_jax import errors
+from abaw_jax.data import sources
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  path = tmp_path_factory.mktemp('data')
+  corpora.build_toy(path, 'sequences')
+  corpora.build_toy(path, 'frames')
+  return path
+
+
+def test_frames_equal_what_was_built(data_dir):
+  records = sources.Records(data_dir, 'toy', 'frames', 'train')
+  assert len(records) == 14
+  found = {int(record['row']): record for record in records}
+  assert sorted(found) == list(range(14))
+  for video, columns in corpora.Toy.videos.items():
+    for i, row in enumerate(columns['row']):
+      record = found[row]
+      assert record['video'] == video.encode()
+      assert record['image'] == corpora.jpeg(row)
+      for field, values in columns.items():
+        np.testing.assert_array_equal(record[field], values[i])
+        assert record[field].dtype == values.dtype, field
+
+
+def test_sequences_equal_what_tfds_reads(data_dir):
+  records = sources.Records(data_dir, 'toy', 'sequences', 'train')
+  theirs = tfds.builder_from_directory(
+      data_dir / 'toy/sequences/1.0.0'
+  ).as_data_source('train')
+  assert len(records) == len(theirs) == 5
+  for ours, other in zip(records, theirs, strict=True):
+    assert ours.keys() == other.keys()
+    assert ours['image'] == list(other['image'])
+    for field in ours.keys() - {'image'}:
+      np.testing.assert_array_equal(ours[field], np.array(other[field]))
+  assert records[0]['au'].dtype == np.int8
+  assert records[0]['va'].dtype == bool
+
+
+def test_many_records_at_once_equal_one_by_one(data_dir):
+  records = sources.Records(data_dir, 'toy', 'frames', 'train')
+  rows = [record['row'] for record in records.read([5, 0, 5, 13])]
+  assert rows == [records[i]['row'] for i in (5, 0, 5, 13)]
+
+
+def test_fields_limit_what_is_read(data_dir):
+  records = sources.Records(data_dir, 'toy', 'frames', 'train')
+  assert set(records.with_fields('row', 'image')[3]) == {'row', 'image'}
+  with pytest.raises(errors.InputError, match='no field pixels; they have'):
+    records.with_fields('pixels')
+
+
+def test_records_survive_pickling(data_dir):
+  records = sources.Records(data_dir, 'toy', 'frames', 'train')
+  rows = records.with_fields('row')
+  copy = pickle.loads(pickle.dumps(rows))
+  assert [r['row'] for r in copy] == [r['row'] for r in rows]
+  assert set(copy[0]) == {'row'}
+
+
+def test_repr_is_the_same_on_every_machine(data_dir, tmp_path):
+  corpora.build_toy(tmp_path, 'frames')
+  here = sources.Records(data_dir, 'toy', 'frames', 'train')
+  there = sources.Records(tmp_path, 'toy', 'frames', 'train')
+  assert repr(here) == repr(there)
+  assert repr(here) == 'Records(toy/frames/1.0.0, train, 14 records)'
+
+
+def test_num_rows_comes_from_the_metadata(data_dir):
+  records = sources.Records(data_dir, 'toy', 'sequences', 'train')
+  assert records.num_rows == 14
+
+
+def test_split_names_are_those_that_were_built(data_dir):
+  assert sources.split_names(data_dir, 'toy', 'frames') == ('train',)
+  with pytest.raises(errors.InputError, match='no dataset toy/clips'):
+    sources.split_names(data_dir, 'toy', 'clips')
+
+
+def test_newest_version_wins_by_number(data_dir, tmp_path):
+  corpora.build_toy(tmp_path, 'frames')
+  config = tmp_path / 'toy' / 'frames'
+  for version in ('1.9.0', '1.10.0', '2.0.0.incomplete-1'):
+    (config / version).symlink_to(config / '1.0.0')
+  records = sources.Records(tmp_path, 'toy', 'frames', 'train')
+  assert repr(records).startswith('Records(toy/frames/1.10.0,')
+
+
+@pytest.mark.parametrize(
+    ('name', 'config', 'split', 'message'),
+    [
+        (
+            'other',
+            'frames',
+            'train',
+            'no dataset other/frames; there is toy/frames, toy/sequences; '
+            'build it with `python -m data_builders.build other --source_dir=',
+        ),
+        ('toy_features', 'mae', 'train', 'python -m abaw_jax.extract'),
+        ('toy', 'clips', 'train', 'no dataset toy/clips; there is toy/frames'),
+        ('toy', 'frames', 'val', "no split 'val'; there is train$"),
+    ],
+)
+def test_what_is_missing_is_named(data_dir, name, config, split, message):
+  with pytest.raises(errors.InputError, match=message) as caught:
+    sources.Records(data_dir, name, config, split)
+  assert '\n' not in str(caught.value)
+
+
+def test_an_unfinished_dataset_is_not_read(tmp_path):
+  corpora.build_toy(tmp_path, 'frames')
+  config = tmp_path / 'toy' / 'frames'
+  (config / '1.0.0').rename(config / '1.0.0.incomplete-1')
+  for data_dir in (tmp_path, tmp_path / 'none'):
+    with pytest.raises(errors.InputError, match='there is nothing'):
+      sources.Records(data_dir, 'toy', 'frames', 'train')
+
+
+def test_an_empty_split_is_refused(tmp_path):
+  corpora.build_toy(tmp_path, 'frames')
+  path = tmp_path / 'toy' / 'frames' / '1.0.0' / 'dataset_info.json'
+  info = json.loads(path.read_text())
+  info['splits'][0]['shardLengths'] = []
+  path.write_text(json.dumps(info))
+  with pytest.raises(errors.InputError, match="split 'train' is empty"):
+    sources.Records(tmp_path, 'toy', 'frames', 'train')
