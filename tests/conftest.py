@@ -1,6 +1,7 @@
 """Settings that hold for every test: strict, on the CPU, and compiled once."""
 
 import os
+import pathlib
 
 # Before JAX is imported; processes that tests start inherit all of these.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
@@ -10,6 +11,10 @@ os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
 
 from absl import flags
 import jax
+import pytest
+
+from data_builders import build
+from data_builders.procedural import corpus
 
 
 def pytest_configure(config):
@@ -21,3 +26,17 @@ def pytest_configure(config):
     folder = str(config.cache.mkdir('jax'))
     jax.config.update('jax_compilation_cache_dir', folder)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
+@pytest.fixture(scope='session')
+def data_dir(tmp_path_factory) -> pathlib.Path:
+  """Returns a folder with a tiny procedural corpus, built in both configs."""
+  root = tmp_path_factory.mktemp('data')
+  corpus.write(root / 'source', videos=8, frames=16, seed=0, workers=1)
+  build.build(
+      's_aff_wild2',
+      source_dir=root / 'source',
+      data_dir=root,
+      configs=('sequences', 'frames'),
+  )
+  return root

@@ -5,7 +5,7 @@ import functools
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from abaw_jax.data import pipeline, sources, transforms, windows
 
@@ -61,10 +61,10 @@ def make_transform(config: Mapping[str, Any]) -> Callable[[Any], Any]:
   return functools.partial(to_example, image_size=config['model']['image_size'])
 
 
-def example(config: Mapping[str, Any], source: Source) -> dict[str, np.ndarray]:
+def example(config: Mapping[str, Any], source: Source) -> dict[str, jax.Array]:
   """Returns a batch of one empty example, for its shapes."""
   row = make_transform(config)(source[0])
-  return {key: np.zeros_like(value)[None] for key, value in row.items()}
+  return {key: jnp.zeros_like(value)[None] for key, value in row.items()}
 
 
 def train_batches(config: Mapping[str, Any], source: Source):

@@ -27,7 +27,7 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
         '`python -m abaw_jax.train`'
     )
   try:
-    return json.loads(path.read_text())
+    return _with_tuples(json.loads(path.read_text()))
   except json.JSONDecodeError as e:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
 
@@ -41,7 +41,6 @@ def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
   """
   workdir.mkdir(parents=True, exist_ok=True)
   path = workdir / 'config.json'
-  config = json.loads(json.dumps(config))
   if path.is_file():
     old, new = flatten(read_config(workdir)), flatten(config)
     differences = [
@@ -68,6 +67,15 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       flat[prefix + key] = value
   return flat
+
+
+def _with_tuples(value: Any) -> Any:
+  """Returns a config as it was before JSON made lists of its tuples."""
+  if isinstance(value, dict):
+    return {key: _with_tuples(item) for key, item in value.items()}
+  if isinstance(value, list):
+    return tuple(_with_tuples(item) for item in value)
+  return value
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

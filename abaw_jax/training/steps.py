@@ -6,13 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, PyTree
 import optax
 
 from abaw_jax.models import vit
 from abaw_jax.training import sharding, tasks
-
-Task = tasks.MAETask | tasks.FrameTask | tasks.TemporalTask
 
 # What evaluation needs of a batch beside the model's output.
 PASSED_ON = (
@@ -26,14 +24,16 @@ PASSED_ON = (
 class TrainState:
   """Everything that an update changes; holds no random state.
 
+  The leaves are arrays, or their shapes or shardings in a state of those.
+
   Attributes:
-    step: updates asked for so far, skipped ones included.
+    step: int32 [], updates asked for so far, skipped ones included.
     params: nested dict of float32 parameters.
     opt_state: optax state; counts the skipped updates.
   """
 
-  step: Int[Array, '']
-  params: PyTree[Array]
+  step: Any
+  params: Any
   opt_state: Any
 
 
@@ -46,14 +46,14 @@ def skip_non_finite(
   return optax.apply_if_finite(optimizer, max_consecutive_errors=2**30)
 
 
-def init_state(key, batch, *, task: Task, optimizer) -> TrainState:
+def init_state(key, batch, *, task: tasks.Task, optimizer) -> TrainState:
   """Returns the state of step 0 for batches of this shape."""
   params = task.init(key, batch)
   return TrainState(jnp.int32(0), params, optimizer.init(params))
 
 
 def train_step(
-    state: TrainState, batch, *, task: Task, optimizer, seed: int
+    state: TrainState, batch, *, task: tasks.Task, optimizer, seed: int
 ) -> tuple[TrainState, dict[str, Array]]:
   """Returns the next state and scalars to log.
 
@@ -66,7 +66,7 @@ def train_step(
   )
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   metrics |= {
-      'grad_norm': optax.global_norm(grads),
+      'grad_norm': optax.tree.norm(grads),
       'skipped': opt_state.total_notfinite,
       'skipped_in_a_row': opt_state.notfinite_count,
   }
@@ -74,7 +74,7 @@ def train_step(
   return TrainState(state.step + 1, params, opt_state), metrics
 
 
-def predict_step(params, batch, *, task: Task) -> dict[str, Array]:
+def predict_step(params, batch, *, task: tasks.Task) -> dict[str, Array]:
   """Returns the model's outputs beside the labels of the batch.
 
   Keys of the output are prefixed `pred_`; multi-task outputs are valence,
@@ -97,13 +97,13 @@ def embed_step(
   return model.apply({'params': params}, images, train=False)
 
 
-def param_shapes(task: Task, batch, mesh) -> PyTree:
+def param_shapes(task: tasks.Task, batch, mesh) -> PyTree:
   """Returns the parameters as shapes with their shardings on `mesh`."""
   shapes = jax.eval_shape(task.init, jax.random.key(0), batch)
   return sharding.with_shardings(shapes, sharding.state_shardings(shapes, mesh))
 
 
-def jit_init(task: Task, optimizer, mesh, batch):
+def jit_init(task: tasks.Task, optimizer, mesh, batch):
   """Returns (function from a key to a state on `mesh`, shapes of that state)."""
   init = functools.partial(
       init_state, batch=batch, task=task, optimizer=optimizer
@@ -114,7 +114,7 @@ def jit_init(task: Task, optimizer, mesh, batch):
   return jax.jit(init, out_shardings=shardings), shapes
 
 
-def jit_train_step(task: Task, optimizer, mesh, shapes, *, seed: int):
+def jit_train_step(task: tasks.Task, optimizer, mesh, shapes, *, seed: int):
   """Returns the jitted `train_step`; it consumes the state it is given."""
   shardings = jax.tree.map(lambda x: x.sharding, shapes)
   step = functools.partial(
@@ -128,7 +128,7 @@ def jit_train_step(task: Task, optimizer, mesh, shapes, *, seed: int):
   )
 
 
-def jit_predict_step(task: Task, mesh):
+def jit_predict_step(task: tasks.Task, mesh):
   """Returns the jitted `predict_step`; every process gets all rows."""
   return jax.jit(
       functools.partial(predict_step, task=task),

@@ -9,7 +9,7 @@ decides which checkpoint is best, `best` whether more or less of it is, and
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flax import linen as nn
 import jax
@@ -21,6 +21,26 @@ from abaw_jax.training import augment, losses
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
+
+
+@runtime_checkable
+class Task(Protocol):
+  """What the steps, the loop and evaluation ask of a task."""
+
+  score: ClassVar[str]
+  best: ClassVar[str]
+  unit: ClassVar[str]
+
+  def init(self, key: Key[Array, ''], batch: Batch) -> Params:
+    """Returns new parameters for batches of this shape."""
+
+  def loss(
+      self, params: Params, batch: Batch, key: Key[Array, '']
+  ) -> tuple[Float[Array, ''], dict[str, Array]]:
+    """Returns (what training makes small, scalars to log)."""
+
+  def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
+    """Returns one value or vector per row of the batch, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +89,6 @@ class MAETask:
   augmentation: Augmentation
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
-    """Returns new parameters for batches of this shape."""
     images = self.augmentation.evaluate(batch['image'][:1])
     noise = jnp.zeros((1, self.model.encoder.num_patches))
     return self.model.init(key, images, noise, train=False)['params']
@@ -128,7 +147,6 @@ class FrameTask:
   va_loss: str
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
-    """Returns new parameters for batches of this shape."""
     images = self.augmentation.evaluate(batch['image'][:1])
     return self.model.init(key, images, train=False)['params']
 
@@ -167,7 +185,6 @@ class TemporalTask:
   va_loss: str
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
-    """Returns new parameters for batches of this shape."""
     return self.model.init(
         key, batch['features'][:1], batch['frame_mask'][:1], train=False
     )['params']
@@ -195,10 +212,14 @@ class TemporalTask:
     )
 
 
-TASKS = {'mae': MAETask, 'frame': FrameTask, 'temporal': TemporalTask}
+TASKS: dict[str, Any] = {
+    'mae': MAETask,
+    'frame': FrameTask,
+    'temporal': TemporalTask,
+}
 
 
-def make_task(config: Mapping[str, Any]) -> MAETask | FrameTask | TemporalTask:
+def make_task(config: Mapping[str, Any]) -> Task:
   """Returns the task of a config's `model`, `augment` and `loss` sections."""
   model = zoo.make_model(**config['model'])
   sections = {}

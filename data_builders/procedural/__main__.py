@@ -20,10 +20,8 @@ _OUT = flags.DEFINE_string('out', None, 'Folder to write the corpus to.')
 _SHEET = flags.DEFINE_string(
     'sheet', None, 'PNG file for a contact sheet of faces, instead of a corpus.'
 )
-_VIDEOS = flags.DEFINE_integer('videos', 72, 'Videos over all three splits.')
-_FRAMES = flags.DEFINE_integer(
-    'frames', 130, 'Mean annotated frames per video.'
-)
+_VIDEOS = flags.DEFINE_integer('videos', 108, 'Videos over all three splits.')
+_FRAMES = flags.DEFINE_integer('frames', 85, 'Mean annotated frames per video.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of everything.', lower_bound=0)
 _WORKERS = flags.DEFINE_integer(
     'workers', os.cpu_count() or 1, 'Processes that render.', lower_bound=1

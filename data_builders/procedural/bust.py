@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from data_builders.procedural import canvas
+from data_builders.procedural import canvas, hair
 from data_builders.procedural import face as face_lib
-from data_builders.procedural import hair
 from data_builders.procedural import identity as identity_lib
 from data_builders.procedural import relief as relief_lib
 from data_builders.procedural import skin as skin_lib
@@ -22,7 +21,7 @@ class Bust:
   behind: np.ndarray  # hair, neck, clothes, ears
   front: np.ndarray  # hair and glasses
   complexion: np.ndarray  # [GRID, GRID, 4] factors on the skin's colour
-  beard: np.ndarray | None  # [SIZE, SIZE] how much of the skin it covers
+  beard: np.ndarray | None  # uint8 [SIZE, SIZE], 255 where it covers the skin
   relief: relief_lib.Relief
 
 
@@ -66,8 +65,10 @@ def _glasses(
   angle = np.linspace(0, 2 * np.pi, 25)
   x, y = np.cos(angle), np.sin(angle)
   if who.glasses == 'square':
-    x, y = (11.6 * np.sign(x) * np.abs(x) ** 0.55,
-            8.6 * np.sign(y) * np.abs(y) ** 0.55)
+    x, y = (
+        11.6 * np.sign(x) * np.abs(x) ** 0.55,
+        8.6 * np.sign(y) * np.abs(y) ** 0.55,
+    )
   else:
     x, y = 10.6 * x, 9.6 * y
   gap = who.eye_gap

@@ -5,9 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from data_builders.procedural import canvas
-from data_builders.procedural import occluder
-from data_builders.procedural import process
+from data_builders.procedural import canvas, occluder, process
 from data_builders.procedural import scene as scene_lib
 
 _MESH = 28  # side of the coarse grid on which the pose is solved
@@ -47,7 +45,7 @@ def shots(
       Shot(
           pose=track.pose[i],
           shift=shift[i],
-          lamp=scene.lamp + (*swing[i], 0.0, 0.0),
+          lamp=np.add(scene.lamp, (*swing[i], 0.0, 0.0)),
           gain=scene.gain * (0.4 if dim[i] > 1.7 else 1 + 0.04 * dim[i]),
           blur=scene.blur + max(focus[i] - 1.1, 0) * 3.0,
           smear=max(-focus[i] - 1.3, 0) * 8,

@@ -6,6 +6,7 @@ other, warped and laid over a background keep clean edges.
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 CROP = 112  # pixels of the final picture
 MARGIN = 8  # crop pixels around it, room for the head to turn
@@ -19,13 +20,18 @@ _OFFSET = MARGIN * SCALE * 2**_SHIFT + 0.5
 Colour = tuple[float, ...] | np.ndarray
 
 
+def curve(x: ArrayLike, y: ArrayLike) -> np.ndarray:
+  """Returns points [n, 2] from their coordinates."""
+  return np.array([x, y], float).T
+
+
 def blank() -> np.ndarray:
   """Returns a transparent canvas [SIZE, SIZE, 4]."""
   return np.zeros((SIZE, SIZE, 4), np.uint8)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
-  return (points * (SCALE * 2**_SHIFT) + _OFFSET).astype(np.int32)
+  return (points * (SCALE * 2**_SHIFT) + _OFFSET).astype(np.int32, order='C')
 
 
 def _opaque(colour: Colour) -> tuple[float, ...]:

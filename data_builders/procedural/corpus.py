@@ -18,6 +18,7 @@ from data_builders.procedural import camera, painter, process
 from data_builders.procedural import face as face_lib
 from data_builders.procedural import identity as identity_lib
 from data_builders.procedural import plan as plan_lib
+from data_builders.procedural import scene as scene_lib
 
 VERSION = 1
 HEADER = 'image,valence,arousal,expression,aus'
@@ -71,7 +72,7 @@ def render(video: plan_lib.Video, out: pathlib.Path) -> Rendered:
   start = time.process_time()
   who = identity_lib.sample(np.random.default_rng([*video.key, 0]))
   track = process.simulate(video, who)
-  scene = camera.sample_scene(np.random.default_rng([*video.place, 2]))
+  scene = scene_lib.sample(np.random.default_rng([*video.place, 2]))
   bust = bust_lib.build(who)
   taken = camera.shots(scene, track, np.random.default_rng([*video.key, 4]))
   folder = out / IMAGES[video.split] / video.name
@@ -95,7 +96,12 @@ def render(video: plan_lib.Video, out: pathlib.Path) -> Rendered:
 def _prepare(out: pathlib.Path, card: dict) -> bool:
   """Returns whether `out` still has to be rendered; clears a broken start."""
   if (out / CARD).exists():
-    found = json.loads((out / CARD).read_text())
+    try:
+      found = json.loads((out / CARD).read_text())
+    except json.JSONDecodeError as error:
+      raise errors.InputError(
+          f'{out / CARD}: is no JSON ({error}); remove the folder {out}'
+      ) from error
     if all(found.get(key) == value for key, value in card.items()):
       return False
     raise errors.InputError(

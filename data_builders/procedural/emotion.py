@@ -42,8 +42,8 @@ VARIANTS = {
     ),
     'Sadness': (
         (0.3, {1: 1.0, 4: 0.7, 15: 0.9, 17: 0.4}),
-        (0.35, {1: 0.8, 4: 0.3, 15: 0.3, 17: 0.5, 25: 0.4}),
-        (0.2, {4: 0.5, 7: 0.5, 15: 0.3, 17: 0.6}),
+        (0.35, {1: 0.9, 4: 0.3, 15: 0.3, 17: 0.5, 25: 0.4}),
+        (0.2, {1: 0.7, 4: 0.5, 15: 0.3, 17: 0.7}),
         (0.15, {1: 0.9, 15: 0.3, 17: 0.8, 7: 0.4, 24: 0.5}),
     ),
     'Surprise': (
@@ -60,16 +60,41 @@ VARIANTS = {
     ),
 }
 
-# Valence and arousal at the apex; their mean speech rate (0 silent, 1 always).
+# Valence and arousal at the apex.
 CIRCUMPLEX = {
-    'Neutral': (0.04, 0.04),
-    'Anger': (-0.62, 0.66),
-    'Disgust': (-0.6, 0.32),
-    'Fear': (-0.48, 0.78),
-    'Happiness': (0.72, 0.42),
-    'Sadness': (-0.6, -0.12),
-    'Surprise': (0.16, 0.72),
+    'Neutral': (0.04, 0.0),
+    'Anger': (-0.62, 0.7),
+    'Disgust': (-0.6, 0.35),
+    'Fear': (-0.48, 0.8),
+    'Happiness': (0.74, 0.45),
+    'Sadness': (-0.6, -0.22),
+    'Surprise': (0.16, 0.75),
     'Other': (0.02, 0.24),
+}
+
+# How readily people speak, 0 never to 1 always.
+TALK = {
+    'Neutral': 0.45,
+    'Anger': 0.3,
+    'Disgust': 0.3,
+    'Fear': 0.3,
+    'Happiness': 0.4,
+    'Sadness': 0.3,
+    'Surprise': 0.3,
+    'Other': 0.65,
+}
+
+# Units that come and go whatever the emotion: share of time they are active.
+HABITS = {
+    1: 0.02,
+    2: 0.01,
+    4: 0.02,
+    6: 0.05,
+    7: 0.1,
+    10: 0.1,
+    12: 0.04,
+    25: 0.2,
+    26: 0.02,
 }
 
 # What single units add to valence and arousal whatever the emotion is.

@@ -8,12 +8,30 @@ import dataclasses
 
 import numpy as np
 
-from data_builders.procedural import emotion
+from data_builders.procedural import canvas, emotion
 from data_builders.procedural import identity as identity_lib
 
 CENTRE = 56.0
-EYE_Y, BROW_Y, NOSE_Y, MOUTH_Y, CHIN_Y = 49.0, 40.0, 68.0, 83.0, 102.0
+BROW_Y, EYE_Y, NOSE_Y, MOUTH_Y = 40.0, 49.0, 68.0, 83.0
 EYE_X = 16.0
+
+# Right half of the head from the crown to the chin: x from the middle, y, and
+# how much each point follows the fullness of the cheeks, the jaw and the chin.
+_OUTLINE = np.array(
+    [
+        (5, 6, 0, 0, 0),
+        (17, 9, 0, 0, 0),
+        (27, 18, 0, 0, 0),
+        (33, 32, 0, 0, 0),
+        (34.5, 46, 0, 0, 0),
+        (34, 58, 0.5, 0, 0),
+        (32, 70, 1, 0.3, 0),
+        (28.5, 82, 1, 0.6, 0),
+        (21.5, 94, 0, 0.9, 0.7),
+        (12, 101.5, 0, 1, 1),
+        (4, 103.5, 0, 1, 1),
+    ]
+)
 
 _T = np.linspace(-1, 1, 17)
 _ARC = np.clip(1 - _T**2, 0, 1)
@@ -27,7 +45,6 @@ class Eye:
   upper: np.ndarray
   lower: np.ndarray
   crease: np.ndarray  # fold above the upper lid
-  bag: np.ndarray  # fold below the lower lid
   iris: np.ndarray  # centre [2]
   radius: float
   side: int  # -1 for the eye on the left of the picture, 1 on the right
@@ -67,32 +84,22 @@ def smooth(points: np.ndarray, rounds: int = 2) -> np.ndarray:
   return points
 
 
+def half(curve: np.ndarray, side: int) -> np.ndarray:
+  """Returns a curve whose x counts from the middle to one side, in its place."""
+  return curve * (side, 1) + np.array([CENTRE, 0.0])
+
+
 def mirror(right: np.ndarray) -> np.ndarray:
   """Returns the closed outline of a right half given from top to bottom."""
-  left = right[::-1] * (-1, 1)
-  return np.concatenate([right, left]) + (CENTRE, 0)
+  return np.concatenate([half(right, 1), half(right, -1)[::-1]])
 
 
 def outline(who: identity_lib.Identity, jaw: float) -> np.ndarray:
   """Returns the closed contour [n, 2] of the head without hair and ears."""
-  w, j = who.face_width, who.jaw_width * who.face_width
-  full = 1.2 * who.cheeks
-  half = np.array(
-      [
-          (5, 6),
-          (17, 9),
-          (27 * w, 18),
-          (33 * w, 32),
-          (34.5 * w, 46),
-          (34 * w + 0.5 * full, 58),
-          (32 * w + full, 70 + 0.3 * jaw),
-          (28.5 * j + full, 82 + 0.6 * jaw),
-          (21.5 * j, 94 + 0.9 * jaw + 0.7 * who.chin),
-          (12 * j, 101.5 + jaw + who.chin),
-          (4 * j, 103.5 + jaw + who.chin),
-      ]
-  )
-  return smooth(mirror(half))
+  x, y, cheek, drop, chin = _OUTLINE.T
+  width = who.face_width * np.where(drop > 0.5, who.jaw_width, 1.0)
+  x = x * width + 1.2 * who.cheeks * cheek
+  return smooth(mirror(canvas.curve(x, y + jaw * drop + who.chin * chin)))
 
 
 def _eye(
@@ -102,8 +109,8 @@ def _eye(
     gaze: np.ndarray,
     blink: float,
 ) -> Eye:
-  half = 7.9 * who.eye_size
-  x = CENTRE + side * (EYE_X + who.eye_gap) + half * _T
+  wide = 7.9 * who.eye_size
+  x = CENTRE + side * (EYE_X + who.eye_gap) + wide * _T
   tilt = -side * who.eye_tilt * _T  # y grows downwards
   up = 4.9 * who.eye_size * (1 - 0.25 * who.lid)
   up += 2.6 * a[5] + 0.5 * a[2] - 1.5 * a[7] - 0.5 * a[6] - 0.6 * a[9]
@@ -116,19 +123,13 @@ def _eye(
   upper = EYE_Y + tilt - (up * closed - low * blink * 0.8) * lid
   lower = EYE_Y + tilt + low * _ARC**0.8
   lift = 2.2 - 0.8 * who.lid - 0.5 * a[4] - 0.6 * a[9] + 0.7 * (a[1] + a[2])
-  crease = (
-      EYE_Y + tilt - (up * (0.4 + 0.6 * closed) + max(lift, 0.6)) * lid**0.8
-  )
-  bag = EYE_Y + tilt + (low + 2.2 - 0.7 * a[6] - 0.6 * a[7]) * _ARC**0.8
+  lift = up * (0.4 + 0.6 * closed) + max(lift, 0.6)
+  crease = EYE_Y + tilt - lift * lid**0.8
   radius = 3.9 * who.eye_size**0.5
-  iris = np.array(
-      [
-          x[8] + gaze[0] * 2.6,
-          EYE_Y + gaze[1] * 1.6 - 0.4 - 0.25 * (up - low - 1),
-      ]
-  )
-  pair = [np.stack([x, y], axis=-1) for y in (upper, lower, crease, bag)]
-  return Eye(*pair, iris=iris, radius=radius, side=side)
+  rise = 0.4 + 0.25 * (up - low - 1)
+  iris = np.array([x[8] + 2.6 * gaze[0], EYE_Y + 1.6 * gaze[1] - rise])
+  curves = [canvas.curve(x, y) for y in (upper, lower, crease)]
+  return Eye(*curves, iris=iris, radius=radius, side=side)
 
 
 def _brow(
@@ -142,22 +143,19 @@ def _brow(
   y += -4.6 * a[1] * inner - 4.6 * a[2] * outer
   y += a[4] * (4.0 * inner + 1.2 * (1 - inner)) + 2.2 * a[9] * inner
   y -= 0.8 * a[5]
-  half = (
-      1.75
-      * who.brow_weight
-      * np.interp(t, (0, 0.2, 0.6, 1), (0.75, 1, 0.85, 0.2))
-  )
-  spine = np.stack([CENTRE + side * (x + who.eye_gap), y], axis=-1)
-  top, bottom = spine - (0, 1) * half[:, None], spine + (0, 1) * half[:, None]
+  weight = np.interp(t, (0, 0.2, 0.6, 1), (0.75, 1, 0.85, 0.2))
+  thick = 1.75 * who.brow_weight * weight
+  x = CENTRE + side * (x + who.eye_gap)
+  top, bottom = canvas.curve(x, y - thick), canvas.curve(x, y + thick)
   return smooth(np.concatenate([top, bottom[::-1]]), 1)
 
 
 def _mouth(
     who: identity_lib.Identity, a: dict[int, float], jaw: float
 ) -> Mouth:
-  half = 13.0 * who.mouth_width
-  half *= 1 + 0.24 * a[12] + 0.16 * a[20] - 0.2 * a[23] - 0.06 * a[24]
-  half *= 1 - 0.17 * a[26] * (1 - min(a[12] + a[20], 1)) + 0.04 * a[15]
+  wide = 13.0 * who.mouth_width
+  wide *= 1 + 0.24 * a[12] + 0.16 * a[20] - 0.2 * a[23] - 0.06 * a[24]
+  wide *= 1 - 0.17 * a[26] * (1 - min(a[12] + a[20], 1)) + 0.04 * a[15]
   tight = (1 - 0.55 * a[23]) * (1 - 0.78 * a[24])
   stretch = 1 - 0.18 * a[12] - 0.2 * a[20]
   top = 3.5 * who.lip_fullness * tight * stretch * (1 - 0.15 * a[10])
@@ -168,7 +166,7 @@ def _mouth(
   if gap < 0.4:
     part = gap = 0.0
   middle = MOUTH_Y + 0.9 * a[12] - 2.0 * a[17] + 0.1 * jaw
-  x = CENTRE + half * _T * (1.08 - 0.08 * _T**2)
+  x = CENTRE + wide * _T * (1.08 - 0.08 * _T**2)
   bend = np.abs(_T) ** 2.2
   line = middle + corner * bend - 0.8 * a[15] * _ARC
   # AU 10 lifts the middle of each half of the lip, which squares the mouth.
@@ -181,7 +179,7 @@ def _mouth(
   ui, li = ui + dip, li + dip
   uo = ui - top * _ARC**0.75 * bow - sneer * (0.65 - 0.65 * a[25])
   lo = li + bottom * _ARC**0.6 * (1 + 0.1 * np.cos(np.pi * _T))
-  curves = [np.stack([x, y], axis=-1) for y in (uo, ui, li, lo)]
+  curves = [canvas.curve(x, y) for y in (uo, ui, li, lo)]
   teeth = 1.5 + 2.6 * min(a[12] + a[10] + 0.5 * a[20], 1.0)
   return Mouth(*curves, gap=gap, teeth=teeth)
 

@@ -109,9 +109,7 @@ def _fringe(
 def _scarf(
     image: np.ndarray, cloth: np.ndarray, rng: np.random.Generator
 ) -> None:
-  ring = canvas.curve(
-      (4, 24, 38, 41, 40, 34, 6), (-2, 2, 20, 50, 84, 122, 122)
-  )
+  ring = canvas.curve((4, 24, 38, 41, 40, 34, 6), (-2, 2, 20, 50, 84, 122, 122))
   hole = canvas.curve(
       (5, 20, 29, 31, 30, 25, 16, 6), (17, 20, 34, 52, 72, 92, 108, 114)
   )

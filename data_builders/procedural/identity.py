@@ -179,6 +179,6 @@ def sample(rng: np.random.Generator) -> Identity:
       lip_fullness=rng.normal(0.9 + 0.25 * feminine, 0.14),
       ears=rng.normal(1.0, 0.12),
       rest=_resting(rng),
-      gain=np.clip(rng.normal(1.15, 0.13, len(emotion.AUS)), 0.8, 1.4),
+      gain=np.clip(rng.normal(1.2, 0.12, len(emotion.AUS)), 0.9, 1.5),
       texture_seed=int(rng.integers(2**31)),
   )

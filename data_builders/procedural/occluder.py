@@ -43,7 +43,9 @@ def _border(image: np.ndarray, x: float, y: float, skin: np.ndarray) -> None:
   del skin
   edge = 24 - 6 * abs(y)
   if x > 0:
-    side = canvas.curve((-70, 70, 70, -70), (112 - edge / 2, 114 - edge / 2, 130, 130))
+    side = canvas.curve(
+        (-70, 70, 70, -70), (112 - edge / 2, 114 - edge / 2, 130, 130)
+    )
   else:
     side = canvas.curve((-70, edge - 52, edge - 55, -70), (-20, -20, 130, 130))
   canvas.fill(image, (14, 14, 16), face_lib.half(side, 1))

@@ -10,8 +10,9 @@ from data_builders.procedural import face as face_lib
 _WHITE = np.array([236.0, 234.0, 230.0])
 _TEETH = np.array([252.0, 248.0, 238.0])
 _CAVITY = np.array([58.0, 20.0, 22.0])
-_UNIT = 128
-_TONGUE = np.array([178.0, 84.0, 84.0])
+_TONGUE = np.array([151.0, 71.0, 71.0])
+_UNIT = 128  # light of strength 1, in 8 bits
+_HINGE, _CHIN = 84, 114  # a dropping jaw carries the beard between these
 
 
 def _between(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -27,12 +28,14 @@ def _eye(image: np.ndarray, eye: face_lib.Eye, bust: bust_lib.Bust) -> None:
   canvas.fill(ball, _WHITE, canvas.box(opening, 4))
   canvas.disc(ball, iris * 0.45, eye.iris, eye.radius)
   canvas.disc(ball, iris, eye.iris, eye.radius * 0.86)
-  canvas.disc(ball, iris * 1.45 + 12, eye.iris + (0, 0.9), eye.radius * 0.55)
+  canvas.disc(
+      ball, iris * 1.45 + 12, np.add(eye.iris, (0, 0.9)), eye.radius * 0.55
+  )
   canvas.disc(ball, (12, 10, 12), eye.iris, eye.radius * 0.45)
-  canvas.line(ball, _WHITE * 0.68, eye.upper + (0, 0.6), 3)
+  canvas.line(ball, _WHITE * 0.68, np.add(eye.upper, (0, 0.6)), 3)
   inner = eye.upper[0 if eye.side > 0 else -1] + (0.9 * eye.side, 0.2)
   canvas.disc(ball, (206, 140, 130), inner, 1.0)
-  canvas.disc(ball, (255, 255, 255), eye.iris + (-1.3, -1.5), 0.85)
+  canvas.disc(ball, (255, 255, 255), np.add(eye.iris, (-1.3, -1.5)), 0.85)
   view = canvas.window(opening, 2)
   cover = canvas.mask(opening)[view]
   image[view] = canvas.blend(image[view], ball[view], cover)
@@ -42,26 +45,21 @@ def _eye(image: np.ndarray, eye: face_lib.Eye, bust: bust_lib.Bust) -> None:
   canvas.line(image, lash, eye.upper, 2)
   if who.feminine > 0.5:
     outer = eye.upper[-1 if eye.side > 0 else 0]
-    tip = outer + (1.6 * eye.side, -1.3)
+    tip = np.add(outer, (1.6 * eye.side, -1.3))
     canvas.line(image, lash, np.stack([outer, tip]), 2)
 
 
 def _nose(image: np.ndarray, face: face_lib.Face, bust: bust_lib.Bust) -> None:
   skin = np.array(bust.who.skin)
-  wide = bust.who.nose_width
   x, y = face.nose
+  hole = canvas.curve((2.2, 3.4, 5.2, 5.4, 3.6), (0.6, -0.6, -0.3, 0.9, 1.3))
+  wing = canvas.curve((6.8, 8.6, 8.2, 6.2), (-4.2, -1.6, 1.0, 1.6))
+  base = canvas.curve((0, 2.4), (2.5, 1.8))
   for side in (-1, 1):
-    hole = np.array(
-        [(2.2, 0.6), (3.4, -0.6), (5.2, -0.3), (5.4, 0.9), (3.6, 1.3)]
-    )
-    shape = hole * (side * wide, 1) + (x, y)
-    canvas.fill(image, skin * (0.4, 0.3, 0.28), shape)
-    wing = np.array([(6.8, -4.2), (8.6, -1.6), (8.2, 1.0), (6.2, 1.6)])
-    canvas.line(
-        image, skin * (0.74, 0.66, 0.63), wing * (side * wide, 1) + (x, y), 1
-    )
-  base = np.array([(-2.4, 1.8), (0, 2.5), (2.4, 1.8)])
-  canvas.line(image, skin * (0.7, 0.62, 0.6), base * (wide, 1) + (x, y), 1)
+    place, wide = np.array([x, y]), (side * bust.who.nose_width, 1)
+    canvas.fill(image, skin * (0.4, 0.3, 0.28), hole * wide + place)
+    canvas.line(image, skin * (0.74, 0.66, 0.63), wing * wide + place, 1)
+    canvas.line(image, skin * (0.7, 0.62, 0.6), base * wide + place, 1)
 
 
 def _mouth(
@@ -75,27 +73,21 @@ def _mouth(
   canvas.line(image, edge, np.concatenate([rim, rim[:1]]), 2)
   if mouth.gap > 0:
     canvas.fill(image, _CAVITY, _between(ui, li))
-    centre = (
-        np.abs(ui[:, 0] - face_lib.CENTRE) < 0.75 * (ui[-1, 0] - ui[0, 0]) / 2
-    )
     if mouth.gap > 4.5:
       top = np.maximum(li[:, 1] - 0.42 * (li[:, 1] - ui[:, 1]), ui[:, 1])
-      tongue = np.stack([li[:, 0], top], -1)[centre]
-      canvas.fill(image, _TONGUE * 0.85, _between(tongue, li[centre]))
+      tongue = canvas.curve(li[:, 0], top)
+      canvas.fill(image, _TONGUE, _between(tongue[3:-3], li[3:-3]))
     room = np.minimum(mouth.teeth, 0.8 * (li[:, 1] - ui[:, 1]))
-    teeth = ui + np.stack([np.zeros_like(room), room], -1)
+    teeth = canvas.curve(ui[:, 0], ui[:, 1] + room)
     canvas.fill(image, _TEETH, _between(ui[2:-2], teeth[2:-2]))
   canvas.fill(image, lips * (0.9, 0.84, 0.85), _between(mouth.upper_outer, ui))
   canvas.fill(image, lips, _between(li, mouth.lower_outer))
   thick = mouth.lower_outer[:, 1] - li[:, 1]
   if thick[8] > 2.2:
-    shine = np.stack([li[5:12, 0], li[5:12, 1] + 0.4 * thick[5:12]], -1)
-    canvas.line(image, lips * 0.8 + 50, shine, 2)
+    shine = canvas.curve(li[:, 0], li[:, 1] + 0.4 * thick)
+    canvas.line(image, lips * 0.8 + 50, shine[5:12], 2)
   dark = lips * (0.45, 0.32, 0.34)
-  if mouth.gap > 0:
-    canvas.line(image, dark, ui, 1)
-  else:
-    canvas.line(image, dark, np.add(ui, (0, 0.2)), 1)
+  canvas.line(image, dark, ui, 1)
   for corner in (ui[0], ui[-1]):
     canvas.disc(image, dark, corner, 0.9)
 
@@ -106,17 +98,16 @@ def _beard(
   """Returns the canvas with the beard, carried down with the jaw."""
   cover = bust.beard
   rows = np.arange(canvas.SIZE, dtype=np.float32)
-  hinge, chin = 84 + canvas.MARGIN, 30
-  y = rows / canvas.SCALE
-  pull = face.jaw * np.clip((y - hinge) / chin, 0, 1)
+  y = rows / canvas.SCALE - canvas.MARGIN
+  pull = face.jaw * np.clip((y - _HINGE) / (_CHIN - _HINGE), 0, 1)
   source = np.repeat((rows - pull * canvas.SCALE)[:, None], canvas.SIZE, 1)
   across = np.repeat(rows[None], canvas.SIZE, 0)
   cover = cv2.remap(cover, across, source, cv2.INTER_LINEAR)
   # A beard has no place outside of the head that wears it.
-  cover *= image[..., 3] / np.float32(255)
-  colour = np.array([*(0.9 * np.array(bust.who.hair)), 255.0], np.float32)
-  mixed = image + (colour - image) * cover[..., None]
-  return mixed.astype(np.uint8)
+  cover = cv2.multiply(cover, image[..., 3], scale=1 / 255)
+  hairs = np.empty_like(image)
+  hairs[:] = (*(int(0.9 * c) for c in bust.who.hair), 255)
+  return canvas.blend(image, hairs, cover)
 
 
 def paint(
@@ -151,8 +142,7 @@ def paint(
     canvas.fill(image, brow, curve)
   image = canvas.over(image, bust.front)
   shade = bust.relief.shade(units, light) * bust.complexion
-  # Light as 8 bits, 1 is _UNIT: four times as fast as floats, and finer than
-  # the noise of any camera.
+  # Eight bits of light: four times as fast as floats, finer than the noise.
   shade = cv2.multiply(shade, (*(_UNIT * tint), 0.0), dtype=cv2.CV_8U)
   shade[..., 3] = _UNIT  # light does not change what is transparent
   shade = cv2.resize(shade, (canvas.SIZE, canvas.SIZE))

@@ -44,7 +44,7 @@ LABELLED = {
 }
 
 MEAN_GAP = 6  # frames between two annotated frames
-SEGMENT = 90  # frames an emotion lasts on average
+SEGMENT = 80  # frames an emotion lasts on average
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Video:
   place: tuple[int, ...]  # where; equal for the two subjects of one video
   frames: int
   repeated: int  # rows that stand twice in the list
-  unlabelled: int  # rows without any label
+  unlabelled: int  # rows without any label, at the start
   segments: tuple[Segment, ...]
 
 
@@ -165,7 +165,7 @@ def make(videos: int, frames: int, seed: int) -> list[Video]:
               place=(seed, s, twin),
               frames=int(lengths[i]),
               repeated=int(min(repeated[i], lengths[i])),
-              unlabelled=min(blank, 3) if i == 0 else 0,
+              unlabelled=min(blank, int(lengths[i])) if i == 0 else 0,
               segments=tuple(deck[: segments[i]]),
           )
       )

@@ -15,30 +15,9 @@ from data_builders.procedural import plan as plan_lib
 
 FPS = 30.0
 
-# Units that come and go whatever the emotion: share of time they are active.
-_HABITS = {
-    1: 0.02,
-    2: 0.01,
-    4: 0.02,
-    6: 0.05,
-    7: 0.1,
-    10: 0.1,
-    12: 0.04,
-    25: 0.2,
-    26: 0.02,
-}
-# How much of the time people with an emotion speak.
-_TALK = {
-    'Neutral': 0.45,
-    'Anger': 0.3,
-    'Disgust': 0.3,
-    'Fear': 0.3,
-    'Happiness': 0.4,
-    'Sadness': 0.3,
-    'Surprise': 0.3,
-    'Other': 0.65,
-}
 _PRESENT = 0.33  # intensity from which an annotator marks a unit
+_LAG = int(0.3 * FPS)  # frames an annotator of expressions is late
+_MOUTH = [emotion.AUS.index(25), emotion.AUS.index(26)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,91 +87,127 @@ def _blinks(rng: np.random.Generator, length: int) -> np.ndarray:
   return shut[:length]
 
 
-def simulate(video: plan_lib.Video, who: identity_lib.Identity) -> Track:
-  """Returns what happens in a video and what its annotators wrote."""
-  rng = np.random.default_rng([*video.key, 1])
-  frame_id = _frame_ids(rng, video.frames)
-  length = int(frame_id[-1])
-  shares = rng.dirichlet(np.full(len(video.segments), 6.0))
-  ends = np.ceil(np.cumsum(shares) * length).astype(int)
-  segment = np.searchsorted(ends[:-1], np.arange(length), side='right')
+@dataclasses.dataclass(frozen=True)
+class _Script:
+  """What a person feels at each of the t frames of a video."""
 
-  apex, affect, talk, classes = [], [], [], []
-  for part in video.segments:
+  expression: np.ndarray  # int [t]
+  labelled: np.ndarray  # bool [t, 3]
+  apex: np.ndarray  # [t, len(emotion.AUS)] where the face is heading
+  affect: np.ndarray  # [t, 2] where valence and arousal are heading
+  speech: np.ndarray  # [t] 0 silent to 1
+
+
+def _write_script(
+    segments: tuple[plan_lib.Segment, ...],
+    length: int,
+    rng: np.random.Generator,
+) -> _Script:
+  shares = rng.dirichlet(np.full(len(segments), 6.0))
+  ends = np.ceil(np.cumsum(shares) * length).astype(int)
+  at = np.searchsorted(ends[:-1], np.arange(length), side='right')
+  apex, affect, talk = [], [], []
+  for part in segments:
     name = labels.EXPRESSIONS[part.expression]
-    force = rng.uniform(0.6, 1.05)
-    mixed = emotion.VARIANTS[name][part.variant][1]
-    target = emotion.vector(mixed) * rng.uniform(0.75, 1.1, len(emotion.AUS))
+    target = emotion.vector(emotion.VARIANTS[name][part.variant][1])
+    target *= rng.uniform(0.75, 1.1, len(emotion.AUS))
+    force = rng.uniform(0.7, 1.1)
+    mood = force * np.array(emotion.CIRCUMPLEX[name])
     if name == 'Other':
       # Compound and undecided faces: a trace of another emotion.
       trace = labels.EXPRESSIONS[rng.integers(1, 7)]
       target = np.maximum(target, 0.45 * emotion.apex(trace, rng))
-      mood = 0.35 * np.array(emotion.CIRCUMPLEX[trace])
-    else:
-      mood = np.zeros(2)
+      mood += 0.35 * np.array(emotion.CIRCUMPLEX[trace])
     apex.append(force * target)
-    affect.append(force * np.array(emotion.CIRCUMPLEX[name]) + mood)
-    talk.append(_TALK[name])
-    classes.append(part.expression)
-
+    affect.append(mood)
+    talk.append(emotion.TALK[name])
   # Expressions swell and fade within a segment while its name stays.
   swell = np.clip(0.85 + 0.25 * wander(rng, (length, 1), 0.8), 0.2, 1.15)
-  units = np.array(apex)[segment] * swell
-  for unit, share in _HABITS.items():
+  urge = 2 * follow(rng.uniform(0, 1, length), 1.5) - 0.5
+  return _Script(
+      expression=np.array([s.expression for s in segments])[at],
+      labelled=np.array([s.labelled for s in segments])[at],
+      apex=np.array(apex)[at] * swell,
+      affect=np.array(affect)[at] * swell,
+      speech=follow((np.array(talk)[at] > urge).astype(float), 0.3),
+  )
+
+
+def _act(
+    script: _Script, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns units [t, k] as the face moves them, and as one perceives them.
+
+  A speaking mouth opens and shuts; who watches it perceives it as open.
+  """
+  length = len(script.apex)
+  units = script.apex.copy()
+  for unit, share in emotion.HABITS.items():
     column = emotion.AUS.index(unit)
     spell = _spells(rng, length, share, 2.0)
     units[:, column] = np.maximum(units[:, column], spell)
   units = follow(units, 0.25)
+  syllables = np.clip(np.abs(wander(rng, (length, 2), 0.08)), 0, 1.6)
+  syllables *= script.speech[:, None]
+  perceived = units.copy()
+  perceived[:, _MOUTH] = np.maximum(
+      units[:, _MOUTH], follow(syllables, 0.6) * (0.75, 0.18)
+  )
+  units[:, _MOUTH] = np.maximum(units[:, _MOUTH], syllables * (0.65, 0.22))
+  return units, perceived
 
-  speaks = (
-      np.array(talk)[segment] > follow(rng.uniform(0, 1, length), 1.5) * 2 - 0.5
-  )
-  speech = (
-      np.clip(np.abs(wander(rng, (length, 2), 0.08)), 0, 1.6)
-      * follow(speaks.astype(float), 0.3)[:, None]
-  )
-  mouth = [emotion.AUS.index(25), emotion.AUS.index(26)]
-  heard = units.copy()
-  heard[:, mouth] = np.maximum(
-      heard[:, mouth], follow(speech, 0.6) * (0.75, 0.18)
-  )
-  units[:, mouth] = np.maximum(units[:, mouth], speech * (0.65, 0.22))
 
-  score = follow(heard[:, : labels.NUM_AUS], 0.2)
+def _mark(perceived: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+  """Returns the annotated units, int [t, 12]; few are missed or invented."""
+  score = follow(perceived[:, : labels.NUM_AUS], 0.2)
   marked = score > _PRESENT + rng.normal(0, 0.03, labels.NUM_AUS)
   missed = rng.random(marked.shape) < 0.02
   invented = rng.random(marked.shape) < 0.002
-  au = (marked & ~missed) | invented
+  return ((marked & ~missed) | invented).astype(int)
 
-  felt = follow(np.array(affect)[segment] * swell, 0.7)
-  felt += 0.8 * (heard - heard.mean(0)) @ emotion.unit_affect().T
-  felt += np.array([0.0, 0.1]) * follow(speaks.astype(float), 0.8)[:, None]
-  rated = follow(felt + rng.normal(0, 0.06, 2), 0.4)
-  rated += 0.04 * wander(rng, (length, 2), 0.5)
 
-  lag = int(0.3 * FPS)
-  late = np.concatenate([np.full(lag, segment[0]), segment])[:length]
+def _rate(
+    script: _Script, perceived: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+  """Returns annotated valence and arousal [t, 2] in [-1, 1]."""
+  felt = follow(script.affect, 0.5)
+  felt += 0.8 * (perceived - perceived.mean(0)) @ emotion.unit_affect().T
+  felt[:, 1] += 0.1 * follow(script.speech, 0.6)
+  rated = follow(felt + rng.normal(0, 0.05, 2), 0.3)
+  return np.clip(rated + 0.04 * wander(rng, rated.shape, 0.5), -1, 1)
+
+
+def simulate(video: plan_lib.Video, who: identity_lib.Identity) -> Track:
+  """Returns what happens in a video and what its annotators wrote."""
+  rng = np.random.default_rng([*video.key, 1])
+  frame_id = _frame_ids(rng, video.frames)
+  length, at = int(frame_id[-1]), frame_id - 1
+  script = _write_script(video.segments, length, rng)
+  units, perceived = _act(script, rng)
+  au = _mark(perceived, rng)
+  rated = _rate(script, perceived, rng)
+  named = np.concatenate(
+      [np.full(_LAG, script.expression[0]), script.expression]
+  )
+  labelled = script.labelled[at]
+  labelled[: video.unlabelled] = False
+
   shown = who.rest + units * who.gain * (1 - 0.4 * who.rest)
   shown += 0.12 * wander(rng, units.shape, 0.15)
   pose = wander(rng, (length, 3), 1.5) * (5, 3, 2)
   pose += rng.normal(0, 1, 3) * (4, 2, 1)
-  pose[:, 1] += 4 * np.maximum(-follow(felt[:, 1], 1.0) + 0.1, 0)
+  # A head sinks with low arousal.
+  pose[:, 1] += 4 * np.maximum(0.1 - rated[:, 1], 0)
   gaze = 0.4 * wander(rng, (length, 2), 0.6)
-  blink = _blinks(rng, length)
-
-  at = frame_id - 1
-  labelled = np.array([s.labelled for s in video.segments])[segment[at]]
-  if video.unlabelled:
-    labelled[2 : 2 + video.unlabelled] = False
   return Track(
       frame_id=frame_id,
       units=np.clip(shown[at], 0, 1.25),
       gaze=np.clip(gaze[at], -1, 1),
-      blink=blink[at],
+      blink=_blinks(rng, length)[at],
       pose=pose[at],
-      valence=np.clip(rated[at, 0], -1, 1),
-      arousal=np.clip(rated[at, 1], -1, 1),
-      expression=np.array(classes)[late[at]],
-      au=au[at].astype(int),
+      valence=rated[at, 0],
+      arousal=rated[at, 1],
+      expression=named[at],
+      au=au[at],
       labelled=labelled,
   )

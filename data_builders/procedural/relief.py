@@ -13,10 +13,9 @@ from data_builders.procedural import canvas, emotion
 from data_builders.procedural import face as face_lib
 from data_builders.procedural import identity as identity_lib
 
-_X, _Y = np.meshgrid(
-    np.arange(canvas.GRID) - canvas.MARGIN + 0.5 - face_lib.CENTRE,
-    np.arange(canvas.GRID) - canvas.MARGIN + 0.5,
-)
+_AXIS_Y = np.arange(canvas.GRID) - canvas.MARGIN + 0.5
+_AXIS_X = _AXIS_Y - face_lib.CENTRE  # symmetric: the middle is at 0
+_X, _Y = np.meshgrid(_AXIS_X, _AXIS_Y)
 
 # Bumps of each unit: (x, y, width, height of the bump's spread, amount); x is
 # counted from the middle and a bump with x > 0 has a twin on the other side.
@@ -117,11 +116,10 @@ _LASTING = (
 
 def bump(x: float, y: float, wide: float, tall: float) -> np.ndarray:
   """Returns a bell [GRID, GRID] at x from the middle, with its twin if x > 0."""
-  above = np.exp(-(((_Y - y) / tall) ** 2) / 2)
-  return sum(
-      np.exp(-(((_X - side * x) / wide) ** 2) / 2) * above
-      for side in ((-1, 1) if x > 0 else (1,))
-  )
+  across = np.exp(-(((_AXIS_X - x) / wide) ** 2) / 2)
+  if x > 0:
+    across += across[::-1]
+  return np.outer(np.exp(-(((_AXIS_Y - y) / tall) ** 2) / 2), across)
 
 
 def _crease(blur: float, points: tuple[tuple[float, float], ...]) -> np.ndarray:

@@ -5,8 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from data_builders.procedural import canvas
-from data_builders.procedural import occluder
+from data_builders.procedural import canvas, occluder
 
 NOISE = 256  # side of the noise bank
 

@@ -3,10 +3,9 @@
 import cv2
 import numpy as np
 
-from data_builders.procedural import canvas
+from data_builders.procedural import canvas, relief
 from data_builders.procedural import face as face_lib
 from data_builders.procedural import identity as identity_lib
-from data_builders.procedural import relief
 
 _COVER = {'stubble': 0.38, 'moustache': 0.9, 'full': 0.9}
 
@@ -54,7 +53,7 @@ def complexion(
 def beard(
     who: identity_lib.Identity, rng: np.random.Generator
 ) -> np.ndarray | None:
-  """Returns how much of the skin [SIZE, SIZE] the beard of a shut jaw covers."""
+  """Returns how the beard of a shut jaw covers skin, uint8 [SIZE, SIZE]."""
   if who.beard == 'none':
     return None
   w, j = who.face_width, who.jaw_width * who.face_width
@@ -64,7 +63,20 @@ def beard(
   if who.beard != 'moustache':
     shapes.append(
         canvas.curve(
-            (2, 9, 14, 16, 25 * w, 30 * w, 36 * w, 33 * w, 30 * j, 23 * j, 12 * j, 2),
+            (
+                2,
+                9,
+                14,
+                16,
+                25 * w,
+                30 * w,
+                36 * w,
+                33 * w,
+                30 * j,
+                23 * j,
+                12 * j,
+                2,
+            ),
             (91, 90, 86, 79, 73, 60, 56, 74, 86, 98, 107, 109),
         )
     )
@@ -74,4 +86,5 @@ def beard(
   )
   hairs = rng.uniform(0.55, 1.2, (canvas.SIZE, canvas.SIZE)).astype(np.float32)
   hairs = cv2.GaussianBlur(hairs, (1, 5), 0)
-  return np.clip(cover / 255 * hairs * _COVER[who.beard], 0, 0.95)
+  cover = np.clip(cover * hairs * _COVER[who.beard], 0, 242)
+  return cover.astype(np.uint8)

@@ -34,17 +34,18 @@ def reference() -> transformers.ViTMAEForPreTraining:
           norm_pix_loss=True,
       )
   )
+  # The library believes its parameters made already and would skip this.
+  for part in (
+      model.vit.embeddings.patch_embeddings.projection,
+      *model.parameters(),
+  ):
+    part._is_hf_initialized = False
+  with torch.no_grad():
+    model.vit.embeddings.initialize_weights()
+    model.decoder.initialize_weights((IMAGE // PATCH) ** 2)
   for parameter in model.parameters():
     if parameter.requires_grad:
       torch.nn.init.normal_(parameter, std=0.3)
-  with torch.no_grad():
-    for table in (
-        model.vit.embeddings.position_embeddings,
-        model.decoder.decoder_pos_embed,
-    ):
-      table._is_hf_initialized = False  # else the next two lines do nothing
-    model.vit.embeddings.initialize_weights()
-    model.decoder.initialize_weights((IMAGE // PATCH) ** 2)
   return model.eval()
 
 

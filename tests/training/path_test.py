@@ -1,0 +1,187 @@
+"""The whole path in one process: MAE, frame model, features, temporal model."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from abaw_jax import errors, labels
+from abaw_jax.data import sources
+from abaw_jax.training import (
+    checkpoint,
+    evaluation,
+    extraction,
+    inputs,
+    loop,
+    sharding,
+    steps,
+    tasks,
+)
+from abaw_jax.training import (
+    runs as run_files,
+)
+from tests.training import runs
+
+
+@pytest.fixture(scope='module')
+def path(data_dir, tmp_path_factory) -> pathlib.Path:
+  """Returns a folder with the runs `mae`, `frame`, `mtl` and a copy of data."""
+  root = tmp_path_factory.mktemp('path')
+  data = root / 'data'
+  shutil.copytree(data_dir, data)
+  loop.train(runs.smoke('mae', data), root / 'mae')
+  loop.train(
+      runs.smoke('frame', data, init_from=str(root / 'mae')), root / 'frame'
+  )
+  extraction.extract(
+      init_from=root / 'frame',
+      data_dir=data,
+      dataset='s_aff_wild2',
+      name='small',
+      batch_size=32,
+  )
+  loop.train(runs.smoke('mtl', data), root / 'mtl')
+  return root
+
+
+def load(path, run):
+  """Returns (task, parameters, config) of a run's best checkpoint."""
+  config = run_files.read_config(path / run)
+  task = tasks.make_task(config)
+  source = inputs.make_source(config, 'validation')
+  mesh = sharding.make_mesh(fsdp=1)
+  shapes = steps.param_shapes(task, inputs.example(config, source), mesh)
+  return task, checkpoint.load_params(path / run, shapes)[0], config
+
+
+@pytest.mark.parametrize('run', ['mae', 'frame', 'mtl'])
+def test_every_stage_ends_with_a_score_and_a_checkpoint(path, run):
+  done = json.loads((path / run / 'DONE').read_text())
+  train = runs.metrics(path / run)
+  validation = runs.metrics(path / run, 'validation')
+  assert done['step'] == max(train) == max(validation)
+  assert all(np.isfinite(line['loss']) for line in train.values())
+  assert (path / run / 'checkpoints' / str(done['step'])).is_dir()
+  score = 'loss' if run == 'mae' else 'P_MTL'
+  assert validation[done['step']][score] == done[score]
+
+
+def test_a_run_that_has_ended_returns_at_once(path, capsys):
+  before = (path / 'mtl' / 'metrics.jsonl').read_text()
+  loop.train(runs.smoke('mtl', path / 'data'), path / 'mtl')
+  assert 'has ended already' in capsys.readouterr().out
+  assert (path / 'mtl' / 'metrics.jsonl').read_text() == before
+
+
+def test_features_are_the_embeddings_of_the_best_frame_model(path):
+  task, params, config = load(path, 'frame')
+  for split in labels.SPLITS:
+    features = sources.Records(
+        path / 'data', 's_aff_wild2_features', 'small', split
+    )
+    stored = {
+        row: vector
+        for record in features
+        for row, vector in zip(
+            record['row'].tolist(), record['features'], strict=True
+        )
+    }
+    frames = inputs.make_source(config, split)
+    assert sorted(stored) == list(range(len(frames)))
+    to_example = inputs.make_transform(config)
+    example = to_example(frames[3])
+    batch = jax.tree.map(lambda x: jax.numpy.asarray(x)[None], example)
+    expected = jax.jit(task.predict)(params, batch)['embedding'][0]
+    # Batches of other sizes sum in another order.
+    np.testing.assert_allclose(
+        stored[int(example['row'])], expected, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize('run', ['frame', 'mtl'])
+@pytest.mark.parametrize('split', labels.SPLITS)
+def test_predictions_hold_every_row_of_the_list_once(path, run, split):
+  scores = evaluation.evaluate(path / run, split)
+  with np.load(path / run / 'predictions' / f'{split}.npz') as rows:
+    rows = dict(rows)
+  listed = {
+      'train': 'source/training_set_annotations.txt',
+      'validation': 'source/validation_set_annotations.txt',
+      'test': 'source/test_set/MTL_Challenge_test_set_release.txt',
+  }[split]
+  images = (path / 'data' / listed).read_text().splitlines()[1:]
+  images = [line.split(',')[0] for line in images]
+  written = [
+      (row, f'{video}/{frame:05d}.jpg')
+      for row, video, frame in zip(
+          rows['row'], rows['video'], rows['frame_id'], strict=True
+      )
+  ]
+  assert sorted(written) == list(enumerate(images))
+  np.testing.assert_allclose(rows['pred_expression'].sum(-1), 1, atol=1e-5)
+  assert rows['pred_au'].shape == (len(images), labels.NUM_AUS)
+  if split == 'test':
+    assert np.isnan(scores['P_MTL'])
+  else:
+    assert scores['P_MTL'] == pytest.approx(
+        scores['VA'] + scores['EXPR'] + scores['AU']
+    )
+
+
+def test_a_frame_model_starts_from_the_encoder_of_the_mae(path, tmp_path):
+  # A learning rate of 0 leaves what it started from.
+  config = runs.smoke(
+      'frame',
+      path / 'data',
+      init_from=str(path / 'mae'),
+      optim__lr=0.0,
+      epochs=0.1,
+      optim__warmup_epochs=0.0,
+  )
+  loop.train(config, tmp_path / 'frame')
+  _, mae_params, _ = load(path, 'mae')
+  _, params, _ = load(tmp_path, 'frame')
+  jax.tree.map(
+      np.testing.assert_array_equal, params['backbone'], mae_params['encoder']
+  )
+
+
+def test_a_checkpoint_of_another_size_is_refused_with_its_paths(path, tmp_path):
+  config = runs.smoke(
+      'frame',
+      path / 'data',
+      init_from=str(path / 'mae'),
+      model__backbone='vit_micro',
+  )
+  with pytest.raises(errors.InputError) as error:
+    loop.train(config, tmp_path / 'frame')
+  message = str(error.value)
+  assert 'missing backbone/blocks_3/attn/qkv/kernel' in message
+  assert 'backbone/norm/scale is (64,), the model wants (128,)' in message
+
+
+def test_a_workdir_of_another_model_is_refused(path):
+  config = runs.smoke('mtl', path / 'data', model__dim=64)
+  with pytest.raises(errors.InputError, match=r'model\.dim was 32, is 64'):
+    loop.train(config, path / 'mtl')
+
+
+def test_too_many_bad_updates_stop_the_run(path, tmp_path):
+  config = runs.smoke(
+      'mtl',
+      path / 'data',
+      # The weighted sum is beyond float32, so no gradient is finite.
+      loss__weights=dict.fromkeys(
+          ('valence', 'arousal', 'expression', 'au'), 3e38
+      ),
+      epochs=50.0,
+      log_steps=5,
+      max_bad_steps=10,
+  )
+  with pytest.raises(errors.InputError, match='step 10: 10 updates in a row'):
+    loop.train(config, tmp_path / 'bad')
+  lines = runs.metrics(tmp_path / 'bad')
+  assert [line['skipped'] for line in lines.values()] == [5, 10]

@@ -1,0 +1,58 @@
+"""Training runs for tests: smoke configs on the tiny corpus."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+from configs import frame, mae, mtl
+
+CONFIGS = {'mae': mae, 'frame': frame, 'mtl': mtl}
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def smoke(name: str, data_dir: pathlib.Path, **overrides: Any) -> dict:
+  """Returns the smoke config of an experiment as a plain dict.
+
+  `overrides` are values by key, with `__` for a dot: `data__window=8`.
+  """
+  config = CONFIGS[name].get_config('smoke').to_dict()
+  config['data'] |= {'name': 's_aff_wild2', 'dir': str(data_dir)}
+  for key, value in overrides.items():
+    *sections, last = key.split('__')
+    section = config
+    for part in sections:
+      section = section[part]
+    assert last in section, key
+    section[last] = value
+  return config
+
+
+def metrics(workdir: pathlib.Path, split: str = 'train') -> dict[int, dict]:
+  """Returns the lines of metrics.jsonl of a split, by step; each step once."""
+  text = (workdir / 'metrics.jsonl').read_text()
+  lines = map(json.loads, text.splitlines())
+  lines = [line for line in lines if line['split'] == split]
+  by_step = {line['step']: line for line in lines}
+  assert len(by_step) == len(lines), 'a step was written twice'
+  return by_step
+
+
+def start(module: str, *args: str, **env: str) -> subprocess.Popen:
+  """Returns a running `python -m module args`."""
+  return subprocess.Popen(
+      [sys.executable, '-m', module, *args],
+      cwd=ROOT,
+      env=os.environ | env,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+  )
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+  """Returns (status, stdout, stderr) once the process has ended."""
+  out, err = process.communicate(timeout=300)
+  return process.returncode, out, err
