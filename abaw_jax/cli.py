@@ -3,13 +3,18 @@
 Commands import JAX inside `main`, so that --help answers at once.
 """
 
-from collections.abc import Callable
+import ast
+from collections.abc import Callable, Iterable, Mapping
+import difflib
 import pathlib
+import re
 import sys
-from typing import Any
+import traceback
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+import ml_collections
+from ml_collections.config_flags import config_flags
 
 from abaw_jax import errors
 
@@ -22,6 +27,7 @@ def define_config() -> None:
       'Experiment: configs/<name>.py or configs/<name>.py:<variant>.',
       lock_config=True,
   )
+  flags.FLAGS['config'].parser = _ConfigParser('config')
   flags.mark_flag_as_required('config')
 
 
@@ -38,33 +44,46 @@ def config_name() -> str:
   return '_'.join(filter(None, [pathlib.Path(path).stem, variant]))
 
 
-def run(main: Callable[[], Any], doc: str) -> None:
-  """Parses the flags and runs `main`; the process exits.
+def run(
+    main: Callable[..., int | None],
+    doc: str,
+    *,
+    arguments: Mapping[str, Iterable[str]] | None = None,
+) -> NoReturn:
+  """Parses the flags and runs `main`; what it returns is the exit status.
 
-  Wrong input ends in one line on stderr and status 2, anything else in its
-  traceback.
+  Wrong input ends in a line `error: ...` on stderr and status 2, Ctrl-C in a
+  line and status 130, anything else in its traceback.
 
   Args:
-    main: the command.
+    main: the command; takes one string for each of `arguments`.
     doc: its docstring, shown by --help.
+    arguments: what the command takes beside flags: choices by name.
   """
   sys.modules['__main__'].__doc__ = doc
+  wanted = list((arguments or {}).items())
 
-  def guarded(argv: list[str]) -> None:
-    if len(argv) > 1:
-      fail(f'unexpected argument {argv[1]!r}; flags start with --')
+  def guarded(argv: list[str]) -> int | None:
+    given = argv[1:]
+    for name, choices in wanted[len(given) :]:
+      fail(f'no {name} is named; choose from {", ".join(choices)}')
+    for argument in given[len(wanted) :]:
+      fail(f'unexpected argument {argument!r}; flags start with --')
     # Libraries report their routine through absl; ours goes to stdout.
     logging.set_verbosity(logging.ERROR)
     try:
-      main()
+      return main(*given)
     except errors.InputError as e:
       fail(str(e))
+    except KeyboardInterrupt:
+      print('interrupted', file=sys.stderr)
+      return 130  # as a shell reports SIGINT
 
   app.run(guarded, flags_parser=_parse_flags)
 
 
-def fail(message: str) -> None:
-  """Prints one line on stderr and exits with status 2."""
+def fail(message: str) -> NoReturn:
+  """Prints what is wrong on stderr and exits with status 2."""
   print(f'error: {message}', file=sys.stderr)
   sys.exit(2)
 
@@ -78,9 +97,88 @@ def _parse_flags(argv: list[str]) -> list[str]:
     return flags.FLAGS(argv)
   except SystemExit:
     sys.exit(0)  # absl ends --help with status 1
+  except errors.InputError as e:
+    fail(str(e))
   except flags.Error as e:
-    fail(f'{e}; --help lists the flags')
-  except (AttributeError, KeyError, TypeError, ValueError, OSError) as e:
-    # What ml_collections raises for a config that is not there or not right.
-    fail(f'{" ".join(str(e).split())}; see the keys in the --config file')
-  raise AssertionError('unreachable')
+    message = re.sub(r'^flag (--\w+)=None: .*', r'\1 is missing', str(e))
+    fail(f'{message.removeprefix("flag ")}; --help lists the flags')
+
+
+class _ConfigParser(config_flags.ConfigFileFlagParser):
+  """Reads a config file; what is wrong with it, or with a key, is one line."""
+
+  def parse(self, path: str) -> ml_collections.ConfigDict:
+    file = path.partition(':')[0]
+    if not file.endswith('.py') or not pathlib.Path(file).is_file():
+      raise errors.InputError(
+          f'--config={path}: there is no config file {file!r}; name one of '
+          'configs/, such as configs/mtl.py'
+      )
+    try:
+      config = super().parse(path)
+    except (TypeError, ValueError) as e:
+      # The library has put a traceback into the message; this is the cause.
+      raise errors.InputError(f'--config={path}: {e.__context__}') from e
+    except (AttributeError, ImportError, NameError, SyntaxError) as e:
+      frames = traceback.extract_tb(e.__traceback__)
+      lines = [frame.lineno for frame in frames if frame.filename == file]
+      where = f'line {lines[-1]}: ' if lines else ''
+      raise errors.InputError(
+          f'--config={path}: {where}{type(e).__name__}: {e}; mend the file'
+      ) from e
+    for argument in sys.argv:
+      if match := re.fullmatch(
+          r'--?(?:no)?config\.([^=]+)(?:=(.*))?', argument
+      ):
+        _check_override(config, match[1], match[2])
+    return config
+
+
+def _check_override(
+    config: ml_collections.ConfigDict, path: str, text: str | None
+) -> None:
+  """Raises an InputError if --config.<path>=<text> cannot be set."""
+  value, above = config, 'config'
+  for name in path.split('.'):
+    is_section = isinstance(value, ml_collections.ConfigDict)
+    keys = list(value) if is_section else []
+    if name not in keys:
+      close = difflib.get_close_matches(name, keys, n=1)
+      fix = f'did you mean {close[0]}' if close else f'it has {_listing(keys)}'
+      raise errors.InputError(
+          f'--config.{path}: {above} has no key {name}; {fix}'
+      )
+    value, above = value[name], f'{above}.{name}'
+  if isinstance(value, ml_collections.ConfigDict):
+    raise errors.InputError(
+        f'--config.{path} is a section; set a key of it: {_listing(value)}'
+    )
+  if text is not None and not _fits(text, value):
+    raise errors.InputError(
+        f'--config.{path}={text}: wrong type; give {type(value).__name__}, '
+        f'such as {value!r}'
+    )
+
+
+def _fits(text: str, old: Any) -> bool:
+  """Returns whether a text can stand in for a config's value."""
+  if isinstance(old, str):
+    return True
+  if isinstance(old, bool):
+    return text.lower() in ('true', 'false', '1', '0')
+  try:
+    new = ast.literal_eval(text)
+  except (SyntaxError, ValueError):
+    return False
+  if isinstance(old, tuple):
+    items = new if isinstance(new, tuple) else (new,)
+    return all(_same_kind(item, old[0]) for item in items)
+  return _same_kind(new, old)
+
+
+def _same_kind(new: Any, old: Any) -> bool:
+  return type(new) is type(old) or (type(new), type(old)) == (int, float)
+
+
+def _listing(keys: Iterable[str]) -> str:
+  return ', '.join(keys) or 'none'

@@ -16,10 +16,6 @@ from absl import flags
 from abaw_jax import cli
 
 cli.define_workdir('Folder for everything the demo makes.', required=True)
-flags.DEFINE_integer(
-    'videos', 72, 'Videos of the corpus, over all splits.', lower_bound=8
-)
-
 _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
 
 
@@ -32,7 +28,7 @@ def main() -> None:
   models = {'static frame model': 'frame', 'temporal model': 'mtl'}
   stage.run(
       [
-          *procedural.feature_stages(root, (f'--videos={flags.FLAGS.videos}',)),
+          *procedural.feature_stages(root),
           procedural.train_stage(
               'train the temporal multi-task model',
               'mtl.py:small',

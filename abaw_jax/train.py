@@ -21,10 +21,11 @@ cli.define_workdir('Folder of the run; default: runs/<config>-<n>.')
 
 def main() -> None:
   """Resolves the dataset and the workdir, then trains."""
-  from abaw_jax.training import loop, runs
+  from abaw_jax.training import loop, runs, tasks
   from abaw_jax.workflow import procedural
 
   config = flags.FLAGS.config.to_dict()
+  tasks.make_task(config)  # a wrong name fails before a corpus is rendered
   procedural.resolve(config)
   workdir = flags.FLAGS.workdir
   if workdir is None:

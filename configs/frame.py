@@ -44,13 +44,23 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
 
   if variant in ('small', 'smoke'):
     config.model.backbone = 'vit_micro' if variant == 'small' else 'vit_nano'
+    config.model.image_size = 64
     config.model.patch_size = 16
+    config.model.drop_path = 0.0
     config.model.dtype = 'float32'
-    config.data.batch_size = 64
-    config.optim.lr = 4e-3
+    config.augment.crop_scale = 1.0
+    # Twelve action units share one mean: they carry the fine detail.
+    config.loss.weights.expression = 0.5
+    config.loss.weights.au = 5.0
+    config.data.batch_size = 32
+    config.optim.lr = 8e-3
+    config.optim.layer_decay = 1.0
     config.optim.warmup_epochs = 0.5
     config.epochs = 5.0
   if variant == 'smoke':
+    config.model.drop_path = 0.1
+    config.augment.crop_scale = 0.8
+    config.optim.layer_decay = 0.75
     config.data.batch_size = 8
     config.epochs = 1.0
   return config

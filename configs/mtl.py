@@ -25,6 +25,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config = base.get_config()
   base.add_multi_task_loss(config)
   config.epochs = 50.0
+  config.log_steps = 10
 
   config.model.name = 'temporal'
   config.model.encoder = 'transformer'

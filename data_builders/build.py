@@ -20,9 +20,9 @@ import sys
 import tempfile
 from typing import Any
 
-from absl import app, flags, logging
+from absl import flags
 
-from abaw_jax import errors
+from abaw_jax import cli, errors
 from data_builders import problems
 
 
@@ -166,7 +166,9 @@ def _write(builder) -> None:
 
 def _define_flags() -> None:
   """Defines the flags; not at import, where other commands have theirs."""
-  flags.DEFINE_string('source_dir', None, 'Folder of the release; only read.')
+  flags.DEFINE_string(
+      'source_dir', None, 'Folder of the release; only read.', required=True
+  )
   flags.DEFINE_string('data_dir', 'data', 'Folder of all built datasets.')
   flags.DEFINE_list('config', [], 'Configs to build; the default one if empty.')
   flags.DEFINE_integer(
@@ -181,34 +183,22 @@ def _define_flags() -> None:
   flags.DEFINE_bool('overwrite', False, 'Replace a dataset that is there.')
 
 
-def _main(argv: Sequence[str]) -> int | None:
-  args = flags.FLAGS
-  logging.set_verbosity(logging.ERROR)  # TFDS tells what we tell better
+def main(dataset: str) -> None:
+  """Builds the dataset."""
   # A polite kill ends like Ctrl-C: TFDS then removes what it has half written.
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-  try:
-    if len(argv) != 2:
-      raise errors.InputError(f'name one dataset: {", ".join(DATASETS)}')
-    if args.source_dir is None:
-      raise errors.InputError('--source_dir is missing: the release to read')
-    build(
-        argv[1],
-        source_dir=args.source_dir,
-        data_dir=args.data_dir,
-        configs=args.config,
-        max_videos=args.max_videos,
-        on_error=args.on_error,
-        overwrite=args.overwrite,
-    )
-  except errors.InputError as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print('interrupted; nothing half built is left', file=sys.stderr)
-    return 128 + signal.SIGINT
-  return None
+  args = flags.FLAGS
+  build(
+      dataset,
+      source_dir=args.source_dir,
+      data_dir=args.data_dir,
+      configs=args.config,
+      max_videos=args.max_videos,
+      on_error=args.on_error,
+      overwrite=args.overwrite,
+  )
 
 
 if __name__ == '__main__':
   _define_flags()
-  app.run(_main)
+  cli.run(main, __doc__, arguments={'dataset': DATASETS})

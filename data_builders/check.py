@@ -7,13 +7,11 @@ lists bad lines and missing images. The exit status is 1 if there is anything
 of either kind; --subset expects other counts and minds only the problems.
 """
 
-from collections.abc import Sequence
 import os
-import sys
 
-from absl import app, flags
+from absl import flags
 
-from abaw_jax import errors
+from abaw_jax import cli, errors
 from data_builders import problems
 
 
@@ -72,30 +70,25 @@ def check(
 
 def _define_flags() -> None:
   """Defines the flags; not at import, where other commands have theirs."""
-  flags.DEFINE_string('source_dir', None, 'Folder of the release; only read.')
+  flags.DEFINE_string(
+      'source_dir', None, 'Folder of the release; only read.', required=True
+  )
   flags.DEFINE_bool('subset', False, 'Accept other counts than the published.')
   flags.DEFINE_bool('decode', False, 'Also decode every image.')
 
 
-def _main(argv: Sequence[str]) -> int:
+def main(dataset: str) -> int:
+  """Returns 0 if the folder is in order, 1 if not."""
   args = flags.FLAGS
-  try:
-    if len(argv) != 2:
-      raise errors.InputError(f'name one dataset: {", ".join(DATASETS)}')
-    if args.source_dir is None:
-      raise errors.InputError('--source_dir is missing: the release to read')
-    in_order = check(
-        argv[1],
-        source_dir=args.source_dir,
-        subset=args.subset,
-        decode=args.decode,
-    )
-  except errors.InputError as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
+  in_order = check(
+      dataset,
+      source_dir=args.source_dir,
+      subset=args.subset,
+      decode=args.decode,
+  )
   return 0 if in_order else 1
 
 
 if __name__ == '__main__':
   _define_flags()
-  app.run(_main)
+  cli.run(main, __doc__, arguments={'dataset': DATASETS})

@@ -149,11 +149,14 @@ def _newest_version(data_dir: epath.Path, name: str, config: str) -> epath.Path:
   if versions:
     return max(versions, key=lambda v: [int(n) for n in v.name.split('.')])
   if name.endswith('_features'):
-    command = 'python -m abaw_jax.extract ...'
+    command = (
+        'python -m abaw_jax.extract --init_from=... '
+        f'--data={data_dir / name.removesuffix("_features")} --name={config}'
+    )
   else:
     command = (
-        f'python -m data_builders.build {name} --source_dir=... '
-        f'--data_dir={data_dir}'
+        f'python -m data_builders.build {name} --config={config} '
+        f'--source_dir=... --data_dir={data_dir}'
     )
   others = {
       f'{v.parent.parent.name}/{v.parent.name}'

@@ -15,7 +15,7 @@ POOLS = ('mean', 'cls')
 # Widths of the ViTs; patch and image size are chosen apart.
 VITS = {
     'vit_nano': {'dim': 64, 'depth': 2, 'num_heads': 2},
-    'vit_micro': {'dim': 128, 'depth': 4, 'num_heads': 4},
+    'vit_micro': {'dim': 192, 'depth': 3, 'num_heads': 3},
     'vit_ti': {'dim': 192, 'depth': 12, 'num_heads': 3},
     'vit_s': {'dim': 384, 'depth': 12, 'num_heads': 6},
     'vit_b': {'dim': 768, 'depth': 12, 'num_heads': 12},

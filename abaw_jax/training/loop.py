@@ -6,6 +6,7 @@ the step; metrics are read one step later, so the device never waits for them.
 """
 
 from collections.abc import Mapping
+import contextlib
 import pathlib
 import signal
 from typing import Any
@@ -45,7 +46,8 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path) -> None:
     InputError: if the workdir is another run's, the data or the weights to
       start from do not fit, or `max_bad_steps` updates in a row were skipped.
   """
-  runs.claim(workdir, config)
+  for change in runs.check(workdir, config):
+    say(f'{workdir}: {change}; going on with the new value')
   if runs.is_done(workdir):
     say(f'{workdir}: has ended already; name another --workdir to train anew')
     return
@@ -100,6 +102,8 @@ class _Loop:
         experiment.make_optimizer(config, self.schedule)
     )
     self.predict_step = steps.jit_predict_step(self.task, mesh)
+    # Only now: a config that cannot run leaves no mark on the workdir.
+    runs.claim(workdir, config)
     self.checkpoints = checkpoint.Checkpoints(
         workdir, score=self.task.score, best=self.task.best
     )
@@ -111,10 +115,19 @@ class _Loop:
   def run(self) -> None:
     """Trains to the end or to the signal."""
     batches = inputs.train_batches(self.config, self.source)
+    with contextlib.closing(batches), contextlib.closing(self.checkpoints):
+      scores = self._train(batches)
+    if scores is not None:
+      # Only now is the last checkpoint whole.
+      runs.write_json(self.workdir / 'DONE', {'step': self.total} | scores)
+
+  def _train(self, batches) -> dict[str, float] | None:
+    """Returns the scores at the end, None after the signal."""
     state, train_step = self._load(batches)
     start = int(state.step)
     split = sharding.over_batch(self.mesh)
-    pending = None  # metrics that are still being computed
+    pending = None  # metrics to report, once they are there
+    before = None  # metrics of the step before
     with writer.Writer(self.workdir, resume_step=start) as log:
       for step in range(start, self.total):
         stopping = self.stop.received
@@ -126,12 +139,15 @@ class _Loop:
           scores = self._evaluate(state, step, log) if evaluating else None
           self.checkpoints.save(state, batches, self.config, scores)
         if stopping:
-          self.checkpoints.close()
           say(f'SIGTERM: saved step {step}; the same command goes on from it')
-          return
+          return None
         with self.meter.waiting():
           batch = next(batches)
         state, metrics = train_step(state, sharding.to_devices(batch, split))
+        # Two steps in flight keep the device busy; more would only pile up
+        # batches in memory.
+        jax.block_until_ready(before)
+        before = metrics
         self.meter.add(_count(batch))
         pending = self._report(pending, log)
         if (step + 1) % self.config['log_steps'] == 0 or step + 1 == self.total:
@@ -139,8 +155,7 @@ class _Loop:
       self._report(pending, log)
       scores = self._evaluate(state, self.total, log)
       self.checkpoints.save(state, batches, self.config, scores)
-    self.checkpoints.close()
-    runs.write_json(self.workdir / 'DONE', {'step': self.total} | scores)
+    return scores
 
   def _load(self, batches):
     """Returns the state to go on from, and the jitted step."""

@@ -38,8 +38,9 @@ def make_schedule(
   """
   if not 0 <= warmup_steps <= total_steps:
     raise errors.InputError(
-        f'warmup_steps: {warmup_steps} is not within 0 and the {total_steps}'
-        ' steps of the training'
+        f'config.optim.warmup_epochs: its {warmup_steps} updates are not within '
+        f'0 and the {total_steps} of the training; lower it or raise '
+        'config.epochs'
     )
 
   def schedule(step):

@@ -32,30 +32,40 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
 
 
-def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Writes `config.json`, or checks that the run there is the same one.
+def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
+  """Returns how the config differs from the one this workdir's run began with.
 
   Raises:
-    InputError: if the workdir belongs to a run with another model or other
-      data; the differences are listed.
+    InputError: if the workdir is another run's, with another model, other data
+      or another seed; the differences are listed.
   """
+  if workdir.is_file():
+    raise errors.InputError(f'--workdir={workdir} is a file; name a folder')
+  if not (workdir / 'config.json').is_file():
+    return []
+  old, new = flatten(read_config(workdir)), flatten(config)
+  differing = [
+      key
+      for key in sorted(old | new)
+      if old.get(key) != new.get(key) and key not in FREE
+  ]
+  changes = {
+      key: f'config.{key} was {old.get(key)!r}, is {new.get(key)!r}'
+      for key in differing
+  }
+  fixed = [changes.pop(key) for key in differing if key.split('.')[0] in FIXED]
+  if fixed:
+    raise errors.InputError(
+        f'{workdir}: belongs to another run: {"; ".join(fixed)}; choose another '
+        '--workdir or these settings'
+    )
+  return list(changes.values())
+
+
+def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Makes the workdir this run's own by writing its `config.json`."""
   workdir.mkdir(parents=True, exist_ok=True)
-  path = workdir / 'config.json'
-  if path.is_file():
-    old, new = flatten(read_config(workdir)), flatten(config)
-    differences = [
-        f'config.{key} was {old.get(key)!r}, is {new.get(key)!r}'
-        for key in sorted(old | new)
-        if old.get(key) != new.get(key)
-        and key.split('.')[0] in FIXED
-        and key not in FREE
-    ]
-    if differences:
-      raise errors.InputError(
-          f'{workdir}: belongs to another run: {"; ".join(differences)}; choose '
-          'another --workdir or these settings'
-      )
-  write_json(path, config)
+  write_json(workdir / 'config.json', config)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from abaw_jax.models import mae, zoo
+from abaw_jax.models import frameworks, mae, zoo
 from abaw_jax.training import augment, losses
 
 Batch = Mapping[str, Array]
@@ -141,7 +140,7 @@ class FrameTask:
   best: ClassVar[str] = 'max'
   unit: ClassVar[str] = 'images'
 
-  model: nn.Module
+  model: frameworks.FrameModel
   augmentation: Augmentation
   weights: dict[str, float]
   va_loss: str
@@ -180,7 +179,7 @@ class TemporalTask:
   best: ClassVar[str] = 'max'
   unit: ClassVar[str] = 'frames'
 
-  model: nn.Module
+  model: frameworks.ShareEncoder
   weights: dict[str, float]
   va_loss: str
 

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import pathlib
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -34,15 +36,12 @@ class Writer:
     Raises:
       InputError: a line of metrics.jsonl, not merely its torn end, is not JSON.
     """
-    # tensorboardX takes a while to import; commands must show --help at once.
-    import tensorboardX
-
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / 'metrics.jsonl'
     _repair(path, resume_step)
     self._lines = path.open('a', encoding='utf-8')
-    self._events = tensorboardX.SummaryWriter(
+    self._events = _tensorboardx().SummaryWriter(
         str(workdir / 'tb'),
         purge_step=None if resume_step is None else resume_step + 1,
     )
@@ -76,6 +75,22 @@ class Writer:
   def __exit__(self, *exc_info: object) -> None:
     """Closes the writer, whatever happened."""
     self.close()
+
+
+def _tensorboardx() -> types.ModuleType:
+  """Returns tensorboardX, without the PyTorch that it loads where there is one.
+
+  Nothing here needs PyTorch, which takes seconds to import.
+  """
+  hide = 'torch' not in sys.modules
+  if hide:
+    sys.modules['torch'] = None  # makes `import torch` an ImportError
+  try:
+    import tensorboardX
+  finally:
+    if hide:
+      del sys.modules['torch']
+  return tensorboardX
 
 
 def _repair(path: pathlib.Path, last_step: int | None) -> None:

@@ -5,7 +5,6 @@ s-Aff-Wild2), `s_aff_wild2/` (built from it), `mae/` and `frame/` (runs of the
 backbone) and `s_aff_wild2_features/small/`.
 """
 
-from collections.abc import Sequence
 import pathlib
 from typing import Any
 
@@ -44,20 +43,13 @@ def evaluate_stage(name: str, workdir: pathlib.Path) -> stage.Stage:
   )
 
 
-def frame_stages(
-    root: pathlib.Path, corpus: Sequence[str] = ()
-) -> list[stage.Stage]:
-  """Returns the stages up to a built dataset of frames.
-
-  Args:
-    root: where everything lies.
-    corpus: further flags of `data_builders.procedural`.
-  """
+def frame_stages(root: pathlib.Path) -> list[stage.Stage]:
+  """Returns the stages up to a built dataset of frames under `root`."""
   info = root / DATASET / 'frames' / '1.0.0' / 'dataset_info.json'
   return [
       stage.Stage(
           'render the procedural corpus',
-          ('data_builders.procedural', f'--out={root / "source"}', *corpus),
+          ('data_builders.procedural', f'--out={root / "source"}'),
           root / 'source' / 'corpus.json',
       ),
       stage.Stage(
@@ -74,14 +66,12 @@ def frame_stages(
   ]
 
 
-def feature_stages(
-    root: pathlib.Path, corpus: Sequence[str] = ()
-) -> list[stage.Stage]:
+def feature_stages(root: pathlib.Path) -> list[stage.Stage]:
   """Returns the stages up to features: `frame_stages`, then a small backbone."""
   data = f'--config.data.dir={root}'
   card = root / f'{DATASET}_features' / FEATURES / '1.0.0' / 'card.json'
   return [
-      *frame_stages(root, corpus),
+      *frame_stages(root),
       train_stage('pretrain a small MAE', 'mae.py:small', root / 'mae', data),
       train_stage(
           'fine-tune it on frames',

@@ -9,50 +9,42 @@ builder reads both. The folder is whole when it holds `corpus.json`.
 
 import os
 import pathlib
-import sys
 
-from absl import app, flags
+from absl import flags
 
-from abaw_jax import errors
-from data_builders.procedural import corpus, sheet
+from abaw_jax import cli, errors
 
 _OUT = flags.DEFINE_string('out', None, 'Folder to write the corpus to.')
 _SHEET = flags.DEFINE_string(
     'sheet', None, 'PNG file for a contact sheet of faces, instead of a corpus.'
 )
-_VIDEOS = flags.DEFINE_integer('videos', 108, 'Videos over all three splits.')
-_FRAMES = flags.DEFINE_integer('frames', 85, 'Mean annotated frames per video.')
+_VIDEOS = flags.DEFINE_integer('videos', 220, 'Videos over all three splits.')
+_FRAMES = flags.DEFINE_integer('frames', 90, 'Mean annotated frames per video.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of everything.', lower_bound=0)
 _WORKERS = flags.DEFINE_integer(
     'workers', os.cpu_count() or 1, 'Processes that render.', lower_bound=1
 )
 
 
-def run() -> str:
-  """Returns the one line to print after doing what the flags ask."""
+def main() -> None:
+  """Renders what the flags ask for and prints a line about it."""
+  from data_builders.procedural import corpus, sheet
+
   if (_OUT.value is None) == (_SHEET.value is None):
     raise errors.InputError('give either --out=DIR or --sheet=FILE.png')
   if _SHEET.value is not None:
-    return sheet.write(pathlib.Path(_SHEET.value), seed=_SEED.value)
-  return corpus.write(
-      pathlib.Path(_OUT.value),
-      videos=_VIDEOS.value,
-      frames=_FRAMES.value,
-      seed=_SEED.value,
-      workers=_WORKERS.value,
+    print(sheet.write(pathlib.Path(_SHEET.value), seed=_SEED.value))
+    return
+  print(
+      corpus.write(
+          pathlib.Path(_OUT.value),
+          videos=_VIDEOS.value,
+          frames=_FRAMES.value,
+          seed=_SEED.value,
+          workers=_WORKERS.value,
+      )
   )
 
 
-def main(argv: list[str]) -> None:
-  """Runs the command; a wrong input ends in one line and status 2."""
-  try:
-    if len(argv) > 1:
-      raise errors.InputError(f'unknown argument {argv[1]!r}; see --help')
-    print(run())
-  except errors.InputError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(2)
-
-
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main, __doc__)

@@ -105,7 +105,7 @@ def test_newest_version_wins_by_number(data_dir, tmp_path):
             'frames',
             'train',
             'no dataset other/frames; there is toy/frames, toy/sequences; '
-            'build it with `python -m data_builders.build other --source_dir=',
+            'build it with `python -m data_builders.build other --config=frames',
         ),
         ('toy_features', 'mae', 'train', 'python -m abaw_jax.extract'),
         ('toy', 'clips', 'train', 'no dataset toy/clips; there is toy/frames'),

@@ -11,7 +11,7 @@ from data_builders.procedural import identity, plan, process
 def tracks() -> dict[str, list[process.Track]]:
   """Returns the tracks of a corpus of the default size, without rendering."""
   out = {split: [] for split in labels.SPLITS}
-  for video in plan.make(videos=108, frames=85, seed=0):
+  for video in plan.make(videos=220, frames=90, seed=0):
     who = identity.sample(np.random.default_rng([*video.key, 0]))
     out[video.split].append(process.simulate(video, who))
   return out

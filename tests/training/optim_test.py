@@ -71,7 +71,7 @@ def test_schedule_of_warmup_only_never_leaves_the_ramp():
 
 
 def test_warmup_longer_than_training_is_an_input_error():
-  with pytest.raises(errors.InputError, match='warmup_steps: 11'):
+  with pytest.raises(errors.InputError, match='warmup_epochs: its 11 updates'):
     optim.make_schedule(lr=1.0, warmup_steps=11, total_steps=10, end_lr=0.0)
 
 

@@ -1,5 +1,7 @@
 """Training runs for tests: smoke configs on the tiny corpus."""
 
+from collections.abc import Callable, Mapping
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -40,19 +42,35 @@ def metrics(workdir: pathlib.Path, split: str = 'train') -> dict[int, dict]:
   return by_step
 
 
-def start(module: str, *args: str, **env: str) -> subprocess.Popen:
+def start(
+    module: str, *args: str, cwd: pathlib.Path = ROOT, **env: str
+) -> subprocess.Popen:
   """Returns a running `python -m module args`."""
   return subprocess.Popen(
       [sys.executable, '-m', module, *args],
-      cwd=ROOT,
-      env=os.environ | env,
+      cwd=cwd,
+      env=environment(**env),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
   )
 
 
+def environment(**env: str) -> dict[str, str]:
+  """Returns our environment, changed, in which our packages are found."""
+  return os.environ | {'PYTHONPATH': str(ROOT)} | env
+
+
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
   """Returns (status, stdout, stderr) once the process has ended."""
   out, err = process.communicate(timeout=300)
   return process.returncode, out, err
+
+
+def finish_all(
+    starts: Mapping[Any, Callable[[], subprocess.Popen]],
+) -> dict[Any, tuple[int, str, str]]:
+  """Returns `finish` of every process by key, three of them at a time."""
+  with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
+    ended = pool.map(lambda start: finish(start()), starts.values())
+    return dict(zip(starts, ended, strict=True))

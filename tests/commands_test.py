@@ -1,0 +1,298 @@
+"""Commands answer --help at once and say in one line what is wrong."""
+
+import functools
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.training import runs
+
+# Every command, with flags that its --help must show.
+COMMANDS = {
+    'abaw_jax.train': ('config', 'workdir'),
+    'abaw_jax.extract': ('init_from', 'data', 'name', 'batch_size'),
+    'abaw_jax.evaluate': ('workdir', 'split'),
+    'abaw_jax.demo': ('workdir',),
+    'data_builders.build': ('source_dir', 'data_dir', 'config', 'on_error'),
+    'data_builders.check': ('source_dir', '[no]subset', '[no]decode'),
+    'data_builders.procedural': ('out', 'sheet', 'videos', 'frames', 'seed'),
+}
+# What takes long to import; --help needs none of it.
+HEAVY = {
+    'cv2',
+    'flax',
+    'grain',
+    'jax',
+    'optax',
+    'orbax',
+    'tensorboardX',
+    'tensorflow',
+    'tensorflow_datasets',
+    'torch',
+}
+
+TRAIN = ('abaw_jax.train', '--workdir=workdir')
+MTL = (*TRAIN, '--config={configs}/mtl.py:smoke')
+FRAME = (*TRAIN, '--config={configs}/frame.py:smoke')
+# A run that gets further than it should must not render the default corpus.
+REAL = '--config.data.name=s_aff_wild2'
+EMPTY = (REAL, '--config.data.dir={empty}')
+BUILT = (REAL, '--config.data.dir={built}')
+
+# What is wrong: the command, and what its one line must contain.
+WRONG = {
+    'a typo in a key': (
+        (*MTL, *EMPTY, '--config.optim.lrr=1'),
+        ('--config.optim.lrr', 'did you mean lr'),
+    ),
+    'an unknown key': (
+        (*MTL, *EMPTY, '--config.mesh.shape=1'),
+        ('config.mesh has no key shape', 'it has fsdp'),
+    ),
+    'an unknown section': (
+        (*MTL, *EMPTY, '--config.optimizer.lr=1'),
+        ('config has no key optimizer', 'did you mean optim'),
+    ),
+    'a value for a section': (
+        (*MTL, *EMPTY, '--config.mesh=1'),
+        ('--config.mesh is a section', 'fsdp'),
+    ),
+    'text for a whole number': (
+        (*MTL, *EMPTY, '--config.data.batch_size=abc'),
+        ('--config.data.batch_size=abc', 'give int, such as 8'),
+    ),
+    'a fraction for a whole number': (
+        (*MTL, *EMPTY, '--config.data.batch_size=7.5'),
+        ('--config.data.batch_size=7.5', 'give int, such as 8'),
+    ),
+    'text in a tuple of numbers': (
+        (*MTL, *EMPTY, '--config.model.head_dims=wide'),
+        ('--config.model.head_dims=wide', 'give tuple, such as (64,)'),
+    ),
+    'a word for a truth': (
+        (*MTL, *EMPTY, '--config.optim.scale_lr=maybe'),
+        ('--config.optim.scale_lr=maybe', 'give bool, such as False'),
+    ),
+    'a key without a value': (
+        (*MTL, *EMPTY, '--config.optim.lr'),
+        ('--config.optim.lr', '--help'),
+    ),
+    'an unknown variant': (
+        (*TRAIN, '--config={configs}/mtl.py:huge'),
+        ("unknown variant 'huge'", 'full, small, smoke'),
+    ),
+    'a missing config file': (
+        (*TRAIN, '--config=configs/mlt.py'),
+        ('configs/mlt.py', 'configs/mtl.py'),
+    ),
+    'a config file with a mistake': (
+        (*TRAIN, '--config=broken.py'),
+        ('broken.py: line 2: NameError', 'mend the file'),
+    ),
+    'no config': (TRAIN, ('--config is missing', '--help')),
+    'a typo in a flag': (
+        (*MTL, *EMPTY, '--workdri=w'),
+        ("'workdri'", 'Did you mean: workdir'),
+    ),
+    'a stray argument': (
+        (*MTL, *EMPTY, 'workdir=w'),
+        ("'workdir=w'", 'flags start with --'),
+    ),
+    'an unknown model': (
+        (*MTL, *EMPTY, '--config.model.name=foo'),
+        ("config.model.name: unknown value 'foo'", 'mae, frame, temporal'),
+    ),
+    'an unknown backbone': (
+        (*FRAME, *EMPTY, '--config.model.backbone=foo'),
+        ("config.model.backbone: unknown value 'foo'", 'vit_b'),
+    ),
+    'an unknown model, before a corpus is rendered': (
+        (*MTL, '--config.model.encoder=foo'),
+        ("config.model.encoder: unknown value 'foo'", 'transformer'),
+    ),
+    'a dataset that is not built': (
+        (*FRAME, *EMPTY),
+        (
+            'no dataset s_aff_wild2/frames',
+            'data_builders.build s_aff_wild2 --config=frames',
+        ),
+    ),
+    'a dataset without its folder': (
+        (*FRAME, REAL),
+        ('config.data.dir is empty', '--config.data.dir=DATA_DIR'),
+    ),
+    'features that are not extracted': (
+        (*MTL, *BUILT),
+        (
+            'no dataset s_aff_wild2_features/small',
+            'abaw_jax.extract --init_from=... --data={built}/s_aff_wild2',
+        ),
+    ),
+    'a workdir that is a file': (
+        (*FRAME, *BUILT, '--workdir=broken.py'),
+        ('--workdir=broken.py is a file', 'name a folder'),
+    ),
+    'a mesh for another number of devices': (
+        (*FRAME, *BUILT, '--config.mesh.fsdp=3'),
+        ('config.mesh.fsdp=3', 'choose a divisor'),
+    ),
+    'a warmup beyond the end': (
+        (*FRAME, *BUILT, '--config.epochs=0.1'),
+        ('config.optim.warmup_epochs', 'lower it or raise config.epochs'),
+    ),
+    'evaluation of a folder that is no run': (
+        ('abaw_jax.evaluate', '--workdir={empty}'),
+        ('config.json: no such file', 'python -m abaw_jax.train'),
+    ),
+    'evaluation of a run without a checkpoint': (
+        ('abaw_jax.evaluate', '--workdir={started}'),
+        ('holds no finished checkpoint', 'python -m abaw_jax.train'),
+    ),
+    'evaluation of an unknown split': (
+        ('abaw_jax.evaluate', '--workdir={empty}', '--split=val'),
+        ('--split=val', 'train|validation|test'),
+    ),
+    'extraction from a folder that is no run': (
+        (
+            'abaw_jax.extract',
+            '--init_from={empty}',
+            '--data={built}/s_aff_wild2',
+            '--name=x',
+        ),
+        ('config.json: no such file', 'python -m abaw_jax.train'),
+    ),
+    'extraction without a name': (
+        ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
+        ('--name is missing', '--help'),
+    ),
+    'a build of nothing': (
+        ('data_builders.build', '--source_dir={empty}'),
+        ('no dataset is named', 'choose from s_aff_wild2'),
+    ),
+    'a corpus without frames': (
+        ('data_builders.procedural', '--out=corpus', '--frames=many'),
+        ('--frames=many', '--help'),
+    ),
+}
+
+
+@pytest.fixture(scope='module')
+def answers(data_dir, tmp_path_factory) -> dict:
+  """Returns (command, expected texts, its result) of every wrong command."""
+  folder = tmp_path_factory.mktemp('wrong')
+  for name in ('empty', 'started'):
+    (folder / name).mkdir()
+  config = runs.smoke('frame', data_dir)
+  (folder / 'started' / 'config.json').write_text(json.dumps(config))
+  (folder / 'broken.py').write_text('def get_config():\n  return confg\n')
+  places = {
+      'configs': runs.ROOT / 'configs',
+      'built': data_dir,
+      'empty': folder / 'empty',
+      'started': folder / 'started',
+  }
+  commands = {
+      name: [word.format(**places) for word in command]
+      for name, (command, _) in WRONG.items()
+  }
+  results = runs.finish_all(
+      {
+          name: functools.partial(runs.start, *command, cwd=folder)
+          for name, command in commands.items()
+      }
+  )
+  left = {path.name for path in folder.iterdir()}
+  assert left == {'empty', 'started', 'broken.py'}, 'a wrong command wrote'
+  return {
+      name: (results[name], [text.format(**places) for text in texts])
+      for name, (_, texts) in WRONG.items()
+  }
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_what_is_wrong_is_one_line_with_the_fix(answers, name):
+  (status, out, error), texts = answers[name]
+  assert (status, out) == (2, ''), error
+  assert error.startswith('error: ')
+  assert error.count('\n') == 1
+  assert error.endswith('\n')
+  assert [text for text in texts if text not in error] == [], error
+
+
+def test_the_list_of_commands_is_whole():
+  files = {path.stem for path in (runs.ROOT / 'abaw_jax').glob('*.py')}
+  commands = files - {'__init__', 'cli', 'errors', 'labels'}
+  assert {f'abaw_jax.{name}' for name in commands} <= set(COMMANDS)
+
+
+@pytest.fixture(scope='module')
+def helps(tmp_path_factory) -> dict[str, tuple[int, str, str]]:
+  folder = tmp_path_factory.mktemp('help')
+  return runs.finish_all(
+      {
+          module: functools.partial(
+              runs.start,
+              module,
+              '--help',
+              cwd=folder,
+              PYTHONPROFILEIMPORTTIME='1',
+          )
+          for module in COMMANDS
+      }
+  )
+
+
+@pytest.mark.parametrize('module', COMMANDS)
+def test_help_explains_the_command(helps, module):
+  status, out, _ = helps[module]
+  path = runs.ROOT / module.replace('.', '/')
+  path = path / '__main__.py' if path.is_dir() else path.with_suffix('.py')
+  docstring = path.read_text().split('"""')[1]
+  assert status == 0
+  assert docstring.splitlines()[0] in out
+  assert f'python -m {module}' in out
+  for flag in COMMANDS[module]:
+    assert f'  --{flag}:' in out
+
+
+@pytest.mark.parametrize('module', COMMANDS)
+def test_help_imports_nothing_heavy(helps, module):
+  # A line reads `import time: <us> | <us> | <module>`.
+  imports = {
+      line.split('|')[-1].strip().split('.')[0]
+      for line in helps[module][2].splitlines()
+  }
+  assert 'absl' in imports
+  assert imports & HEAVY == set()
+
+
+def test_real_work_imports_neither_tensorflow_nor_torch(data_dir, tmp_path):
+  script = f"""
+import pathlib, sys
+from abaw_jax.training import evaluation, extraction, loop
+from abaw_jax.workflow import procedural
+from data_builders import build, check
+from data_builders.procedural import corpus, sheet
+from tests.training import runs
+
+build.DATASETS['s_aff_wild2'](), check.DATASETS['s_aff_wild2']()
+folder = pathlib.Path({str(tmp_path)!r})
+data_dir = pathlib.Path({str(data_dir)!r})
+config = runs.smoke(
+    'frame', data_dir, epochs=0.1, eval_epochs=0.0, optim__warmup_epochs=0.0
+)
+loop.train(config, folder / 'frame')
+evaluation.evaluate(folder / 'frame', 'validation')
+print(sorted(set(sys.modules) & {{'tensorflow', 'torch', 'clu'}}))
+"""
+  done = subprocess.run(
+      [sys.executable, '-c', script],
+      cwd=runs.ROOT,
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == '[]'

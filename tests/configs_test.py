@@ -1,0 +1,87 @@
+"""Every variant of every experiment makes a task, an optimiser and a state."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from abaw_jax.models import zoo
+from abaw_jax.training import experiment, steps, tasks
+from configs import frame, mae, mtl
+
+CONFIGS = {'mae': mae, 'frame': frame, 'mtl': mtl}
+VARIANTS = [
+    (name, variant)
+    for name, config in CONFIGS.items()
+    for variant in config.VARIANTS
+]
+FEATURE_DIM = 48
+
+
+def batch(config) -> dict[str, jax.Array]:
+  """Returns a batch of one example, as far as parameters depend on it."""
+  if config['model']['name'] == 'temporal':
+    length = config['data']['window']
+    return {
+        'features': jnp.zeros((1, length, FEATURE_DIM)),
+        'frame_mask': jnp.ones((1, length), bool),
+    }
+  size = config['model']['image_size']
+  return {'image': jnp.zeros((1, size, size, 3), jnp.uint8)}
+
+
+@pytest.mark.parametrize(('name', 'variant'), VARIANTS)
+def test_every_variant_makes_a_state(name, variant):
+  config = CONFIGS[name].get_config(variant).to_dict()
+  task = tasks.make_task(config)
+  schedule = experiment.make_schedule(
+      config, total_steps=1000, warmup_steps=100
+  )
+  init = functools.partial(
+      steps.init_state,
+      batch=batch(config),
+      task=task,
+      optimizer=steps.skip_non_finite(
+          experiment.make_optimizer(config, schedule)
+      ),
+  )
+  # Shapes only: the largest model would not fit into a small machine.
+  state = jax.eval_shape(init, jax.random.key(0))
+  assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(state.params))
+  if name != 'mtl':
+    part = state.params[experiment.BACKBONES[name]]
+    width = zoo.VITS[config['model']['backbone']]
+    blocks = [key for key in part if key.startswith('blocks_')]
+    assert len(blocks) == width['depth']
+    assert part['norm']['scale'].shape == (width['dim'],)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_without_a_variant_it_is_the_first_one(name):
+  default = CONFIGS[name].get_config().to_dict()
+  assert (
+      default == CONFIGS[name].get_config(CONFIGS[name].VARIANTS[0]).to_dict()
+  )
+
+
+@pytest.mark.parametrize(('name', 'variant'), VARIANTS)
+def test_variants_differ_in_values_only(name, variant):
+  def kinds(config):
+    return jax.tree.map(
+        type, config.to_dict(), is_leaf=lambda x: type(x) is tuple
+    )
+
+  config = CONFIGS[name].get_config(variant)
+  assert kinds(config) == kinds(CONFIGS[name].get_config())
+  leaves = jax.tree.leaves(config.to_dict())
+  assert {type(leaf) for leaf in leaves} <= {bool, int, float, str}
+  assert all(math.isfinite(x) for x in leaves if type(x) is float)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_an_unknown_variant_lists_the_known_ones(name):
+  with pytest.raises(ValueError, match='unknown variant') as error:
+    CONFIGS[name].get_config('huge')
+  assert all(variant in str(error.value) for variant in CONFIGS[name].VARIANTS)

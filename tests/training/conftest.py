@@ -1,0 +1,28 @@
+"""Features for temporal models, without a backbone that makes them."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from abaw_jax import labels
+from abaw_jax.data import features, sources
+
+DIM = 16
+
+
+@pytest.fixture(scope='session')
+def feature_dir(data_dir, tmp_path_factory) -> pathlib.Path:
+  """Returns a folder with random features of every row of the tiny corpus."""
+  root = tmp_path_factory.mktemp('features')
+  rng = np.random.default_rng(0)
+  with features.FeatureWriter(
+      root, 's_aff_wild2', 'small', dim=DIM, card={}, records_per_shard=64
+  ) as writer:
+    for split in labels.SPLITS:
+      for record in sources.Records(
+          data_dir, 's_aff_wild2', 'sequences', split
+      ):
+        vectors = rng.standard_normal((len(record['row']), DIM), np.float32)
+        writer.write(split, record | {'features': vectors})
+  return root

@@ -1,0 +1,164 @@
+"""A run that is killed and started again ends like one that was not."""
+
+from collections.abc import Callable
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from abaw_jax.training import inputs
+from tests.training import runs
+
+STEPS = 24
+BATCH = 4
+
+
+@pytest.fixture(scope='module')
+def command(feature_dir, tmp_path_factory) -> Callable[..., subprocess.Popen]:
+  """Returns a function that starts the training with further arguments."""
+  window = {'data__window': 8, 'data__stride': 4}
+  config = runs.smoke('mtl', feature_dir, **window)
+  epochs = STEPS * BATCH / len(inputs.make_source(config, 'train'))
+  args = (
+      f'--config={runs.ROOT / "configs" / "mtl.py"}:smoke',
+      '--config.data.name=s_aff_wild2',
+      f'--config.data.dir={feature_dir}',
+      '--config.data.window=8',
+      '--config.data.stride=4',
+      f'--config.data.batch_size={BATCH}',
+      f'--config.epochs={epochs}',
+      f'--config.eval_epochs={epochs / 4}',
+      '--config.log_steps=1',
+      '--config.save_steps=4',
+  )
+  # The first run writes this cache; those that are killed only read it.
+  cache = {
+      'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
+      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+      'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
+  }
+
+  def start(*more: str, cwd: pathlib.Path = runs.ROOT) -> subprocess.Popen:
+    return runs.start('abaw_jax.train', *args, *more, cwd=cwd, **cache)
+
+  return start
+
+
+@pytest.fixture(scope='module')
+def whole(command, tmp_path_factory) -> pathlib.Path:
+  """Returns the workdir of a run that nothing interrupts."""
+  workdir = tmp_path_factory.mktemp('whole')
+  status, _, error = runs.finish(command(f'--workdir={workdir}'))
+  assert status == 0, error
+  return workdir
+
+
+def num_lines(workdir: pathlib.Path) -> int:
+  """Returns the lines of training metrics that have been written."""
+  path = workdir / 'metrics.jsonl'
+  return path.read_text().count('"train"') if path.exists() else 0
+
+
+def half_saved(workdir: pathlib.Path) -> bool:
+  """Returns whether a checkpoint lies there that is not whole."""
+  return any((workdir / 'checkpoints').glob('*tmp*'))
+
+
+def hit(
+    process: subprocess.Popen, number: int, moment: Callable[[], bool]
+) -> tuple[int, str, str]:
+  """Sends a signal at the first moment that a condition holds."""
+  deadline = time.monotonic() + 120
+  while process.poll() is None and time.monotonic() < deadline:
+    if moment():
+      # Frozen, it cannot leave the moment while we look again.
+      os.kill(process.pid, signal.SIGSTOP)
+      if moment():
+        os.kill(process.pid, number)
+        os.kill(process.pid, signal.SIGCONT)
+        return runs.finish(process)
+      os.kill(process.pid, signal.SIGCONT)
+  status, out, error = runs.finish(process)
+  raise AssertionError(f'the moment never came: {status}\n{out}\n{error}')
+
+
+def final_state(workdir: pathlib.Path):
+  """Returns the parameters and the optimiser's state of the last step."""
+  step = json.loads((workdir / 'DONE').read_text())['step']
+  assert step == STEPS
+  parts = []
+  with ocp.PyTreeCheckpointer() as checkpointer:
+    for name in ('params', 'optimizer'):
+      path = workdir.resolve() / 'checkpoints' / str(step) / name
+      tree = checkpointer.metadata(path).item_metadata.tree
+      as_numpy = jax.tree.map(
+          lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
+      )
+      parts.append(checkpointer.restore(path, restore_args=as_numpy))
+  return parts
+
+
+def assert_same_run(ours: pathlib.Path, whole: pathlib.Path) -> None:
+  """Checks that two runs have written the same, bit for bit."""
+  jax.tree.map(
+      np.testing.assert_array_equal, final_state(ours), final_state(whole)
+  )
+  for split in ('train', 'validation'):
+    mine, expected = runs.metrics(ours, split), runs.metrics(whole, split)
+    assert list(mine) == list(expected)
+    for step, line in expected.items():
+      for name in line.keys() - {'items_per_s', 'data_wait'}:
+        assert mine[step][name] == line[name], (step, name)
+  done = [json.loads((run / 'DONE').read_text()) for run in (ours, whole)]
+  assert done[0] == done[1]
+
+
+def test_a_killed_run_ends_like_a_whole_one(command, whole, tmp_path):
+  workdir = tmp_path / 'killed'
+  moments = {
+      'before the first checkpoint': lambda: num_lines(workdir) >= 2,
+      'in a checkpoint': lambda: half_saved(workdir),
+      'between two checkpoints': lambda: num_lines(workdir) >= 14,
+  }
+  for name, moment in moments.items():
+    status, _, _ = hit(command(f'--workdir={workdir}'), signal.SIGKILL, moment)
+    assert status == -signal.SIGKILL, name
+    assert not (workdir / 'DONE').exists()
+  status, out, error = runs.finish(command(f'--workdir={workdir}'))
+  assert status == 0, error
+  assert 'resuming from step' in out
+  assert_same_run(workdir, whole)
+  assert not half_saved(workdir)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(command, whole, tmp_path):
+  # Without --workdir: the runs are numbered.
+  first, second = (tmp_path / 'runs' / f'mtl_smoke-{n}' for n in (1, 2))
+  status, out, error = hit(
+      command(cwd=tmp_path), signal.SIGTERM, lambda: num_lines(first) >= 7
+  )
+  assert status == 0, error
+  last = out.splitlines()[-1]
+  assert last.startswith('SIGTERM: saved step ')
+  step = last.removeprefix('SIGTERM: saved step ').partition(';')[0]
+  assert (first / 'checkpoints' / step).is_dir()
+  assert not half_saved(first)
+
+  status, out, error = runs.finish(command(cwd=tmp_path))
+  assert status == 0, error
+  assert f'resuming from step {step}\n' in out
+  assert_same_run(first, whole)
+  assert not second.exists()
+
+  status, out, error = hit(
+      command(cwd=tmp_path), signal.SIGKILL, lambda: num_lines(second) >= 1
+  )
+  assert 'workdir runs/mtl_smoke-2' in out
+  assert_same_run(first, whole)
