@@ -10,6 +10,8 @@ that have finished are not run again.
 
 import json
 import pathlib
+import resource
+import sys
 
 from absl import flags
 
@@ -41,12 +43,20 @@ def main() -> None:
           ),
       ]
   )
+  if memory := _peak_memory():
+    print(f'\nmemory of the largest stage: {memory:.1f} GiB')
   print(f'\n{"validation":20}' + ''.join(f'{name:>9}' for name in _COLUMNS))
   for name, run in models.items():
     path = root / run / 'predictions' / 'validation.json'
     scores = json.loads(path.read_text())
     print(f'{name:20}' + ''.join(f'{scores[k]:9.4f}' for k in _COLUMNS))
   print(evaluation.format_scores(scores))
+
+
+def _peak_memory() -> float:
+  """Returns the memory of the largest stage in GiB, 0 if none had to run."""
+  peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+  return peak / 2**30 if sys.platform == 'darwin' else peak / 2**20
 
 
 if __name__ == '__main__':

@@ -104,6 +104,10 @@ WRONG = {
         (*MTL, *EMPTY, '--config.model.name=foo'),
         ("config.model.name: unknown value 'foo'", 'mae, frame, temporal'),
     ),
+    'a model of another config': (
+        (*MTL, *EMPTY, '--config.model.name=frame'),
+        ('this config is of another model', 'start from a config of frame'),
+    ),
     'an unknown backbone': (
         (*FRAME, *EMPTY, '--config.model.backbone=foo'),
         ("config.model.backbone: unknown value 'foo'", 'vit_b'),

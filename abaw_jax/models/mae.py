@@ -152,4 +152,5 @@ class MAE(nn.Module):
     x = x + jnp.asarray(positions.sincos_2d(grid, dim), x.dtype)[None]
     for block in self.decoder_blocks:
       x = block(x, train=train)
-    return self.decoder_pred(self.decoder_norm(x))[:, 1:]
+    x = self.decoder_norm(layers.split_batch(x))
+    return self.decoder_pred(layers.split_batch(x))[:, 1:]

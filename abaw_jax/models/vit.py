@@ -118,7 +118,7 @@ class ViT(nn.Module):
     tokens = jnp.concatenate([cls_tokens, tokens], axis=1)
     for block in self.blocks:
       tokens = block(tokens, train=train)
-    return self.norm(layers.split_batch(tokens))
+    return layers.split_batch(self.norm(layers.split_batch(tokens)))
 
   def __call__(
       self, images: Float[Array, 'b h w c'], *, train: bool

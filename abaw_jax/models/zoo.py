@@ -1,6 +1,7 @@
 """Every model by name: what a config's `model` section may say."""
 
 from collections.abc import Callable, Mapping
+import inspect
 from typing import Any
 
 from flax import linen as nn
@@ -40,8 +41,8 @@ def make_vit(
     image_size: int,
     patch_size: int,
     drop_path: float,
-    pool: str,
     dtype: str,
+    pool: str = 'mean',
 ) -> vit.ViT:
   """Returns the ViT of that name, or raises an InputError."""
   choose(dict.fromkeys(POOLS), pool, 'model.pool')
@@ -62,10 +63,7 @@ def make_vit(
 
 def make_backbone(model: Mapping[str, Any]) -> vit.ViT:
   """Returns the backbone inside a `model` section of a config, on its own."""
-  keys = ('backbone', 'image_size', 'patch_size', 'drop_path', 'pool', 'dtype')
-  return make_vit(
-      **{'pool': 'mean'} | {k: model[k] for k in keys if k in model}
-  )
+  return make_vit(**{k: v for k, v in model.items() if k in _keys(make_vit)})
 
 
 def make_mae(
@@ -79,7 +77,7 @@ def make_mae(
 ) -> mae.MAE:
   """Returns the masked autoencoder of a backbone (keywords of `make_vit`)."""
   return mae.MAE(
-      encoder=make_vit(**backbone, pool='mean'),
+      encoder=make_vit(**backbone),
       decoder_dim=decoder_dim,
       decoder_depth=decoder_depth,
       decoder_num_heads=decoder_num_heads,
@@ -137,6 +135,32 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def make_model(*, name: str, **kwargs: Any) -> nn.Module:
-  """Returns the model `name`, made from the other keys of its config section."""
-  return choose(MODELS, name, 'model.name')(**kwargs)
+def make_model(*, name: str, **section: Any) -> nn.Module:
+  """Returns the model `name`, made from the other keys of its config section.
+
+  Raises:
+    InputError: if there is no such model, or its keys are others.
+  """
+  make = choose(MODELS, name, 'model.name')
+  keys = _keys(make)
+  missing = {key for key, required in keys.items() if required} - set(section)
+  unknown = set(section) - set(keys)
+  if missing or unknown:
+    raise errors.InputError(
+        f'config.model.name={name}: this config is of another model (missing '
+        f'{", ".join(sorted(missing)) or "nothing"}; of no use '
+        f'{", ".join(sorted(unknown)) or "nothing"}); start from a config of '
+        f'{name}'
+    )
+  return make(**section)
+
+
+def _keys(make: Callable[..., Any]) -> dict[str, bool]:
+  """Returns what a function of this file takes, and whether it must be given."""
+  keys = {}
+  for parameter in inspect.signature(make).parameters.values():
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+      keys |= _keys(make_vit)
+    else:
+      keys[parameter.name] = parameter.default is inspect.Parameter.empty
+  return keys

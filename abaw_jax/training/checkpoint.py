@@ -101,8 +101,12 @@ class Checkpoints:
     )
     return steps.TrainState(params=restored['params'], **restored['optimizer'])
 
+  def wait(self) -> None:
+    """Returns once the last save is whole."""
+    self._manager.wait_until_finished()
+
   def close(self) -> None:
-    """Waits until the last save is whole."""
+    """Waits for the last save, then lets go of the folder."""
     self._manager.wait_until_finished()
     self._manager.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from abaw_jax import labels
+from abaw_jax import errors, labels
 from abaw_jax.data import windows
 from abaw_jax.scoring import metrics
 from abaw_jax.training import checkpoint, inputs, runs, sharding, steps, tasks
@@ -84,22 +84,33 @@ def predict_rows(
 
 
 def score_rows(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
-  """Returns the scores of multi-task predictions, or the mean `loss` of MAE."""
+  """Returns the scores of multi-task predictions, or the mean `loss` of MAE.
+
+  Raises:
+    InputError: if a prediction that counts is NaN or infinite.
+  """
   if 'pred_loss' in rows:
     return {'loss': float(np.mean(rows['pred_loss'], dtype=np.float64))}
-  return metrics.MTLScore.of(
-      valence=rows['pred_valence'],
-      arousal=rows['pred_arousal'],
-      expression=np.argmax(rows['pred_expression'], axis=-1),
-      au=rows['pred_au'] >= 0.5,
-      target_valence=rows['valence'],
-      target_arousal=rows['arousal'],
-      target_expression=rows['expression'],
-      target_au=rows['au'],
-      va=rows['va'],
-      expr=rows['expr'],
-      au_mask=rows['au_mask'],
-  ).scores()
+  try:
+    score = metrics.MTLScore.of(
+        valence=rows['pred_valence'],
+        arousal=rows['pred_arousal'],
+        expression=np.argmax(rows['pred_expression'], axis=-1),
+        au=rows['pred_au'] >= 0.5,
+        target_valence=rows['valence'],
+        target_arousal=rows['arousal'],
+        target_expression=rows['expression'],
+        target_au=rows['au'],
+        va=rows['va'],
+        expr=rows['expr'],
+        au_mask=rows['au_mask'],
+    )
+  except ValueError as e:
+    raise errors.InputError(
+        f'the predictions cannot be scored: {e}; the weights have diverged, '
+        'take an earlier checkpoint or a lower config.optim.lr'
+    ) from e
+  return score.scores()
 
 
 def format_scores(scores: Mapping[str, float]) -> str:

@@ -139,6 +139,7 @@ class _Loop:
           scores = self._evaluate(state, step, log) if evaluating else None
           self.checkpoints.save(state, batches, self.config, scores)
         if stopping:
+          self.checkpoints.wait()
           say(f'SIGTERM: saved step {step}; the same command goes on from it')
           return None
         with self.meter.waiting():
@@ -151,7 +152,7 @@ class _Loop:
         self.meter.add(_count(batch))
         pending = self._report(pending, log)
         if (step + 1) % self.config['log_steps'] == 0 or step + 1 == self.total:
-          pending = step + 1, metrics
+          pending = step + 1, metrics, self.meter.report()
       self._report(pending, log)
       scores = self._evaluate(state, self.total, log)
       self.checkpoints.save(state, batches, self.config, scores)
@@ -214,16 +215,15 @@ class _Loop:
     """Writes and says one line, if there is any; stops a run that is lost."""
     if pending is None:
       return
-    step, metrics = pending
+    step, metrics, speed = pending
     metrics = {k: float(v) for k, v in jax.device_get(metrics).items()}
-    speed = self.meter.report()
     lr = float(self.schedule(step - 1))
     log.write_scalars(
         step,
         metrics
         | {'lr': lr, 'items_per_s': speed.items_per_s, 'data_wait': speed.wait},
     )
-    parts = {k: v for k, v in metrics.items() if k in heads.TASK_DIMS}
+    parts = {k: metrics[k] for k in heads.TASK_DIMS if k in metrics}
     say(
         progress.progress_line(
             step=step,
