@@ -12,10 +12,12 @@ from abaw_jax import errors
 from abaw_jax.models import layers
 
 # Which axis of a kernel is split over `fsdp`, by parameter path; the first match
-# counts, and what does not divide evenly stays replicated.
+# counts, and what does not divide evenly stays replicated. In a block it is the
+# axis that does not meet the residual stream: the stream is held to a split over
+# the batch, and gradients would be moved from one split to the other.
 RULES = (
-    (r'(qkv|fc\d|affine|embed|patch_embed|decoder_embed)/kernel$', -1),
-    (r'(proj|fc2|decoder_pred)/kernel$', -2),
+    (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1),
+    (r'(proj|fc2)/kernel$', -2),
 )
 
 

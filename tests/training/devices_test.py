@@ -18,14 +18,18 @@ EIGHT = {'XLA_FLAGS': '--xla_force_host_platform_device_count=8'}
 DEVICES = {
     'one': ({}, ()),
     'eight': (EIGHT, ()),
-    'split': (EIGHT, ('--config.mesh.fsdp=2',)),
+    # With XLA's warnings.
+    'split': (
+        EIGHT | {'TF_CPP_MIN_LOG_LEVEL': '1'},
+        ('--config.mesh.fsdp=2',),
+    ),
 }
 EXPERIMENTS = ('mae', 'mtl')
 
 
 @pytest.fixture(scope='module')
 def workdirs(data_dir, feature_dir, tmp_path_factory):
-  """Returns (workdir, what it printed) by experiment and devices."""
+  """Returns (workdir, output, errors) by experiment and devices."""
   root = tmp_path_factory.mktemp('devices')
   starts = {}
   for experiment in EXPERIMENTS:
@@ -50,17 +54,17 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
   results = runs.finish_all(starts)
   assert [error for status, _, error in results.values() if status] == []
   return {
-      (experiment, name): (root / experiment / name, out)
-      for (experiment, name), (_, out, _) in results.items()
+      (experiment, name): (root / experiment / name, out, error)
+      for (experiment, name), (_, out, error) in results.items()
   }
 
 
 @pytest.mark.parametrize('experiment', EXPERIMENTS)
 @pytest.mark.parametrize('devices', ['eight', 'split'])
 def test_losses_are_those_of_one_device(workdirs, experiment, devices):
-  one, out = workdirs[experiment, 'one']
+  one, out, _ = workdirs[experiment, 'one']
   assert ' on 1 x ' in out
-  ours, out = workdirs[experiment, devices]
+  ours, out, _ = workdirs[experiment, devices]
   assert ' on 8 x ' in out
   # Devices add the same terms in another order, and float32 rounds relative to
   # what is added. Scores lie in [-1, 1] and can be close to 0.
@@ -79,6 +83,15 @@ def test_losses_are_those_of_one_device(workdirs, experiment, devices):
             err_msg=f'{step} {name}',
         )
   assert list(runs.metrics(one)) == list(range(1, STEPS + 1))
+
+
+@pytest.mark.parametrize('experiment', EXPERIMENTS)
+def test_split_parameters_leave_activations_where_they_are(
+    workdirs, experiment
+):
+  # XLA warns where a tensor must be copied whole to change how it is split.
+  _, _, error = workdirs[experiment, 'split']
+  assert 'rematerialization' not in error
 
 
 def test_split_parameters_and_moments_lie_in_halves(feature_dir):
