@@ -25,7 +25,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.name = 'procedural'
   config.data.dir = ''  # --data_dir of the build; may stay '' for procedural
   config.data.batch_size = 256  # examples per update, over all devices
-  config.data.num_workers = 0  # processes that read per host; 0 = threads only
+  config.data.num_workers = 0  # processes that read, per host; 0 = threads only
+  config.data.read_threads = 4  # threads that read, in each process
 
   config.optim = ml_collections.ConfigDict()
   config.optim.lr = 1e-3  # peak learning rate

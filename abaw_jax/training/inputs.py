@@ -75,6 +75,7 @@ def train_batches(config: Mapping[str, Any], source: Source):
       batch_size=config['data']['batch_size'],
       seed=config['seed'],
       num_workers=config['data']['num_workers'],
+      read_threads=config['data']['read_threads'],
       shard_index=jax.process_index(),
       shard_count=jax.process_count(),
   )
@@ -86,6 +87,7 @@ def eval_batches(config: Mapping[str, Any], source: Source):
       source,
       make_transform(config),
       batch_size=config['data']['batch_size'],
+      read_threads=config['data']['read_threads'],
       shard_index=jax.process_index(),
       shard_count=jax.process_count(),
   )

@@ -14,8 +14,8 @@ from abaw_jax import errors
 
 # Sections that make a run what it is: they cannot change under a checkpoint.
 FIXED = ('model', 'data', 'seed')
-# Where data lies and how many processes read it may change.
-FREE = ('data.dir', 'data.num_workers')
+# Where data lies, and how many processes and threads read it, may change.
+FREE = ('data.dir', 'data.num_workers', 'data.read_threads')
 
 
 def read_config(workdir: pathlib.Path) -> dict[str, Any]:
