@@ -138,14 +138,6 @@ class FeatureWriter:
     os.replace(self._work, self._folder)
 
 
-def read_card(
-    data_dir: epath.PathLike, dataset: str, features_name: str
-) -> dict[str, Any]:
-  """Returns the card of a finished set of features."""
-  folder = epath.Path(data_dir) / f'{dataset}_features' / features_name
-  return json.loads((folder / VERSION / _CARD).read_text())
-
-
 def _features(dim: int) -> tfds.features.FeaturesDict:
   """Returns the `sequences` schema with `features` instead of images."""
   sequence = tfds.features.Sequence

@@ -1,6 +1,7 @@
 """Checkpoints of a run: state, input position and config, one per step."""
 
 from collections.abc import Mapping
+import math
 import pathlib
 from typing import Any
 
@@ -29,6 +30,7 @@ class Checkpoints:
       best: 'max' or 'min'.
     """
     self.directory = workdir.resolve() / 'checkpoints'
+    self._score = score
     policies = checkpoint_managers.AnyPreservationPolicy(
         [
             checkpoint_managers.LatestN(2),
@@ -67,6 +69,8 @@ class Checkpoints:
     step = int(state.step)
     if step == self.latest_step():
       return
+    if scores is not None and math.isnan(scores[self._score]):
+      scores = None  # a task without labels: nothing is better than another
     self._manager.save(
         step,
         args=ocp.args.Composite(

@@ -1,7 +1,6 @@
 """Evaluation of a split: predictions of every row, then its scores."""
 
 from collections.abc import Callable, Iterable, Mapping
-import math
 import pathlib
 from typing import Any
 
@@ -42,10 +41,7 @@ def evaluate(workdir: pathlib.Path, split: str) -> dict[str, float]:
   folder = workdir / 'predictions'
   folder.mkdir(exist_ok=True)
   np.savez_compressed(folder / f'{split}.npz', **rows | _names(source, rows))
-  runs.write_json(
-      folder / f'{split}.json',
-      {k: None if math.isnan(v) else v for k, v in scores.items()},
-  )
+  runs.write_scores(folder / f'{split}.json', scores)
   return scores
 
 

@@ -119,7 +119,7 @@ class _Loop:
       scores = self._train(batches)
     if scores is not None:
       # Only now is the last checkpoint whole.
-      runs.write_json(self.workdir / 'DONE', {'step': self.total} | scores)
+      runs.write_scores(self.workdir / 'DONE', {'step': self.total} | scores)
 
   def _train(self, batches) -> dict[str, float] | None:
     """Returns the scores at the end, None after the signal."""

@@ -6,6 +6,7 @@ Layout: `config.json`, `metrics.jsonl`, `tb/`, `checkpoints/<step>/`,
 
 from collections.abc import Mapping
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -93,6 +94,11 @@ def write_json(path: pathlib.Path, value: Any) -> None:
   temporary = path.with_name(path.name + '.tmp')
   temporary.write_text(json.dumps(value, indent=2) + '\n')
   os.replace(temporary, path)
+
+
+def write_scores(path: pathlib.Path, scores: Mapping[str, float | int]) -> None:
+  """Writes scores as JSON, which knows no NaN: that becomes null."""
+  write_json(path, {k: None if math.isnan(v) else v for k, v in scores.items()})
 
 
 def is_done(workdir: pathlib.Path) -> bool:
