@@ -40,12 +40,21 @@ def get_config() -> ml_collections.ConfigDict:
   config.optim.weight_decay = 0.05  # on kernels only
   config.optim.clip_norm = 0.0  # global gradient norm; 0 = no clipping
   config.optim.layer_decay = 1.0  # learning rate of a block over the next one's
+  config.optim.freeze = ''  # top-level part that stays as it starts; '' = none
+  # Parts of a batch that are trained on one after the other, to save memory; the
+  # update is that of the whole batch.
+  config.optim.microbatches = 1
 
   config.mesh = ml_collections.ConfigDict()
   config.mesh.fsdp = 1  # devices that share one copy of parameters and moments
 
   config.log_steps = 50  # updates between two lines of metrics
   config.save_steps = 500  # updates between two checkpoints
+  # Updates between two pictures of what the model does, in plots/ and tb/, for
+  # models that have one; 0 = none.
+  config.plot_steps = 0
+  config.profile_start = 0  # updates before the profiled ones
+  config.profile_steps = 0  # updates to profile into tb/; 0 = none
   config.eval_epochs = (
       1.0  # epochs between two evaluations; 0 = only at the end
   )
@@ -56,6 +65,9 @@ def get_config() -> ml_collections.ConfigDict:
 
 def add_images(config: ml_collections.ConfigDict) -> None:
   """Adds the keys of experiments that read face images."""
+  # Side in pixels at which images reach the device, which crops or resizes them
+  # to model.image_size; 0 = model.image_size.
+  config.data.face_size = 0
   config.augment = ml_collections.ConfigDict()
   config.augment.mean = (0.485, 0.456, 0.406)  # RGB, of ImageNet
   config.augment.std = (0.229, 0.224, 0.225)

@@ -29,10 +29,15 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   config.model.backbone = variant
   config.model.image_size = 112  # pixels
   config.model.patch_size = 8  # pixels
-  config.model.pool = 'mean'  # 'mean' of the patch tokens or the 'cls' token
+  config.model.positions = 'sincos'  # fixed; or 'learned', a parameter
+  # 'mean' of the normalised patch tokens, 'mean_norm' normalises their mean,
+  # 'cls' takes the cls token.
+  config.model.pool = 'mean'
   config.model.drop_path = 0.1
   config.model.dropout = 0.0  # on the embedding
   config.model.dtype = 'bfloat16'
+  config.model.remat = 'none'  # what to compute twice: 'none', 'dots' or 'all'
+  config.model.scan = False  # compile one block for all of them
 
   config.data.batch_size = 256
   config.augment.crop_scale = 0.8

@@ -23,11 +23,13 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   base.add_images(config)
   config.epochs = 800.0
   config.eval_epochs = 20.0
+  config.plot_steps = 5000
 
   config.model.name = 'mae'
   config.model.backbone = variant
   config.model.image_size = 112  # pixels
   config.model.patch_size = 8  # pixels
+  config.model.positions = 'sincos'  # fixed; or 'learned', a parameter
   config.model.drop_path = 0.0
   config.model.dtype = 'bfloat16'  # compute; parameters stay float32
   config.model.decoder_dim = 512
@@ -35,6 +37,12 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   config.model.decoder_num_heads = 16
   config.model.mask_ratio = 0.75
   config.model.norm_pix = True  # reconstruct standardised patches
+  config.model.remat = 'none'  # what to compute twice: 'none', 'dots' or 'all'
+  config.model.scan = False  # compile one block for all of them
+
+  # Datasets to mix, `name` or `name/config`, separated by commas: `data.name`;
+  # how often each is drawn, such as '3,1'; '' = by size.
+  config.data.weights = ''
 
   config.data.batch_size = 4096
   config.augment.crop_scale = 0.2
@@ -59,9 +67,11 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
     config.optim.warmup_epochs = 0.5
     config.epochs = 4.0
     config.eval_epochs = 2.0
+    config.plot_steps = 500
   if variant == 'smoke':
     config.data.batch_size = 8
     config.augment.crop_scale = 0.5
     config.epochs = 1.0
     config.eval_epochs = 0.0
+    config.plot_steps = 4
   return config

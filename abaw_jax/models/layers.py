@@ -23,26 +23,26 @@ def split_batch(x: Float[Array, 'b *d']) -> Float[Array, 'b *d']:
 
 
 class DropPath(nn.Module):
-  """Stochastic depth (Huang et al., 2016): drops a residual branch per sample.
-
-  Attributes:
-    rate: probability that a sample loses the branch, in [0, 1).
-  """
-
-  rate: float
+  """Stochastic depth (Huang et al., 2016): drops a residual branch per sample."""
 
   @nn.compact
   def __call__(
-      self, x: Float[Array, 'b *d'], *, train: bool
+      self,
+      x: Float[Array, 'b *d'],
+      rate: float | Float[Array, ''],
+      *,
+      train: bool,
   ) -> Float[Array, 'b *d']:
-    """Returns `x`, zero on dropped samples and scaled up on the others."""
-    if not train or self.rate == 0.0:
+    """Returns `x`, zero on dropped samples and scaled up on the others.
+
+    `rate` is the probability that a sample loses the branch, in [0, 1); under a
+    scan over layers it is an array.
+    """
+    if not train or (isinstance(rate, float) and rate == 0.0):
       return x
     shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-    keep = jax.random.bernoulli(
-        self.make_rng('dropout'), 1.0 - self.rate, shape
-    )
-    return jnp.where(keep, x / (1.0 - self.rate), 0.0).astype(x.dtype)
+    keep = jax.random.bernoulli(self.make_rng('dropout'), 1.0 - rate, shape)
+    return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
 
 
 class Mlp(nn.Module):
@@ -119,32 +119,3 @@ class Attention(nn.Module):
       out = jax.nn.dot_product_attention(query, key, value, mask=keys)
     out = out.reshape(x.shape)
     return nn.Dense(dim, kernel_init=init, dtype=self.dtype, name='proj')(out)
-
-
-class Block(nn.Module):
-  """Pre-norm transformer block of the ViT (Dosovitskiy et al., 2021).
-
-  Attributes:
-    num_heads: attention heads.
-    mlp_dim: width of the MLP.
-    drop_path: stochastic depth rate of both residual branches.
-    dtype: compute dtype; parameters are float32.
-  """
-
-  num_heads: int
-  mlp_dim: int
-  drop_path: float = 0.0
-  dtype: DTypeLike = jnp.float32
-
-  @nn.compact
-  def __call__(
-      self, x: Float[Array, 'b n d'], *, train: bool
-  ) -> Float[Array, 'b n d']:
-    """Returns tokens of the same shape."""
-    x = split_batch(x)
-    y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
-    y = Attention(self.num_heads, dtype=self.dtype, name='attn')(y, train=train)
-    x = x + DropPath(self.drop_path)(y, train=train)
-    y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm2')(x)
-    y = Mlp(self.mlp_dim, dtype=self.dtype, name='mlp')(y)
-    return x + DropPath(self.drop_path)(y, train=train)

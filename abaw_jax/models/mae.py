@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from abaw_jax.models import layers, positions, vit
+from abaw_jax.models import blocks, layers, positions, vit
 
 
 def random_masking(
@@ -106,7 +106,7 @@ class MAE(nn.Module):
         'mask_token', nn.initializers.normal(0.02), (1, 1, self.decoder_dim)
     )
     self.decoder_blocks = [
-        layers.Block(
+        blocks.Block(
             num_heads=self.decoder_num_heads,
             mlp_dim=4 * self.decoder_dim,
             dtype=dtype,
@@ -135,6 +135,7 @@ class MAE(nn.Module):
     order, rank, mask = random_masking(noise, self.mask_ratio)
     visible = int(noise.shape[-1] * (1.0 - self.mask_ratio))
     tokens = self.encoder.encode(images, order[:, :visible], train=train)
+    tokens = layers.split_batch(self.encoder.norm(tokens))
     return self._decode(tokens, order, rank, train=train), mask
 
   def _decode(self, tokens, order, rank, *, train):
@@ -148,9 +149,14 @@ class MAE(nn.Module):
     patches = jnp.concatenate([x[:, 1:], mask_tokens], axis=1)
     patches = permute(patches, rank, order)
     x = jnp.concatenate([x[:, :1], patches], axis=1)
-    grid = self.encoder.image_size // self.encoder.patch_size
-    x = x + jnp.asarray(positions.sincos_2d(grid, dim), x.dtype)[None]
-    for block in self.decoder_blocks:
-      x = block(x, train=train)
+    codes = positions.sincos_2d(self.encoder.grid, dim)
+    x = x + jnp.asarray(codes, x.dtype)[None]
+    x = blocks.run(
+        self.decoder_blocks,
+        x,
+        remat=self.encoder.remat,
+        scan=self.encoder.scan,
+        train=train,
+    )
     x = self.decoder_norm(layers.split_batch(x))
     return self.decoder_pred(layers.split_batch(x))[:, 1:]

@@ -37,13 +37,13 @@ class TransformerLayer(nn.Module):
         self.num_heads, self.dropout, dtype=self.dtype, name='attn'
     )(x, mask, train=train)
     y = nn.Dropout(self.dropout)(y, deterministic=not train)
-    x = x + layers.DropPath(self.drop_path)(y, train=train)
+    x = x + layers.DropPath()(y, self.drop_path, train=train)
     x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name='norm1')(x)
     y = nn.relu(nn.Dense(self.mlp_dim, dtype=self.dtype, name='fc1')(x))
     y = nn.Dropout(self.dropout)(y, deterministic=not train)
     y = nn.Dense(x.shape[-1], dtype=self.dtype, name='fc2')(y)
     y = nn.Dropout(self.dropout)(y, deterministic=not train)
-    x = x + layers.DropPath(self.drop_path)(y, train=train)
+    x = x + layers.DropPath()(y, self.drop_path, train=train)
     return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name='norm2')(x)
 
 

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from abaw_jax.models import layers, positions
+from abaw_jax.models import blocks, layers, positions
 
 
 def patchify(
@@ -36,7 +36,7 @@ def unpatchify(
 
 
 class ViT(nn.Module):
-  """Vision transformer with fixed sine-cosine positions and a cls token.
+  """Vision transformer with a cls token.
 
   Attributes:
     image_size: side of the square input in pixels; a multiple of `patch_size`.
@@ -44,9 +44,15 @@ class ViT(nn.Module):
     dim: width of a token.
     depth: number of blocks.
     num_heads: attention heads per block.
-    pool: 'mean' averages the patch tokens, 'cls' takes the cls token.
+    pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises
+      the average of the raw ones (MAE's fine-tuning), 'cls' takes the
+      normalised cls token.
+    positions: 'sincos' for fixed codes, 'learned' for a parameter that starts
+      as these.
     mlp_ratio: width of the MLP over `dim`.
     drop_path: stochastic depth of the last block; grows linearly from 0.
+    remat: what is computed twice to save memory, see `blocks.REMATS`.
+    scan: whether one block is compiled for all of them, see `blocks.run`.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -56,8 +62,11 @@ class ViT(nn.Module):
   depth: int
   num_heads: int
   pool: str = 'mean'
+  positions: str = 'sincos'
   mlp_ratio: float = 4.0
   drop_path: float = 0.0
+  remat: str = 'none'
+  scan: bool = False
   dtype: DTypeLike = jnp.float32
 
   def setup(self):
@@ -69,22 +78,30 @@ class ViT(nn.Module):
     self.cls_token = self.param(
         'cls_token', nn.initializers.normal(0.02), (1, 1, self.dim)
     )
-    rates = np.linspace(0.0, self.drop_path, self.depth)
+    codes = positions.sincos_2d(self.grid, self.dim)[None]
+    if self.positions == 'learned':
+      self.pos_embed = self.param('pos_embed', lambda _: jnp.asarray(codes))
+    else:
+      self.pos_embed = codes
     self.blocks = [
-        layers.Block(
+        blocks.Block(
             num_heads=self.num_heads,
             mlp_dim=int(self.dim * self.mlp_ratio),
-            drop_path=float(rate),
             dtype=self.dtype,
         )
-        for rate in rates
+        for _ in range(self.depth)
     ]
     self.norm = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype)
 
   @property
+  def grid(self) -> int:
+    """Number of patches along a side of an image."""
+    return self.image_size // self.patch_size
+
+  @property
   def num_patches(self) -> int:
     """Number of patches of an image."""
-    return (self.image_size // self.patch_size) ** 2
+    return self.grid**2
 
   def encode(
       self,
@@ -93,7 +110,7 @@ class ViT(nn.Module):
       *,
       train: bool,
   ) -> Float[Array, 'b n d']:
-    """Returns normalised tokens, the cls token first.
+    """Returns tokens behind the last block, not normalised, the cls token first.
 
     Args:
       images: normalised images of side `image_size`.
@@ -102,23 +119,26 @@ class ViT(nn.Module):
       train: whether stochastic depth is drawn.
     """
     patches = patchify(images, self.patch_size).astype(self.dtype)
-    codes = jnp.asarray(
-        positions.sincos_2d(self.image_size // self.patch_size, self.dim),
-        self.dtype,
-    )
-    cls_code, codes = codes[:1], codes[None, 1:]
+    codes = jnp.asarray(self.pos_embed, self.dtype)
+    cls_code, codes = codes[:, :1], codes[:, 1:]
     if keep is not None:
       patches = jnp.take_along_axis(patches, keep[..., None], axis=1)
       codes = jnp.take_along_axis(codes, keep[..., None], axis=1)
     tokens = self.patch_embed(patches) + codes
-    cls_token = self.cls_token.astype(self.dtype) + cls_code[None]
+    cls_token = self.cls_token.astype(self.dtype) + cls_code
     cls_tokens = jnp.broadcast_to(
         cls_token, (tokens.shape[0], 1, tokens.shape[-1])
     )
     tokens = jnp.concatenate([cls_tokens, tokens], axis=1)
-    for block in self.blocks:
-      tokens = block(tokens, train=train)
-    return layers.split_batch(self.norm(layers.split_batch(tokens)))
+    tokens = blocks.run(
+        self.blocks,
+        tokens,
+        drop_path=self.drop_path,
+        remat=self.remat,
+        scan=self.scan,
+        train=train,
+    )
+    return layers.split_batch(tokens)
 
   def __call__(
       self, images: Float[Array, 'b h w c'], *, train: bool
@@ -126,5 +146,8 @@ class ViT(nn.Module):
     """Returns one embedding per image, pooled as `pool` says."""
     tokens = self.encode(images, train=train)
     if self.pool == 'cls':
-      return tokens[:, 0]
-    return jnp.mean(tokens[:, 1:], axis=1, dtype=jnp.float32)
+      return self.norm(tokens[:, 0])
+    if self.pool == 'mean':
+      tokens = layers.split_batch(self.norm(tokens))
+    mean = jnp.mean(tokens[:, 1:], axis=1, dtype=jnp.float32)
+    return self.norm(mean) if self.pool == 'mean_norm' else mean

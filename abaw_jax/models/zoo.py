@@ -8,10 +8,11 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from abaw_jax import errors
-from abaw_jax.models import frameworks, mae, temporal, vit
+from abaw_jax.models import blocks, frameworks, mae, temporal, vit
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
-POOLS = ('mean', 'cls')
+POOLS = ('mean', 'mean_norm', 'cls')
+POSITIONS = ('sincos', 'learned')
 
 # Widths of the ViTs; patch and image size are chosen apart.
 VITS = {
@@ -40,12 +41,17 @@ def make_vit(
     backbone: str,
     image_size: int,
     patch_size: int,
+    positions: str,
     drop_path: float,
+    remat: str,
+    scan: bool,
     dtype: str,
     pool: str = 'mean',
 ) -> vit.ViT:
   """Returns the ViT of that name, or raises an InputError."""
   choose(dict.fromkeys(POOLS), pool, 'model.pool')
+  choose(dict.fromkeys(POSITIONS), positions, 'model.positions')
+  choose(blocks.REMATS, remat, 'model.remat')
   if image_size % patch_size:
     raise errors.InputError(
         f'config.model.image_size={image_size} is not a multiple of '
@@ -56,7 +62,10 @@ def make_vit(
       image_size=image_size,
       patch_size=patch_size,
       pool=pool,
+      positions=positions,
       drop_path=drop_path,
+      remat=remat,
+      scan=scan,
       dtype=choose(DTYPES, dtype, 'model.dtype'),
   )
 

@@ -15,8 +15,15 @@ from abaw_jax import errors
 
 # Sections that make a run what it is: they cannot change under a checkpoint.
 FIXED = ('model', 'data', 'seed')
-# Where data lies, and how many processes and threads read it, may change.
-FREE = ('data.dir', 'data.num_workers', 'data.read_threads')
+# How a run is carried out may change: where data lies, how many processes and
+# threads read it, and what XLA saves or loops over.
+FREE = (
+    'data.dir',
+    'data.num_workers',
+    'data.read_threads',
+    'model.remat',
+    'model.scan',
+)
 
 
 def read_config(workdir: pathlib.Path) -> dict[str, Any]:
