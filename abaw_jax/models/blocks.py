@@ -9,13 +9,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 import numpy as np
 
-from abaw_jax.models import layers
+from abaw_jax.models import attention, layers, products
 
 # What the backward pass finds saved; the rest is computed twice. `dots` saves
 # what the dense layers give and recomputes attention, norms and GELU.
 REMATS = {
     'none': jax.checkpoint_policies.everything_saveable,
-    'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    'dots': jax.checkpoint_policies.save_only_these_names(products.NAME),
     'all': jax.checkpoint_policies.nothing_saveable,
 }
 
@@ -50,7 +50,7 @@ class Block(nn.Module):
     """
     x = layers.split_batch(x)
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
-    y = layers.Attention(self.num_heads, dtype=self.dtype, name='attn')(
+    y = attention.Attention(self.num_heads, dtype=self.dtype, name='attn')(
         y, train=train
     )
     x = x + layers.DropPath()(y, drop_path, train=train)

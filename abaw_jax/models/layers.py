@@ -1,11 +1,15 @@
-"""Layers shared by the transformers: attention, MLP, stochastic depth."""
+"""Layers shared by the transformers: dense, GELU, MLP, stochastic depth."""
+
+import math
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
+
+from abaw_jax.models import products
 
 # Mesh axes over which a batch is split (training/sharding.py builds the mesh).
 BATCH_AXES = ('data', 'fsdp')
@@ -45,6 +49,42 @@ class DropPath(nn.Module):
     return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
 
 
+def dense(features: int, name: str | None, dtype: DTypeLike) -> nn.Dense:
+  """Returns a dense layer of a ViT; parameters are float32."""
+  return nn.Dense(
+      features,
+      kernel_init=nn.initializers.xavier_uniform(),
+      dot_general=products.dense,
+      dtype=dtype,
+      name=name,
+  )
+
+
+@jax.custom_vjp
+def gelu(x: Float[Array, '*d']) -> Float[Array, '*d']:
+  """Returns exact GELU, x times the normal distribution function at x.
+
+  The gradient is computed from `x` alone, so that nothing else is saved.
+  """
+  return x * _normal_cdf(x)
+
+
+def _normal_cdf(x):
+  return 0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5))
+
+
+def _gelu_forward(x):
+  return gelu(x), x
+
+
+def _gelu_backward(x, g):
+  density = jnp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+  return (g * (_normal_cdf(x) + x * density),)
+
+
+gelu.defvjp(_gelu_forward, _gelu_backward)
+
+
 class Mlp(nn.Module):
   """Two dense layers with exact GELU between them.
 
@@ -59,63 +99,5 @@ class Mlp(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
     """Returns an array of the shape of `x`."""
-    dim = x.shape[-1]
-    init = nn.initializers.xavier_uniform()
-    x = nn.Dense(
-        self.hidden_dim, kernel_init=init, dtype=self.dtype, name='fc1'
-    )(x)
-    x = nn.gelu(x, approximate=False)
-    return nn.Dense(dim, kernel_init=init, dtype=self.dtype, name='fc2')(x)
-
-
-class Attention(nn.Module):
-  """Multi-head self-attention with one stacked query-key-value projection.
-
-  The softmax is float32 whatever the compute dtype.
-
-  Attributes:
-    num_heads: number of heads; divides the feature width.
-    dropout: rate on the attention probabilities, drawn per element.
-    dtype: compute dtype; parameters are float32.
-  """
-
-  num_heads: int
-  dropout: float = 0.0
-  dtype: DTypeLike = jnp.float32
-
-  @nn.compact
-  def __call__(
-      self,
-      x: Float[Array, 'b n d'],
-      mask: Bool[Array, 'b n'] | None = None,
-      *,
-      train: bool,
-  ) -> Float[Array, 'b n d']:
-    """Returns attended tokens.
-
-    Args:
-      x: tokens.
-      mask: True on tokens that may be attended to; None means all.
-      train: whether dropout is drawn.
-    """
-    dim = x.shape[-1]
-    init = nn.initializers.xavier_uniform()
-    qkv = nn.Dense(3 * dim, kernel_init=init, dtype=self.dtype, name='qkv')(x)
-    qkv = qkv.reshape(*x.shape[:2], 3, self.num_heads, dim // self.num_heads)
-    query, key, value = (qkv[:, :, i] for i in range(3))  # [b, n, heads, d]
-    keys = None if mask is None else mask[:, None, None, :]
-    if train and self.dropout > 0.0:
-      # The fused kernels take no dropout on probabilities.
-      logits = jnp.einsum(
-          'bqhd,bkhd->bhqk', query, key, preferred_element_type=jnp.float32
-      )
-      logits = logits * query.shape[-1] ** -0.5
-      if keys is not None:
-        logits = jnp.where(keys, logits, jnp.finfo(logits.dtype).min)
-      probs = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
-      probs = nn.Dropout(self.dropout)(probs, deterministic=False)
-      out = jnp.einsum('bhqk,bkhd->bqhd', probs, value)
-    else:
-      out = jax.nn.dot_product_attention(query, key, value, mask=keys)
-    out = out.reshape(x.shape)
-    return nn.Dense(dim, kernel_init=init, dtype=self.dtype, name='proj')(out)
+    hidden = gelu(dense(self.hidden_dim, 'fc1', self.dtype)(x))
+    return dense(x.shape[-1], 'fc2', self.dtype)(hidden)

@@ -98,10 +98,7 @@ class MAE(nn.Module):
 
   def setup(self):
     dtype = self.encoder.dtype
-    init = nn.initializers.xavier_uniform()
-    self.decoder_embed = nn.Dense(
-        self.decoder_dim, kernel_init=init, dtype=dtype
-    )
+    self.decoder_embed = layers.dense(self.decoder_dim, None, dtype)
     self.mask_token = self.param(
         'mask_token', nn.initializers.normal(0.02), (1, 1, self.decoder_dim)
     )
@@ -114,8 +111,8 @@ class MAE(nn.Module):
         for _ in range(self.decoder_depth)
     ]
     self.decoder_norm = nn.LayerNorm(epsilon=1e-6, dtype=dtype)
-    self.decoder_pred = nn.Dense(
-        self.encoder.patch_size**2 * 3, kernel_init=init, dtype=dtype
+    self.decoder_pred = layers.dense(
+        self.encoder.patch_size**2 * 3, None, dtype
     )
 
   def __call__(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from abaw_jax.models import layers, positions
+from abaw_jax.models import attention, layers, positions
 
 
 class TransformerLayer(nn.Module):
@@ -33,7 +33,7 @@ class TransformerLayer(nn.Module):
   ) -> Float[Array, 'b t d']:
     """Returns embeddings of the same shape; rows where `mask` is False are undefined."""
     x = layers.split_batch(x)
-    y = layers.Attention(
+    y = attention.Attention(
         self.num_heads, self.dropout, dtype=self.dtype, name='attn'
     )(x, mask, train=train)
     y = nn.Dropout(self.dropout)(y, deterministic=not train)

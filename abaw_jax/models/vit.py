@@ -70,11 +70,7 @@ class ViT(nn.Module):
   dtype: DTypeLike = jnp.float32
 
   def setup(self):
-    self.patch_embed = nn.Dense(
-        self.dim,
-        kernel_init=nn.initializers.xavier_uniform(),
-        dtype=self.dtype,
-    )
+    self.patch_embed = layers.dense(self.dim, None, self.dtype)
     self.cls_token = self.param(
         'cls_token', nn.initializers.normal(0.02), (1, 1, self.dim)
     )

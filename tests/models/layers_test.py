@@ -1,10 +1,13 @@
 """Layers against closed forms."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from abaw_jax.models import layers
+from abaw_jax.models import layers, products
 
 
 def test_drop_path_drops_samples_whole_and_keeps_the_mean():
@@ -27,36 +30,42 @@ def test_drop_path_is_the_identity_outside_training():
   np.testing.assert_array_equal(out, x)
 
 
-def test_attention_is_softmax_of_scaled_products():
-  rng = np.random.default_rng(0)
-  x = jnp.asarray(rng.normal(size=(2, 5, 6)), jnp.float32)
-  mask = jnp.array([[True] * 5, [True, True, False, True, False]])
-  model = layers.Attention(num_heads=2)
-  params = model.init(jax.random.key(0), x, mask, train=False)['params']
-  out = model.apply({'params': params}, x, mask, train=False)
+def test_gelu_and_its_gradient_are_exact():
+  x = jnp.linspace(-6.0, 6.0, 101)
+  cdf = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()])
+  density = np.exp(-(np.asarray(x, np.float64) ** 2) / 2) / math.sqrt(2 * math.pi)
+  np.testing.assert_allclose(layers.gelu(x), x * cdf, atol=1e-6)
+  slopes = jax.vmap(jax.grad(layers.gelu))(x)
+  np.testing.assert_allclose(slopes, cdf + x * density, atol=1e-6)
 
-  p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
-  qkv = (np.asarray(x) @ p['qkv']['kernel'] + p['qkv']['bias']).reshape(
-      2, 5, 3, 2, 3
+
+@pytest.mark.parametrize('shape', [(6, 4, 9), (6, 9, 4), (2, 3, 4, 9)])
+def test_a_product_has_the_gradients_of_autodiff(shape):
+  *rows, n, m = shape
+  x, g = (
+      jax.random.normal(jax.random.key(i), (*rows, d))
+      for i, d in enumerate((n, m))
   )
-  expected = np.zeros((2, 5, 2, 3))
-  for b in range(2):
-    for h in range(2):
-      q, k, v = (qkv[b, :, i, h] for i in range(3))
-      weights = np.exp(q @ k.T / np.sqrt(3)) * np.asarray(mask[b])
-      expected[b, :, h] = weights @ v / weights.sum(axis=1, keepdims=True)
-  expected = expected.reshape(2, 5, 6) @ p['proj']['kernel'] + p['proj']['bias']
-  np.testing.assert_allclose(out, expected, atol=1e-5)
+  kernel = jax.random.normal(jax.random.key(2), (n, m))
+  numbers = (((len(rows),), (0,)), ((), ()))
+
+  def total(product, x, kernel):
+    return jnp.sum(g * product(x, kernel, numbers))
+
+  found = jax.grad(total, argnums=(1, 2))(products.dense, x, kernel)
+  expected = jax.grad(total, argnums=(1, 2))(jax.lax.dot_general, x, kernel)
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+  np.testing.assert_allclose(
+      products.dense(x, kernel, numbers), x @ kernel, atol=1e-5
+  )
 
 
-def test_attention_dropout_keeps_the_expectation():
-  x = jax.random.normal(jax.random.key(0), (1, 6, 8))
-  model = layers.Attention(num_heads=2, dropout=0.3)
-  params = model.init(jax.random.key(1), x, train=False)
-  keys = jax.random.split(jax.random.key(2), 4000)
-  drawn = jax.vmap(
-      lambda key: model.apply(params, x, train=True, rngs={'dropout': key})
-  )(keys)
-  exact = model.apply(params, x, train=False)
-  assert float(jnp.std(drawn, axis=0).min()) > 0
-  np.testing.assert_allclose(drawn.mean(axis=0), exact, atol=0.03)
+def test_the_transposed_copies_are_for_cpus_only():
+  x, kernel = jnp.ones((4, 3)), jnp.ones((3, 5))
+  grads = jax.jit(
+      jax.grad(lambda x, k: products.dense(x, k, None).sum(), argnums=(0, 1))
+  )
+  for platform, copies in {'cpu': True, 'tpu': False, 'cuda': False}.items():
+    text = grads.trace(x, kernel).lower(lowering_platforms=(platform,))
+    assert ('optimization_barrier' in text.as_text()) is copies, platform
