@@ -2,41 +2,59 @@ r"""Builds a dataset from its source folder into ArrayRecord shards.
 
   python -m data_builders.build s_aff_wild2 \
       --source_dir=/path/to/the/release --data_dir=data
+  python -m data_builders.build face_images --config=folders \
+      --source_dir=/path/to/images --data_dir=data
 
 The result lies in <data_dir>/<dataset>/<config>/<version>; a dataset that is
 already there is left alone. Bad lines and images of the source are listed by
 file and line; --on_error=skip builds the rest and keeps that list in the
-dataset's metadata.
+dataset's metadata. An interrupted build of face_images goes on where it was.
 """
 
-from collections.abc import Sequence
-import contextlib
-import io
+from collections.abc import Callable, Sequence
+import functools
 import os
 import pathlib
-import shutil
 import signal
 import sys
-import tempfile
 from typing import Any
 
 from absl import flags
 
 from abaw_jax import cli, errors
-from data_builders import problems
+from data_builders import choices
 
 
-def _s_aff_wild2():
+def _s_aff_wild2() -> Callable[..., None]:
+  from data_builders import in_memory
   from data_builders.s_aff_wild2 import s_aff_wild2_dataset_builder
 
-  return s_aff_wild2_dataset_builder.Builder
+  return functools.partial(in_memory.build, s_aff_wild2_dataset_builder.Builder)
 
 
-# The TFDS builder by dataset, behind a function so that --help stays quick. Its
-# read(source_dir, max_videos=) returns a corpus with rows, usable(split),
-# problems and notes; it writes its `corpus` and the metadata of that.
+def _face_images() -> Callable[..., None]:
+  from data_builders.face_images import building
+
+  return building.build
+
+
+# What builds a dataset, behind functions so that --help stays quick.
 DATASETS = {
     's_aff_wild2': _s_aff_wild2,
+    'face_images': _face_images,
+}
+# What it takes beside the arguments of `build` that it has a name for.
+OPTIONS = {
+    's_aff_wild2': ('max_videos',),
+    'face_images': (
+        'face_size',
+        'validation_share',
+        'images_per_shard',
+        'drop_duplicates',
+        'num_workers',
+        'beam_runner',
+        'beam_options',
+    ),
 }
 ON_ERROR = ('fail', 'skip')
 
@@ -47,9 +65,9 @@ def build(
     source_dir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
     configs: Sequence[str] = (),
-    max_videos: int | None = None,
     on_error: str = 'fail',
     overwrite: bool = False,
+    **options: Any,
 ) -> None:
   """Builds the configs of a dataset that are not there yet, and says so.
 
@@ -57,111 +75,28 @@ def build(
     name: a key of DATASETS.
     source_dir: folder of the release; only read.
     data_dir: folder of all built datasets.
-    configs: names of builder configs; none means the default one.
-    max_videos: take the first so many videos of each split.
+    configs: names of its configs.
     on_error: one of ON_ERROR, what to do about bad lines and images.
     overwrite: replace a dataset that is already there.
+    **options: OPTIONS[name] say which; what builds it says what they mean.
 
   Raises:
-    InputError: if the source is at fault, or if the dataset is there but holds
-      another number of videos. Nothing is written or removed then.
+    InputError: if the source or an argument is at fault, or if the dataset is
+      there but was built with other options.
   """
-  builder_class = _choose('dataset', name, DATASETS)()
-  _choose('--on_error', on_error, dict.fromkeys(ON_ERROR))
+  make = choices.choose('dataset', name, DATASETS)
+  choices.choose('--on_error', on_error, dict.fromkeys(ON_ERROR))
+  choices.check_options(name, options, OPTIONS[name])
   if pathlib.Path(data_dir).is_file():
     raise errors.InputError(f'--data_dir={data_dir} is a file; name a folder')
-  configs = configs or (builder_class.DEFAULT_BUILDER_CONFIG_NAME,)
-  missing = []
-  for config in dict.fromkeys(configs):
-    _choose('--config', config, builder_class.builder_configs)
-    builder = builder_class(config=config, data_dir=data_dir)
-    exists = pathlib.Path(builder.data_dir).exists()
-    if not exists or (overwrite and builder.is_prepared()):
-      missing.append(config)
-    else:
-      _accept(builder, max_videos)
-  if not missing:
-    return
-  corpus = builder_class.read(source_dir, max_videos=max_videos)
-  for note in corpus.notes:
-    print(f'{name}: {note}')
-  if on_error == 'fail':
-    problems.fail_on(corpus.problems, source_dir)
-  for split in corpus.rows:
-    if not corpus.usable(split):
-      raise errors.InputError(
-          f'{source_dir}: no usable row in {split}; mend it or move its list'
-          f' away\n{problems.listing(corpus.problems)}'
-      )
-  if corpus.problems:
-    print(f'{name}: built without {len(corpus.problems)} bad rows')
-    print(problems.listing(corpus.problems))
-  for config in missing:
-    builder = builder_class(config=config, data_dir=data_dir)
-    if overwrite and builder.is_prepared():
-      shutil.rmtree(builder.data_dir)  # only now that the source is good
-      builder = builder_class(config=config, data_dir=data_dir)
-    builder.corpus = corpus
-    _write(builder)
-
-
-def _choose(field: str, name: str, choices: dict[str, Any]) -> Any:
-  if name not in choices:
-    raise errors.InputError(
-        f'{field} {name!r} is unknown; choose from {", ".join(choices)}'
-    )
-  return choices[name]
-
-
-def _accept(builder, max_videos: int | None) -> None:
-  """Says that a dataset is there; raises if it is not the one asked for."""
-  if not builder.is_prepared():
-    raise errors.InputError(
-        f'{builder.data_dir} is there but holds no dataset; remove it'
-    )
-  metadata = builder.info.metadata
-  if metadata['max_videos'] != max_videos:
-    limits = [
-        'all videos' if limit is None else f'--max_videos={limit}'
-        for limit in (metadata['max_videos'], max_videos)
-    ]
-    raise errors.InputError(
-        f'{builder.data_dir} was built with {limits[0]}, not with {limits[1]};'
-        ' pass --overwrite to replace it, or another --data_dir'
-    )
-  skipped = len(metadata['skipped'])
-  lack = f' without {skipped} bad rows' if skipped else ''
-  print(f'{_title(builder)}: already built{lack} in {builder.data_dir}')
-
-
-def _title(builder) -> str:
-  return f'{builder.name}/{builder.builder_config.name}'
-
-
-def _write(builder) -> None:
-  """Writes one config and prints a line per split."""
-  import tensorflow_datasets as tfds
-
-  final = pathlib.Path(builder.data_dir)
-  for folder in sorted(final.parent.glob(f'incomplete.*_{final.name}')):
-    # Not removed: another process may be writing it at this moment.
-    print(f'{_title(builder)}: an interrupted build left {folder}')
-  tfds.disable_progress_bar()  # its four nested bars; the builder has one
-  with (
-      contextlib.redirect_stdout(io.StringIO()),  # its talk of downloads
-      tempfile.TemporaryDirectory() as downloads,  # it insists on a folder
-  ):
-    builder.download_and_prepare(
-        file_format='array_record',
-        download_dir=downloads,
-        download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-    )
-  for split, info in builder.info.splits.items():
-    rows = builder.info.metadata['rows'][split]
-    print(
-        f'{_title(builder)} {split}: {info.num_examples:,} examples,'
-        f' {rows:,} rows, {info.num_bytes / 1e6:,.1f} MB in {final}'
-    )
+  make()(
+      source_dir=source_dir,
+      data_dir=data_dir,
+      configs=configs,
+      on_error=on_error,
+      overwrite=overwrite,
+      **options,
+  )
 
 
 def _define_flags() -> None:
@@ -170,32 +105,92 @@ def _define_flags() -> None:
       'source_dir', None, 'Folder of the release; only read.', required=True
   )
   flags.DEFINE_string('data_dir', 'data', 'Folder of all built datasets.')
-  flags.DEFINE_list('config', [], 'Configs to build; the default one if empty.')
-  flags.DEFINE_integer(
-      'max_videos',
-      None,
-      'Take the first so many videos of each split, for a quick look.',
-      lower_bound=1,
+  flags.DEFINE_list(
+      'config', [], 'Configs to build; face_images: the layout of the source.'
   )
   flags.DEFINE_enum(
       'on_error', 'fail', ON_ERROR, 'What to do about bad lines and images.'
   )
   flags.DEFINE_bool('overwrite', False, 'Replace a dataset that is there.')
+  # Options have no default here: one that is not given is not handed on.
+  flags.DEFINE_integer(
+      'max_videos',
+      None,
+      's_aff_wild2: take the first so many videos of each split.',
+      lower_bound=1,
+  )
+  flags.DEFINE_integer(
+      'face_size',
+      None,
+      'face_images: store the centre square as a JPEG of this side in pixels;'
+      ' without it the files are stored untouched.',
+      lower_bound=1,
+      upper_bound=4096,
+  )
+  flags.DEFINE_float(
+      'validation_share',
+      None,
+      'face_images: part of the groups to hold out (0.01 if not given).',
+      lower_bound=0.0,
+      upper_bound=0.99,
+  )
+  flags.DEFINE_integer(
+      'images_per_shard',
+      None,
+      'face_images: images of one file of the dataset (4096 if not given).',
+      lower_bound=1,
+  )
+  flags.DEFINE_bool(
+      'drop_duplicates',
+      None,
+      'face_images: keep the first only of images with the same bytes.',
+  )
+  flags.DEFINE_integer(
+      'num_workers',
+      None,
+      'face_images: local processes (one per core if not given).',
+      lower_bound=1,
+  )
+  flags.DEFINE_string(
+      'beam_runner',
+      None,
+      'face_images: runner of Apache Beam, such as DirectRunner.',
+  )
+  flags.DEFINE_string(
+      'beam_options', None, 'face_images: options of the runner: a=b,c=d.'
+  )
+
+
+def _beam_options(text: str) -> dict[str, str]:
+  """Returns the options in `a=b,c=d` by name."""
+  options = {}
+  for item in text.split(','):
+    name, equals, value = item.partition('=')
+    if not name or not equals:
+      raise errors.InputError(
+          f'--beam_options={text}: {item!r} is not of the form name=value'
+      )
+    options[name.lstrip('-')] = value
+  return options
 
 
 def main(dataset: str) -> None:
   """Builds the dataset."""
-  # A polite kill ends like Ctrl-C: TFDS then removes what it has half written.
+  # A polite kill ends like Ctrl-C: what is half written is removed.
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
   args = flags.FLAGS
+  names = dict.fromkeys(name for known in OPTIONS.values() for name in known)
+  options = {n: args[n].value for n in names if args[n].value is not None}
+  if 'beam_options' in options:
+    options['beam_options'] = _beam_options(options['beam_options'])
   build(
       dataset,
       source_dir=args.source_dir,
       data_dir=args.data_dir,
       configs=args.config,
-      max_videos=args.max_videos,
       on_error=args.on_error,
       overwrite=args.overwrite,
+      **options,
   )
 
 

@@ -1,32 +1,86 @@
-"""Whether an image file is a whole JPEG."""
+"""Whether an image file is whole, and its pixels."""
 
 import pathlib
 
 import cv2
+from jaxtyping import UInt8
 import numpy as np
 
-_START_OF_IMAGE = b'\xff\xd8'
-_START_OF_SCAN = b'\xff\xda'
-_END_OF_IMAGE = b'\xff\xd9'
+# What is wrong with an image is returned, with its name; OpenCV knows none.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_JPEG = b'\xff\xd8'
+# Endings by which OpenCV can read a file.
+SUFFIXES = frozenset(
+    [
+        '.bmp',
+        '.jfif',
+        '.jp2',
+        '.jpe',
+        '.jpeg',
+        '.jpg',
+        '.pgm',
+        '.png',
+        '.ppm',
+        '.tif',
+        '.tiff',
+        '.webp',
+    ]
+)
 
 
-def jpeg_problem(data: bytes) -> str | None:
-  """Returns why `data` is not a whole, decodable JPEG, or None if it is one.
+class BrokenImage(Exception):
+  """Raised with the reason why bytes are not a whole image."""
 
-  Decoders fill the missing part of a cut-off JPEG with grey and say nothing,
-  so the markers are checked first (ITU-T T.81, B.1.1.3). Inside a scan 0xFF is
-  always escaped: a whole file has an end marker behind its last start of scan,
-  a cut-off one has not, be there a thumbnail in front or padding behind.
+
+def _jpeg_ends(data: bytes) -> bool:
+  # Inside a scan 0xFF is always escaped (ITU-T T.81, B.1.1.3): a whole file has
+  # an end marker behind its last start of scan, a cut-off one has not, be there
+  # a thumbnail in front or padding behind.
+  return data.rfind(b'\xff\xd9') > data.rfind(b'\xff\xda')
+
+
+# By the first bytes: the name of a format, and whether data reach its end
+# marker. Decoders fill what is missing with grey and say nothing.
+_FORMATS = {
+    _JPEG: ('JPEG', _jpeg_ends),
+    b'\x89PNG': ('PNG', lambda data: b'IEND' in data[-4096:]),
+}
+
+
+def decode(data: bytes) -> UInt8[np.ndarray, 'h w 3']:
+  """Returns the pixels of an image in any format of OpenCV, as BGR.
+
+  Raises:
+    BrokenImage: the bytes are no image, or end too early.
   """
-  if not data.startswith(_START_OF_IMAGE):
-    return 'not a JPEG file'
-  if data.rfind(_END_OF_IMAGE) <= data.rfind(_START_OF_SCAN):
-    return 'cut off: the JPEG has no end marker'
+  if not data:
+    raise BrokenImage('empty')
+  name, ends = next(
+      (known for start, known in _FORMATS.items() if data.startswith(start)),
+      ('file', None),
+  )
+  if ends and not ends(data):
+    raise BrokenImage(f'cut off: the {name} has no end marker')
   try:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
   except cv2.error as error:
-    return f'the JPEG cannot be decoded: {error.err}'
-  return None if pixels is not None else 'the JPEG cannot be decoded'
+    raise BrokenImage(f'the {name} cannot be decoded: {error.err}') from error
+  if pixels is None:
+    raise BrokenImage(
+        f'the {name} cannot be decoded' if ends else 'not a whole image'
+    )
+  return pixels
+
+
+def jpeg_problem(data: bytes) -> str | None:
+  """Returns why `data` is not a whole, decodable JPEG, or None if it is one."""
+  if not data.startswith(_JPEG):
+    return 'not a JPEG file'
+  try:
+    decode(data)
+  except BrokenImage as error:
+    return str(error)
+  return None
 
 
 def file_problem(path: pathlib.Path) -> str | None:

@@ -7,14 +7,15 @@ from abaw_jax import errors
 
 
 class Problem(NamedTuple):
-  """One unusable line of a list file, or the image it names."""
+  """One unusable line of a list file, the image it names, or an image."""
 
   file: str  # relative to the source folder
-  line: int  # 1-based, the header counted
+  line: int | None  # 1-based, the header counted; None for an image
   reason: str
 
   def __str__(self) -> str:
-    return f'{self.file}:{self.line}: {self.reason}'
+    place = self.file if self.line is None else f'{self.file}:{self.line}'
+    return f'{place}: {self.reason}'
 
 
 def listing(problems: Sequence[Problem], limit: int = 20) -> str:
@@ -31,6 +32,6 @@ def fail_on(problems: Sequence[Problem], source_dir: str) -> None:
     return
   noun = 'problem' if len(problems) == 1 else 'problems'
   raise errors.InputError(
-      f'{len(problems)} {noun} in {source_dir}; mend the lines below or build'
+      f'{len(problems)} {noun} in {source_dir}; mend what is listed below or build'
       f' without them by --on_error=skip\n{listing(problems)}'
   )

@@ -1,5 +1,8 @@
 """What a complete copy of s-Aff-Wild2 holds, and what a given one holds."""
 
+import os
+
+from data_builders import report as report_lib
 from data_builders.s_aff_wild2 import corpus as corpus_lib
 
 # Counted by the participants on the release of 2022, 2024 and 2026.
@@ -55,3 +58,15 @@ def count(corpus: corpus_lib.Corpus, split: str) -> dict[str, int]:
       'AU valid': sum(row.au_mask for row in rows),
       'images on disk': len(corpus.images.get(split, {})),
   }
+
+
+def report(
+    source_dir: str | os.PathLike[str], *, decode: bool = False
+) -> report_lib.Report:
+  """Returns the counts of a source folder beside PUBLISHED; see corpus.read."""
+  corpus = corpus_lib.read(source_dir, decode=decode)
+  counts = {}
+  for split, published in PUBLISHED.items():
+    found = count(corpus, split)
+    counts[split] = {f: (found[f], number) for f, number in published.items()}
+  return report_lib.Report(counts, corpus.notes, corpus.problems)

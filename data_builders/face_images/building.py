@@ -1,0 +1,234 @@
+"""Builds a face corpus in shards, and goes on where a build was cut off."""
+
+from collections.abc import Mapping, Sequence
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from abaw_jax import errors
+from data_builders import problems
+from data_builders.face_images import duplicates as duplicates_lib
+from data_builders.face_images import (
+    face_images_dataset_builder,
+    layouts,
+    runners,
+    shards,
+)
+from data_builders.face_images import plan as plan_lib
+
+DUPLICATES = 'duplicates.jsonl'  # in the folder of the dataset
+# What a dataset was built with; another value is another dataset.
+_FLAGS = ('face_size', 'validation_share', 'drop_duplicates')
+
+
+def build(
+    *,
+    source_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    configs: Sequence[str] = (),
+    on_error: str = 'fail',
+    overwrite: bool = False,
+    face_size: int = 0,
+    validation_share: float = 0.01,
+    images_per_shard: int = 4096,
+    drop_duplicates: bool = False,
+    num_workers: int | None = None,
+    beam_runner: str | None = None,
+    beam_options: Mapping[str, str] | None = None,
+) -> None:
+  """Builds one config, or what an earlier call has left to do of it.
+
+  Args:
+    source_dir: folder of the images; only read.
+    data_dir: folder of all built datasets.
+    configs: the one layout of the source.
+    on_error: 'fail' goes through all images, then raises if one is bad; 'skip'
+      builds the rest.
+    overwrite: replace a dataset that is there, or an unfinished build that
+      cannot be gone on with.
+    face_size: side in pixels of the squares to store; 0 keeps the files.
+    validation_share: part of the groups that is held out, in [0, 1).
+    images_per_shard: of the source, for one file of the dataset.
+    drop_duplicates: keep only the first of images with the same bytes.
+    num_workers: local processes; None means one per core.
+    beam_runner: name of a runner of Apache Beam instead of local processes.
+    beam_options: options of that runner.
+
+  Raises:
+    InputError: if the source or an argument is at fault, or if a dataset or an
+      unfinished build with other arguments is there.
+  """
+  layout = configs[0] if len(configs) == 1 else None
+  layouts.named(layout)
+  if beam_runner is None and beam_options:
+    raise errors.InputError('--beam_options need a --beam_runner')
+  if beam_runner is not None and num_workers is not None:
+    raise errors.InputError(
+        '--num_workers is for local processes; give --beam_runner its own'
+        ' option by --beam_options'
+    )
+  builder = face_images_dataset_builder.Builder(
+      config=layout, data_dir=data_dir, file_format='array_record'
+  )
+  final = pathlib.Path(builder.data_dir)
+  work = final.with_name(f'{final.name}.unfinished')
+  flags = {
+      'face_size': face_size,
+      'validation_share': validation_share,
+      'drop_duplicates': drop_duplicates,
+  }
+  if final.exists() and not (overwrite and builder.is_prepared()):
+    _accept(builder, flags)
+    if not (work / 'dataset').exists():  # only its removal was cut off
+      shutil.rmtree(work, ignore_errors=True)
+    return
+  source = layouts.open_source(source_dir)
+  plan = plan_lib.make(
+      work,
+      source,
+      layout,
+      images_per_shard=images_per_shard,
+      on_error=on_error,
+      overwrite=overwrite,
+      **flags,
+  )
+  title = f'{builder.name}/{layout}'
+  for note in plan.facts['notes']:
+    print(f'{title}: {note}')
+  missing = [i for i in range(len(plan.shards)) if not _is_done(plan, i)]
+  if done := len(plan.shards) - len(missing):
+    print(f'{title}: {done:,} of {len(plan.shards):,} shards are written')
+
+  def run(task: runners.Task, indices: Sequence[int]) -> None:
+    if beam_runner is not None:
+      runners.run_on_beam(
+          task, plan, indices, runner=beam_runner, options=beam_options or {}
+      )
+    else:
+      runners.run_here(
+          task, plan, indices, num_workers=num_workers or os.cpu_count() or 1
+      )
+
+  if missing:
+    run(shards.write_shard, missing)
+  faults = [f for i in range(len(plan.shards)) for f in shards.faults(plan, i)]
+  if on_error == 'fail':
+    problems.fail_on(faults, source_dir)
+  elif faults:
+    print(f'{title}: bad images left out: {len(faults):,}')
+    print(problems.listing(faults))
+  counts = [len(shards.hashes(plan, i)) for i in range(len(plan.shards))]
+  duplicates = duplicates_lib.find(plan)
+  _report(duplicates, plan, title, final)
+  if drop_duplicates:
+    duplicates_lib.drop(duplicates, plan, run)
+    for index in duplicates.places[:, 0].tolist():
+      counts[index] -= 1
+  _describe(builder, plan, counts, faults, len(duplicates.places))
+  if final.exists():
+    shutil.rmtree(final)
+  os.replace(plan.dataset(), final)
+  shutil.rmtree(work)
+  for split, info in builder.info.splits.items():
+    print(
+        f'{title} {split}: {info.num_examples:,} images,'
+        f' {plan.facts["groups"][split]:,} groups,'
+        f' {info.num_bytes / 1e6:,.1f} MB in {final}'
+    )
+
+
+def _accept(builder, flags: dict[str, Any]) -> None:
+  """Says that a dataset is there; raises if it is not the one asked for."""
+  if not builder.is_prepared():
+    raise errors.InputError(
+        f'{builder.data_dir} is there but holds no dataset; remove it'
+    )
+  metadata = builder.info.metadata
+  for name, wanted in flags.items():
+    if metadata[name] != wanted:
+      raise errors.InputError(
+          f'{builder.data_dir} was built with --{name}={metadata[name]}, not'
+          f' {wanted}; pass --overwrite to replace it, or another --data_dir'
+      )
+  skipped = len(metadata['skipped'])
+  lack = f' (bad images left out: {skipped:,})' if skipped else ''
+  print(
+      f'{builder.name}/{builder.builder_config.name}: already built{lack} in'
+      f' {builder.data_dir}'
+  )
+
+
+def _is_done(plan: plan_lib.Plan, index: int) -> bool:
+  """Returns whether a shard is written and, where that matters, complete."""
+  if not plan.file(plan.shards[index]).exists():
+    return False
+  return plan.on_error == 'skip' or not shards.faults(plan, index)
+
+
+def _report(
+    duplicates: duplicates_lib.Duplicates,
+    plan: plan_lib.Plan,
+    title: str,
+    final: pathlib.Path,
+) -> None:
+  """Lists the duplicates beside the shards, and prints the first."""
+  count = len(duplicates.places)
+  if not count:
+    return
+  lines = duplicates_lib.write(duplicates, plan, plan.dataset() / DUPLICATES)
+  done = 'dropped' if plan.facts['drop_duplicates'] else 'kept'
+  noun = 'duplicate' if count == 1 else 'duplicates'
+  print(f'{title}: {count:,} {noun} {done}, listed in {final / DUPLICATES}')
+  print('\n'.join(lines))
+  if count > len(lines):
+    print(f'  ... and {count - len(lines):,} more')
+
+
+def _describe(
+    builder,
+    plan: plan_lib.Plan,
+    counts: Sequence[int],
+    faults: Sequence[problems.Problem],
+    num_duplicates: int,
+) -> None:
+  """Writes what TFDS needs to read the shards, and removes leftovers."""
+  splits, rows = [], {}
+  for split in plan.facts['images']:
+    members = [
+        (shard, count)
+        for shard, count in zip(plan.shards, counts, strict=True)
+        if shard.split == split
+    ]
+    rows[split] = sum(count for _, count in members)
+    if not rows[split]:
+      raise errors.InputError(
+          f'{plan.source}: no usable image in {split}; mend it\n'
+          f'{problems.listing(faults)}'
+      )
+    splits.append(
+        tfds.core.SplitInfo(
+            name=split,
+            shard_lengths=[count for _, count in members],
+            num_bytes=sum(plan.file(s).stat().st_size for s, _ in members),
+            filename_template=tfds.core.ShardedFileTemplate(
+                data_dir=plan.dataset(),
+                dataset_name=builder.name,
+                split=split,
+                filetype_suffix='array_record',
+            ),
+        )
+    )
+  builder.info.set_splits(tfds.core.splits.SplitDict(splits))
+  builder.info.metadata.update(
+      **{name: plan.facts[name] for name in ('layout', *_FLAGS, 'notes')},
+      rows=rows,
+      groups=plan.facts['groups'],
+      duplicates=num_duplicates,
+      skipped=[fault._asdict() for fault in faults],
+  )
+  for leftover in plan.dataset().glob('*.tmp'):
+    leftover.unlink()
+  builder.info.write_to_directory(plan.dataset())

@@ -1,0 +1,39 @@
+"""What is stored of an image."""
+
+import cv2
+from jaxtyping import UInt8
+import numpy as np
+
+from data_builders import images
+
+QUALITY = 95
+
+
+def square(
+    pixels: UInt8[np.ndarray, 'h w 3'], size: int
+) -> UInt8[np.ndarray, 'size size 3']:
+  """Returns the centre square, averaged to shrink and cubic to grow."""
+  height, width = pixels.shape[:2]
+  side = min(height, width)
+  top, left = (height - side) // 2, (width - side) // 2
+  crop = pixels[top : top + side, left : left + side]
+  if side == size:
+    return crop
+  filter_ = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+  return cv2.resize(crop, (size, size), interpolation=filter_)
+
+
+def store(data: bytes, face_size: int) -> bytes:
+  """Returns the bytes of the record: `data`, or a JPEG of `face_size` pixels.
+
+  Either way the image has been decoded.
+
+  Raises:
+    BrokenImage: it cannot be.
+  """
+  pixels = images.decode(data)
+  if not face_size:
+    return data
+  face = square(pixels, face_size)
+  _, encoded = cv2.imencode('.jpg', face, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+  return encoded.tobytes()

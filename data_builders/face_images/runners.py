@@ -1,0 +1,102 @@
+"""Runs one function over all shards: here, in processes or on Apache Beam."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+
+import cv2
+import tqdm
+
+from abaw_jax import errors
+from data_builders.face_images import plan as plan_lib
+
+Task = Callable[[plan_lib.Plan, int], None]
+
+
+def run_here(
+    task: Task, plan: plan_lib.Plan, indices: Sequence[int], *, num_workers: int
+) -> None:
+  """Runs the task for every index in `num_workers` processes."""
+  progress = functools.partial(
+      tqdm.tqdm,
+      desc='Writing',
+      total=len(indices),
+      unit=' shards',
+      leave=False,
+      disable=None,
+  )
+  num_workers = min(num_workers, len(indices))
+  if num_workers <= 1:
+    for index in progress(indices):
+      task(plan, index)
+    return
+  pool = futures.ProcessPoolExecutor(
+      num_workers,
+      mp_context=multiprocessing.get_context('spawn'),
+      initializer=_start_worker,
+  )
+  try:
+    jobs = [pool.submit(task, plan, index) for index in indices]
+    for job in progress(futures.as_completed(jobs)):
+      job.result()
+  except futures.process.BrokenProcessPool as error:
+    raise errors.InputError(
+        f'{plan.folder}: a worker process was killed, for want of memory'
+        ' perhaps; the same command goes on, try it with a lower --num_workers'
+    ) from error
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+  """Lets a worker live as long as its parent, and use one core."""
+  cv2.setNumThreads(1)
+  # Ctrl-C reaches all; the parent waits for the shards that are being written.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  parent = multiprocessing.parent_process()
+
+  def leave() -> None:
+    parent.join()
+    os._exit(1)
+
+  threading.Thread(target=leave, daemon=True).start()
+
+
+def run_on_beam(
+    task: Task,
+    plan: plan_lib.Plan,
+    indices: Sequence[int],
+    *,
+    runner: str,
+    options: Mapping[str, str],
+) -> None:
+  """Runs the task for every index on a runner of Apache Beam.
+
+  Its workers need this package, and the source and the data folder under the
+  same paths.
+  """
+  try:
+    import apache_beam as beam
+    from apache_beam.options import pipeline_options
+  except ImportError as error:
+    raise errors.InputError(
+        f'--beam_runner={runner}: Apache Beam is not installed; run `pip'
+        " install 'abaw_jax[beam]'`"
+    ) from error
+  flags = [f'--{name}={value}' for name, value in options.items()]
+  try:
+    pipeline = beam.Pipeline(
+        runner=runner, options=pipeline_options.PipelineOptions(flags)
+    )
+  except ValueError as error:
+    raise errors.InputError(f'--beam_runner={runner}: {error}') from error
+  with pipeline:
+    _ = (
+        pipeline
+        | beam.Create(list(indices))
+        | 'Shards' >> beam.Map(functools.partial(task, plan))
+    )

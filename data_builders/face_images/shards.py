@@ -1,0 +1,125 @@
+"""Writes one shard: the function that every runner calls.
+
+A shard appears under its name when it is whole, after its card. Whoever finds
+the file may rely on both; a process that is killed leaves a *.tmp file.
+"""
+
+import base64
+from collections.abc import Iterator
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import uuid
+
+from array_record.python import array_record_module
+import numpy as np
+
+from data_builders import images, problems
+from data_builders.face_images import faces, features, stores
+from data_builders.face_images import plan as plan_lib
+
+_HASH_BYTES = 16
+_RECORDS_AT_ONCE = 64
+
+
+def write_shard(plan: plan_lib.Plan, index: int) -> None:
+  """Writes the shard of a plan and its card; replaces what is there.
+
+  The images go through one by one: memory does not depend on their number.
+  Bad images are named in the card, and if `plan.on_error` is 'fail' there is
+  no shard then, so that the next run tries it again.
+  """
+  shard = plan.shards[index]
+  fields = features.make()
+  hashes, bad, faults = [], [], []
+  with (
+      _replacing(plan.file(shard)) as draft,
+      stores.Reader(plan.source) as reader,
+  ):
+    with _writing(draft) as writer:
+      for place, entry in enumerate(plan.entries(shard)):
+        try:
+          data = reader.read(entry)
+          image = faces.store(data, plan.face_size)
+        except images.BrokenImage as error:
+          bad.append(place)
+          faults.append(entry.problem(str(error)))
+          continue
+        writer.write(features.serialize(fields, image, entry.name))
+        hashes.append(hashlib.blake2b(data, digest_size=_HASH_BYTES).digest())
+    card = {
+        'hashes': base64.b64encode(b''.join(hashes)).decode(),
+        'bad': bad,
+        'problems': faults,
+    }
+    with _replacing(plan.card(shard)) as path:
+      path.write_text(json.dumps(card))
+    if faults and plan.on_error == 'fail':
+      draft.unlink()
+
+
+def drop_records(plan: plan_lib.Plan, index: int) -> None:
+  """Rewrites a shard without the records that its drop list names by place."""
+  shard = plan.shards[index]
+  path = plan.file(shard)
+  dropped = set(json.loads(plan.drops(shard).read_text()))
+  reader = array_record_module.ArrayRecordReader(os.fspath(path))
+  count = reader.num_records()
+  # The card keeps the count before: a shard that is done is told by its own.
+  if count > len(hashes(plan, index)) - len(dropped):
+    with _replacing(path) as draft, _writing(draft) as writer:
+      for start in range(0, count, _RECORDS_AT_ONCE):
+        stop = min(start + _RECORDS_AT_ONCE, count)
+        for place, record in enumerate(reader.read(start, stop), start):
+          if place not in dropped:
+            writer.write(record)
+  reader.close()
+
+
+def hashes(plan: plan_lib.Plan, index: int) -> np.ndarray:
+  """Returns the hash of the source bytes of every record, 'S16' [n]."""
+  card = json.loads(plan.card(plan.shards[index]).read_text())
+  data = base64.b64decode(card['hashes'])
+  return np.frombuffer(data, f'S{_HASH_BYTES}')
+
+
+def faults(plan: plan_lib.Plan, index: int) -> list[problems.Problem]:
+  """Returns what was wrong with the images of a shard."""
+  card = json.loads(plan.card(plan.shards[index]).read_text())
+  return [problems.Problem(*fault) for fault in card['problems']]
+
+
+def names(plan: plan_lib.Plan, index: int) -> list[str]:
+  """Returns the names of the records of a shard, before any was dropped."""
+  shard = plan.shards[index]
+  bad = set(json.loads(plan.card(shard).read_text())['bad'])
+  entries = enumerate(plan.entries(shard))
+  return [entry.name for place, entry in entries if place not in bad]
+
+
+@contextlib.contextmanager
+def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yields a temporary file that becomes `path`, unless it is removed."""
+  draft = path.with_name(f'{path.name}.{uuid.uuid4().hex}.tmp')
+  try:
+    yield draft
+    if draft.exists():
+      os.replace(draft, path)
+  finally:
+    draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(
+    path: pathlib.Path,
+) -> Iterator[array_record_module.ArrayRecordWriter]:
+  """Yields a writer whose records are read one by one, not in groups."""
+  writer = array_record_module.ArrayRecordWriter(
+      os.fspath(path), 'group_size:1'
+  )
+  try:
+    yield writer
+  finally:
+    writer.close()

@@ -1,0 +1,214 @@
+"""A build goes on where it was cut off, and is the same in the end."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import face_images_tree as tree
+import pytest
+
+from abaw_jax import errors
+from data_builders import build
+from data_builders.face_images import building, runners
+
+ROOT = pathlib.Path(build.__file__).parents[1]
+
+
+def stamps(dataset: pathlib.Path) -> dict[str, tuple[int, int]]:
+  """Returns the inode and time of every whole shard."""
+  found = {}
+  for path in dataset.glob('*.array_record-*-of-?????'):
+    stat = path.stat()
+    found[path.name] = (stat.st_ino, stat.st_mtime_ns)
+  return found
+
+
+def shard_of(data: pathlib.Path, name: str) -> tuple[str, int]:
+  """Returns the split and number of the shard that is to hold an image."""
+  for path in (tree.unfinished(data) / 'plan').glob('*.jsonl'):
+    if f'"{name}"' in path.read_text():
+      split, number = path.stem.split('-')
+      return split, int(number)
+  raise AssertionError(name)
+
+
+def any_alive(group: int) -> bool:
+  """Returns whether a process group has a process."""
+  try:
+    os.killpg(group, 0)
+  except ProcessLookupError:
+    return False
+  return True
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_killed_build_goes_on(tmp_path, workers):
+  source = tree.people(tmp_path / 'source')
+  tree.run(source, tmp_path / 'whole')
+  # A pipe that nobody writes to stops the build at this image for good.
+  blocked = source / 'p07/015.jpg'
+  image = blocked.read_bytes()
+  blocked.unlink()
+  os.mkfifo(blocked)
+  data = tmp_path / 'data'
+  dataset = tree.unfinished(data) / 'dataset'
+  total = len(stamps(tree.folder(tmp_path / 'whole')))
+  process = subprocess.Popen(
+      [
+          sys.executable,
+          *tree.command(
+              source, data, '--config=folders', f'--num_workers={workers}'
+          ),
+      ],
+      cwd=ROOT,
+      start_new_session=True,
+  )
+  deadline = time.monotonic() + 60
+  split, number = None, total
+  while len(stamps(dataset)) < (number if workers == 1 else total - 1):
+    assert process.poll() is None
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+    if split is None and (tree.unfinished(data) / 'plan').exists():
+      split, number = shard_of(data, 'p07/015.jpg')
+      assert (split, number > 0) == ('train', True)
+  process.send_signal(signal.SIGKILL)
+  process.wait()
+  while any_alive(process.pid):  # no worker goes on behind our back
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+  assert not tree.folder(data).exists()
+  before = stamps(dataset)
+  assert 0 < len(before) < total
+
+  blocked.unlink()
+  blocked.write_bytes(image)
+  tree.run(source, data)
+  after = stamps(tree.folder(data))
+  assert len(after) == total
+  assert {name: after[name] for name in before} == before
+  assert tree.read(data) == tree.read(tmp_path / 'whole')
+  assert not list(tree.folder(data).glob('*.tmp'))
+  for name in ('dataset_info.json', 'metadata.json', 'features.json'):
+    assert (tree.folder(data) / name).read_text() == (
+        tree.folder(tmp_path / 'whole') / name
+    ).read_text()
+
+
+def test_workers_make_no_difference(tmp_path):
+  source = tree.people(tmp_path / 'source')
+  for workers in (1, 2):
+    tree.run(source, tmp_path / str(workers), num_workers=workers)
+  assert tree.read(tmp_path / '1') == tree.read(tmp_path / '2')
+
+
+def test_mending_goes_on_with_the_good_shards(tmp_path):
+  source = tree.people(tmp_path / 'source')
+  bad = source / 'p03/006.jpg'
+  whole = bad.read_bytes()
+  bad.write_bytes(whole[:-10])
+  with pytest.raises(errors.InputError, match=r'p03/006\.jpg: cut off'):
+    tree.run(source, tmp_path)
+  before = stamps(tree.unfinished(tmp_path) / 'dataset')
+  bad.write_bytes(whole)
+  tree.run(source, tmp_path)
+  after = stamps(tree.folder(tmp_path))
+  assert len(after) == len(before) + 1
+  assert {name: after[name] for name in before} == before
+  assert tree.metadata(tmp_path)['skipped'] == []
+
+
+def test_a_build_that_skipped_is_checked_again_when_it_may_not(
+    tmp_path, monkeypatch
+):
+  source = tree.people(tmp_path / 'source')
+  (source / 'p03/006.jpg').write_bytes(b'')
+  with monkeypatch.context() as patch:
+    patch.setattr(building, '_describe', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      tree.run(source, tmp_path, on_error='skip')
+  with pytest.raises(errors.InputError, match=r'p03/006\.jpg: empty'):
+    tree.run(source, tmp_path)
+  (source / 'p03/006.jpg').write_bytes(tree.image(6))
+  tree.run(source, tmp_path)
+  assert sum(map(len, tree.read(tmp_path).values())) == 30
+
+
+def interrupt(*args) -> None:
+  raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ('change', 'kwargs', 'message'),
+    [
+        ('an image', {}, 'another listing of the source'),
+        (None, {'face_size': 8}, '--face_size=0, not 8'),
+        (None, {'validation_share': 0.5}, '--validation_share=0.25, not 0.5'),
+        (None, {'images_per_shard': 5}, '--images_per_shard=4, not 5'),
+        (None, {'drop_duplicates': True}, '--drop_duplicates=False, not True'),
+    ],
+)
+def test_a_change_in_between_is_refused(
+    tmp_path, monkeypatch, change, kwargs, message
+):
+  source = tree.people(tmp_path / 'source')
+  with monkeypatch.context() as patch:
+    patch.setattr(building, '_describe', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      tree.run(source, tmp_path)
+  before = stamps(tree.unfinished(tmp_path) / 'dataset')
+  if change:
+    tree.put(source / 'p99/new.jpg', tree.image(999))
+  with pytest.raises(errors.InputError) as caught:
+    tree.run(source, tmp_path, **kwargs)
+  assert message in str(caught.value)
+  assert '--overwrite' in str(caught.value)
+  assert stamps(tree.unfinished(tmp_path) / 'dataset') == before
+  tree.run(source, tmp_path, overwrite=True, **kwargs)
+  total = sum(map(len, tree.read(tmp_path).values()))
+  assert total == 30 + (change is not None)
+
+
+def test_overwriting_goes_on_too(tmp_path, monkeypatch):
+  source = tree.people(tmp_path / 'source')
+  tree.run(source, tmp_path)
+  for i in range(2):
+    with monkeypatch.context() as patch:
+      patch.setattr(building, '_describe', interrupt)
+      with pytest.raises(KeyboardInterrupt):
+        tree.run(source, tmp_path, overwrite=True, face_size=8)
+    assert tree.metadata(tmp_path)['face_size'] == 0
+    found = stamps(tree.unfinished(tmp_path) / 'dataset')
+    before = found if i == 0 else before
+    assert found == before
+  tree.run(source, tmp_path, overwrite=True, face_size=8)
+  assert tree.metadata(tmp_path)['face_size'] == 8
+  assert stamps(tree.folder(tmp_path)) == before
+
+
+def test_a_dataset_that_is_there_is_kept_or_refused(tmp_path, capsys):
+  source = tree.people(tmp_path / 'source')
+  tree.run(source, tmp_path)
+  before = stamps(tree.folder(tmp_path))
+  capsys.readouterr()
+  tree.run(source, tmp_path)
+  assert 'already built in' in capsys.readouterr().out
+  with pytest.raises(
+      errors.InputError, match='--face_size=0, not 9; pass --ov'
+  ):
+    tree.run(source, tmp_path, face_size=9)
+  assert stamps(tree.folder(tmp_path)) == before
+
+
+def die(plan, index) -> None:
+  os._exit(1)
+
+
+def test_a_worker_that_is_killed_is_told_in_one_line(tmp_path):
+  plan = types.SimpleNamespace(folder=tmp_path)
+  with pytest.raises(errors.InputError, match='lower --num_workers'):
+    runners.run_here(die, plan, [0, 1], num_workers=2)
