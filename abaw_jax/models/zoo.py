@@ -8,7 +8,14 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from abaw_jax import errors
-from abaw_jax.models import blocks, frameworks, mae, temporal, vit
+from abaw_jax.models import (
+    blocks,
+    classifier,
+    frameworks,
+    mae,
+    temporal,
+    vit,
+)
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 POOLS = ('mean', 'mean_norm', 'cls')
@@ -47,8 +54,22 @@ def make_vit(
     scan: bool,
     dtype: str,
     pool: str = 'mean',
+    dim: int = 0,
+    depth: int = 0,
+    num_heads: int = 0,
 ) -> vit.ViT:
-  """Returns the ViT of that name, or raises an InputError."""
+  """Returns the ViT of that name, or raises an InputError.
+
+  Without a name (`backbone=''`) its sizes are `dim`, `depth` and `num_heads`.
+  """
+  sizes = {'dim': dim, 'depth': depth, 'num_heads': num_heads}
+  if backbone or not all(sizes.values()):
+    sizes = choose(VITS, backbone, 'model.backbone')
+  if sizes['dim'] % sizes['num_heads']:
+    raise errors.InputError(
+        f'config.model.dim={dim} is not a multiple of '
+        f'config.model.num_heads={num_heads}: choose widths that divide'
+    )
   choose(dict.fromkeys(POOLS), pool, 'model.pool')
   choose(dict.fromkeys(POSITIONS), positions, 'model.positions')
   choose(blocks.REMATS, remat, 'model.remat')
@@ -58,7 +79,7 @@ def make_vit(
         f'config.model.patch_size={patch_size}: choose sizes that divide'
     )
   return vit.ViT(
-      **choose(VITS, backbone, 'model.backbone'),
+      **sizes,
       image_size=image_size,
       patch_size=patch_size,
       pool=pool,
@@ -70,9 +91,24 @@ def make_vit(
   )
 
 
+def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the `model` section of the backbone inside a model, on its own.
+
+  Raises:
+    InputError: if the model has no backbone of images.
+  """
+  if 'backbone' not in model:
+    raise errors.InputError(
+        f'config.model.name={model["name"]} has no backbone of images; name a '
+        'mae, frame or vit model'
+    )
+  keys = {k: v for k, v in model.items() if k in _keys(make_vit)}
+  return {'name': 'vit'} | keys
+
+
 def make_backbone(model: Mapping[str, Any]) -> vit.ViT:
   """Returns the backbone inside a `model` section of a config, on its own."""
-  return make_vit(**{k: v for k, v in model.items() if k in _keys(make_vit)})
+  return make_model(**backbone_section(model)).backbone
 
 
 def make_mae(
@@ -98,6 +134,13 @@ def make_mae(
 def make_frame(*, dropout: float, **backbone: Any) -> frameworks.FrameModel:
   """Returns the frame model of a backbone (keywords of `make_vit`)."""
   return frameworks.FrameModel(make_vit(**backbone), dropout=dropout)
+
+
+def make_classifier(
+    *, num_classes: int = 0, **backbone: Any
+) -> classifier.Classifier:
+  """Returns a backbone (keywords of `make_vit`), with a classifier if asked."""
+  return classifier.Classifier(make_vit(**backbone), num_classes=num_classes)
 
 
 def make_temporal(
@@ -141,6 +184,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'mae': make_mae,
     'frame': make_frame,
     'temporal': make_temporal,
+    'vit': make_classifier,
 }
 
 

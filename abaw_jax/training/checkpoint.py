@@ -152,9 +152,8 @@ def load_params(
     stored = manager.item_metadata(step)['params'].tree
     renames = renames or {name: name for name in shapes | stored}
     have = {new: stored[old] for new, old in renames.items() if old in stored}
-    want = {new: shapes[new] for new in renames if new in shapes}
-    _check_same_paths(have, want, directory / str(step))
-    target = {renames[new]: tree for new, tree in want.items()}
+    check_same_shapes(have, shapes, directory / str(step))
+    target = {renames[new]: tree for new, tree in shapes.items()}
     restored = manager.restore(
         step,
         args=ocp.args.Composite(
@@ -167,10 +166,10 @@ def load_params(
             )
         ),
     )['params']
-  return {new: restored[renames[new]] for new in want}, step
+  return {new: restored[renames[new]] for new in shapes}, step
 
 
-def _check_same_paths(have: Any, want: Any, where: pathlib.Path) -> None:
+def check_same_shapes(have: Any, want: Any, where: pathlib.Path) -> None:
   """Raises an InputError that lists every missing, extra or misshapen path."""
   have, want = (
       {
@@ -188,6 +187,6 @@ def _check_same_paths(have: Any, want: Any, where: pathlib.Path) -> None:
   ]
   if wrong:
     raise errors.InputError(
-        f'{where}: is a checkpoint of another model: {"; ".join(wrong)}; '
+        f'{where}: holds weights of another model: {"; ".join(wrong)}; '
         'choose the config.model that it was trained with'
     )

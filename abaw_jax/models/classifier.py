@@ -1,0 +1,30 @@
+"""A backbone as other projects publish it: on its own, or under a classifier."""
+
+from flax import linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from abaw_jax.models import vit
+
+
+class Classifier(nn.Module):
+  """A backbone and, where there are classes, one linear layer.
+
+  Attributes:
+    backbone: maps normalised images to one embedding each.
+    num_classes: width of the linear layer; 0 = none.
+  """
+
+  backbone: vit.ViT
+  num_classes: int = 0
+
+  @nn.compact
+  def __call__(
+      self, images: Float[Array, 'b h w 3'], *, train: bool
+  ) -> dict[str, Float[Array, 'b _']]:
+    """Returns the `embedding` [b, d] and, if there are classes, their `logits`."""
+    output = {'embedding': self.backbone(images, train=train)}
+    if self.num_classes:
+      head = nn.Dense(self.num_classes, dtype=jnp.float32, name='head')
+      output['logits'] = head(output['embedding'])
+    return output

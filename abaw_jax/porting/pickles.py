@@ -1,0 +1,213 @@
+"""Reads pickled tensors and plain containers, and executes nothing.
+
+A pickle is a program. `pickletools` takes it apart; known here are only the
+instructions that build plain values, and the only calls they can make are the
+constructors of `torch_values`. Whatever else a pickle asks for is refused by its
+name, before anything is called.
+"""
+
+import pathlib
+import pickletools
+from typing import Any, NamedTuple, NoReturn
+
+from abaw_jax import errors
+from abaw_jax.porting import torch_values
+
+RESAVE = (
+    "re-save it where it was made, torch.save({'model': module.state_dict()}, "
+    'path)'
+)
+
+
+class _Global(NamedTuple):
+  """A name that a pickle may mention: a constructor or a type of storage."""
+
+  name: str
+
+
+# Instructions that push a value of their own, or their argument.
+_CONSTANTS = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False}
+_EMPTY = {'EMPTY_DICT': dict, 'EMPTY_LIST': list, 'EMPTY_SET': set}
+_TUPLES = {'EMPTY_TUPLE': 0, 'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
+_LITERALS = {
+    'BININT', 'BININT1', 'BININT2', 'LONG1', 'LONG4', 'BINFLOAT',
+    'BINUNICODE', 'SHORT_BINUNICODE', 'BINUNICODE8',
+    'BINSTRING', 'SHORT_BINSTRING', 'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8',
+}  # fmt: skip
+
+
+def load(
+    stream: Any,
+    path: pathlib.Path,
+    storages: dict[str, torch_values.Storage] | None = None,
+) -> Any:
+  """Returns the plain value that a pickle describes.
+
+  A tensor becomes a `torch_values.Tensor`, whose elements are not read; an
+  ordered dict becomes a dict, an `argparse.Namespace` one with its attributes.
+
+  Args:
+    stream: binary file at the start of the pickle; is left at its end.
+    path: file to name in messages.
+    storages: is filled with every storage that is mentioned, by its key.
+
+  Raises:
+    InputError: if the pickle is broken, or wants anything but these.
+  """
+  machine = _Machine(path, {} if storages is None else storages)
+  try:
+    for opcode, argument, _ in pickletools.genops(stream):
+      if opcode.name == 'STOP':
+        return machine.pop()
+      machine.execute(opcode.name, argument)
+  except (ValueError, TypeError, LookupError, AttributeError) as e:
+    raise errors.InputError(
+        f'{path}: holds a broken pickle ({e}); copy or download the file again'
+    ) from e
+  raise errors.InputError(f'{path}: holds a pickle without an end')
+
+
+class _Machine:
+  """The stack of a pickle that is being read."""
+
+  def __init__(
+      self, path: pathlib.Path, storages: dict[str, torch_values.Storage]
+  ):
+    self._path = path
+    self._storages = storages
+    self._stack = []
+    self._below = []  # stacks under the open marks
+    self._memo = {}
+
+  def execute(self, name: str, argument: Any) -> None:
+    """Follows one instruction."""
+    if name in _LITERALS:
+      self._stack.append(argument)
+    elif name in _CONSTANTS:
+      self._stack.append(_CONSTANTS[name])
+    elif name in _EMPTY:
+      self._stack.append(_EMPTY[name]())
+    elif name in _TUPLES:
+      items = [self.pop() for _ in range(_TUPLES[name])]
+      self._stack.append(tuple(reversed(items)))
+    elif name in _INSTRUCTIONS:
+      _INSTRUCTIONS[name](self, argument)
+    else:
+      self._refuse(f'the pickle instruction {name}')
+
+  def pop(self) -> Any:
+    """Returns the topmost value and removes it."""
+    return self._stack.pop()
+
+  def _refuse(self, what: str) -> NoReturn:
+    raise errors.InputError(
+        f'{self._path}: asks for {what}, which is neither a tensor nor plain '
+        f'data; nothing was executed; {RESAVE}'
+    )
+
+  def ignore(self, _) -> None:
+    """Passes over an instruction that carries no value."""
+
+  def mark(self, _) -> None:
+    self._below.append(self._stack)
+    self._stack = []
+
+  def _since_mark(self) -> list[Any]:
+    items, self._stack = self._stack, self._below.pop()
+    return items
+
+  def put(self, key: int) -> None:
+    self._memo[key] = self._stack[-1]
+
+  def memoize(self, _) -> None:
+    self.put(len(self._memo))
+
+  def get(self, key: int) -> None:
+    self._stack.append(self._memo[key])
+
+  def mention(self, name: str) -> None:
+    if (
+        name not in torch_values.CONSTRUCTORS
+        and name not in torch_values.STORAGES
+    ):
+      self._refuse('.'.join(name.split()))
+    self._stack.append(_Global(name))
+
+  def mention_stacked(self, _) -> None:
+    name, module = self.pop(), self.pop()
+    self.mention(f'{module} {name}')
+
+  def call(self, _) -> None:
+    arguments, constructor = self.pop(), self.pop()
+    name = constructor.name if isinstance(constructor, _Global) else None
+    if name not in torch_values.CONSTRUCTORS:
+      self._refuse(f'a call of {name or type(constructor).__name__}')
+    self._stack.append(torch_values.CONSTRUCTORS[name](*arguments))
+
+  def set_state(self, _) -> None:
+    state, target = self.pop(), self._stack[-1]
+    if isinstance(target, torch_values.Namespace):
+      target.update(state)
+    elif not isinstance(target, dict):
+      # The state of an ordered dict is PyTorch's bookkeeping; nothing else
+      # here has one.
+      self._refuse(f'a state for {type(target).__name__}')
+
+  def storage(self, _) -> None:
+    kind, mentioned, key, _, size, *view = self.pop()
+    dtype = torch_values.STORAGES.get(mentioned.name)
+    if kind != 'storage' or dtype is None or any(view):
+      raise ValueError('a tensor in another form than PyTorch writes today')
+    if type(key) is not str or type(size) is not int or size < 0:
+      raise ValueError('a storage without a name or a size')
+    self._storages[key] = torch_values.Storage(dtype, key, size)
+    self._stack.append(self._storages[key])
+
+  def make_tuple(self, _) -> None:
+    items = self._since_mark()
+    self._stack.append(tuple(items))
+
+  def append(self, _) -> None:
+    item = self.pop()
+    list.append(self._stack[-1], item)
+
+  def extend(self, _) -> None:
+    items = self._since_mark()
+    list.extend(self._stack[-1], items)
+
+  def add_items(self, _) -> None:
+    items = self._since_mark()
+    set.update(self._stack[-1], items)
+
+  def set_item(self, _) -> None:
+    value, key = self.pop(), self.pop()
+    dict.__setitem__(self._stack[-1], key, value)
+
+  def set_items(self, _) -> None:
+    items = self._since_mark()
+    pairs = zip(items[::2], items[1::2], strict=True)
+    dict.update(self._stack[-1], pairs)
+
+
+_INSTRUCTIONS = {
+    'PROTO': _Machine.ignore,
+    'FRAME': _Machine.ignore,
+    'MARK': _Machine.mark,
+    'BINPUT': _Machine.put,
+    'LONG_BINPUT': _Machine.put,
+    'MEMOIZE': _Machine.memoize,
+    'BINGET': _Machine.get,
+    'LONG_BINGET': _Machine.get,
+    'GLOBAL': _Machine.mention,
+    'STACK_GLOBAL': _Machine.mention_stacked,
+    'REDUCE': _Machine.call,
+    'NEWOBJ': _Machine.call,
+    'BUILD': _Machine.set_state,
+    'BINPERSID': _Machine.storage,
+    'TUPLE': _Machine.make_tuple,
+    'APPEND': _Machine.append,
+    'APPENDS': _Machine.extend,
+    'ADDITEMS': _Machine.add_items,
+    'SETITEM': _Machine.set_item,
+    'SETITEMS': _Machine.set_items,
+}

@@ -1,0 +1,70 @@
+"""The only things that the pickle of a weights file may mention, as plain data."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+
+class Storage(NamedTuple):
+  """A flat array that lies beside the pickle."""
+
+  dtype: np.dtype
+  key: str
+  size: int  # elements
+
+
+class Tensor(NamedTuple):
+  """A view of a storage; offset and strides count elements."""
+
+  storage: Storage
+  offset: int
+  shape: tuple[int, ...]
+  strides: tuple[int, ...]
+
+
+class Namespace(dict):
+  """What was an `argparse.Namespace`: its attributes by name."""
+
+
+def _rebuild_tensor(storage, offset, shape, strides, *_) -> Tensor:
+  """Returns a tensor whose elements all lie in its storage."""
+  sizes = (offset, *shape, *strides)
+  if not isinstance(storage, Storage) or len(shape) != len(strides):
+    raise ValueError('a tensor without a storage')
+  if any(type(size) is not int or size < 0 for size in sizes):
+    raise ValueError('a tensor with sizes that are no whole numbers')
+  last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+  if 0 not in shape and last >= storage.size:
+    raise ValueError('a tensor that reaches beyond its storage')
+  return Tensor(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(tensor, *_) -> Tensor:
+  if not isinstance(tensor, Tensor):
+    raise ValueError('a parameter without a tensor')
+  return tensor
+
+
+CONSTRUCTORS: dict[str, Callable[..., Any]] = {
+    'torch._utils _rebuild_tensor_v2': _rebuild_tensor,
+    'torch._utils _rebuild_parameter': _rebuild_parameter,
+    'collections OrderedDict': dict,
+    'argparse Namespace': Namespace,
+    'builtins set': set,
+    '__builtin__ set': set,
+}
+STORAGES = {
+    'torch DoubleStorage': np.dtype('<f8'),
+    'torch FloatStorage': np.dtype('<f4'),
+    'torch HalfStorage': np.dtype('<f2'),
+    'torch BFloat16Storage': np.dtype(ml_dtypes.bfloat16),
+    'torch LongStorage': np.dtype('<i8'),
+    'torch IntStorage': np.dtype('<i4'),
+    'torch ShortStorage': np.dtype('<i2'),
+    'torch CharStorage': np.dtype('i1'),
+    'torch ByteStorage': np.dtype('u1'),
+    'torch BoolStorage': np.dtype('?'),
+    'torch.storage UntypedStorage': np.dtype('u1'),
+}
