@@ -21,7 +21,7 @@ cli.define_workdir('Folder of the run; default: runs/<config>-<n>.')
 
 def main() -> None:
   """Resolves the dataset and the workdir, then trains."""
-  from abaw_jax.training import loop, runs, tasks
+  from abaw_jax.training import goodput, loop, runs, tasks
   from abaw_jax.workflow import procedural
 
   config = flags.FLAGS.config.to_dict()
@@ -30,7 +30,7 @@ def main() -> None:
   workdir = flags.FLAGS.workdir
   if workdir is None:
     workdir = runs.choose_workdir(pathlib.Path('runs'), cli.config_name())
-  loop.train(config, pathlib.Path(workdir))
+  loop.train(config, pathlib.Path(workdir), elapsed=goodput.process_age())
 
 
 if __name__ == '__main__':

@@ -41,8 +41,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.optim.clip_norm = 0.0  # global gradient norm; 0 = no clipping
   config.optim.layer_decay = 1.0  # learning rate of a block over the next one's
   config.optim.freeze = ''  # top-level part that stays as it starts; '' = none
-  # Parts of a batch that are trained on one after the other, to save memory; the
-  # update is that of the whole batch.
+  # Parts of a batch that are differentiated one after the other, to save memory;
+  # the update follows the mean of their gradients.
   config.optim.microbatches = 1
 
   config.mesh = ml_collections.ConfigDict()

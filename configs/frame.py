@@ -3,6 +3,8 @@ r"""The static model: a backbone with linear heads, trained on single frames.
 Train:  python -m abaw_jax.train --config=configs/frame.py \
             --config.init_from=runs/mae --workdir=runs/frame
 Small:  python -m abaw_jax.train --config=configs/frame.py:small (2 CPU cores)
+Probe:  python -m abaw_jax.train --config=configs/frame.py:probe \
+            --config.init_from=runs/mae-small    linear heads on frozen features
 Smoke:  python -m abaw_jax.train --config=configs/frame.py:smoke (seconds)
 
 `init_from` takes the workdir of a MAE run with the same backbone. The recipe is
@@ -14,7 +16,7 @@ import ml_collections
 
 from configs import base
 
-VARIANTS = ('vit_b', 'vit_s', 'vit_l', 'vit_h', 'small', 'smoke')
+VARIANTS = ('vit_b', 'vit_s', 'vit_l', 'vit_h', 'small', 'probe', 'smoke')
 
 
 def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
@@ -47,8 +49,8 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   config.optim.warmup_epochs = 2.0
   config.optim.layer_decay = 0.75
 
-  if variant in ('small', 'smoke'):
-    config.model.backbone = 'vit_micro' if variant == 'small' else 'vit_nano'
+  if variant in ('small', 'probe', 'smoke'):
+    config.model.backbone = 'vit_nano' if variant == 'smoke' else 'vit_micro'
     config.model.image_size = 64
     config.model.patch_size = 16
     config.model.drop_path = 0.0
@@ -62,6 +64,12 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
     config.optim.layer_decay = 1.0
     config.optim.warmup_epochs = 0.5
     config.epochs = 5.0
+  if variant == 'probe':
+    config.optim.freeze = 'backbone'
+    config.optim.lr = 0.1
+    config.optim.weight_decay = 0.0
+    config.data.batch_size = 256
+    config.epochs = 10.0
   if variant == 'smoke':
     config.model.drop_path = 0.1
     config.augment.crop_scale = 0.8

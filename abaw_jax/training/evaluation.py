@@ -25,6 +25,11 @@ def evaluate(workdir: pathlib.Path, split: str) -> dict[str, float]:
     InputError: if there is no such run, checkpoint or split.
   """
   config = runs.read_config(workdir)
+  if 'data' not in config:
+    raise errors.InputError(
+        f'{workdir}: holds weights and no run, so there is no dataset to score '
+        'on; name the workdir of a run'
+    )
   task = tasks.make_task(config)
   source = inputs.make_source(config, split)
   mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
@@ -43,6 +48,21 @@ def evaluate(workdir: pathlib.Path, split: str) -> dict[str, float]:
   np.savez_compressed(folder / f'{split}.npz', **rows | _names(source, rows))
   runs.write_scores(folder / f'{split}.json', scores)
   return scores
+
+
+def validation_source(config: Mapping[str, Any]) -> inputs.Source:
+  """Returns the validation split, on which training scores itself.
+
+  Raises:
+    InputError: if the dataset has none.
+  """
+  try:
+    return inputs.make_source(config, 'validation')
+  except errors.InputError as e:
+    raise errors.InputError(
+        f'{e}; training scores itself on the split `validation`: build the '
+        'dataset with one'
+    ) from e
 
 
 def predict_rows(
@@ -133,11 +153,7 @@ def score_table(scores: Mapping[str, float]) -> list[str]:
 
 
 def _names(source: inputs.Source, rows: Mapping[str, np.ndarray]):
-  """Returns `video` and `frame_id` of every row, in the order of the rows."""
+  """Returns what tells the rows apart, by field, in the order of the rows."""
   if isinstance(source, windows.Windows):
     return {'video': np.array(source.videos)[rows['video_id']]}
-  records = list(source.with_fields('video', 'frame_id'))
-  return {
-      'video': np.array([record['video'].decode() for record in records]),
-      'frame_id': np.array([record['frame_id'] for record in records]),
-  }
+  return source.names()

@@ -9,7 +9,12 @@ from abaw_jax.models import zoo
 from abaw_jax.training import optim
 
 # The part of each model whose blocks layer-wise decay tells apart.
-BACKBONES = {'mae': 'encoder', 'frame': 'backbone', 'temporal': 'encoder'}
+BACKBONES = {
+    'mae': 'encoder',
+    'frame': 'backbone',
+    'temporal': 'encoder',
+    'vit': 'backbone',
+}
 
 
 def make_schedule(
@@ -41,6 +46,7 @@ def make_optimizer(
       weight_decay=section['weight_decay'],
       clip_norm=section['clip_norm'],
       layer_decay=section['layer_decay'],
-      num_layers=zoo.VITS[model['backbone']]['depth'] if has_blocks else 0,
+      num_layers=zoo.make_backbone(model).depth if has_blocks else 0,
       prefix=BACKBONES[model['name']],
+      freeze=section['freeze'],
   )

@@ -99,6 +99,7 @@ def make_optimizer(
     layer_decay: float,
     num_layers: int,
     prefix: str,
+    freeze: str = '',
 ) -> optax.GradientTransformation:
   """Returns AdamW (Loshchilov and Hutter, 2019) over plain nested dicts.
 
@@ -112,6 +113,8 @@ def make_optimizer(
       gives all layers the same rate.
     num_layers: number of blocks below `prefix`; unused if layer_decay is 1.
     prefix: top-level name of the backbone; unused if layer_decay is 1.
+    freeze: top-level name of parameters that are neither updated nor decayed,
+      and have no moments; '' = none.
   """
   steps = []
   if clip_norm:
@@ -132,7 +135,20 @@ def make_optimizer(
 
     # After AdamW, so that a layer's weight decay shrinks with its rate.
     steps.append(optax.stateless(scale_layers))
-  return optax.chain(*steps)
+  if not freeze:
+    return optax.chain(*steps)
+
+  def kinds(params):
+    if freeze not in params:
+      raise errors.InputError(
+          f'config.optim.freeze={freeze}: the model has no such part; it has '
+          f'{", ".join(sorted(params))}'
+      )
+    return {name: 'frozen' if name == freeze else 'trained' for name in params}
+
+  return optax.partition(
+      {'trained': optax.chain(*steps), 'frozen': optax.set_to_zero()}, kinds
+  )
 
 
 def _layer(names: list[str], num_layers: int, prefix: str) -> int:

@@ -1,6 +1,6 @@
 """A workdir: the folder that holds one run, and what it remembers of it.
 
-Layout: `config.json`, `metrics.jsonl`, `tb/`, `checkpoints/<step>/`,
+Layout: `config.json`, `metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`,
 `predictions/` and, once training has ended, `DONE`.
 """
 

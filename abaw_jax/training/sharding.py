@@ -1,10 +1,11 @@
 """The device mesh, and where batches and parameters live on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import re
 from typing import Any
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
@@ -25,19 +26,38 @@ def make_mesh(*, fsdp: int) -> Mesh:
   """Returns a mesh of all devices with axes `data` and `fsdp`.
 
   Args:
-    fsdp: number of devices that split each parameter; divides their count.
+    fsdp: number of devices that split each parameter; divides their count, and
+      that of a slice where there are several.
   """
-  count = jax.device_count()
-  if fsdp < 1 or count % fsdp:
-    raise errors.InputError(
-        f'config.mesh.fsdp={fsdp} does not divide the {count} devices: choose '
-        'a divisor'
-    )
-  return jax.make_mesh(
-      (count // fsdp, fsdp),
+  return Mesh(
+      arrange(jax.devices(), fsdp=fsdp),
       layers.BATCH_AXES,
-      # make_mesh alone would give Explicit axes, where a step compiles twice.
+      # Explicit axes would compile a step twice.
       axis_types=(AxisType.Auto, AxisType.Auto),
+  )
+
+
+def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
+  """Returns the devices as an array [data, fsdp].
+
+  Parameters are only split within a slice (a TPU slice, a GPU node), whose
+  interconnect is fast; `data` alone crosses from one slice to the next.
+
+  Raises:
+    InputError: if `fsdp` does not divide the devices of a slice.
+  """
+  slices = len({getattr(device, 'slice_index', 0) for device in devices})
+  count = len(devices) // slices
+  if fsdp < 1 or count % fsdp:
+    where = f' of each of {slices} slices' if slices > 1 else ''
+    raise errors.InputError(
+        f'config.mesh.fsdp={fsdp} does not divide the {count} devices{where}: '
+        'choose a divisor'
+    )
+  if slices == 1:
+    return mesh_utils.create_device_mesh((count // fsdp, fsdp), devices)
+  return mesh_utils.create_hybrid_device_mesh(
+      (count // fsdp, fsdp), (slices, 1), devices
   )
 
 
@@ -77,12 +97,19 @@ def state_shardings(state: Any, mesh: Mesh) -> Any:
   return jax.tree_util.tree_map_with_path(place, state)
 
 
-def check_batch(batch_size: int, mesh: Mesh, field: str) -> None:
+def check_batch(
+    batch_size: int, mesh: Mesh, field: str, *, microbatches: int = 1
+) -> None:
   """Raises an InputError if a batch cannot be split over the devices."""
-  if batch_size % mesh.size:
+  if microbatches < 1:
     raise errors.InputError(
-        f'{field}={batch_size} is not a multiple of the {mesh.size} devices: '
-        'choose one that is'
+        f'config.optim.microbatches={microbatches}: give 1 or more'
+    )
+  if batch_size % (mesh.size * microbatches):
+    parts = f', {microbatches} microbatches each' if microbatches > 1 else ''
+    raise errors.InputError(
+        f'{field}={batch_size} is not a multiple of the {mesh.size} devices'
+        f'{parts}: choose one that is'
     )
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 import optax
 
-from abaw_jax.models import vit
-from abaw_jax.training import sharding, tasks
+from abaw_jax.models import layers, vit
+from abaw_jax.training import augment, sharding, tasks
 
 # What evaluation needs of a batch beside the model's output.
 PASSED_ON = (
@@ -53,17 +53,44 @@ def init_state(key, batch, *, task: tasks.Task, optimizer) -> TrainState:
 
 
 def train_step(
-    state: TrainState, batch, *, task: tasks.Task, optimizer, seed: int
+    state: TrainState,
+    batch,
+    *,
+    task: tasks.Task,
+    optimizer,
+    seed: int,
+    microbatches: int = 1,
+    freeze: str = '',
 ) -> tuple[TrainState, dict[str, Array]]:
   """Returns the next state and scalars to log.
 
   The randomness of step i is a function of (seed, i) alone. An update whose
   gradients are not all finite leaves parameters and moments as they were.
+
+  Args:
+    state: is consumed.
+    batch: arrays whose leading axis is the batch.
+    task: what is trained.
+    optimizer: made finite by `skip_non_finite`.
+    seed: of all randomness.
+    microbatches: parts of the batch that are differentiated one after the other;
+      gradients and scalars are the means over them.
+    freeze: top-level name of parameters without gradient; '' = none.
   """
   key = jax.random.fold_in(jax.random.key(seed), state.step)
-  (_, metrics), grads = jax.value_and_grad(task.loss, has_aux=True)(
-      state.params, batch, key
-  )
+
+  def loss(params, batch, key):
+    if freeze:
+      params = params | {freeze: jax.lax.stop_gradient(params[freeze])}
+    return task.loss(params, batch, key)
+
+  grad_fn = jax.grad(loss, has_aux=True)
+  if microbatches == 1:
+    grads, metrics = grad_fn(state.params, batch, key)
+  else:
+    grads, metrics = _accumulate(
+        grad_fn, state.params, batch, key, microbatches
+    )
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   metrics |= {
       'grad_norm': optax.tree.norm(grads),
@@ -72,6 +99,27 @@ def train_step(
   }
   params = optax.apply_updates(state.params, updates)
   return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def _accumulate(grad_fn, params, batch, key, microbatches: int):
+  """Returns means of gradients and scalars over parts of the batch."""
+
+  def split(x):
+    # Rows i, i + m, ...: each device finds a share of every part in its own rows.
+    parts = x.reshape(x.shape[0] // microbatches, microbatches, *x.shape[1:])
+    return jnp.swapaxes(parts, 0, 1)
+
+  def add(total, part):
+    batch, key = part
+    batch = jax.tree.map(layers.split_batch, batch)
+    return jax.tree.map(jnp.add, total, grad_fn(params, batch, key)), None
+
+  parts = jax.tree.map(split, batch), jax.random.split(key, microbatches)
+  first = jax.tree.map(lambda x: x[0], parts)
+  shapes = jax.eval_shape(grad_fn, params, *first)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  total, _ = jax.lax.scan(add, zeros, parts)
+  return jax.tree.map(lambda x: x / microbatches, total)
 
 
 def predict_step(params, batch, *, task: tasks.Task) -> dict[str, Array]:
@@ -90,11 +138,18 @@ def predict_step(params, batch, *, task: tasks.Task) -> dict[str, Array]:
 
 
 def embed_step(
-    params, images, *, model: vit.ViT, augmentation: tasks.Augmentation
+    params, images, *, model: vit.ViT, augmentation: augment.Augmentation
 ) -> Array:
   """Returns the embedding [b, d] of uint8 images."""
   images = augmentation.evaluate(images)
   return model.apply({'params': params}, images, train=False)
+
+
+def reconstruct_step(
+    params, images, noise, *, task: tasks.MAETask
+) -> dict[str, Array]:
+  """Returns `MAETask.reconstruct` of uint8 images."""
+  return task.reconstruct(params, images, noise)
 
 
 def param_shapes(task: tasks.Task, batch, mesh) -> PyTree:
@@ -114,11 +169,25 @@ def jit_init(task: tasks.Task, optimizer, mesh, batch):
   return jax.jit(init, out_shardings=shardings), shapes
 
 
-def jit_train_step(task: tasks.Task, optimizer, mesh, shapes, *, seed: int):
+def jit_train_step(
+    task: tasks.Task,
+    optimizer,
+    mesh,
+    shapes,
+    *,
+    seed: int,
+    microbatches: int = 1,
+    freeze: str = '',
+):
   """Returns the jitted `train_step`; it consumes the state it is given."""
   shardings = jax.tree.map(lambda x: x.sharding, shapes)
   step = functools.partial(
-      train_step, task=task, optimizer=optimizer, seed=seed
+      train_step,
+      task=task,
+      optimizer=optimizer,
+      seed=seed,
+      microbatches=microbatches,
+      freeze=freeze,
   )
   return jax.jit(
       step,
@@ -136,7 +205,15 @@ def jit_predict_step(task: tasks.Task, mesh):
   )
 
 
-def jit_embed_step(model: vit.ViT, augmentation: tasks.Augmentation, mesh):
+def jit_reconstruct_step(task: tasks.MAETask, mesh):
+  """Returns the jitted `reconstruct_step`; every process gets all images."""
+  return jax.jit(
+      functools.partial(reconstruct_step, task=task),
+      out_shardings=sharding.replicated(mesh),
+  )
+
+
+def jit_embed_step(model: vit.ViT, augmentation: augment.Augmentation, mesh):
   """Returns the jitted `embed_step`; every process gets all rows."""
   return jax.jit(
       functools.partial(embed_step, model=model, augmentation=augmentation),

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree, UInt8
 
-from abaw_jax.models import frameworks, mae, zoo
+from abaw_jax.models import frameworks, mae, reconstruction, zoo
 from abaw_jax.training import augment, losses
 
 Batch = Mapping[str, Array]
@@ -43,40 +43,6 @@ class Task(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
-  """What happens to uint8 images on the device.
-
-  Attributes:
-    mean: RGB mean that is subtracted, on the scale [0, 1].
-    std: RGB deviation that is divided by, on the scale [0, 1].
-    crop_scale: least share of the area that a random crop keeps; 1 = no crop.
-    flip: whether half of the training images are mirrored.
-  """
-
-  mean: tuple[float, float, float]
-  std: tuple[float, float, float]
-  crop_scale: float
-  flip: bool
-
-  def train(
-      self, key: Key[Array, ''], images: Array, size: int
-  ) -> Float[Array, 'b h w 3']:
-    """Returns randomly cropped, flipped and normalised images."""
-    crop_key, flip_key = jax.random.split(key)
-    if self.crop_scale < 1.0:
-      images = augment.random_resized_crop(
-          crop_key, images, size=size, scale=(self.crop_scale, 1.0)
-      )
-    if self.flip:
-      images = augment.random_flip(flip_key, images)
-    return augment.normalize(images, self.mean, self.std)
-
-  def evaluate(self, images: Array) -> Float[Array, 'b h w 3']:
-    """Returns normalised images."""
-    return augment.normalize(images, self.mean, self.std)
-
-
-@dataclasses.dataclass(frozen=True)
 class MAETask:
   """Masked reconstruction of images; reads no label."""
 
@@ -85,7 +51,7 @@ class MAETask:
   unit: ClassVar[str] = 'images'
 
   model: mae.MAE
-  augmentation: Augmentation
+  augmentation: augment.Augmentation
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
     images = self.augmentation.evaluate(batch['image'][:1])
@@ -97,9 +63,7 @@ class MAETask:
   ) -> tuple[Float[Array, ''], dict[str, Array]]:
     """Returns (mean loss over the images, scalars to log)."""
     image_key, mask_key, drop_key = jax.random.split(key, 3)
-    images = self.augmentation.train(
-        image_key, batch['image'], self.model.encoder.image_size
-    )
+    images = self.augmentation.train(image_key, batch['image'])
     loss = jnp.mean(
         self._loss(params, images, mask_key, train=True, drop_key=drop_key)
     )
@@ -112,6 +76,36 @@ class MAETask:
     key = jax.random.key(0)
     return {'loss': self._loss(params, images, key, train=False)}
 
+  def reconstruct(
+      self,
+      params: Params,
+      images: UInt8[Array, 'b h w 3'],
+      noise: Float[Array, 'b n'],
+  ) -> dict[str, Array]:
+    """Returns images to look at, uint8 [b,h,w,3], and the `loss` [b] of each.
+
+    `original` is what the model is given, `masked` has hidden patches grey,
+    `reconstructed` has the prediction there, `predicted` has it everywhere.
+    `noise` decides which patches are hidden, see `mae.random_masking`.
+    """
+    images = self.augmentation.evaluate(images)
+    pred, mask = self.model.apply(
+        {'params': params}, images, noise, train=False
+    )
+    size = self.model.encoder.patch_size
+    predicted = reconstruction.predicted_images(
+        images, pred, patch_size=size, norm_pix=self.model.norm_pix
+    )
+    original, predicted = map(self.augmentation.pixels, (images, predicted))
+    hidden = reconstruction.hidden_pixels(mask, size)
+    return {
+        'original': original,
+        'masked': jnp.where(hidden, jnp.uint8(128), original),
+        'reconstructed': jnp.where(hidden, predicted, original),
+        'predicted': predicted,
+        'loss': self._error(images, pred, mask),
+    }
+
   def _loss(self, params, images, mask_key, *, train, drop_key=None):
     noise = jax.random.uniform(
         mask_key, (images.shape[0], self.model.encoder.num_patches)
@@ -123,6 +117,9 @@ class MAETask:
         train=train,
         rngs={'dropout': drop_key} if train else {},
     )
+    return self._error(images, pred, mask)
+
+  def _error(self, images, pred, mask):
     return mae.reconstruction_loss(
         images,
         pred,
@@ -141,7 +138,7 @@ class FrameTask:
   unit: ClassVar[str] = 'images'
 
   model: frameworks.FrameModel
-  augmentation: Augmentation
+  augmentation: augment.Augmentation
   weights: dict[str, float]
   va_loss: str
 
@@ -154,9 +151,7 @@ class FrameTask:
   ) -> tuple[Float[Array, ''], dict[str, Array]]:
     """Returns (weighted sum of the tasks' losses, scalars to log)."""
     image_key, drop_key = jax.random.split(key)
-    images = self.augmentation.train(
-        image_key, batch['image'], self.model.backbone.image_size
-    )
+    images = self.augmentation.train(image_key, batch['image'])
     output = self.model.apply(
         {'params': params}, images, train=True, rngs={'dropout': drop_key}
     )
@@ -220,10 +215,13 @@ TASKS: dict[str, Any] = {
 
 def make_task(config: Mapping[str, Any]) -> Task:
   """Returns the task of a config's `model`, `augment` and `loss` sections."""
+  task = zoo.choose(TASKS, config['model']['name'], 'model.name')
   model = zoo.make_model(**config['model'])
   sections = {}
   if 'augment' in config:
-    sections['augmentation'] = Augmentation(**config['augment'])
+    sections['augmentation'] = augment.Augmentation(
+        size=config['model']['image_size'], **config['augment']
+    )
   if 'loss' in config:
     sections |= config['loss']
-  return TASKS[config['model']['name']](model, **sections)
+  return task(model, **sections)

@@ -11,9 +11,11 @@ import sys
 import types
 from typing import Any
 
+from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax import errors
+from abaw_jax.training import grid
 
 
 class Writer:
@@ -22,6 +24,7 @@ class Writer:
   One line holds one step of one split, such as
   `{"step": 100, "split": "train", "loss": 0.5}`. It is on disk when
   `write_scalars` returns. JSON knows no NaN and no infinity: both are `null`.
+  Pictures are files in `<workdir>/plots`, and in the event files too.
   """
 
   def __init__(self, workdir: os.PathLike | str, *, resume_step: int | None):
@@ -30,19 +33,20 @@ class Writer:
     Args:
       workdir: folder of the run, created if it does not exist.
       resume_step: number of updates done by the state the run goes on from;
-        lines of later steps are dropped, and TensorBoard hides them. -1 drops
+        lines of later steps are dropped, and TensorBoard hides them. So is the
+        goodput of that very step, which a resumed run begins with. -1 drops
         all of them, for a run that starts over. None keeps all of them.
 
     Raises:
       InputError: a line of metrics.jsonl, not merely its torn end, is not JSON.
     """
-    workdir = pathlib.Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    path = workdir / 'metrics.jsonl'
+    self._workdir = pathlib.Path(workdir)
+    self._workdir.mkdir(parents=True, exist_ok=True)
+    path = self._workdir / 'metrics.jsonl'
     _repair(path, resume_step)
     self._lines = path.open('a', encoding='utf-8')
     self._events = _tensorboardx().SummaryWriter(
-        str(workdir / 'tb'),
+        str(self._workdir / 'tb'),
         purge_step=None if resume_step is None else resume_step + 1,
     )
 
@@ -57,6 +61,31 @@ class Writer:
       self._events.add_scalar(f'{split}/{name}', x, step)
     self._lines.write(json.dumps(line, allow_nan=False) + '\n')
     self._lines.flush()
+
+  def write_image(
+      self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']
+  ) -> pathlib.Path:
+    """Writes an RGB image; returns its path, `<workdir>/plots/<name>_<step>.png`."""
+    encoded = grid.encode_png(image)
+    path = self._workdir / 'plots' / f'{name}_{step}.png'
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(encoded)
+    # Not with `add_image`, which needs Pillow. Imported here because it brings
+    # in the rest of tensorboardX.
+    from tensorboardX.proto import summary_pb2
+
+    height, width, channels = image.shape
+    picture = summary_pb2.Summary.Image(
+        height=height,
+        width=width,
+        colorspace=channels,
+        encoded_image_string=encoded,
+    )
+    value = summary_pb2.Summary.Value(tag=f'plots/{name}', image=picture)
+    self._events.file_writer.add_summary(
+        summary_pb2.Summary(value=[value]), step
+    )
+    return path
 
   def flush(self) -> None:
     """Forces everything written so far to disk."""
@@ -93,6 +122,33 @@ def _tensorboardx() -> types.ModuleType:
   return tensorboardX
 
 
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the lines of a metrics.jsonl; none if there is no such file.
+
+  A last line that was cut off is left out.
+
+  Raises:
+    InputError: another line is not a JSON object with a step.
+  """
+  if not path.exists():
+    return []
+  text = path.read_text(encoding='utf-8', errors='replace')
+  # A write that was cut off is what follows the last newline.
+  *texts, _torn = text.split('\n')
+  lines = []
+  for number, text in enumerate(texts, start=1):
+    try:
+      line = json.loads(text)
+      line['step'], line['split']
+    except (json.JSONDecodeError, KeyError, TypeError) as e:
+      raise errors.InputError(
+          f'{path}:{number}: expected a JSON object with a "step" and a "split";'
+          ' remove the line or the file'
+      ) from e
+    lines.append(line)
+  return lines
+
+
 def _repair(path: pathlib.Path, last_step: int | None) -> None:
   """Keeps lines of steps up to `last_step` (None: all), but no torn last line.
 
@@ -100,22 +156,18 @@ def _repair(path: pathlib.Path, last_step: int | None) -> None:
   """
   if not path.exists():
     return
-  text = path.read_text(encoding='utf-8', errors='replace')
-  # A write that was cut off is what follows the last newline.
-  *lines, _torn = text.split('\n')
-  kept = []
-  for number, line in enumerate(lines, start=1):
-    try:
-      step = json.loads(line)['step']
-    except (json.JSONDecodeError, KeyError, TypeError) as e:
-      raise errors.InputError(
-          f'{path}:{number}: expected a JSON object with a "step"; remove the'
-          ' line or the file'
-      ) from e
-    if last_step is None or step <= last_step:
-      kept.append(line + '\n')
-  new = ''.join(kept)
-  if new != text:
-    part = path.with_name(path.name + '.part')
-    part.write_text(new, encoding='utf-8')
-    os.replace(part, path)
+  kept = [
+      json.dumps(line) + '\n'
+      for line in read_lines(path)
+      if last_step is None or _still_holds(line, last_step)
+  ]
+  part = path.with_name(path.name + '.part')
+  part.write_text(''.join(kept), encoding='utf-8')
+  os.replace(part, path)
+
+
+def _still_holds(line: Mapping[str, Any], last_step: int) -> bool:
+  """Returns whether a line is about the updates that a run goes on from."""
+  if line['split'] == 'goodput':
+    return line['step'] < last_step  # the resumed run begins with its own
+  return line['step'] <= last_step

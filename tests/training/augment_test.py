@@ -168,6 +168,60 @@ def test_normalize_uses_the_scale_of_0_to_1():
   np.testing.assert_allclose(np.float32(half), want, rtol=2**-8, atol=1e-2)
 
 
+def augmentation(**changes):
+  fields = {
+      'size': 32,
+      'mean': (0.485, 0.456, 0.406),
+      'std': (0.229, 0.224, 0.225),
+      'crop_scale': 1.0,
+      'flip': False,
+  }
+  return augment.Augmentation(**fields | changes)
+
+
+@pytest.mark.parametrize('height', [32, 48, 20])
+def test_without_a_crop_training_sees_the_whole_face(height):
+  images = _images(height=height, width=height)
+  ours = augmentation()
+  expected = [_pillow(x, (0, 0, height, height), 32) for x in images]
+  expected = (np.stack(expected) / 255.0 - ours.mean) / ours.std
+  for got in (
+      jax.jit(ours.train)(jax.random.key(0), jnp.asarray(images)),
+      jax.jit(ours.evaluate)(jnp.asarray(images)),
+  ):
+    assert got.shape == (3, 32, 32, 3)
+    # 0.01 grey levels, as above.
+    np.testing.assert_allclose(got, expected, atol=1e-2 / 255 / 0.2)
+
+
+@pytest.mark.parametrize('height', [32, 48])
+def test_crops_have_the_size_of_the_model(height):
+  images = jnp.asarray(_images(height=height, width=height))
+  crop = jax.jit(augmentation(crop_scale=0.2, flip=True).train)
+  first, again = crop(jax.random.key(0), images), crop(
+      jax.random.key(1), images
+  )
+  assert first.shape == again.shape == (3, 32, 32, 3)
+  assert np.abs(first - again).max() > 0.1
+
+
+def test_faces_of_the_size_of_the_model_are_not_resampled():
+  images = jnp.asarray(_images(height=32, width=32))
+  for see in (
+      lambda: augmentation().evaluate(images),
+      lambda: augmentation().train(jax.random.key(0), images),
+  ):
+    assert 'dot_general' not in str(jax.make_jaxpr(see)())
+
+
+def test_normalised_images_go_back_to_pixels():
+  images = _images(height=32, width=32)
+  ours = augmentation()
+  np.testing.assert_array_equal(
+      ours.pixels(ours.evaluate(jnp.asarray(images))), images
+  )
+
+
 def test_the_key_alone_decides():
   images = jnp.asarray(_images())
 

@@ -91,13 +91,11 @@ def test_features_are_the_embeddings_of_the_best_frame_model(path):
     }
     frames = inputs.make_source(config, split)
     assert sorted(stored) == list(range(len(frames)))
-    to_example = inputs.make_transform(config)
-    example = to_example(frames[3])
-    batch = jax.tree.map(lambda x: jax.numpy.asarray(x)[None], example)
+    batch = inputs.make_transform(config)([frames[3]], rows=1)
     expected = jax.jit(task.predict)(params, batch)['embedding'][0]
     # Batches of other sizes sum in another order.
     np.testing.assert_allclose(
-        stored[int(example['row'])], expected, rtol=1e-4, atol=1e-5
+        stored[int(batch['row'][0])], expected, rtol=1e-4, atol=1e-5
     )
 
 

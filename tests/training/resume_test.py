@@ -114,7 +114,7 @@ def assert_same_run(ours: pathlib.Path, whole: pathlib.Path) -> None:
     mine, expected = runs.metrics(ours, split), runs.metrics(whole, split)
     assert list(mine) == list(expected)
     for step, line in expected.items():
-      for name in line.keys() - {'items_per_s', 'data_wait'}:
+      for name in line.keys() - runs.TIMED:
         assert mine[step][name] == line[name], (step, name)
   done = [json.loads((run / 'DONE').read_text()) for run in (ours, whole)]
   assert done[0] == done[1]
@@ -136,6 +136,12 @@ def test_a_killed_run_ends_like_a_whole_one(command, whole, tmp_path):
   assert 'resuming from step' in out
   assert_same_run(workdir, whole)
   assert not half_saved(workdir)
+  goodput = list(runs.metrics(workdir, 'goodput').values())
+  assert goodput[-1]['step'] == STEPS
+  # Two of the kills came when updates were logged that no checkpoint held.
+  assert goodput[-1]['lost_s'] > 0.0
+  wall = [line['wall_s'] for line in goodput]
+  assert wall == sorted(wall)
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(command, whole, tmp_path):

@@ -13,6 +13,8 @@ from configs import frame, mae, mtl
 
 CONFIGS = {'mae': mae, 'frame': frame, 'mtl': mtl}
 ROOT = pathlib.Path(__file__).parents[2]
+# What a line of metrics says about speed, which no two runs have in common.
+TIMED = {'items_per_s', 'data_wait', 'tflops_per_s'}
 
 
 def smoke(name: str, data_dir: pathlib.Path, **overrides: Any) -> dict:

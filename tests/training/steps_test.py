@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from abaw_jax.training import checkpoint, sharding, steps
+from abaw_jax.training import checkpoint, optim, sharding, steps
 
 
 class LineTask:
@@ -34,12 +34,13 @@ BATCH = {
 }
 
 
-def make(optimizer):
-  """Returns (state, step) of the line task on one device."""
+def make(optimizer, *, task=None, **ways):
+  """Returns (state, step) of a task, by default the line, on one device."""
+  task = task or LineTask()
   mesh = sharding.make_mesh(fsdp=1)
   optimizer = steps.skip_non_finite(optimizer)
-  init, shapes = steps.jit_init(LineTask(), optimizer, mesh, BATCH)
-  step = steps.jit_train_step(LineTask(), optimizer, mesh, shapes, seed=0)
+  init, shapes = steps.jit_init(task, optimizer, mesh, BATCH)
+  step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **ways)
   return init(jax.random.key(0)), step
 
 
@@ -51,6 +52,76 @@ def test_one_update_is_gradient_descent():
   np.testing.assert_allclose(metrics['loss'], 1.0, rtol=1e-6)
   np.testing.assert_allclose(state.params['w'], 1.0 - 0.1 * 3.0, rtol=1e-6)
   assert int(state.step) == 1
+
+
+def test_microbatches_make_the_update_of_the_whole_batch():
+  batch = {
+      'x': np.arange(6, dtype=np.float32),
+      'y': np.array([1.0, -2.0, 0.5, 3.0, 0.0, 1.0], np.float32),
+  }
+  whole, step = make(optax.sgd(0.1))
+  whole, expected = step(whole, batch)
+  for parts in (2, 3, 6):
+    state, step = make(optax.sgd(0.1), microbatches=parts)
+    state, metrics = step(state, batch)
+    np.testing.assert_allclose(state.params['w'], whole.params['w'], rtol=1e-6)
+    np.testing.assert_allclose(metrics['loss'], expected['loss'], rtol=1e-6)
+    np.testing.assert_allclose(
+        metrics['grad_norm'], expected['grad_norm'], rtol=1e-6
+    )
+
+
+def test_each_microbatch_draws_its_own_randomness():
+  seen = []
+
+  class NoisyTask(LineTask):
+
+    def loss(self, params, batch, key):
+      jax.debug.callback(seen.append, jax.random.uniform(key))
+      return super().loss(params, batch, key)
+
+  batch = {'x': np.ones(4, np.float32), 'y': np.ones(4, np.float32)}
+  state, step = make(optax.sgd(0.1), task=NoisyTask(), microbatches=4)
+  step(state, batch)
+  jax.effects_barrier()
+  assert len({float(x) for x in seen}) == 4
+
+
+def test_a_frozen_part_keeps_its_values_and_has_no_moments():
+
+  class TwoParts(LineTask):
+
+    def init(self, key, batch):
+      part = super().init(key, batch)
+      return {'backbone': part, 'head': {'kernel': jnp.float32(2.0)}}
+
+    def loss(self, params, batch, key):
+      w = params['backbone']['w'] * params['head']['kernel']
+      return super().loss({'w': w}, batch, key)
+
+  optimizer = optim.make_optimizer(
+      schedule=optax.constant_schedule(0.1),
+      b1=0.9,
+      b2=0.99,
+      weight_decay=0.5,
+      clip_norm=0.0,
+      layer_decay=1.0,
+      num_layers=0,
+      prefix='backbone',
+      freeze='backbone',
+  )
+  state, step = make(optimizer, task=TwoParts(), freeze='backbone')
+  names = [
+      sharding.path_name(path)
+      for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)
+  ]
+  assert any('head' in name for name in names)
+  assert not any('backbone' in name for name in names)
+  state, metrics = step(state, BATCH)
+  assert float(state.params['backbone']['w']) == 1.0
+  assert float(state.params['head']['kernel']) != 2.0
+  # d/dk mean((k x - y)^2) at k = 2, and nothing of the frozen part.
+  np.testing.assert_allclose(metrics['grad_norm'], 8.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize('poison', [np.nan, np.inf])

@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+from PIL import Image
 import pytest
 from tensorboardX.proto import event_pb2
 
@@ -83,6 +84,31 @@ def test_a_resumed_run_has_each_step_once(tmp_path, resume_step, kept, torn):
   assert not list(tmp_path.glob('*.part'))
 
 
+def test_a_resumed_run_begins_with_a_goodput_of_its_own(tmp_path):
+  with writer.Writer(tmp_path, resume_step=None) as w:
+    for step in (0, 5, 10):
+      w.write_scalars(step, {'loss': 1.0})
+      w.write_scalars(step, {'lost_s': 0.0}, split='goodput')
+  writer.Writer(tmp_path, resume_step=5).close()
+  kept = [(line['step'], line['split']) for line in _lines(tmp_path)]
+  assert kept == [(0, 'train'), (0, 'goodput'), (5, 'train')]
+
+
+def test_a_picture_is_a_file_and_in_the_event_file(tmp_path):
+  image = np.zeros((4, 6, 3), np.uint8)
+  image[..., 0] = 200
+  with writer.Writer(tmp_path, resume_step=None) as w:
+    path = w.write_image(7, 'faces', image)
+  assert path == tmp_path / 'plots' / 'faces_7.png'
+  (event,) = [x for x in _events(tmp_path) if x.summary.value]
+  (value,) = event.summary.value
+  assert (event.step, value.tag) == (7, 'plots/faces')
+  assert (value.image.height, value.image.width) == (4, 6)
+  assert value.image.encoded_image_string == path.read_bytes()
+  with Image.open(path) as decoded:
+    np.testing.assert_array_equal(np.asarray(decoded), image)
+
+
 def test_tensorboard_hides_what_the_resumed_run_does_again(tmp_path):
   with writer.Writer(tmp_path, resume_step=5) as w:
     w.write_scalars(6, {'loss': 1.0})
@@ -96,7 +122,7 @@ def test_tensorboard_hides_what_the_resumed_run_does_again(tmp_path):
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path):
   path = tmp_path / 'metrics.jsonl'
-  path.write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+  path.write_text('{"step": 1, "split": "train"}\nnonsense\n')
   with pytest.raises(errors.InputError, match=r'metrics\.jsonl:2: expected'):
     writer.Writer(tmp_path, resume_step=1)
   assert 'nonsense' in path.read_text()

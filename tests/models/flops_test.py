@@ -1,0 +1,100 @@
+"""FLOPs counted by hand against published figures and against XLA."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from abaw_jax.models import flops, zoo
+
+VIT = {
+    'image_size': 224,
+    'patch_size': 16,
+    'positions': 'sincos',
+    'drop_path': 0.0,
+    'remat': 'none',
+    'scan': False,
+    'dtype': 'float32',
+}
+MAE = {
+    'decoder_dim': 512,
+    'decoder_depth': 8,
+    'decoder_num_heads': 16,
+    'mask_ratio': 0.75,
+    'norm_pix': True,
+}
+TEMPORAL = {
+    'encoder': 'transformer',
+    'framework': 'share_encoder',
+    'dim': 256,
+    'depth': 2,
+    'num_heads': 4,
+    'mlp_dim': 512,
+    'head_dims': (128, 64),
+    'dropout': 0.0,
+    'drop_path': 0.0,
+    'dtype': 'float32',
+}
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'gflops'), [('vit_s', 9.2), ('vit_b', 35.1), ('vit_l', 123.1)]
+)
+def test_a_vit_needs_what_is_published(backbone, gflops):
+  model = zoo.make_vit(backbone=backbone, **VIT)
+  assert flops.vit_flops(model) / 1e9 == pytest.approx(gflops, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'gflops'), [('vit_s', 13.0), ('vit_b', 19.6), ('vit_l', 41.5)]
+)
+def test_a_mae_needs_what_is_published(backbone, gflops):
+  model = zoo.make_model(name='mae', backbone=backbone, **VIT, **MAE)
+  # The published figures embed the hidden patches too.
+  assert flops.mae_flops(model, {}) / 1e9 == pytest.approx(gflops, rel=0.012)
+  assert flops.train_flops(model, {}) == 3 * flops.mae_flops(model, {})
+
+
+# One layer of a width at which norms and activations hardly count.
+SMALL = VIT | {
+    'backbone': '',
+    'dim': 256,
+    'depth': 1,
+    'num_heads': 4,
+    'image_size': 64,
+    'patch_size': 8,
+}
+MODELS = {
+    'mae': (
+        SMALL
+        | MAE
+        | {'decoder_dim': 256, 'decoder_depth': 1, 'decoder_num_heads': 4}
+    ),
+    'frame': SMALL | {'dropout': 0.0},
+    'vit': SMALL | {'num_classes': 1000},
+    'temporal': TEMPORAL,
+}
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_xla_counts_the_same_and_what_is_left_out(name):
+  model = zoo.make_model(name=name, **MODELS[name])
+  images = jnp.zeros((1, 64, 64, 3))
+  batch = {'image': images, 'features': jnp.zeros((1, 64, 512))}
+  args = {
+      'mae': (images, jnp.zeros((1, 64))),
+      'temporal': (batch['features'], jnp.ones((1, 64), bool)),
+  }.get(name, (images,))
+  params = jax.eval_shape(
+      lambda key: model.init(key, *args, train=False), jax.random.key(0)
+  )
+  forward = jax.jit(lambda p, *x: model.apply(p, *x, train=False))
+  counted = forward.lower(params, *args).compile().cost_analysis()['flops']
+  ours = flops.FORWARD[type(model)](model, batch)
+  # XLA adds norms, softmax and activations.
+  assert 1.0 <= counted / ours < 1.05
+
+
+def test_every_model_is_counted():
+  for name, section in MODELS.items():
+    assert type(zoo.make_model(name=name, **section)) in flops.FORWARD
+  assert set(MODELS) == set(zoo.MODELS)
