@@ -14,6 +14,23 @@ COMMANDS = {
     'abaw_jax.train': ('config', 'workdir'),
     'abaw_jax.extract': ('init_from', 'data', 'name', 'batch_size'),
     'abaw_jax.evaluate': ('workdir', 'split'),
+    'abaw_jax.reconstruct': (
+        'init_from',
+        'data',
+        'split',
+        'images',
+        'num_images',
+        'seed',
+        'out',
+        '[no]prediction',
+    ),
+    'abaw_jax.convert': (
+        'checkpoint',
+        'init_from',
+        'out',
+        'image_size',
+        '[no]norm_pix',
+    ),
     'abaw_jax.demo': ('workdir',),
     'data_builders.build': ('source_dir', 'data_dir', 'config', 'on_error'),
     'data_builders.check': ('source_dir', '[no]subset', '[no]decode'),
@@ -171,6 +188,61 @@ WRONG = {
         ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
         ('--name is missing', '--help'),
     ),
+    'a model that is not trained': (
+        (*FRAME, *BUILT, '--config.model.name=vit'),
+        ("unknown value 'vit'; choose one of mae, frame, temporal",),
+    ),
+    'a conversion of nothing': (
+        ('abaw_jax.convert', '--out=w'),
+        ('give --checkpoint=FILE to read or --init_from=FOLDER to write',),
+    ),
+    'a conversion in both directions': (
+        (
+            'abaw_jax.convert',
+            '--out=w',
+            '--checkpoint=a.pth',
+            '--init_from={started}',
+        ),
+        ('give --checkpoint=FILE to read or --init_from=FOLDER to write',),
+    ),
+    'a size for weights that have one': (
+        (
+            'abaw_jax.convert',
+            '--out=w.pth',
+            '--init_from={started}',
+            '--image_size=64',
+        ),
+        ('image_size=64', '--init_from knows its sizes'),
+    ),
+    'a conversion of a file that is not there': (
+        ('abaw_jax.convert', '--checkpoint=none.pth', '--out=w'),
+        ('none.pth: no such file',),
+    ),
+    'a conversion of a file that is no checkpoint': (
+        ('abaw_jax.convert', '--checkpoint=broken.py', '--out=w'),
+        ('broken.py: is a file of an unknown kind', '.pth or .pt or'),
+    ),
+    'a conversion of a run without a checkpoint': (
+        ('abaw_jax.convert', '--init_from={started}', '--out=w.pth'),
+        ('holds no finished checkpoint', 'python -m abaw_jax.train'),
+    ),
+    'reconstruction from a folder that is no run': (
+        ('abaw_jax.reconstruct', '--init_from={empty}'),
+        ('config.json: no such file', 'python -m abaw_jax.train'),
+    ),
+    'reconstruction by a model without a decoder': (
+        ('abaw_jax.reconstruct', '--init_from={started}'),
+        ('a frame model has no decoder', 'name a run of configs/mae.py'),
+    ),
+    'reconstruction of two kinds of images': (
+        (
+            'abaw_jax.reconstruct',
+            '--init_from={started}',
+            '--data=a',
+            '--images=b.png',
+        ),
+        ('give --data or --images, not both', '--help'),
+    ),
     'a build of nothing': (
         ('data_builders.build', '--source_dir={empty}'),
         ('no dataset is named', 'choose from s_aff_wild2'),
@@ -275,7 +347,7 @@ def test_help_imports_nothing_heavy(helps, module):
 def test_real_work_imports_neither_tensorflow_nor_torch(data_dir, tmp_path):
   script = f"""
 import pathlib, sys
-from abaw_jax.training import evaluation, extraction, loop
+from abaw_jax.training import conversion, evaluation, extraction, loop
 from abaw_jax.workflow import procedural
 from data_builders import build, check
 from data_builders.procedural import corpus, sheet
@@ -289,6 +361,8 @@ config = runs.smoke(
 )
 loop.train(config, folder / 'frame')
 evaluation.evaluate(folder / 'frame', 'validation')
+conversion.write(folder / 'frame', folder / 'frame.pth')
+conversion.read(folder / 'frame.pth', folder / 'weights')
 print(sorted(set(sys.modules) & {{'tensorflow', 'torch', 'clu'}}))
 """
   done = subprocess.run(

@@ -1,112 +1,103 @@
-"""From one record to one example of a batch: decoded, padded and masked.
+"""From records to a batch: decoded, padded and masked.
 
-Sentinels stop here: under a False mask every label is 0. All functions work on
-NumPy and are picklable, so worker processes can run them.
+Sentinels stop here: under a False mask every label is 0. Records are taken one
+at a time, at most `rows` of them, and the rows behind the last one are 0 and
+False. All functions work on NumPy and are picklable, so worker processes can run
+them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import cv2
 from jaxtyping import Float, Int, UInt8
 import numpy as np
 
 from abaw_jax import errors
+from abaw_jax.data import images
+
+Record = Mapping[str, Any]
+Batch = dict[str, np.ndarray]
+
+# Which mask says whether a label may be used.
+_MASKS = {
+    'valence': 'va',
+    'arousal': 'va',
+    'expression': 'expr',
+    'au': 'au_mask',
+}
+_FRAME_FIELDS = (*_MASKS, 'va', 'expr', 'au_mask', 'row')
 
 
-def decode_jpeg(encoded: bytes, *, where: str) -> UInt8[np.ndarray, 'h w 3']:
-  """Returns the RGB pixels of an encoded image, equal to what Pillow decodes.
+def image_batch(
+    records: Iterable[Record], *, rows: int, image_size: int
+) -> Batch:
+  """Returns `image` uint8 [b,s,s,3] RGB and `real` [b]: all pretraining needs.
 
-  Raises:
-    InputError: the bytes are no image; the message starts with `where`.
-  """
-  image = None
-  if encoded:
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
-  if image is None:
-    raise errors.InputError(
-        f'{where}: image cannot be decoded ({len(encoded)} bytes); replace the '
-        'file and build the dataset again'
-    )
-  return image
-
-
-def image_example(
-    record: Mapping[str, Any], *, image_size: int
-) -> dict[str, Any]:
-  """Returns `image` uint8 [s,s,3] RGB and `real`, all that pretraining needs.
-
-  A face of another size than `image_size` is resized, by area when it shrinks
-  and by a cubic filter when it grows.
+  An image is the central square of the record's at the size s = `image_size`,
+  see `images.fill`.
 
   Raises:
-    InputError: the image cannot be decoded.
+    InputError: an image cannot be decoded; does not say which.
   """
-  where = f'video {record["video"].decode()} frame {record["frame_id"]}'
-  image = decode_jpeg(record['image'], where=where)
-  height, width = image.shape[:2]
-  if (height, width) != (image_size, image_size):
-    shrinks = height * width > image_size**2
-    image = cv2.resize(
-        image,
-        (image_size, image_size),
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC,
-    )
-  return {'image': image, 'real': np.True_}
+  faces = np.empty((rows, image_size, image_size, 3), np.uint8)
+  count = sum(1 for _ in _decoded(records, faces))
+  return _images(faces, count)
 
 
-def frame_example(
-    record: Mapping[str, Any], *, image_size: int
-) -> dict[str, Any]:
-  """Returns one row of a `labels.FrameBatch`; see `image_example`."""
+def frame_batch(
+    records: Iterable[Record], *, rows: int, image_size: int
+) -> Batch:
+  """Returns a `labels.FrameBatch`; see `image_batch`."""
+  faces = np.empty((rows, image_size, image_size, 3), np.uint8)
+  kept = [
+      [record[field] for field in _FRAME_FIELDS]
+      for record in _decoded(records, faces)
+  ]
+  columns = {
+      field: _pad(np.array(column), rows)
+      for field, column in zip(
+          _FRAME_FIELDS, zip(*kept, strict=True), strict=True
+      )
+  }
   return {
-      **image_example(record, image_size=image_size),
-      **_labels(record),
-      'row': record['row'],
+      **_images(faces, len(kept)),
+      **_without_sentinels(columns),
+      'row': columns['row'],
   }
 
 
-def decode_record(
-    record: Mapping[str, Any], *, image_size: int
-) -> dict[str, Any]:
-  """Returns a `sequences` record with `image` decoded, uint8 [n,s,s,3].
-
-  Raises:
-    InputError: an image cannot be decoded; names its frame.
-  """
-  images = [
-      image_example(
-          {'image': image, 'video': record['video'], 'frame_id': frame_id},
-          image_size=image_size,
-      )['image']
-      for image, frame_id in zip(
-          record['image'], record['frame_id'], strict=True
-      )
-  ]
-  return {**record, 'image': np.stack(images)}
-
-
-def window_example(window: Mapping[str, Any], *, length: int) -> dict[str, Any]:
-  """Returns one row of a `labels.SequenceBatch`, padded to `length` frames.
+def window_batch(windows: Iterable[Record], *, rows: int, length: int) -> Batch:
+  """Returns a `labels.SequenceBatch`, its windows padded to `length` frames.
 
   Everything is 0 or False on the padding behind the last frame.
 
   Raises:
     InputError: a feature is NaN or infinite.
   """
-  check_features(window['features'], window['video'], window['frame_id'])
-  frames = {
-      'features': window['features'],
-      **_labels(window),
-      'frame_mask': np.ones(len(window['frame_id']), bool),
-      'frame_id': window['frame_id'],
-      'row': window['row'],
-  }
+  examples = [_window(window, length) for window in windows]
   return {
-      **{field: _pad(value, length) for field, value in frames.items()},
-      'real': np.True_,
-      'video_id': window['video_id'],
+      field: _pad(np.array([example[field] for example in examples]), rows)
+      for field in examples[0]
   }
+
+
+def decode_record(record: Record, *, image_size: int) -> dict[str, Any]:
+  """Returns a `sequences` record with `image` decoded, uint8 [n,s,s,3].
+
+  Raises:
+    InputError: an image cannot be decoded; names its frame.
+  """
+  faces = np.empty((len(record['image']), image_size, image_size, 3), np.uint8)
+  frames = zip(faces, record['image'], record['frame_id'], strict=True)
+  for face, image, frame_id in frames:
+    try:
+      images.fill(face, image)
+    except errors.InputError as error:
+      video = record['video'].decode()
+      raise errors.InputError(
+          f'video {video} frame {frame_id}: {error}'
+      ) from error
+  return {**record, 'image': faces}
 
 
 def check_features(
@@ -130,19 +121,45 @@ def check_features(
     )
 
 
-def _labels(record: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns labels and masks of a frame or of a window, without sentinels."""
-  va, expr, au_mask = record['va'], record['expr'], record['au_mask']
-  zero = np.float32(0)
-  return {
-      'valence': np.where(va, record['valence'], zero),
-      'arousal': np.where(va, record['arousal'], zero),
-      'expression': np.where(expr, record['expression'], np.int32(0)),
-      'au': np.where(au_mask, record['au'], np.int8(0)),
-      'va': va,
-      'expr': expr,
-      'au_mask': au_mask,
+def _decoded(
+    records: Iterable[Record], faces: UInt8[np.ndarray, 'b s s 3']
+) -> Iterator[Record]:
+  """Yields each record once its image fills the next of `faces`."""
+  for face, record in zip(faces, records, strict=False):
+    images.fill(face, record['image'])
+    yield record
+
+
+def _images(faces: UInt8[np.ndarray, 'b s s 3'], count: int) -> Batch:
+  """Returns the first `count` faces as the real ones, the others as zeros."""
+  faces[count:] = 0
+  return {'image': faces, 'real': np.arange(len(faces)) < count}
+
+
+def _window(window: Record, length: int) -> dict[str, Any]:
+  """Returns one row of a `labels.SequenceBatch`."""
+  check_features(window['features'], window['video'], window['frame_id'])
+  frames = {
+      'features': window['features'],
+      **_without_sentinels(window),
+      'frame_mask': np.ones(len(window['frame_id']), bool),
+      'frame_id': window['frame_id'],
+      'row': window['row'],
   }
+  return {
+      **{field: _pad(value, length) for field, value in frames.items()},
+      'real': np.True_,
+      'video_id': window['video_id'],
+  }
+
+
+def _without_sentinels(rows: Record) -> dict[str, np.ndarray]:
+  """Returns labels and masks of frames or of a window; 0 under a False mask."""
+  values = {
+      field: np.where(rows[mask], rows[field], rows[field].dtype.type(0))
+      for field, mask in _MASKS.items()
+  }
+  return values | {mask: rows[mask] for mask in _MASKS.values()}
 
 
 def _pad(value: np.ndarray, length: int) -> np.ndarray:

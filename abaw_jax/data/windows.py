@@ -124,7 +124,7 @@ def _check_same_rows(first, first_table, other, other_table):
 def _gather(source: sources.Records, places: np.ndarray) -> dict[str, Any]:
   """Returns the rows at `places` as one record, reading each record once."""
   indices, part = np.unique(places[:, 0], return_inverse=True)
-  parts = list(source.read(indices.tolist()))
+  parts = [source[index] for index in indices.tolist()]
   lengths = [len(record['frame_id']) for record in parts]
   take = np.cumsum([0, *lengths[:-1]])[part] + places[:, 1]
   gathered = {}

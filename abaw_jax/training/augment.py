@@ -6,14 +6,61 @@ how many devices the batch is spread over.
 """
 
 from collections.abc import Sequence
+import dataclasses
 import math
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray, Real
+from jaxtyping import Array, Float, PRNGKeyArray, Real, UInt8
 
 _BOX_TRIES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+  """What happens to uint8 images on the device.
+
+  Attributes:
+    size: side in pixels of the images that the model takes.
+    mean: RGB mean that is subtracted, on the scale [0, 1].
+    std: RGB deviation that is divided by, on the scale [0, 1].
+    crop_scale: least share of the area that a random crop keeps; 1 = no crop.
+    flip: whether half of the training images are mirrored.
+  """
+
+  size: int
+  mean: tuple[float, float, float]
+  std: tuple[float, float, float]
+  crop_scale: float
+  flip: bool
+
+  def train(
+      self, key: PRNGKeyArray, images: Real[Array, 'b h w 3']
+  ) -> Float[Array, 'b {self.size} {self.size} 3']:
+    """Returns randomly cropped, or resized, then flipped, normalised images."""
+    crop_key, flip_key = jax.random.split(key)
+    if self.crop_scale < 1.0:
+      images = random_resized_crop(
+          crop_key, images, size=self.size, scale=(self.crop_scale, 1.0)
+      )
+    else:
+      images = resize(images, size=self.size)
+    if self.flip:
+      images = random_flip(flip_key, images)
+    return normalize(images, self.mean, self.std)
+
+  def evaluate(
+      self, images: Real[Array, 'b h w 3']
+  ) -> Float[Array, 'b {self.size} {self.size} 3']:
+    """Returns the whole images, resized and normalised."""
+    return normalize(resize(images, size=self.size), self.mean, self.std)
+
+  def pixels(self, images: Float[Array, 'b h w 3']) -> UInt8[Array, 'b h w 3']:
+    """Returns normalised images as pixels, clipped to what can be shown."""
+    images = images * jnp.reshape(jnp.float32(self.std), (1, 1, 1, 3))
+    images += jnp.reshape(jnp.float32(self.mean), (1, 1, 1, 3))
+    return jnp.round(jnp.clip(images, 0.0, 1.0) * 255.0).astype(jnp.uint8)
 
 
 def normalize(
@@ -37,15 +84,14 @@ def resize(
 ) -> Float[Array, 'b s s c']:
   """Returns the whole images at `size` x `size`, float32 in 0..255.
 
-  Bicubic, antialiased; the aspect ratio is not kept. Unchanged where the images
-  already have that size.
+  Bicubic, antialiased; the aspect ratio is not kept. Untouched where the images
+  have that size.
   """
   b, h, w, _ = images.shape
-  return crop_resize(
-      images,
-      jnp.tile(jnp.array([[0, 0, h, w]], jnp.float32), (b, 1)),
-      size=size,
-  )
+  if h == w == size:
+    return images.astype(jnp.float32)
+  whole = jnp.tile(jnp.array([[0, 0, h, w]], jnp.float32), (b, 1))
+  return crop_resize(images, whole, size=size)
 
 
 def crop_resize(

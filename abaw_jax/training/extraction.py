@@ -14,14 +14,7 @@ import tqdm
 
 from abaw_jax.data import features, sources, transforms
 from abaw_jax.models import zoo
-from abaw_jax.training import (
-    checkpoint,
-    experiment,
-    runs,
-    sharding,
-    steps,
-    tasks,
-)
+from abaw_jax.training import augment, inputs, runs, sharding, steps, weights
 
 
 def extract(
@@ -35,7 +28,8 @@ def extract(
   """Writes `<data_dir>/<dataset>_features/<name>`, one vector per frame.
 
   Args:
-    init_from: workdir of a run of `mae` or `frame`; its best weights are used.
+    init_from: workdir of a run of `mae` or `frame`, whose best weights are used,
+      or a folder of weights.
     data_dir: folder of all built datasets.
     dataset: which of them; its `sequences` config is read.
     name: name of the new set of features.
@@ -50,16 +44,22 @@ def extract(
   mesh = sharding.make_mesh(fsdp=1)
   sharding.check_batch(batch_size, mesh, '--batch_size')
   with jax.set_mesh(mesh):
-    params, step = _load_backbone(init_from, config, model, mesh)
-    embed_step = steps.jit_embed_step(
-        model, tasks.Augmentation(**config['augment']), mesh
+    params, origin = weights.load_backbone(
+        init_from, config['model'], _backbone_shapes(model, mesh)
     )
-    card = {
-        'run': init_from.name,
-        'step': step,
+    augmentation = augment.Augmentation(
+        size=model.image_size, **config['augment']
+    )
+    embed_step = steps.jit_embed_step(model, augmentation, mesh)
+    # Weights without a run say nothing about the images that they were fed.
+    face_size = (
+        inputs.face_size(config) if 'data' in config else model.image_size
+    )
+    card = origin | {
         'model': config['model'],
         'mean': config['augment']['mean'],
         'std': config['augment']['std'],
+        'face_size': face_size,
         'color_order': 'RGB',
     }
     writer = features.FeatureWriter(
@@ -74,25 +74,20 @@ def extract(
     with writer:
       for split in sources.split_names(data_dir, dataset, 'sequences'):
         records = sources.Records(data_dir, dataset, 'sequences', split)
-        _extract_split(records, split, embed, writer, model.image_size)
+        _extract_split(records, split, embed, writer, face_size)
 
 
-def _load_backbone(workdir, config, model, mesh) -> tuple[Any, int]:
-  """Returns the backbone's best parameters, on every device, and their step."""
+def _backbone_shapes(model, mesh) -> Any:
+  """Returns the backbone's parameters as shapes, whole on every device."""
   images = jnp.zeros((1, model.image_size, model.image_size, 3))
   shapes = jax.eval_shape(
       functools.partial(model.init, train=False), jax.random.key(0), images
   )['params']
   everywhere = sharding.replicated(mesh)
-  shapes = jax.tree.map(
+  return jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
       shapes,
   )
-  part = experiment.BACKBONES[config['model']['name']]
-  params, step = checkpoint.load_params(
-      workdir, {'backbone': shapes}, renames={'backbone': part}
-  )
-  return params['backbone'], step
 
 
 def _extract_split(
@@ -100,10 +95,10 @@ def _extract_split(
     split: str,
     embed: Callable[[np.ndarray], np.ndarray],
     writer: features.FeatureWriter,
-    image_size: int,
+    face_size: int,
 ) -> None:
   """Embeds and writes all records of a split, a few at a time."""
-  decode = functools.partial(transforms.decode_record, image_size=image_size)
+  decode = functools.partial(transforms.decode_record, image_size=face_size)
   decoded = iter(grain.MapDataset.source(records).map(decode).to_iter_dataset())
   with tqdm.tqdm(total=records.num_rows, desc=split, unit='frame') as bar:
     # A handful of records fills batches and bounds memory.

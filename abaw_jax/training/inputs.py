@@ -1,15 +1,17 @@
-"""What each kind of training reads: its source, and its record transform."""
+"""What each kind of training reads: its source, and how that becomes batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+import fractions
 import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from abaw_jax.data import pipeline, sources, transforms, windows
+from abaw_jax import errors
+from abaw_jax.data import mixture, pipeline, sources, transforms, windows
 
-Source = sources.Records | windows.Windows
+Source = sources.Records | mixture.Mixture | windows.Windows
 
 
 def frame_source(data: Mapping[str, Any], split: str) -> sources.Records:
@@ -17,9 +19,17 @@ def frame_source(data: Mapping[str, Any], split: str) -> sources.Records:
   return sources.Records(data['dir'], data['name'], 'frames', split)
 
 
-def image_source(data: Mapping[str, Any], split: str) -> sources.Records:
-  """Returns the faces of a split, without their labels."""
-  return frame_source(data, split).with_fields('image', 'video', 'frame_id')
+def image_source(
+    data: Mapping[str, Any], split: str
+) -> sources.Records | mixture.Mixture:
+  """Returns the images of a split, without labels, of every dataset named."""
+  names = [_dataset(name, data['name']) for name in data['name'].split(',')]
+  weights = _weights(data['weights'], len(names))
+  parts = [
+      sources.Records(data['dir'], *name, split, fields=('image',))
+      for name in names
+  ]
+  return mixture.Mixture(parts, weights=weights) if parts[1:] else parts[0]
 
 
 def window_source(data: Mapping[str, Any], split: str) -> windows.Windows:
@@ -47,24 +57,38 @@ def make_source(config: Mapping[str, Any], split: str) -> Source:
   return SOURCES[config['model']['name']](config['data'], split)
 
 
-def make_transform(config: Mapping[str, Any]) -> Callable[[Any], Any]:
-  """Returns the function from one record of the source to one example."""
+def face_size(config: Mapping[str, Any]) -> int:
+  """Returns the side in pixels at which images reach the device.
+
+  Raises:
+    InputError: it is negative.
+  """
+  size = config['data']['face_size']
+  if size < 0:
+    raise errors.InputError(
+        f'config.data.face_size={size}: give a side in pixels, or 0 for that of '
+        'config.model.image_size'
+    )
+  return size or config['model']['image_size']
+
+
+def make_transform(config: Mapping[str, Any]) -> pipeline.Transform:
+  """Returns the function from records of the source, and `rows`, to a batch."""
   name = config['model']['name']
   if name == 'temporal':
-    return functools.partial(
-        transforms.window_example, length=config['data']['window']
-    )
-  to_example = {
-      'mae': transforms.image_example,
-      'frame': transforms.frame_example,
+    length = config['data']['window']
+    return functools.partial(transforms.window_batch, length=length)
+  to_batch = {
+      'mae': transforms.image_batch,
+      'frame': transforms.frame_batch,
   }[name]
-  return functools.partial(to_example, image_size=config['model']['image_size'])
+  return functools.partial(to_batch, image_size=face_size(config))
 
 
 def example(config: Mapping[str, Any], source: Source) -> dict[str, jax.Array]:
   """Returns a batch of one empty example, for its shapes."""
-  row = make_transform(config)(source[0])
-  return {key: jnp.zeros_like(value)[None] for key, value in row.items()}
+  batch = make_transform(config)([source[0]], rows=1)
+  return jax.tree.map(jnp.zeros_like, batch)
 
 
 def train_batches(config: Mapping[str, Any], source: Source):
@@ -91,3 +115,39 @@ def eval_batches(config: Mapping[str, Any], source: Source):
       shard_index=jax.process_index(),
       shard_count=jax.process_count(),
   )
+
+
+def _dataset(name: str, listed: str) -> tuple[str, str]:
+  """Returns dataset and config of `name` or `name/config`."""
+  parts = name.strip().split('/')
+  if not all(parts) or len(parts) > 2:
+    raise errors.InputError(
+        f'config.data.name={listed}: {name!r} is no dataset; give `name` or '
+        '`name/config`, separated by commas'
+    )
+  return parts[0], parts[1] if parts[1:] else 'frames'
+
+
+def _weights(text: str, count: int) -> tuple[fractions.Fraction, ...] | None:
+  """Returns one exact weight per dataset; None if the text is empty."""
+  if not text:
+    return None
+  try:
+    weights = tuple(
+        fractions.Fraction(part.strip()) for part in text.split(',')
+    )
+  except (ValueError, ZeroDivisionError) as error:
+    raise errors.InputError(
+        f'config.data.weights={text}: {error}; give numbers such as 3,1'
+    ) from error
+  if len(weights) != count:
+    raise errors.InputError(
+        f'config.data.weights={text}: {len(weights)} weights for {count} '
+        "datasets in config.data.name; give one for each, or '' for by size"
+    )
+  if min(weights) <= 0:
+    raise errors.InputError(
+        f'config.data.weights={text}: weights must be above 0; take a dataset '
+        'that is not wanted out of config.data.name'
+    )
+  return weights

@@ -100,10 +100,18 @@ def resolve(config: dict[str, Any]) -> None:
     config: plain dict of an experiment; its `data.name` and `data.dir` change.
 
   Raises:
-    InputError: if a real dataset is named without its folder.
+    InputError: if a real dataset is named without its folder, or together with
+      the procedural one.
   """
   data = config['data']
   if data['name'] != 'procedural':
+    if 'procedural' in data['name'].split(','):
+      raise errors.InputError(
+          f'config.data.name={data["name"]}: procedural stands for itself alone; '
+          'to mix its images with others, render and build it into the folder '
+          'of the others with `python -m data_builders.procedural` and '
+          f'`python -m data_builders.build {DATASET}`, and name {DATASET}'
+      )
     if not data['dir']:
       raise errors.InputError(
           f'config.data.dir is empty: give the --data_dir that {data["name"]} '

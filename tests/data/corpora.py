@@ -126,6 +126,41 @@ class Toy(tfds.core.GeneratorBasedBuilder):
         yield int(row), {**scalars, 'video': video, 'image': jpeg(row)}
 
 
+class ToyFaces(tfds.core.GeneratorBasedBuilder):
+  """Unlabelled faces in the schema of `face_images`, with two splits."""
+
+  VERSION = tfds.core.Version('1.0.0')
+  BUILDER_CONFIGS = [tfds.core.BuilderConfig(name='wild')]
+
+  def _info(self):
+    return tfds.core.DatasetInfo(
+        builder=self,
+        features=tfds.features.FeaturesDict(
+            {'image': tfds.features.Image(), 'name': tfds.features.Text()}
+        ),
+    )
+
+  def _split_generators(self, dl_manager):
+    del dl_manager
+    return {
+        'train': self._generate_examples(range(100, 107)),
+        'validation': self._generate_examples(range(200, 203)),
+    }
+
+  def _generate_examples(self, seeds):
+    for seed in seeds:
+      image = b'broken' if seed == 106 else jpeg(seed)
+      yield seed, {'image': image, 'name': f'id/{seed}.jpg'}
+
+
+def build_faces(data_dir) -> None:
+  """Builds `toy_faces/wild`; the image id/106.jpg is broken."""
+  tfds.disable_progress_bar()
+  ToyFaces(data_dir=data_dir, config='wild').download_and_prepare(
+      file_format='array_record'
+  )
+
+
 def build_toy(data_dir, config: str) -> None:
   """Builds one config of `Toy` into ArrayRecord files."""
   tfds.disable_progress_bar()

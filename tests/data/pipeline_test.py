@@ -14,7 +14,7 @@ import pytest
 from abaw_jax import errors
 from abaw_jax.data import pipeline, sources, transforms, windows
 
-FRAME = functools.partial(transforms.frame_example, image_size=24)
+FRAME = functools.partial(transforms.frame_batch, image_size=24)
 
 # Restores an iterator in a new process and prints the next rows.
 _RESTORE = """
@@ -25,7 +25,7 @@ flags.FLAGS.mark_as_parsed()
 data_dir, num_workers, state, num_rows = sys.argv[1:]
 batches = pipeline.train_batches(
     sources.Records(data_dir, 'toy', 'frames', 'train'),
-    functools.partial(transforms.frame_example, image_size=24),
+    functools.partial(transforms.frame_batch, image_size=24),
     batch_size=20, seed=3, num_workers=int(num_workers))
 batches.set_state(json.loads(state))
 rows = []
@@ -43,18 +43,27 @@ def frames(tmp_path_factory):
   return data_dir, sources.Records(data_dir, 'toy', 'frames', 'train')
 
 
-def number(value):
-  return {'row': np.int32(value), 'real': np.True_}
+def number(values, *, rows):
+  """A batch that holds the values as `row`."""
+  values = np.array([*values], np.int32)
+  padding = rows - len(values)
+  real = np.arange(rows) < len(values)
+  return {'row': np.pad(values, (0, padding)), 'real': real}
 
 
-def where_it_runs(value):
-  """An example that tells its process and whether JAX holds a device there."""
+def where_it_runs(values, *, rows):
+  """A batch that tells its process and whether JAX holds a device there."""
   held = jax._src.xla_bridge.backends_are_initialized()
-  return {**number(value), 'pid': np.int64(os.getpid()), 'held': np.bool_(held)}
+  return {
+      **number(values, rows=rows),
+      'pid': np.full(rows, os.getpid()),
+      'held': np.full(rows, held),
+  }
 
 
-def refuse(value):
-  raise errors.InputError(f'record {value}: bad')
+def refuse(values, *, rows):
+  del rows
+  raise errors.InputError(f'record {next(iter(values))}: bad')
 
 
 def rows_of(batches, num_batches):
@@ -131,9 +140,9 @@ def test_frame_batches_hold_the_records(frames):
   assert batch['image'].dtype == np.uint8
   by_row = {int(record['row']): record for record in records}
   for i, row in enumerate(batch['row'].tolist()):
-    expected = FRAME(by_row.pop(row))
+    expected = FRAME([by_row.pop(row)], rows=1)
     for field, value in expected.items():
-      np.testing.assert_array_equal(batch[field][i], value)
+      np.testing.assert_array_equal(batch[field][i], value[0])
   assert not by_row
 
 
@@ -208,7 +217,7 @@ def test_reading_never_touches_a_device():
       'from abaw_jax.data import pipeline\n'
       'import jax\n'
       'batches = pipeline.eval_batches(\n'
-      '    range(3), lambda i: {"real": i}, batch_size=2)\n'
+      '    range(3), lambda i, rows: {"real": [*i]}, batch_size=2)\n'
       'assert len(list(batches)) == 2\n'
       'print(jax._src.xla_bridge.backends_are_initialized(),\n'
       "      [m for m in ('tensorflow', 'torch') if m in sys.modules])"
@@ -265,7 +274,7 @@ def test_padding_windows_are_masked_and_iteration_repeats(tmp_path):
   )
   batches = pipeline.eval_batches(
       source,
-      functools.partial(transforms.window_example, length=4),
+      functools.partial(transforms.window_batch, length=4),
       batch_size=2,
   )
   first, second = list(batches)

@@ -15,6 +15,7 @@ def data_dir(tmp_path_factory):
   path = tmp_path_factory.mktemp('data')
   corpora.build_toy(path, 'sequences')
   corpora.build_toy(path, 'frames')
+  corpora.build_faces(path)
   return path
 
 
@@ -48,12 +49,6 @@ def test_sequences_equal_what_tfds_reads(data_dir):
   assert records[0]['va'].dtype == bool
 
 
-def test_many_records_at_once_equal_one_by_one(data_dir):
-  records = sources.Records(data_dir, 'toy', 'frames', 'train')
-  rows = [record['row'] for record in records.read([5, 0, 5, 13])]
-  assert rows == [records[i]['row'] for i in (5, 0, 5, 13)]
-
-
 def test_fields_limit_what_is_read(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
   assert set(records.with_fields('row', 'image')[3]) == {'row', 'image'}
@@ -67,6 +62,30 @@ def test_records_survive_pickling(data_dir):
   copy = pickle.loads(pickle.dumps(rows))
   assert [r['row'] for r in copy] == [r['row'] for r in rows]
   assert set(copy[0]) == {'row'}
+
+
+def test_names_tell_the_records_apart(data_dir):
+  records = sources.Records(data_dir, 'toy', 'frames', 'train')
+  names = records.with_fields('image').names()
+  assert names.keys() == {'video', 'frame_id'}
+  for record, video, frame_id in zip(records, *names.values(), strict=True):
+    assert (video, frame_id) == (record['video'].decode(), record['frame_id'])
+  faces = sources.Records(data_dir, 'toy_faces', 'wild', 'validation')
+  assert faces.names().keys() == {'name'}
+  assert sorted(faces.names()['name']) == [
+      f'id/{i}.jpg' for i in (200, 201, 202)
+  ]
+
+
+def test_a_record_is_called_by_its_dataset_and_its_name(data_dir):
+  records = sources.Records(data_dir, 'toy', 'frames', 'train')
+  video, frame_id = records[3]['video'].decode(), records[3]['frame_id']
+  assert records.with_fields('image').where(3) == (
+      f'toy/frames/1.0.0 train: video {video} frame_id {frame_id}'
+  )
+  faces = sources.Records(data_dir, 'toy_faces', 'wild', 'train')
+  name = faces[0]['name'].decode()
+  assert faces.where(0) == f'toy_faces/wild/1.0.0 train: name {name}'
 
 
 def test_repr_is_the_same_on_every_machine(data_dir, tmp_path):
@@ -104,7 +123,8 @@ def test_newest_version_wins_by_number(data_dir, tmp_path):
             'other',
             'frames',
             'train',
-            'no dataset other/frames; there is toy/frames, toy/sequences; '
+            'no dataset other/frames; there is toy/frames, toy/sequences, '
+            'toy_faces/wild; '
             'build it with `python -m data_builders.build other --config=frames',
         ),
         ('toy_features', 'mae', 'train', 'python -m abaw_jax.extract'),

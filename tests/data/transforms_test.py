@@ -1,14 +1,11 @@
-import io
 from typing import get_type_hints
 
 import corpora
-import cv2
 import numpy as np
-from PIL import Image
 import pytest
 
 from abaw_jax import errors, labels
-from abaw_jax.data import transforms
+from abaw_jax.data import images, transforms
 
 
 def frame(image, **changes):
@@ -39,58 +36,47 @@ def window(n=3, dim=4):
   }
 
 
-@pytest.mark.parametrize('size', [(112, 112), (37, 53)])
-@pytest.mark.parametrize('options', [{}, {'quality': 40}, {'subsampling': 0}])
-def test_pixels_equal_those_of_pillow(size, options):
-  noise = np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8)
-  image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
-  encoded = io.BytesIO()
-  image.save(encoded, 'JPEG', **options)
-  found = transforms.decode_jpeg(encoded.getvalue(), where='here')
-  np.testing.assert_array_equal(found, np.asarray(Image.open(encoded)))
+def one_frame(record):
+  """Returns the only row of a batch of one frame."""
+  batch = transforms.frame_batch([record], rows=1, image_size=24)
+  return {field: column[0] for field, column in batch.items()}
 
 
-def test_a_grey_image_becomes_rgb():
-  grey = cv2.imencode('.jpg', np.full((8, 8), 77, np.uint8))[1].tobytes()
-  found = transforms.decode_jpeg(grey, where='here')
-  np.testing.assert_array_equal(found, np.full((8, 8, 3), 77))
-
-
-@pytest.mark.parametrize('encoded', [b'', b'no image', corpora.jpeg(1)[:40]])
-def test_a_corrupt_image_names_the_frame(encoded):
-  with pytest.raises(
-      errors.InputError, match=r'^video v7_left frame 31: image cannot be'
-  ):
-    transforms.frame_example(frame(encoded), image_size=24)
+def one_window(given, length):
+  batch = transforms.window_batch([given], rows=1, length=length)
+  return {field: column[0] for field, column in batch.items()}
 
 
 def test_frames_have_the_fields_and_types_of_a_frame_batch():
-  example = transforms.frame_example(frame(corpora.jpeg(1)), image_size=24)
-  check_contract(example, labels.FrameBatch)
-  assert example['real']
+  records = [frame(corpora.jpeg(seed)) for seed in (1, 2)]
+  batch = transforms.frame_batch(records, rows=3, image_size=24)
+  check_contract(batch, labels.FrameBatch)
+  np.testing.assert_array_equal(batch['real'], [True, True, False])
 
 
 def test_windows_have_the_fields_and_types_of_a_sequence_batch():
-  example = transforms.window_example(window(), length=5)
-  check_contract(example, labels.SequenceBatch)
-  assert example['real']
+  batch = transforms.window_batch([window(), window()], rows=3, length=5)
+  check_contract(batch, labels.SequenceBatch)
+  np.testing.assert_array_equal(batch['real'], [True, True, False])
 
 
-def check_contract(example, contract):
-  """Batches of two examples must satisfy the jaxtyping shapes of `labels`."""
+def check_contract(batch, contract):
+  """A batch must satisfy the jaxtyping shapes of `labels`; its tail is zero."""
   hints = get_type_hints(contract)
-  assert example.keys() == hints.keys()
+  assert batch.keys() == hints.keys()
   for field, hint in hints.items():
-    batch = np.array([example[field], example[field]])
-    assert isinstance(batch, hint), (field, batch.shape, batch.dtype)
+    column = batch[field]
+    assert isinstance(column, hint), (field, column.shape, column.dtype)
+    assert len(column) == 3
+    assert not column[2].any(), field
   for field in ('valence', 'arousal'):
-    assert np.asarray(example[field]).dtype == np.float32
+    assert batch[field].dtype == np.float32
   for field in ('expression', 'row'):
-    assert np.asarray(example[field]).dtype == np.int32
+    assert batch[field].dtype == np.int32
 
 
 def test_sentinels_of_a_frame_become_zero():
-  example = transforms.frame_example(
+  example = one_frame(
       frame(
           corpora.jpeg(1),
           valence=np.float32(labels.VA_MISSING),
@@ -100,15 +86,14 @@ def test_sentinels_of_a_frame_become_zero():
           va=np.False_,
           expr=np.False_,
           au_mask=np.zeros(12, bool),
-      ),
-      image_size=24,
+      )
   )
   for field in ('valence', 'arousal', 'expression', 'au'):
     assert not np.any(example[field]), field
 
 
 def test_labels_under_a_true_mask_are_kept():
-  example = transforms.frame_example(frame(corpora.jpeg(1)), image_size=24)
+  example = one_frame(frame(corpora.jpeg(1)))
   given = frame(b'')
   for field in ('valence', 'arousal', 'expression', 'au', 'row'):
     np.testing.assert_array_equal(example[field], given[field])
@@ -116,7 +101,7 @@ def test_labels_under_a_true_mask_are_kept():
 
 def test_windows_are_padded_and_free_of_sentinels():
   given = window(n=7)
-  example = transforms.window_example(given, length=10)
+  example = one_window(given, length=10)
   np.testing.assert_array_equal(example['frame_mask'], np.arange(10) < 7)
   for field, mask in (
       ('valence', 'va'),
@@ -141,31 +126,29 @@ def test_bad_features_name_the_frame(value):
   given['features'][2, 1] = value
   message = f'video v frame {given["frame_id"][2]}: features are NaN'
   with pytest.raises(errors.InputError, match=message):
-    transforms.window_example(given, length=3)
+    one_window(given, length=3)
 
 
-@pytest.mark.parametrize(
-    ('stored', 'interpolation'),
-    [(40, cv2.INTER_AREA), (24, None), (16, cv2.INTER_CUBIC)],
-)
-def test_faces_are_resized_only_if_they_differ(stored, interpolation):
-  record = frame(corpora.jpeg(4, stored))
-  example = transforms.image_example(record, image_size=24)
-  expected = np.asarray(Image.open(io.BytesIO(record['image'])))
-  if interpolation is not None:
-    expected = cv2.resize(expected, (24, 24), interpolation=interpolation)
-  assert example.keys() == {'image', 'real'}
-  np.testing.assert_array_equal(example['image'], expected)
+def test_images_alone_need_nothing_but_their_bytes():
+  records = [{'image': corpora.jpeg(seed, 40)} for seed in (4, 5)]
+  batch = transforms.image_batch(iter(records), rows=3, image_size=24)
+  assert batch.keys() == {'image', 'real'}
+  for face, record in zip(batch['image'], records, strict=False):
+    np.testing.assert_array_equal(
+        face, images.square(images.decode(record['image']), size=24)
+    )
+  assert not batch['image'][2].any()
+  np.testing.assert_array_equal(batch['real'], [True, True, False])
 
 
 def test_a_sequence_record_is_decoded_frame_by_frame():
-  images = [corpora.jpeg(seed, size) for seed, size in enumerate((24, 40, 16))]
-  record = frame(images, frame_id=np.array([2, 5, 9], np.int32))
+  encoded = [corpora.jpeg(seed, size) for seed, size in enumerate((24, 40, 16))]
+  record = frame(encoded, frame_id=np.array([2, 5, 9], np.int32))
   found = transforms.decode_record(record, image_size=24)
   assert found['image'].shape == (3, 24, 24, 3)
-  for image, encoded in zip(found['image'], images, strict=True):
-    example = transforms.image_example(frame(encoded), image_size=24)
-    np.testing.assert_array_equal(image, example['image'])
+  for image, expected in zip(found['image'], encoded, strict=True):
+    expected = images.square(images.decode(expected), size=24)
+    np.testing.assert_array_equal(image, expected)
   assert {k for k in record if found[k] is not record[k]} == {'image'}
   record['image'][1] = b'no image'
   with pytest.raises(errors.InputError, match='video v7_left frame 5: image'):

@@ -1,0 +1,110 @@
+"""Decoding against Pillow; squares against slices and OpenCV's resize."""
+
+import io
+
+import corpora
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+
+from abaw_jax import errors
+from abaw_jax.data import images
+
+
+def encoded(size, mode='RGB', kind='JPEG', **options) -> bytes:
+  """Returns an encoded smooth random image of (width, height)."""
+  noise = np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8)
+  image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+  file = io.BytesIO()
+  image.convert(mode).save(file, kind, **options)
+  return file.getvalue()
+
+
+def pillow(image: bytes) -> np.ndarray:
+  return np.asarray(Image.open(io.BytesIO(image)).convert('RGB'))
+
+
+def filled(image: bytes, size: int) -> np.ndarray:
+  out = np.full((size, size, 3), 99, np.uint8)
+  images.fill(out, image)
+  return out
+
+
+@pytest.mark.parametrize('size', [(112, 112), (37, 53)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'quality': 40},
+        {'subsampling': 0},
+        {'progressive': True},
+        {'mode': 'L'},
+        {'kind': 'PNG'},
+        {'kind': 'BMP'},
+    ],
+)
+def test_pixels_equal_those_of_pillow(size, options):
+  image = encoded(size, **options)
+  np.testing.assert_array_equal(images.decode(image), pillow(image))
+  if size == (112, 112):
+    np.testing.assert_array_equal(filled(image, 112), pillow(image))
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+def test_a_face_is_turned_as_its_camera_was_held(kind):
+  orientation = Image.Exif()
+  orientation[0x0112] = 6  # the top of the face points right
+  image = encoded((40, 24), kind=kind, exif=orientation)
+  upright = np.rot90(pillow(image), -1)
+  assert images.decode(image).shape == (40, 24, 3)
+  np.testing.assert_array_equal(images.decode(image), upright)
+  np.testing.assert_array_equal(filled(image, 24), upright[8:32])
+
+
+# What a 24 x 24 batch takes: shrunk, as it is, grown, and cut to a square whose
+# bytes are more, as many, fewer than those of the batch.
+@pytest.mark.parametrize(
+    ('width', 'height'),
+    [
+        (40, 40), (24, 24), (16, 16), (24, 40), (40, 24), (17, 24), (36, 16),
+        (16, 36), (9, 24), (25, 24), (178, 218),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+def test_faces_are_central_squares(width, height, kind):
+  image = encoded((width, height), kind=kind)
+  side = min(width, height)
+  top, left = (height - side) // 2, (width - side) // 2
+  expected = pillow(image)[top : top + side, left : left + side]
+  if side != 24:
+    how = cv2.INTER_AREA if side > 24 else cv2.INTER_CUBIC
+    expected = cv2.resize(expected, (24, 24), interpolation=how)
+  np.testing.assert_array_equal(filled(image, 24), expected)
+
+
+def test_a_cut_does_not_squash():
+  # A disc in a tall picture stays as wide as it is high.
+  picture = np.zeros((218, 178, 3), np.uint8)
+  cv2.circle(picture, (89, 109), 60, (255, 255, 255), -1)
+  face = filled(cv2.imencode('.png', picture)[1].tobytes(), 112)
+  bright = face[..., 0] > 127
+  assert abs(int(bright.any(0).sum()) - int(bright.any(1).sum())) <= 1
+
+
+@pytest.mark.parametrize(
+    'image',
+    [b'', b'no image', b'Exif', corpora.jpeg(1)[:40], encoded((24, 24))[:-200]],
+)
+def test_what_is_no_image_is_refused(image):
+  for read in (images.decode, lambda image: filled(image, 24)):
+    with pytest.raises(errors.InputError) as error:
+      read(image)
+    assert str(error.value).startswith(
+        f'image cannot be decoded ({len(image)} bytes); replace the file'
+    )
+
+
+def test_opencv_keeps_to_one_thread():
+  # Readers are threads and processes themselves.
+  assert cv2.getNumThreads() == 1

@@ -1,0 +1,52 @@
+"""Records of several files by position, from threads and after pickling."""
+
+import concurrent.futures
+import pickle
+
+from array_record.python import array_record_module
+import pytest
+
+from abaw_jax.data import shards
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+  """Returns (paths, records of each, all records); the third file is empty."""
+  folder = tmp_path_factory.mktemp('shards')
+  lengths = [3, 1, 0, 5]
+  records = [bytes([i]) * (1 + 300 * i) for i in range(sum(lengths))]
+  paths, rest = [], iter(records)
+  for number, length in enumerate(lengths):
+    paths.append(folder / f'part-{number}')
+    writer = array_record_module.ArrayRecordWriter(
+        str(paths[-1]), 'group_size:1'
+    )
+    for _ in range(length):
+      writer.write(next(rest))
+    writer.close()
+  return paths, lengths, records
+
+
+def test_positions_count_through_all_files(files):
+  paths, lengths, records = files
+  found = shards.Shards(paths, lengths)
+  assert len(found) == 9
+  assert [found[i] for i in range(9)] == records
+  for i in (8, 0, 3, 4, 3):
+    assert found[i] == records[i]
+
+
+@pytest.mark.parametrize('index', [-1, 9, 100])
+def test_there_is_nothing_beyond_the_ends(files, index):
+  paths, lengths, _ = files
+  with pytest.raises(IndexError, match=f'record {index} of 9'):
+    shards.Shards(paths, lengths)[index]
+
+
+def test_threads_share_and_processes_copy(files):
+  paths, lengths, records = files
+  found = shards.Shards(paths, lengths)
+  with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    assert [*pool.map(found.__getitem__, [*range(9)] * 20)] == records * 20
+  copy = pickle.loads(pickle.dumps(found))
+  assert [copy[i] for i in range(9)] == records
