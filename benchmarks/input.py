@@ -1,0 +1,236 @@
+r"""Times our input path against PyTorch's DataLoader and against bare decoding.
+
+  python -m benchmarks.input
+  python -m benchmarks.input --data_dir=/tmp/faces --sizes=112 --rounds=21
+
+All read the same JPEG faces, with equally many readers: threads or processes.
+`decode` is a bare loop of cv2.imdecode over bytes in memory. `ours` is what
+training runs on the host: records in random order, decoded, as uint8 batches.
+`+ device` adds what its step does to them first: crop, bicubic resize, flip and
+normalise, jitted, on the device there is; without an accelerator that is the
+same cores. DataLoader decodes, crops, resizes, flips and normalises with Pillow
+and PyTorch. Rounds alternate, so that noise of the machine hits all; the figures
+are medians over rounds of images per second, the ratios medians of ratios.
+"""
+
+from collections.abc import Callable, Iterator
+import concurrent.futures
+import contextlib
+import functools
+import itertools
+import multiprocessing
+import pathlib
+import statistics
+import tempfile
+import time
+from typing import Any
+
+from absl import flags
+import cv2
+import jax
+import numpy as np
+
+from abaw_jax import cli
+from abaw_jax.data import pipeline, sources, transforms
+from abaw_jax.training import augment
+from benchmarks import faces, torch_loader
+
+flags.DEFINE_string('data_dir', None, 'Keeps the faces; default: a new folder.')
+flags.DEFINE_list(
+    'sizes', ['112', '256:224'], 'Side of the stored faces[:side of the crops].'
+)
+flags.DEFINE_list(
+    'readers', ['1 thread', '2 threads', '2 processes'], 'Who reads.'
+)
+flags.DEFINE_integer('batch_size', 128, 'Images per batch.')
+flags.DEFINE_integer('batches', 12, 'Batches in a round.')
+flags.DEFINE_integer('rounds', 9, 'Rounds.')
+
+AUGMENT = {
+    'mean': (0.485, 0.456, 0.406),
+    'std': (0.229, 0.224, 0.225),
+    'crop_scale': 0.2,
+}
+# The first batches of a round may have been waiting; they are not counted.
+_QUEUED = 8
+_COLUMNS = (
+    'faces',
+    'readers',
+    'decode',
+    'ours',
+    'of decode',
+    '+ device',
+    'DataLoader',
+    'ours',
+    '+ device',
+)
+
+
+def decode_all(encoded: list[bytes], count: int) -> None:
+  """Decodes `count` images, one after the other."""
+  cv2.setNumThreads(1)
+  for image in itertools.islice(itertools.cycle(encoded), count):
+    cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def decoding_speed(
+    pool: concurrent.futures.Executor,
+    readers: int,
+    encoded: list[bytes],
+    count: int,
+) -> float:
+  """Returns images per second of a bare loop in each reader of a pool."""
+  share = count // readers
+  start = time.perf_counter()
+  jobs = [pool.submit(decode_all, encoded, share) for _ in range(readers)]
+  for job in jobs:
+    job.result()
+  return readers * share / (time.perf_counter() - start)
+
+
+def batch_speed(
+    images: Iterator[Any], count: int, use: Callable[[Any], Any] = np.shape
+) -> float:
+  """Returns images per second of batches that `use` is called with."""
+  for _ in range(_QUEUED):
+    batch = next(images)
+  used = jax.block_until_ready(use(batch))
+  start = time.perf_counter()
+  for _ in range(count):
+    # As in training: the device works on a batch while the next is prepared.
+    before, used = used, use(next(images))
+    jax.block_until_ready(before)
+  jax.block_until_ready(used)
+  return count * len(batch) / (time.perf_counter() - start)
+
+
+def device_half(size: int) -> Callable[[np.ndarray], jax.Array]:
+  """Returns what the train step does to images first, jitted."""
+  train = augment.Augmentation(size=size, flip=True, **AUGMENT).train
+  return functools.partial(jax.jit(train), jax.random.key(0))
+
+
+def contestants(
+    stack: contextlib.ExitStack,
+    folder: pathlib.Path,
+    encoded: list[bytes],
+    source: sources.Records,
+    *,
+    stored: int,
+    size: int,
+    readers: str,
+) -> dict[str, Callable[[], float]]:
+  """Returns a function that measures one round, by name."""
+  count, kind = readers.split()
+  count, processes = int(count), kind.startswith('process')
+  batch_size, number = flags.FLAGS.batch_size, flags.FLAGS.batches
+  if processes:
+    context = multiprocessing.get_context('spawn')
+    pool = concurrent.futures.ProcessPoolExecutor(count, mp_context=context)
+  else:
+    pool = concurrent.futures.ThreadPoolExecutor(count)
+  stack.enter_context(pool)
+  ours = pipeline.train_batches(
+      source,
+      functools.partial(transforms.image_batch, image_size=stored),
+      batch_size=batch_size,
+      seed=0,
+      num_workers=count if processes else 0,
+      read_threads=1 if processes else count,
+  )
+  stack.enter_context(contextlib.closing(ours))
+  images = (batch['image'] for batch in ours)
+  files = sorted((folder / 'files').iterdir())
+  loader = torch_loader.batches(
+      torch_loader.FaceFiles(files, size=size, **AUGMENT),
+      batch_size=batch_size,
+      num_workers=0 if count == 1 else count,
+  )
+  return {
+      'decode': lambda: decoding_speed(
+          pool, count, encoded, number * batch_size
+      ),
+      'ours': lambda: batch_speed(images, number),
+      'device': functools.partial(
+          batch_speed, images, number, device_half(size)
+      ),
+      'loader': lambda: batch_speed(loader, number),
+  }
+
+
+def compare(
+    folder: pathlib.Path, *, stored: int, size: int, readers: str
+) -> list[str]:
+  """Returns a row of the table."""
+  source = sources.Records(
+      folder, 'face_images', 'folders', 'train', fields=('image',)
+  )
+  encoded = [record['image'] for record in source]
+  with contextlib.ExitStack() as stack:
+    runs = contestants(
+        stack,
+        folder,
+        encoded,
+        source,
+        stored=stored,
+        size=size,
+        readers=readers,
+    )
+    for run in runs.values():
+      run()  # starts processes, compiles
+    rounds = [
+        {name: run() for name, run in runs.items()}
+        for _ in range(flags.FLAGS.rounds)
+    ]
+
+  def speed(name):
+    return f'{statistics.median(r[name] for r in rounds):,.0f}'
+
+  def ratio(name, over):
+    return statistics.median(r[name] / r[over] for r in rounds)
+
+  kilobytes = sum(map(len, encoded)) / len(encoded) / 1000
+  return [
+      f'{stored} to {size}, {kilobytes:.1f} kB',
+      readers,
+      speed('decode'),
+      speed('ours'),
+      f'{ratio("ours", "decode"):.0%}',
+      speed('device'),
+      speed('loader'),
+      f'{ratio("ours", "loader"):.1f}x',
+      f'{ratio("device", "loader"):.1f}x',
+  ]
+
+
+def line(cells: list[str] | tuple[str, ...]) -> str:
+  """Returns a line of a table in Markdown."""
+  return f'| {" | ".join(cells)} |'
+
+
+def main() -> None:
+  """Prints the table."""
+  with contextlib.ExitStack() as stack:
+    root = flags.FLAGS.data_dir or stack.enter_context(
+        tempfile.TemporaryDirectory()
+    )
+    sizes = [text.partition(':') for text in flags.FLAGS.sizes]
+    folders = {
+        stored: faces.prepare(pathlib.Path(root), int(stored))
+        for stored, _, _ in sizes
+    }
+    print(f'images per second, {jax.devices()[0].device_kind}')
+    print(f'{line(_COLUMNS)}\n{line(["---"] * len(_COLUMNS))}', flush=True)
+    for stored, _, size in sizes:
+      for readers in flags.FLAGS.readers:
+        row = compare(
+            folders[stored],
+            stored=int(stored),
+            size=int(size or stored),
+            readers=readers,
+        )
+        print(line(row), flush=True)
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)
