@@ -2,13 +2,13 @@ import json
 import subprocess
 import sys
 
-import corpora
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from abaw_jax import errors
 from abaw_jax.data import features, sources
+from tests.data import corpora
 
 VIDEOS = corpora.rows({'1': 9, '2': 3})
 

@@ -2,7 +2,6 @@
 
 import io
 
-import corpora
 import cv2
 import numpy as np
 from PIL import Image
@@ -10,6 +9,7 @@ import pytest
 
 from abaw_jax import errors
 from abaw_jax.data import images
+from tests.data import corpora
 
 
 def encoded(size, mode='RGB', kind='JPEG', **options) -> bytes:

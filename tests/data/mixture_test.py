@@ -4,12 +4,12 @@ from fractions import Fraction
 import functools
 import pickle
 
-import corpora
 import numpy as np
 import pytest
 
 from abaw_jax import errors
 from abaw_jax.data import mixture, pipeline, sources, transforms
+from tests.data import corpora
 
 WEIGHTS = (Fraction(1), Fraction(3))
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import corpora
 import grain
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 
 from abaw_jax import errors
 from abaw_jax.data import pipeline, sources, transforms, windows
+from tests.data import corpora
 
 FRAME = functools.partial(transforms.frame_batch, image_size=24)
 

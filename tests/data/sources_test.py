@@ -1,13 +1,13 @@
 import json
 import pickle
 
-import corpora
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from abaw_jax import errors
 from abaw_jax.data import sources
+from tests.data import corpora
 
 
 @pytest.fixture(scope='module')

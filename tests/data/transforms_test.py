@@ -1,11 +1,11 @@
 from typing import get_type_hints
 
-import corpora
 import numpy as np
 import pytest
 
 from abaw_jax import errors, labels
 from abaw_jax.data import images, transforms
+from tests.data import corpora
 
 
 def frame(image, **changes):

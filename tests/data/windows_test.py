@@ -1,11 +1,11 @@
 import pickle
 
-import corpora
 import numpy as np
 import pytest
 
 from abaw_jax import errors
 from abaw_jax.data import sources, windows
+from tests.data import corpora
 
 VIDEOS = corpora.rows({'10': 11, '9_left': 4, 'video1': 1})
 

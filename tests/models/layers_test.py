@@ -33,7 +33,9 @@ def test_drop_path_is_the_identity_outside_training():
 def test_gelu_and_its_gradient_are_exact():
   x = jnp.linspace(-6.0, 6.0, 101)
   cdf = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()])
-  density = np.exp(-(np.asarray(x, np.float64) ** 2) / 2) / math.sqrt(2 * math.pi)
+  density = np.exp(-(np.asarray(x, np.float64) ** 2) / 2) / math.sqrt(
+      2 * math.pi
+  )
   np.testing.assert_allclose(layers.gelu(x), x * cdf, atol=1e-6)
   slopes = jax.vmap(jax.grad(layers.gelu))(x)
   np.testing.assert_allclose(slopes, cdf + x * density, atol=1e-6)

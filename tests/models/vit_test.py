@@ -79,7 +79,7 @@ def test_learned_positions_move_the_tokens_they_belong_to(images):
 @pytest.fixture(scope='module')
 def deep() -> vit.ViT:
   """Returns a model with enough blocks to tell one from all."""
-  return vit.ViT(**SMALL, depth=4, drop_path=0.5)
+  return vit.ViT(**SMALL, depth=3, drop_path=0.5)
 
 
 def jitted_grads(model, train=True):
@@ -115,7 +115,7 @@ def test_every_way_gives_the_same_gradients(deep, images, remat, scan):
 
 
 def test_remat_saves_memory_and_scan_saves_code():
-  model = vit.ViT(image_size=64, patch_size=8, dim=32, depth=6, num_heads=2)
+  model = vit.ViT(image_size=64, patch_size=8, dim=32, depth=4, num_heads=2)
   images = jnp.zeros((8, 64, 64, 3))
   params = model.init(jax.random.key(1), images, train=False)['params']
 
@@ -132,4 +132,4 @@ def test_remat_saves_memory_and_scan_saves_code():
   }
   assert bytes_of['all'] < bytes_of['dots'] < bytes_of['none']
   code = {scan: len(compiled(scan=scan).as_text()) for scan in (False, True)}
-  assert code[True] < 0.6 * code[False]
+  assert code[True] < 0.8 * code[False]
