@@ -27,7 +27,7 @@ def mae_flops(model: mae.MAE, batch: Mapping[str, Array]) -> int:
   """Returns the forward FLOPs per image; hidden patches cost the decoder only."""
   del batch
   encoder, width = model.encoder, model.decoder_dim
-  visible = int(encoder.num_patches * (1.0 - model.mask_ratio))
+  visible = _visible(model)
   tokens = encoder.num_patches + 1
   return (
       vit_flops(encoder, visible=visible)
@@ -75,14 +75,27 @@ FORWARD: dict[type[nn.Module], Callable[[Any, Mapping[str, Array]], int]] = {
 }
 
 
-def train_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
+def train_flops(
+    model: nn.Module, batch: Mapping[str, Array], *, freeze: str = ''
+) -> int:
   """Returns the model FLOPs of training on one row of a batch like this one.
 
   Three times the forward pass: the backward pass multiplies each matrix twice,
   for the gradient of the input and of the weights. What rematerialisation
   computes again does not count (Chowdhery et al., arXiv 2204.02311, appendix B).
+  A ViT that `freeze` names stands before all that is trained: it has no backward
+  pass.
   """
-  return 3 * FORWARD[type(model)](model, batch)
+  total = 3 * FORWARD[type(model)](model, batch)
+  frozen = getattr(model, freeze, None) if freeze else None
+  if not isinstance(frozen, vit.ViT):
+    return total
+  visible = _visible(model) if isinstance(model, mae.MAE) else None
+  return total - 2 * vit_flops(frozen, visible=visible)
+
+
+def _visible(model: mae.MAE) -> int:
+  return int(model.encoder.num_patches * (1.0 - model.mask_ratio))
 
 
 def _dense(rows: int, width: int, out_width: int) -> int:

@@ -111,7 +111,9 @@ class _Loop:
     self.checkpoints = checkpoint.Checkpoints(
         workdir, score=self.task.score, best=self.task.best
     )
-    row_flops = flops.train_flops(self.task.model, self.example)
+    row_flops = flops.train_flops(
+        self.task.model, self.example, freeze=config['optim']['freeze']
+    )
     self.meter = progress.Meter(
         watch,
         flops_per_step=row_flops * config['data']['batch_size'] / mesh.size,

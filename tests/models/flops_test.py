@@ -54,6 +54,16 @@ def test_a_mae_needs_what_is_published(backbone, gflops):
   assert flops.train_flops(model, {}) == 3 * flops.mae_flops(model, {})
 
 
+def test_a_frozen_backbone_runs_forward_only():
+  model = zoo.make_model(name='frame', backbone='vit_s', dropout=0.0, **VIT)
+  forward = flops.vit_flops(model.backbone)
+  heads = 2 * 384 * (1 + 1 + 8 + 12)
+  assert flops.train_flops(model, {}) == 3 * (forward + heads)
+  frozen = flops.train_flops(model, {}, freeze='backbone')
+  assert frozen == forward + 3 * heads
+  assert flops.train_flops(model, {}, freeze='heads') == 3 * (forward + heads)
+
+
 # One layer of a width at which norms and activations hardly count.
 SMALL = VIT | {
     'backbone': '',
