@@ -22,14 +22,14 @@ from abaw_jax import cli
 
 flags.DEFINE_list(
     'models',
-    ['vit_ti:64', 'vit_s:32', 'vit_b:16'],
+    ['vit_ti:8', 'vit_s:8', 'vit_b:8'],
     'Keys of zoo.VITS, each with its images per update.',
 )
 flags.DEFINE_integer('image_size', 224, 'Side of the images in pixels.')
 flags.DEFINE_integer('patch_size', 16, 'Side of a patch in pixels.')
 flags.DEFINE_enum('dtype', 'float32', ['float32', 'bfloat16'], 'Precision.')
 flags.DEFINE_enum('device', 'cpu', ['cpu', 'gpu'], 'Where both run.')
-flags.DEFINE_integer('rounds', 9, 'Rounds.')
+flags.DEFINE_integer('rounds', 5, 'Rounds.')
 flags.DEFINE_integer('steps', 1, 'Updates in a round.')
 
 _COLUMNS = (
@@ -77,7 +77,7 @@ def make_step(backbone: str, batch_size: int):
       state, metrics = update(state, batch)
     jax.block_until_ready(metrics)
 
-  return step, task, flops.train_flops(task.model, batch)
+  return step, task, batch_size * flops.train_flops(task.model, batch)
 
 
 def seconds(step: Callable[[], None], count: int) -> float:
