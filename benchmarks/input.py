@@ -1,7 +1,7 @@
 r"""Times our input path against PyTorch's DataLoader and against bare decoding.
 
   python -m benchmarks.input
-  python -m benchmarks.input --data_dir=/tmp/faces --sizes=112 --rounds=21
+  python -m benchmarks.input --data_dir=faces --sizes=112 --rounds=21
 
 All read the same JPEG faces, with equally many readers: threads or processes.
 `decode` is a bare loop of cv2.imdecode over bytes in memory. `ours` is what

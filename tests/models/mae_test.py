@@ -8,45 +8,20 @@ import torch
 import transformers
 
 from abaw_jax.models import mae, positions, vit
+from tests.training import torch_weights
 
-DIM, DEPTH, HEADS = 32, 2, 4
-DECODER_DIM, DECODER_DEPTH, DECODER_HEADS = 16, 2, 2
-IMAGE, PATCH = 32, 8
+# The sizes of the model that both sides build.
+DIM, DEPTH, HEADS = torch_weights.DIM, torch_weights.DEPTH, torch_weights.HEADS
+DECODER_DIM = torch_weights.DECODER_DIM
+DECODER_DEPTH = torch_weights.DECODER_DEPTH
+DECODER_HEADS = torch_weights.DECODER_HEADS
+IMAGE, PATCH = torch_weights.IMAGE, torch_weights.PATCH
 
 
 @pytest.fixture(scope='module')
 def reference() -> transformers.ViTMAEForPreTraining:
   """Returns the PyTorch model with random weights, norms included."""
-  torch.manual_seed(0)
-  model = transformers.ViTMAEForPreTraining(
-      transformers.ViTMAEConfig(
-          hidden_size=DIM,
-          num_hidden_layers=DEPTH,
-          num_attention_heads=HEADS,
-          intermediate_size=4 * DIM,
-          image_size=IMAGE,
-          patch_size=PATCH,
-          decoder_hidden_size=DECODER_DIM,
-          decoder_num_hidden_layers=DECODER_DEPTH,
-          decoder_num_attention_heads=DECODER_HEADS,
-          decoder_intermediate_size=4 * DECODER_DIM,
-          layer_norm_eps=1e-6,
-          norm_pix_loss=True,
-      )
-  )
-  # The library believes its parameters made already and would skip this.
-  for part in (
-      model.vit.embeddings.patch_embeddings.projection,
-      *model.parameters(),
-  ):
-    part._is_hf_initialized = False
-  with torch.no_grad():
-    model.vit.embeddings.initialize_weights()
-    model.decoder.initialize_weights((IMAGE // PATCH) ** 2)
-  for parameter in model.parameters():
-    if parameter.requires_grad:
-      torch.nn.init.normal_(parameter, std=0.3)
-  return model.eval()
+  return torch_weights.hugging_face_mae()
 
 
 @pytest.fixture(scope='module')
