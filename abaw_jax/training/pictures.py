@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax import errors
-from abaw_jax.training import grid, inputs, steps, tasks
+from abaw_jax.training import grid, inputs, mae_task, steps, tasks
 
 # Images of one picture.
 _COUNT = 8
@@ -25,7 +25,7 @@ class Reconstruction:
 
   def __init__(
       self,
-      task: tasks.MAETask,
+      task: mae_task.MAETask,
       mesh: jax.sharding.Mesh,
       images: UInt8[np.ndarray, 'b h w 3'],
       *,

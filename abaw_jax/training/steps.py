@@ -10,7 +10,7 @@ from jaxtyping import Array, PyTree
 import optax
 
 from abaw_jax.models import layers, variables
-from abaw_jax.training import augment, sharding, tasks, views
+from abaw_jax.training import augment, mae_task, sharding, tasks, views
 
 # What evaluation needs of a batch beside the model's output.
 PASSED_ON = (
@@ -186,7 +186,7 @@ def embed_step(
 
 
 def reconstruct_step(
-    params, images, noise, *, task: tasks.MAETask
+    params, images, noise, *, task: mae_task.MAETask
 ) -> dict[str, Array]:
   """Returns `MAETask.reconstruct` of uint8 images."""
   return task.reconstruct(params, images, noise)
@@ -252,7 +252,7 @@ def jit_predict_step(task: tasks.Task, mesh):
   )
 
 
-def jit_reconstruct_step(task: tasks.MAETask, mesh):
+def jit_reconstruct_step(task: mae_task.MAETask, mesh):
   """Returns the jitted `reconstruct_step`; every process gets all images."""
   return jax.jit(
       functools.partial(reconstruct_step, task=task),
