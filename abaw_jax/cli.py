@@ -64,6 +64,13 @@ def config_name() -> str:
   return '_'.join(filter(None, [pathlib.Path(path).stem, variant]))
 
 
+def config_arguments() -> list[str]:
+  """Returns the arguments that make this command's config, for another's."""
+  path = config_flags.get_config_filename(flags.FLAGS['config'])
+  keys = [a for a in sys.argv[1:] if re.match(r'--?(?:no)?config\.', a)]
+  return [f'--config={path}', *keys]
+
+
 def run(
     main: Callable[..., int | None],
     doc: str,

@@ -79,6 +79,11 @@ def expression_id(dataset: str, code: int) -> int:
   return EXPRESSIONS.index(name) if name in EXPRESSIONS else EXPRESSION_MISSING
 
 
+def recording(video: str) -> str:
+  """Returns what was filmed: `_left` and `_right` are two people of one video."""
+  return video.removesuffix('_left').removesuffix('_right')
+
+
 class FrameBatch(TypedDict, total=False):
   """b independent face images with their labels.
 
@@ -96,6 +101,15 @@ class FrameBatch(TypedDict, total=False):
   au_mask: Bool[np.ndarray, 'b 12']
   real: Bool[np.ndarray, 'b']
   row: Int[np.ndarray, 'b']  # line of the split's list file, 0-based
+
+
+class SoftFrameBatch(FrameBatch, total=False):
+  """A FrameBatch to train on, whose expressions are distributions.
+
+  `expr` is True where they may be used; `expression` means nothing then.
+  """
+
+  expression_probs: Float[np.ndarray, 'b 8']
 
 
 class SequenceBatch(TypedDict, total=False):
@@ -119,6 +133,12 @@ class SequenceBatch(TypedDict, total=False):
   row: Int[np.ndarray, 'b t']
   real: Bool[np.ndarray, 'b']
   video_id: Int[np.ndarray, 'b']  # index into the source's sorted videos
+  # Whether the window begins a video: a state carried from the one before it is
+  # of another video.
+  start: Bool[np.ndarray, 'b']
+  # Frames of the window over the batch, the same in all rows: less than t where
+  # the longest of the videos side by side ends.
+  window_length: Int[np.ndarray, 'b']
 
 
 class Output(TypedDict, total=False):

@@ -26,6 +26,7 @@ def main() -> None:
   from abaw_jax.training import (
       goodput,
       host_memory,
+      inputs,
       loop,
       processes,
       runs,
@@ -37,12 +38,13 @@ def main() -> None:
   config = flags.FLAGS.config.to_dict()
   tasks.make_task(config)  # a wrong name fails before a corpus is rendered
   with processes.joined(**cli.processes()):
-    if config['data']['name'] == 'procedural':
+    if procedural.is_asked_for(config['data']['name']):
       processes.check_one(
-          'config.data.name=procedural is rendered by one process; start this '
-          'command in one, or name a built dataset'
+          f'config.data.name={config["data"]["name"]} is rendered by one '
+          'process; start this command in one, or name a built dataset'
       )
     procedural.resolve(config)
+    inputs.fill_classes(config)
     workdir = flags.FLAGS.workdir
     if workdir is None:
       workdir = runs.choose_workdir(pathlib.Path('runs'), cli.config_name())

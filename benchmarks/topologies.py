@@ -109,7 +109,8 @@ def compile_one(arguments: Case, path: pathlib.Path) -> None:
       text=True,
       check=False,
   )
-  if done.returncode not in (0, 1):
+  # 1 means that the step does not fit; a traceback has that status, too.
+  if done.returncode not in (0, 1) or not done.stdout:
     print(f'{" ".join(arguments)}\n{done.stderr}', file=sys.stderr, flush=True)
     return
   line = json.loads(done.stdout.splitlines()[-1])

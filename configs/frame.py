@@ -23,11 +23,7 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   """Returns the experiment; `variant` is the size of the backbone."""
   base.check_variant(variant, VARIANTS)
   config = base.get_config()
-  base.add_images(config)
-  base.add_multi_task_loss(config)
-  # How strongly images are blended in training, the parameter of a Beta
-  # distribution; 0 = not (Zhang et al., arXiv 1710.09412).
-  config.loss.mixup = 0.0
+  base.add_frames(config)
   config.epochs = 20.0
 
   config.model.name = 'frame'
@@ -43,10 +39,6 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   config.model.dtype = 'bfloat16'
   config.model.remat = 'none'  # what to compute twice: 'none', 'dots' or 'all'
   config.model.scan = False  # compile one block for all of them
-
-  # Datasets to mix, `name` or `name/config`, separated by commas: `data.name`;
-  # how often each is drawn, such as '3,1'; '' = by size.
-  config.data.weights = ''
 
   config.data.batch_size = 256
   config.augment.crop_scale = 0.8

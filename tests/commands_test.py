@@ -13,7 +13,27 @@ from tests.training import runs
 COMMANDS = {
     'abaw_jax.train': ('config', 'workdir'),
     'abaw_jax.extract': ('init_from', 'data', 'name', 'batch_size'),
-    'abaw_jax.evaluate': ('workdir', 'split'),
+    'abaw_jax.evaluate': (
+        'workdir',
+        'split',
+        'postprocessing',
+        '[no]intervals',
+        '[no]tune',
+    ),
+    'abaw_jax.predict': (
+        'workdir',
+        'split',
+        'table',
+        'submission',
+        'list',
+        'missing',
+        'postprocessing',
+        'strides',
+        'sure',
+        'fit_on',
+    ),
+    'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
+    'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (
         'init_from',
         'data',
@@ -32,6 +52,15 @@ COMMANDS = {
         '[no]norm_pix',
     ),
     'abaw_jax.demo': ('workdir',),
+    'abaw_jax.dependency': ('config', 'workdir', 'seeds'),
+    'abaw_jax.ensemble': (
+        'predictions',
+        'tune_on',
+        'postprocessing',
+        'steps',
+        'out',
+    ),
+    'abaw_jax.submission': ('predictions', 'list', 'labels', 'task'),
     'abaw_jax.compile': ('config', 'topology', 'num_slices', 'feature_dim'),
     'data_builders.build': ('source_dir', 'data_dir', 'config', 'on_error'),
     'data_builders.check': ('source_dir', '[no]subset', '[no]decode'),
@@ -173,6 +202,14 @@ WRONG = {
         ('abaw_jax.evaluate', '--workdir={started}'),
         ('holds no finished checkpoint', 'python -m abaw_jax.train'),
     ),
+    'a study of tasks by a model that has no choice': (
+        (
+            'abaw_jax.dependency',
+            '--workdir=workdir',
+            '--config={configs}/frame.py:smoke',
+        ),
+        ('config.model.name=frame: trains all of its tasks', 'mtl.py:small'),
+    ),
     'evaluation of an unknown split': (
         ('abaw_jax.evaluate', '--workdir={empty}', '--split=val'),
         ('--split=val', 'train|validation|test'),
@@ -185,6 +222,77 @@ WRONG = {
             '--name=x',
         ),
         ('config.json: no such file', 'python -m abaw_jax.train'),
+    ),
+    'predictions that are not there': (
+        ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),
+        ('a.npz: there is no such file', 'abaw_jax.evaluate writes'),
+    ),
+    'an unknown step of tuning': (
+        (
+            'abaw_jax.ensemble',
+            '--predictions=a.npz',
+            '--out=b.npz',
+            '--steps=sharpening',
+        ),
+        ("--steps: unknown value 'sharpening'", 'weights, smoothing'),
+    ),
+    'a prediction of what is no run': (
+        ('abaw_jax.predict', '--workdir={empty}'),
+        ('config.json: no such file', 'python -m abaw_jax.train'),
+    ),
+    'a submission of predictions without its list': (
+        ('abaw_jax.predict', '--workdir={empty}', '--submission=mtl.txt'),
+        ('--submission=FILE and --list=LIST need each other',),
+    ),
+    'strides that do not fall': (
+        (
+            'abaw_jax.predict',
+            '--workdir={empty}',
+            '--strides=1,10',
+            '--fit_on=a.npz',
+        ),
+        ('--strides=1,10: give whole numbers that fall to 1',),
+    ),
+    'folds of a model that has none': (
+        (
+            'abaw_jax.crossvalidate',
+            '--config={configs}/frame.py:smoke',
+            '--workdir=workdir',
+            '--num_folds=2',
+        ),
+        ('--num_folds=2: a frame model has no folds', '--num_folds=0'),
+    ),
+    'a seed for all seeds': (
+        (
+            'abaw_jax.crossvalidate',
+            '--config={configs}/mtl.py:smoke',
+            '--workdir=workdir',
+            '--config.seed=1',
+        ),
+        ('--config.seed=1: each run has its own',),
+    ),
+    'tuning and what it would find': (
+        (
+            'abaw_jax.evaluate',
+            '--workdir={started}',
+            '--tune',
+            '--postprocessing=a.json',
+        ),
+        ('--tune fits what --postprocessing would apply',),
+    ),
+    'a submission without its list': (
+        ('abaw_jax.submission', 'check', 'mtl.txt'),
+        ('check needs --list=FILE',),
+    ),
+    'features to import of an unknown split': (
+        (
+            'abaw_jax.import_features',
+            '--features={empty}',
+            '--targets=trn=a.h5',
+            '--data_dir={empty}',
+            '--name=densenet',
+        ),
+        ('--targets=trn=a.h5', 'give train=FILE,validation=FILE'),
     ),
     'extraction without a name': (
         ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),

@@ -9,14 +9,42 @@ import pytest
 
 from abaw_jax.models import zoo
 from abaw_jax.training import experiment, steps, tasks
-from configs import convnet, frame, mae, mae_tpu, mtl
+from configs import (
+    affectnet,
+    convnet,
+    emotionet,
+    fer_plus,
+    frame,
+    heads,
+    identity,
+    mae,
+    mae_tpu,
+    mtl,
+    mtl_fft,
+    mtl_gru,
+    mtl_lstm,
+    mtl_transformer,
+    multi,
+    raf_db,
+)
 
 CONFIGS = {
     'mae': mae,
     'mae_tpu': mae_tpu,
     'frame': frame,
     'convnet': convnet,
+    'affectnet': affectnet,
+    'fer_plus': fer_plus,
+    'raf_db': raf_db,
+    'emotionet': emotionet,
+    'multi': multi,
+    'identity': identity,
     'mtl': mtl,
+    'mtl_lstm': mtl_lstm,
+    'mtl_gru': mtl_gru,
+    'mtl_transformer': mtl_transformer,
+    'mtl_fft': mtl_fft,
+    'heads': heads,
 }
 VARIANTS = [
     (name, variant)
@@ -43,6 +71,7 @@ def batch(config) -> dict[str, jax.Array]:
     return {
         'features': jnp.zeros((1, length, FEATURE_DIM)),
         'frame_mask': jnp.ones((1, length), bool),
+        'frame_id': jnp.zeros((1, length), jnp.int32),
     }
   size = config['model']['image_size']
   return {'image': jnp.zeros((1, size, size, 3), jnp.uint8)}
@@ -51,6 +80,8 @@ def batch(config) -> dict[str, jax.Array]:
 @pytest.mark.parametrize(('name', 'variant'), STATES)
 def test_every_variant_makes_a_state(name, variant):
   config = CONFIGS[name].get_config(variant).to_dict()
+  if name == 'identity':
+    config['model']['num_classes'] = 1000  # as if counted
   task = tasks.make_task(config)
   schedule = experiment.make_schedule(
       config, total_steps=1000, warmup_steps=100

@@ -30,7 +30,8 @@ ROOMS = {
 }  # fmt: skip
 # Every other file directly in abaw_jax is a command.
 COMMANDS = {
-    'errors', 'labels', 'cli', 'forecasting', 'porting', 'training', 'workflow'
+    'errors', 'labels', 'cli', 'data', 'forecasting', 'porting', 'scoring',
+    'training', 'workflow',
 }  # fmt: skip
 
 # Packages that only one room may import.

@@ -1,13 +1,14 @@
 """Several datasets of images as one."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import fractions
 import itertools
 from typing import Any
 
 import numpy as np
 
+from abaw_jax.data import order as order_lib
 from abaw_jax.data import sources
 
 
@@ -30,6 +31,15 @@ class Mixture:
     self.sizes = tuple(len(part) for part in parts)
     self.weights = None if weights is None else tuple(weights)
     self._ends = list(itertools.accumulate(self.sizes))
+
+  def order(self, seed: int) -> order_lib.Order:
+    """Returns the order of training."""
+    return order_lib.Order(self.sizes, self.weights, seed)
+
+  def with_fields(self, *fields: str) -> 'Mixture':
+    """Returns the same records with no fields but these."""
+    parts = [part.with_fields(*fields) for part in self._parts]
+    return Mixture(parts, weights=self.weights)
 
   def names(self) -> dict[str, np.ndarray]:
     """Returns `dataset` and `name`, one entry per record."""
@@ -54,6 +64,9 @@ class Mixture:
   def __getitem__(self, index: int) -> dict[str, Any]:
     part, index = self._locate(index)
     return part[index]
+
+  def __iter__(self) -> Iterator[dict[str, Any]]:
+    return itertools.chain.from_iterable(self._parts)
 
   def __repr__(self) -> str:
     weights = ', '.join(map(str, self.weights or ('by size',)))

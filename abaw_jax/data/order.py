@@ -10,6 +10,15 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
+class AsItIs:
+  """The order of a source that has one of its own."""
+
+  def indices(self, start: int, stop: int) -> list[int]:
+    """Returns the examples at positions from `start` to before `stop`."""
+    return list(range(start, stop))
+
+
+@dataclasses.dataclass(frozen=True)
 class Order:
   """Which example stands at each position from 0 on: a function of the seed.
 

@@ -18,7 +18,7 @@ import grain
 import numpy as np
 
 from abaw_jax import errors
-from abaw_jax.data import mixture
+from abaw_jax.data import balance, lanes, mixture
 from abaw_jax.data import order as order_lib
 
 Batch = dict[str, np.ndarray]
@@ -95,12 +95,13 @@ def train_batches(
   """Returns an endless iterator over shuffled batches of examples.
 
   The order is that of `order.Order`: epoch e visits every example once, or the
-  datasets of a mixture in proportion to its weights; a batch may cross from one
-  epoch into the next. Host `shard_index` gets its slice of each global batch, so
-  batches do not depend on the number of hosts.
+  datasets of a mixture in proportion to its weights, or every expression equally
+  often; a batch may cross from one epoch into the next. Lanes have an order of
+  their own. Host `shard_index` gets its slice of each global batch, so batches do
+  not depend on the number of hosts.
 
   Args:
-    source: records or windows, with random access; picklable.
+    source: records, windows or lanes, with random access; picklable.
     transform: from an iterable of records and `rows` to a batch of so many
       rows, see `transforms`; picklable.
     batch_size: examples of a global batch, over all hosts.
@@ -113,6 +114,8 @@ def train_batches(
   Raises:
     InputError: batch_size cannot be divided among the hosts.
   """
+  if isinstance(source, lanes.Lanes):
+    source = source.shuffled(seed)
   load = functools.partial(
       _train_batch,
       source=source,
@@ -209,8 +212,8 @@ def _batch(source, transform, indices: Sequence[int], rows: int) -> Batch:
         yield record
 
   if not indices:
-    template = transform([source[0]], rows=rows)
-    return {field: np.zeros_like(value) for field, value in template.items()}
+    filled_up = transform([source[0]], rows=rows + 1)
+    return {field: value[1:] for field, value in filled_up.items()}
   try:
     return transform(records(), rows=rows)
   except errors.InputError as error:
@@ -219,9 +222,11 @@ def _batch(source, transform, indices: Sequence[int], rows: int) -> Batch:
     raise
 
 
-def _order(source, seed: int) -> order_lib.Order:
-  if isinstance(source, mixture.Mixture):
-    return order_lib.Order(source.sizes, source.weights, seed)
+def _order(source, seed: int) -> order_lib.Order | order_lib.AsItIs:
+  if isinstance(source, lanes.Lanes):
+    return order_lib.AsItIs()
+  if isinstance(source, mixture.Mixture | balance.Balanced):
+    return source.order(seed)
   return order_lib.Order((len(source),), None, seed)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from jaxtyping import Float, Int, UInt8
 import numpy as np
 
-from abaw_jax import errors
-from abaw_jax.data import images
+from abaw_jax import errors, labels
+from abaw_jax.data import images, votes
 
 Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]
@@ -26,6 +26,10 @@ _MASKS = {
     'au': 'au_mask',
 }
 _FRAME_FIELDS = (*_MASKS, 'va', 'expr', 'au_mask', 'row')
+# What a window has one of.
+_WINDOW_FIELDS = ('real', 'video_id', 'start', 'window_length')
+# What the image of a person is read as.
+IDENTITY_FIELDS = ('image', 'identity')
 # What a labelled image is read as.
 FRAME_FIELDS = ('image', *_FRAME_FIELDS)
 
@@ -47,40 +51,67 @@ def image_batch(
 
 
 def frame_batch(
-    records: Iterable[Record], *, rows: int, image_size: int
+    records: Iterable[Record],
+    *,
+    rows: int,
+    image_size: int,
+    probs: bool = False,
 ) -> Batch:
-  """Returns a `labels.FrameBatch`; see `image_batch`."""
+  """Returns a `labels.FrameBatch`; see `image_batch`.
+
+  With `probs` it is a `labels.SoftFrameBatch`, its distributions from the votes of
+  records that have them.
+  """
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
-  kept = [
-      [record[field] for field in _FRAME_FIELDS]
-      for record in _decoded(records, faces)
-  ]
+  kept, expression_probs = [], []
+  for record in _decoded(records, faces):
+    kept.append([record[field] for field in _FRAME_FIELDS])
+    if probs:
+      expression_probs.append(_expression_probs(record))
   columns = {
       field: _pad(np.array(column), rows)
       for field, column in zip(
           _FRAME_FIELDS, zip(*kept, strict=True), strict=True
       )
   }
-  return {
+  batch = {
       **_images(faces, len(kept)),
       **_without_sentinels(columns),
       'row': columns['row'],
+  }
+  if probs:
+    batch['expression_probs'] = _pad(np.array(expression_probs), rows)
+    batch['expr'] = batch['expression_probs'].any(axis=-1)
+  return batch
+
+
+def identity_batch(
+    records: Iterable[Record], *, rows: int, image_size: int
+) -> Batch:
+  """Returns an `image_batch` with `identity` int32 [b]; 0 behind the last."""
+  faces = np.empty((rows, image_size, image_size, 3), np.uint8)
+  identity = [record['identity'] for record in _decoded(records, faces)]
+  return {
+      **_images(faces, len(identity)),
+      'identity': _pad(np.array(identity, np.int32), rows),
   }
 
 
 def window_batch(windows: Iterable[Record], *, rows: int, length: int) -> Batch:
   """Returns a `labels.SequenceBatch`, its windows padded to `length` frames.
 
-  Everything is 0 or False on the padding behind the last frame.
+  Everything is 0 or False on the padding behind the last frame, but for features
+  that a window has there. `window_length` is the same in all rows.
 
   Raises:
     InputError: a feature is NaN or infinite.
   """
   examples = [_window(window, length) for window in windows]
-  return {
+  batch = {
       field: _pad(np.array([example[field] for example in examples]), rows)
       for field in examples[0]
   }
+  return batch | {'window_length': np.repeat(batch['window_length'][:1], rows)}
 
 
 def decode_record(record: Record, *, image_size: int) -> dict[str, Any]:
@@ -123,6 +154,16 @@ def check_features(
     )
 
 
+def _expression_probs(record: Record) -> Float[np.ndarray, '8']:
+  """Returns the probability of each expression; all 0 without a label."""
+  if 'votes' in record:
+    return votes.distribution(record['votes']).astype(np.float32)
+  probs = np.zeros(labels.NUM_EXPRESSIONS, np.float32)
+  if record['expr']:
+    probs[record['expression']] = 1.0
+  return probs
+
+
 def _decoded(
     records: Iterable[Record], faces: UInt8[np.ndarray, 'b s s 3']
 ) -> Iterator[Record]:
@@ -140,7 +181,8 @@ def _images(faces: UInt8[np.ndarray, 'b s s 3'], count: int) -> Batch:
 
 def _window(window: Record, length: int) -> dict[str, Any]:
   """Returns one row of a `labels.SequenceBatch`."""
-  check_features(window['features'], window['video'], window['frame_id'])
+  real = window['features'][: len(window['frame_id'])]
+  check_features(real, window['video'], window['frame_id'])
   frames = {
       'features': window['features'],
       **_without_sentinels(window),
@@ -150,8 +192,7 @@ def _window(window: Record, length: int) -> dict[str, Any]:
   }
   return {
       **{field: _pad(value, length) for field, value in frames.items()},
-      'real': np.True_,
-      'video_id': window['video_id'],
+      **{field: window[field] for field in _WINDOW_FIELDS},
   }
 
 

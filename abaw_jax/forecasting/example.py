@@ -37,13 +37,16 @@ def make_example(
         'frame_id': np.zeros(data['window'], np.int32),
         'video': '',
         'video_id': np.int32(0),
+        'start': np.True_,
+        'window_length': np.int32(data['window']),
+        'real': np.True_,
     }
   else:
     size = inputs.face_size(config)
     _, jpeg = cv2.imencode('.jpg', np.zeros((size, size, 3), np.uint8))
     row = jax.tree.map(lambda column: column[0], _rows(1))
     record = row | {'image': jpeg.tobytes()}
-  batch = inputs.make_transform(config)([record], rows=1)
+  batch = inputs.make_transform(config, train=True)([record], rows=1)
   return jax.tree.map(jnp.zeros_like, batch)
 
 
@@ -58,4 +61,5 @@ def _rows(count: int) -> dict[str, np.ndarray]:
       'expr': np.zeros(count, bool),
       'au_mask': np.zeros((count, labels.NUM_AUS), bool),
       'row': np.zeros(count, np.int32),
+      'identity': np.zeros(count, np.int32),
   }

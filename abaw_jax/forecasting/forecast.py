@@ -162,15 +162,20 @@ def _make_step(config, task, mesh, example):
       config, total_steps=100_000, warmup_steps=1_000
   )
   optimizer = steps.skip_non_finite(experiment.make_optimizer(config, schedule))
-  _, shapes = steps.jit_init(task, optimizer, mesh, example)
+  _, shapes = steps.jit_init(
+      task,
+      optimizer,
+      mesh,
+      example,
+      ema=config['optim']['ema'],
+      carry=experiment.make_carry(config, task),
+  )
   step = steps.jit_train_step(
       task,
       optimizer,
       mesh,
       shapes,
-      seed=config['seed'],
-      microbatches=config['optim']['microbatches'],
-      freeze=config['optim']['freeze'],
+      **experiment.step_options(config),
   )
   return step, shapes
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from abaw_jax.models import layers
+from abaw_jax.models import layers, positions
 
 
 @jax.custom_vjp
@@ -14,7 +14,7 @@ def attend(
     query: Float[Array, 'b h q d'],
     key: Float[Array, 'b h k d'],
     value: Float[Array, 'b h k d'],
-    mask: Bool[Array, 'b k'] | None,
+    mask: Bool[Array, 'b #q k'] | None,
 ) -> Float[Array, 'b h q d']:
   """Returns softmax(query key^T / sqrt(d)) value per head, softmax in float32.
 
@@ -26,7 +26,7 @@ def attend(
     query: projected tokens that ask.
     key: projected tokens that are compared with.
     value: projected tokens that are averaged.
-    mask: True on tokens that may be attended to; None means all.
+    mask: True where a query may attend to a key; None means everywhere.
   """
   return _attend(query, key, value, mask)[0]
 
@@ -39,7 +39,7 @@ def _attend(query, key, value, mask):
   )
   if mask is not None:
     least = jnp.finfo(logits.dtype).min
-    logits = jnp.where(mask[:, None, None], logits, least)
+    logits = jnp.where(mask[:, None], logits, least)
   probs = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
   sums = probs.sum(axis=-1, keepdims=True)
   probs = probs.astype(query.dtype)
@@ -81,7 +81,7 @@ def _attend_dropped(query, key, value, mask, *, rate, rng):
   logits = logits * query.shape[-1] ** -0.5
   if mask is not None:
     least = jnp.finfo(logits.dtype).min
-    logits = jnp.where(mask[:, None, None], logits, least)
+    logits = jnp.where(mask[:, None], logits, least)
   probs = jax.nn.softmax(logits, axis=-1)
   keep = jax.random.bernoulli(rng, 1.0 - rate, probs.shape)
   probs = jnp.where(keep, probs / (1.0 - rate), 0.0).astype(query.dtype)
@@ -94,38 +94,49 @@ class Attention(nn.Module):
   Attributes:
     num_heads: number of heads; divides the feature width.
     dropout: rate on the attention probabilities, drawn per element.
+    qkv_init: of the stacked kernel.
+    proj_init: of the kernel behind the heads.
     dtype: compute dtype; parameters are float32.
   """
 
   num_heads: int
   dropout: float = 0.0
+  qkv_init: nn.initializers.Initializer = layers.XAVIER
+  proj_init: nn.initializers.Initializer = layers.XAVIER
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
       self,
       x: Float[Array, 'b n d'],
-      mask: Bool[Array, 'b n'] | None = None,
+      mask: Bool[Array, 'b #n n'] | None = None,
       *,
       train: bool,
+      times: Float[Array, '#b n'] | None = None,
   ) -> Float[Array, 'b n d']:
     """Returns attended tokens.
 
     Args:
       x: tokens.
-      mask: True on tokens that may be attended to; None means all.
+      mask: True where a token (row) may attend to another (column); one row is
+        for all tokens; None means everywhere.
       train: whether dropout is drawn.
+      times: where tokens stand, for rotary positions; None means without them.
     """
     dim = x.shape[-1]
-    qkv = layers.dense(3 * dim, 'qkv', self.dtype)(x)
+    qkv = layers.dense(3 * dim, 'qkv', self.dtype, self.qkv_init)(x)
     qkv = qkv.reshape(*x.shape[:2], 3 * self.num_heads, dim // self.num_heads)
-    heads = jax.lax.split(
+    query, key, value = jax.lax.split(
         qkv.transpose(0, 2, 1, 3), [self.num_heads] * 3, axis=1
     )
+    if times is not None:
+      query = positions.rotate(query, times)
+      key = positions.rotate(key, times)
+    heads = query, key, value
     if train and self.dropout > 0.0:
       rng = self.make_rng('dropout')
       out = _attend_dropped(*heads, mask, rate=self.dropout, rng=rng)
     else:
       out = attend(*heads, mask)
     out = out.transpose(0, 2, 1, 3).reshape(x.shape)
-    return layers.dense(dim, 'proj', self.dtype)(out)
+    return layers.dense(dim, 'proj', self.dtype, self.proj_init)(out)

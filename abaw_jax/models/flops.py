@@ -12,7 +12,17 @@ from typing import Any
 from flax import linen as nn
 from jaxtyping import Array
 
-from abaw_jax.models import classifier, frameworks, heads, mae, vit
+from abaw_jax.models import (
+    classifier,
+    frameworks,
+    heads,
+    identity,
+    mae,
+    recurrent,
+    relative,
+    temporal,
+    vit,
+)
 
 
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
@@ -51,7 +61,8 @@ def frame_flops(
 
 
 def classifier_flops(
-    model: classifier.Classifier, batch: Mapping[str, Array]
+    model: classifier.Classifier | identity.IdentityModel,
+    batch: Mapping[str, Array],
 ) -> int:
   """Returns the forward FLOPs per image."""
   del batch
@@ -60,23 +71,75 @@ def classifier_flops(
 
 
 def temporal_flops(
-    model: frameworks.ShareEncoder, batch: Mapping[str, Array]
+    model: frameworks.TemporalModel, batch: Mapping[str, Array]
 ) -> int:
   """Returns the forward FLOPs per window; padded frames cost what others do."""
-  encoder = model.encoder
-  frames, features = batch['features'].shape[-2:]
-  return (
-      _dense(frames, features, encoder.dim)
-      + encoder.depth * _block(frames, encoder.dim, encoder.mlp_dim)
-      + frames * _heads(encoder.dim, model.hidden_dims)
-  )
+  frames, width = batch['features'].shape[-2:]
+  total, width = ENCODERS[type(model.encoder)](model.encoder, frames, width)
+  told = model.feedback
+  for task, out_dim in heads.TASK_DIMS.items():
+    dim = width
+    if told and task in told.targets:
+      dim += sum(
+          (width, *model.head_dims(source))[-1]
+          if told.kind == 'hidden'
+          else told.dim
+          for source in told.sources
+      )
+    if told and told.kind == 'label' and task in told.sources:
+      total += _dense(frames, out_dim, told.dim)
+    if model.private is not None:
+      private = model.private(dim=dim, num_heads=1)
+      total += private.depth * _block(frames, dim, private.mlp_dim)
+    total += frames * _head(dim, model.head_dims(task), out_dim)
+  return total
 
+
+def _transformer(
+    model: temporal.TransformerEncoder, frames: int, width: int
+) -> tuple[int, int]:
+  """Returns (forward FLOPs of a window, width of the hidden states)."""
+  block = _block(frames, model.dim, model.mlp_dim)
+  return _dense(frames, width, model.dim) + model.depth * block, model.dim
+
+
+def _recurrent(
+    model: recurrent.RecurrentEncoder, frames: int, width: int
+) -> tuple[int, int]:
+  """Returns (forward FLOPs of a window, width of the hidden states)."""
+  gates = recurrent.CELLS[model.cell].gates * model.dim
+  directions = 2 if model.bidirectional else 1
+  total = 0
+  for _ in range(model.depth):
+    total += directions * _dense(frames, width + model.dim, gates)
+    width = directions * model.dim
+  return total, width
+
+
+def _fft(
+    model: relative.FFTEncoder, frames: int, width: int
+) -> tuple[int, int]:
+  """Returns (forward FLOPs of a window, width of the hidden states)."""
+  dim = model.dim
+  near = 2 * _dense(frames, dim, 2 * relative.REACH + 1)
+  convolution = _dense(frames, relative.KERNEL_SIZE * dim, dim)
+  block = _attention(frames, dim) + near + convolution
+  return _dense(frames, width, dim) + model.depth * block, dim
+
+
+ENCODERS: dict[type[nn.Module], Callable[..., tuple[int, int]]] = {
+    temporal.TransformerEncoder: _transformer,
+    recurrent.RecurrentEncoder: _recurrent,
+    relative.FFTEncoder: _fft,
+    frameworks.Features: lambda model, frames, width: (0, width),
+}
 
 FORWARD: dict[type[nn.Module], Callable[[Any, Mapping[str, Array]], int]] = {
     mae.MAE: mae_flops,
     frameworks.FrameModel: frame_flops,
     classifier.Classifier: classifier_flops,
-    frameworks.ShareEncoder: temporal_flops,
+    identity.IdentityModel: classifier_flops,
+    frameworks.TemporalModel: temporal_flops,
 }
 
 
@@ -108,17 +171,23 @@ def _dense(rows: int, width: int, out_width: int) -> int:
 
 
 def _block(tokens: int, dim: int, mlp_dim: int) -> int:
-  """Returns the FLOPs of a transformer layer: projections, scores and MLP."""
+  """Returns the FLOPs of a transformer layer: attention and MLP."""
+  return _attention(tokens, dim) + 2 * _dense(tokens, dim, mlp_dim)
+
+
+def _attention(tokens: int, dim: int) -> int:
+  """Returns the FLOPs of self-attention: projections and scores."""
   projections = _dense(tokens, dim, 3 * dim) + _dense(tokens, dim, dim)
-  scores = 2 * _dense(tokens, dim, tokens)
-  mlp = 2 * _dense(tokens, dim, mlp_dim)
-  return projections + scores + mlp
+  return projections + 2 * _dense(tokens, dim, tokens)
 
 
 def _heads(dim: int, hidden_dims: tuple[int, ...]) -> int:
   """Returns the FLOPs of all task heads on one embedding."""
   return sum(
-      _dense(1, width, out_width)
-      for out_dim in heads.TASK_DIMS.values()
-      for width, out_width in itertools.pairwise((dim, *hidden_dims, out_dim))
+      _head(dim, hidden_dims, out_dim) for out_dim in heads.TASK_DIMS.values()
   )
+
+
+def _head(dim: int, hidden_dims: tuple[int, ...], out_dim: int) -> int:
+  widths = itertools.pairwise((dim, *hidden_dims, out_dim))
+  return sum(_dense(1, width, out_width) for width, out_width in widths)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from abaw_jax import labels
+from abaw_jax.models import initialisation, layers
 
 # Output width per task, in the order in which tasks are always listed.
 TASK_DIMS = {
@@ -24,22 +25,25 @@ class TaskHead(nn.Module):
     out_dim: width of the output.
     hidden_dims: widths of the hidden layers; empty means one linear layer.
     dropout: dropout rate.
+    law: of the kernels, a key of `initialisation.LAWS`.
   """
 
   out_dim: int
   hidden_dims: tuple[int, ...] = ()
   dropout: float = 0.0
+  law: str = 'default'
 
   @nn.compact
   def __call__(
       self, x: Float[Array, '*b d'], *, train: bool
   ) -> tuple[Float[Array, '*b k'], Float[Array, '*b f']]:
     """Returns (output, hidden): linear float32 outputs and what they read."""
+    kernel_init = initialisation.LAWS[self.law]
     x = nn.Dropout(self.dropout)(x, deterministic=not train)
     for i, dim in enumerate(self.hidden_dims):
-      x = nn.relu(nn.Dense(dim, dtype=x.dtype, name=f'fc{i + 1}')(x))
+      x = nn.relu(layers.dense(dim, f'fc{i + 1}', x.dtype, kernel_init)(x))
       x = nn.Dropout(self.dropout)(x, deterministic=not train)
-    out = nn.Dense(self.out_dim, dtype=jnp.float32, name='out')(x)
+    out = layers.dense(self.out_dim, 'out', jnp.float32, kernel_init)(x)
     return out, x
 
 

@@ -7,15 +7,17 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from abaw_jax.models import products
 
 # Mesh axes over which a batch is split (training/sharding.py builds the mesh).
 BATCH_AXES = ('data', 'fsdp')
 
+XAVIER = nn.initializers.xavier_uniform()
 
-def split_batch(x: Float[Array, 'b *d']) -> Float[Array, 'b *d']:
+
+def split_batch(x: Shaped[Array, 'b *d']) -> Shaped[Array, 'b *d']:
   """Returns `x`, held to a split over its leading axis where a mesh is set.
 
   Without this hint at the borders of blocks XLA may replicate activations: the
@@ -49,11 +51,16 @@ class DropPath(nn.Module):
     return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
 
 
-def dense(features: int, name: str | None, dtype: DTypeLike) -> nn.Dense:
-  """Returns a dense layer of a ViT; parameters are float32."""
+def dense(
+    features: int,
+    name: str | None,
+    dtype: DTypeLike,
+    init: nn.initializers.Initializer = XAVIER,
+) -> nn.Dense:
+  """Returns a dense layer; parameters are float32, `init` is of the kernel."""
   return nn.Dense(
       features,
-      kernel_init=nn.initializers.xavier_uniform(),
+      kernel_init=init,
       dot_general=products.dense,
       dtype=dtype,
       name=name,

@@ -1,7 +1,10 @@
-"""Fixed sine-cosine positions of image patches and of frames."""
+"""Fixed positions of image patches and of frames."""
 
-from jaxtyping import Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
+
+from abaw_jax import errors
 
 
 def sincos_1d(
@@ -32,12 +35,45 @@ def sincos_2d(grid: int, dim: int) -> Float[np.ndarray, 'n d']:
   return np.concatenate([np.zeros((1, dim), np.float32), codes])
 
 
-def sincos_time(length: int, dim: int) -> Float[np.ndarray, 't d']:
-  """Returns codes of frames 0..length-1, sine and cosine interleaved.
+def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
+  """Returns codes of frames at these times, sine and cosine interleaved.
 
   P[t, 2i] = sin(t / 10000^(2i/d)), P[t, 2i+1] = cos(t / 10000^(2i/d))
   (Vaswani et al., 2017).
   """
-  codes = sincos_1d(np.arange(length, dtype=np.float64), dim)
-  sine, cosine = np.split(codes, 2, axis=-1)
-  return np.stack([sine, cosine], axis=-1).reshape(length, dim)
+  angles = _angles(times, dim)
+  codes = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+  return codes.reshape(*times.shape, dim)
+
+
+def rotate(
+    x: Float[Array, 'b h t d'], times: Float[Array, '#b t']
+) -> Float[Array, 'b h t d']:
+  """Returns queries or keys turned by their times (Su et al., 2104.09864).
+
+  Channels i and i + d/2 are a point that turns by time / 10000^(2i/d), so that
+  products of queries and keys depend on differences of times alone.
+  """
+  angles = _angles(times, x.shape[-1])[:, None]
+  cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
+  first, second = jnp.split(x, 2, axis=-1)
+  return jnp.concatenate(
+      [first * cos - second * sin, first * sin + second * cos], axis=-1
+  )
+
+
+def _angles(times, dim):
+  """Returns times over 10000^(2i/dim), [..., dim/2]."""
+  check_even(dim)
+  omega = 10000.0 ** -(np.arange(0, dim, 2, dtype=np.float64) / dim)
+  omega = omega.astype(np.float32).reshape((1,) * times.ndim + (-1,))
+  return times.astype(jnp.float32)[..., None] * omega
+
+
+def check_even(dim: int) -> None:
+  """Raises an InputError if sine and cosine cannot share the channels."""
+  if dim % 2:
+    raise errors.InputError(
+        f'config.model.positions: sine and rotary positions need an even width, '
+        f'not {dim}; change the width, the number of heads or the positions'
+    )

@@ -16,9 +16,11 @@ STATISTICS = 'batch_stats'
 Weights = dict[str, Any]
 
 
-def init(model: nn.Module, key: Key[Array, ''], *inputs: Array) -> Weights:
-  """Returns new weights of a model for inputs of these shapes."""
-  variables = model.init(key, *inputs, train=False)
+def init(
+    model: nn.Module, key: Key[Array, ''], *inputs: Any, **options: Any
+) -> Weights:
+  """Returns new weights of a model for inputs and keywords of these shapes."""
+  variables = model.init(key, *inputs, train=False, **options)
   statistics = {STATISTICS: variables.get(STATISTICS)}
   return variables['params'] | {k: v for k, v in statistics.items() if v}
 
@@ -32,7 +34,7 @@ def split(weights: Weights) -> tuple[Weights, Weights]:
 def apply(
     model: nn.Module,
     weights: Weights,
-    *inputs: Array,
+    *inputs: Any,
     train: bool,
     rngs: Mapping[str, Key[Array, '']] | None = None,
     **options: Any,
@@ -42,7 +44,7 @@ def apply(
   Args:
     model: what is applied.
     weights: as `init` returns them.
-    *inputs: arrays that it takes.
+    *inputs: arrays, and trees of them, that it takes.
     train: whether dropout is drawn and statistics move; if not, or if there are
       none, the second result is {}.
     rngs: keys by what they are for.

@@ -5,20 +5,20 @@ import inspect
 from typing import Any
 
 from flax import linen as nn
-import jax.numpy as jnp
 
 from abaw_jax import errors
 from abaw_jax.models import (
     blocks,
+    choices,
     classifier,
     convnets,
     frameworks,
+    identity,
     mae,
-    temporal,
+    temporal_models,
     vit,
 )
 
-DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 POOLS = ('mean', 'mean_norm', 'cls')
 POSITIONS = ('sincos', 'learned')
 
@@ -32,16 +32,6 @@ VITS = {
     'vit_l': {'dim': 1024, 'depth': 24, 'num_heads': 16},
     'vit_h': {'dim': 1280, 'depth': 32, 'num_heads': 16},
 }
-
-
-def choose(choices: Mapping[str, Any], name: str, field: str) -> Any:
-  """Returns `choices[name]`, or raises an InputError that lists the choices."""
-  if name not in choices:
-    raise errors.InputError(
-        f'config.{field}: unknown value {name!r}; choose one of '
-        f'{", ".join(choices)}'
-    )
-  return choices[name]
 
 
 def make_vit(
@@ -65,15 +55,15 @@ def make_vit(
   """
   sizes = {'dim': dim, 'depth': depth, 'num_heads': num_heads}
   if backbone or not all(sizes.values()):
-    sizes = choose(VITS, backbone, 'model.backbone')
+    sizes = choices.choose(VITS, backbone, 'model.backbone')
   if sizes['dim'] % sizes['num_heads']:
     raise errors.InputError(
         f'config.model.dim={dim} is not a multiple of '
         f'config.model.num_heads={num_heads}: choose widths that divide'
     )
-  choose(dict.fromkeys(POOLS), pool, 'model.pool')
-  choose(dict.fromkeys(POSITIONS), positions, 'model.positions')
-  choose(blocks.REMATS, remat, 'model.remat')
+  choices.choose(dict.fromkeys(POOLS), pool, 'model.pool')
+  choices.choose(dict.fromkeys(POSITIONS), positions, 'model.positions')
+  choices.choose(blocks.REMATS, remat, 'model.remat')
   if image_size % patch_size:
     raise errors.InputError(
         f'config.model.image_size={image_size} is not a multiple of '
@@ -88,7 +78,7 @@ def make_vit(
       drop_path=drop_path,
       remat=remat,
       scan=scan,
-      dtype=choose(DTYPES, dtype, 'model.dtype'),
+      dtype=choices.choose(choices.DTYPES, dtype, 'model.dtype'),
   )
 
 
@@ -96,13 +86,13 @@ def make_convnet(
     *, backbone: str, image_size: int, remat: str, dtype: str
 ) -> nn.Module:
   """Returns the convolutional backbone of that name."""
-  module, sizes = choose(convnets.CONVNETS, backbone, 'model.backbone')
-  choose(blocks.REMATS, remat, 'model.remat')
+  module, sizes = choices.choose(convnets.CONVNETS, backbone, 'model.backbone')
+  choices.choose(blocks.REMATS, remat, 'model.remat')
   return module(
       **sizes,
       image_size=image_size,
       remat=remat,
-      dtype=choose(DTYPES, dtype, 'model.dtype'),
+      dtype=choices.choose(choices.DTYPES, dtype, 'model.dtype'),
   )
 
 
@@ -129,7 +119,7 @@ def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
   if 'backbone' not in model:
     raise errors.InputError(
         f'config.model.name={model["name"]} has no backbone of images; name a '
-        'mae, frame or vit model'
+        'mae, frame, identity or vit model'
     )
   wanted = _keys(_backbone_maker(model), model)
   keys = {k: v for k, v in model.items() if k in wanted}
@@ -166,6 +156,16 @@ def make_frame(*, dropout: float, **backbone: Any) -> frameworks.FrameModel:
   return frameworks.FrameModel(_backbone(**backbone), dropout=dropout)
 
 
+def make_identity(
+    *, num_classes: int, head: str, **backbone: Any
+) -> identity.IdentityModel:
+  """Returns the identity model of a backbone (its keywords)."""
+  choices.choose(dict.fromkeys(identity.HEADS), head, 'model.head')
+  return identity.IdentityModel(
+      _backbone(**backbone), num_classes=num_classes, head=head
+  )
+
+
 def make_classifier(
     *, num_classes: int = 0, **backbone: Any
 ) -> classifier.Classifier:
@@ -173,47 +173,11 @@ def make_classifier(
   return classifier.Classifier(_backbone(**backbone), num_classes=num_classes)
 
 
-def make_temporal(
-    *,
-    encoder: str,
-    dim: int,
-    depth: int,
-    num_heads: int,
-    mlp_dim: int,
-    head_dims: tuple[int, ...],
-    dropout: float,
-    drop_path: float,
-    framework: str,
-    dtype: str,
-) -> frameworks.ShareEncoder:
-  """Returns the temporal multi-task model."""
-  if dim % num_heads:
-    raise errors.InputError(
-        f'config.model.dim={dim} is not a multiple of '
-        f'config.model.num_heads={num_heads}: choose widths that divide'
-    )
-  return choose(FRAMEWORKS, framework, 'model.framework')(
-      choose(TEMPORAL_ENCODERS, encoder, 'model.encoder')(
-          dim=dim,
-          depth=depth,
-          num_heads=num_heads,
-          mlp_dim=mlp_dim,
-          dropout=dropout,
-          drop_path=drop_path,
-          dtype=choose(DTYPES, dtype, 'model.dtype'),
-      ),
-      hidden_dims=tuple(head_dims),
-      dropout=dropout,
-  )
-
-
-TEMPORAL_ENCODERS = {'transformer': temporal.TransformerEncoder}
-FRAMEWORKS = {'share_encoder': frameworks.ShareEncoder}
-
 MODELS: dict[str, Callable[..., nn.Module]] = {
     'mae': make_mae,
     'frame': make_frame,
-    'temporal': make_temporal,
+    'identity': make_identity,
+    'temporal': temporal_models.make_temporal,
     'vit': make_classifier,
     'convnet': make_classifier,
 }
@@ -225,7 +189,7 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
   Raises:
     InputError: if there is no such model, or its keys are others.
   """
-  make = choose(MODELS, name, 'model.name')
+  make = choices.choose(MODELS, name, 'model.name')
   keys = _keys(make, section)
   missing = {key for key, required in keys.items() if required} - set(section)
   unknown = set(section) - set(keys)

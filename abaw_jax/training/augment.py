@@ -7,14 +7,14 @@ how many devices the batch is spread over.
 
 from collections.abc import Sequence
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray, Real, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Real, UInt8
 
-_BOX_TRIES = 10
+from abaw_jax import errors
+from abaw_jax.training import boxes, colors, rand_augment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,14 @@ class Augmentation:
     std: RGB deviation that is divided by, on the scale [0, 1].
     crop_scale: least share of the area that a random crop keeps; 1 = no crop.
     flip: whether half of the training images are mirrored.
+    jitter: how much brightness, contrast, saturation and hue are changed, see
+      `colors.jitter`; 0 leaves one alone.
+    rand_ops: operations of RandAugment on each image; 0 = none.
+    rand_magnitude: how strong they are, from 0 to `rand_augment.STRONGEST`.
+    erase: probability that an image loses a box, see `random_erase`.
+
+  Raises:
+    InputError: a number is out of its range.
   """
 
   size: int
@@ -34,12 +42,46 @@ class Augmentation:
   std: tuple[float, float, float]
   crop_scale: float
   flip: bool
+  jitter: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+  rand_ops: int = 0
+  rand_magnitude: int = 9
+  erase: float = 0.0
+
+  def __post_init__(self):
+    for name, right, wanted in (
+        (
+            'jitter',
+            len(self.jitter) == 4
+            and min(self.jitter) >= 0
+            and self.jitter[3] <= 0.5,
+            'four numbers from 0, the last, of the hue, up to 0.5',
+        ),
+        ('rand_ops', self.rand_ops >= 0, 'a number from 0'),
+        (
+            'rand_magnitude',
+            0 <= self.rand_magnitude <= rand_augment.STRONGEST,
+            f'a number from 0 to {rand_augment.STRONGEST}',
+        ),
+        ('erase', 0 <= self.erase <= 1, 'a probability'),
+    ):
+      if not right:
+        raise errors.InputError(
+            f'config.augment.{name}={getattr(self, name)}: give {wanted}'
+        )
 
   def train(
       self, key: PRNGKeyArray, images: Real[Array, 'b h w 3']
   ) -> Float[Array, 'b {self.size} {self.size} 3']:
-    """Returns randomly cropped, or resized, then flipped, normalised images."""
+    """Returns what training sees of the images, normalised.
+
+    They are cropped or resized, flipped, jittered, put through RandAugment,
+    normalised and erased in part, each as far as it is asked for.
+    """
     crop_key, flip_key = jax.random.split(key)
+    # `split` uses up the numbers 0 and 1.
+    jitter_key, rand_key, erase_key = jax.random.split(
+        jax.random.fold_in(key, 2), 3
+    )
     if self.crop_scale < 1.0:
       images = random_resized_crop(
           crop_key, images, size=self.size, scale=(self.crop_scale, 1.0)
@@ -48,7 +90,16 @@ class Augmentation:
       images = resize(images, size=self.size)
     if self.flip:
       images = random_flip(flip_key, images)
-    return normalize(images, self.mean, self.std)
+    if any(self.jitter):
+      images = colors.jitter(jitter_key, images, self.jitter)
+    if self.rand_ops:
+      images = rand_augment.rand_augment(
+          rand_key, images, count=self.rand_ops, magnitude=self.rand_magnitude
+      )
+    images = normalize(images, self.mean, self.std)
+    if self.erase:
+      images = random_erase(erase_key, images, probability=self.erase)
+    return images
 
   def evaluate(
       self, images: Real[Array, 'b h w 3']
@@ -121,46 +172,6 @@ def crop_resize(
   return jnp.clip(jax.vmap(one)(images, boxes), 0.0, 255.0)
 
 
-def random_boxes(
-    key: PRNGKeyArray,
-    *,
-    count: int,
-    height: int,
-    width: int,
-    scale: tuple[float, float] = (0.2, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Float[Array, '{count} 4']:
-  """Returns boxes as top, left, height and width, whole numbers of pixels.
-
-  The law of torchvision's RandomResizedCrop: the share of the area is uniform
-  in `scale`, the logarithm of width / height is uniform within `ratio`. The
-  first of ten draws that fits into the image counts; if none does, it is the
-  largest central box whose aspect ratio is allowed.
-  """
-  shape_key, place_key = jax.random.split(key)
-  draws = jax.random.uniform(shape_key, (count, _BOX_TRIES, 2))
-  area = scale[0] + (scale[1] - scale[0]) * draws[..., 0]
-  low, high = math.log(ratio[0]), math.log(ratio[1])
-  aspect = jnp.exp(low + (high - low) * draws[..., 1])
-  area *= height * width
-  extents = jnp.stack([jnp.sqrt(area / aspect), jnp.sqrt(area * aspect)], -1)
-  extents = jnp.round(extents)  # [count, tries, 2]: height, width
-  limits = jnp.array([height, width], jnp.float32)
-  fits = jnp.all((extents >= 1) & (extents <= limits[None, None]), axis=-1)
-  first = jnp.argmax(fits, axis=-1)
-  chosen = jnp.take_along_axis(extents, first[:, None, None], axis=1)[:, 0]
-  fallback = jnp.array(_largest_box(height, width, ratio), jnp.float32)
-  fitted = jnp.any(fits, axis=-1)[:, None]
-  extent = jnp.where(fitted, chosen, fallback[None])
-  room = limits[None] - extent
-  places = jax.random.uniform(place_key, (count, 2))
-  corner = jnp.where(
-      fitted, jnp.floor(places * (room + 1)), jnp.floor(room / 2)
-  )
-  # A uniform draw may round up to 1 when it is scaled.
-  return jnp.concatenate([jnp.minimum(corner, room), extent], axis=-1)
-
-
 def random_resized_crop(
     key: PRNGKeyArray,
     images: Real[Array, 'b h w c'],
@@ -171,13 +182,13 @@ def random_resized_crop(
 ) -> Float[Array, 'b s s c']:
   """Returns a random box of each image at `size` x `size`, float32 in 0..255.
 
-  Boxes are those of `random_boxes`, resampling that of `crop_resize`.
+  Boxes are those of `boxes.random_boxes`, resampling that of `crop_resize`.
   """
   count, height, width, _ = images.shape
-  boxes = random_boxes(
+  places = boxes.random_boxes(
       key, count=count, height=height, width=width, scale=scale, ratio=ratio
   )
-  return crop_resize(images, boxes, size=size)
+  return crop_resize(images, places, size=size)
 
 
 def random_flip(
@@ -188,12 +199,41 @@ def random_flip(
   return jnp.where(flip, images[:, :, ::-1], images)
 
 
-def _largest_box(
-    height: int, width: int, ratio: tuple[float, float]
-) -> tuple[int, int]:
-  """Returns height and width of the largest box whose ratio is allowed."""
-  if width / height < ratio[0]:
-    return round(width / ratio[0]), width
-  if width / height > ratio[1]:
-    return height, round(height * ratio[1])
-  return height, width
+def random_erase(
+    key: PRNGKeyArray,
+    images: Float[Array, 'b h w c'],
+    *,
+    probability: float,
+    scale: tuple[float, float] = (0.02, 0.33),
+    ratio: tuple[float, float] = (0.3, 1 / 0.3),
+) -> Float[Array, 'b h w c']:
+  """Returns the images, each with a box of zeros with this probability.
+
+  After normalisation 0 is the mean colour. The area of a box is uniform in
+  `scale`, as a share of the image, and the logarithm of its width / height is
+  uniform within `ratio` (Zhong et al., arXiv 1708.04896).
+  """
+  choice_key, box_key = jax.random.split(key)
+  count, height, width, _ = images.shape
+  places = boxes.random_boxes(
+      box_key,
+      count=count,
+      height=height,
+      width=width,
+      scale=scale,
+      ratio=ratio,
+  )
+  chosen = jax.random.bernoulli(choice_key, probability, (count, 1, 1))
+  rows = _within(height, places[:, 0], places[:, 2])  # [b, h]
+  columns = _within(width, places[:, 1], places[:, 3])  # [b, w]
+  erased = chosen & rows[:, :, None] & columns[:, None, :]
+  return jnp.where(erased[..., None], 0.0, images)
+
+
+def _within(
+    length: int, start: Float[Array, 'b'], extent: Float[Array, 'b']
+) -> Bool[Array, 'b {length}']:
+  """Returns which places from 0 on lie within an interval."""
+  places = jnp.arange(length, dtype=jnp.float32)[None]
+  start, extent = start[:, None], extent[:, None]
+  return (places >= start) & (places < start + extent)

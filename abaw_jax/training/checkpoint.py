@@ -18,7 +18,8 @@ from abaw_jax.training import damage, parameters, sharding, steps
 class Checkpoints:
   """The checkpoints of one workdir, under `<workdir>/checkpoints/<step>`.
 
-  Kept are the newest two and the one with the best score. A save that was
+  Kept are the newest two and the one with the best score. Item `params` holds
+  what the run is worth, `optimizer` what training goes on with besides. A save that was
   killed half-way is never seen again: Orbax renames a checkpoint when whole.
   Nor is a state with NaN or Inf ever saved.
   """
@@ -42,7 +43,7 @@ class Checkpoints:
             checkpoint_managers.LatestN(2),
             checkpoint_managers.BestN(
                 n=1,
-                get_metric_fn=lambda scores: scores[score],
+                get_metric_fn=lambda scores: parameters.value(scores, score),
                 reverse=best == 'min',
                 keep_checkpoints_without_metrics=False,
             ),
@@ -51,7 +52,7 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
         self.directory,
         options=ocp.CheckpointManagerOptions(
-            best_fn=lambda scores: scores[score],
+            best_fn=lambda scores: parameters.value(scores, score),
             best_mode=best,
             preservation_policy=policies,
             cleanup_tmp_directories=True,
@@ -74,6 +75,15 @@ class Checkpoints:
     """Returns where the newest whole checkpoint is, for a message."""
     step = self.latest_step()
     return 'none' if step is None else str(self.directory / str(step))
+
+  def best(self) -> tuple[int | None, float]:
+    """Returns (step, score) of the best whole checkpoint; (None, NaN) of none."""
+    self.wait()
+    step = self._manager.best_step()
+    scores = None if step is None else self._manager.metrics(step)
+    if not scores:
+      return None, math.nan
+    return step, parameters.value(scores, self._score)
 
   def save(
       self,
@@ -197,7 +207,12 @@ class Checkpoints:
     )
     iterator.set_state(restored['data'])
     iterator.start_prefetch()
-    return steps.TrainState(params=restored['params'], **restored['optimizer'])
+    params, optimizer = restored['params'], restored['optimizer']
+    if shapes.average is None:
+      return steps.TrainState(params=params, **optimizer)
+    return steps.TrainState(
+        params=optimizer.pop('trained'), average=params, **optimizer
+    )
 
   def _check_finite(self, state) -> None:
     """Raises an InputError that names what is not finite."""
@@ -228,11 +243,18 @@ class Checkpoints:
 
 
 def _arrays(state: steps.TrainState) -> dict[str, Any]:
-  """Returns the trees of arrays that a checkpoint holds, by item."""
-  return {
-      'params': state.params,
-      'optimizer': {'step': state.step, 'opt_state': state.opt_state},
-  }
+  """Returns the trees of arrays that a checkpoint holds, by item.
+
+  `params` is what the run is worth: their average where there is one, and then
+  those that training goes on with are `trained`, beside the moments. A carry is
+  there where a task has one.
+  """
+  optimizer = {'step': state.step, 'opt_state': state.opt_state}
+  if state.carry:
+    optimizer['carry'] = state.carry
+  if state.average is not None:
+    optimizer['trained'] = state.params
+  return {'params': state.weights, 'optimizer': optimizer}
 
 
 def _say(text: str) -> None:

@@ -153,6 +153,8 @@ def _logits(section: Mapping[str, Any]) -> tuple[str, ...]:
   """Returns the names of a model's outputs behind its embedding."""
   if section['name'] == 'frame':
     return tuple(heads.TASK_DIMS)
+  if section['name'] == 'identity':
+    return ()  # of people, not of what a face shows
   return ('logits',) if section.get('num_classes') else ()
 
 

@@ -1,6 +1,8 @@
 """Evaluation of a split: predictions of every row, then its scores."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+import functools
+import math
 import pathlib
 from typing import Any
 
@@ -8,18 +10,38 @@ import jax
 import numpy as np
 
 from abaw_jax import errors, labels
-from abaw_jax.data import windows
-from abaw_jax.scoring import metrics
-from abaw_jax.training import inputs, parameters, runs, sharding, steps, tasks
+from abaw_jax.scoring import metrics, verification
+from abaw_jax.training import (
+    inputs,
+    prediction,
+    runs,
+    sequences,
+    sharding,
+    steps,
+    tasks,
+)
 
 
-def evaluate(workdir: pathlib.Path, split: str) -> dict[str, float]:
+def evaluate(
+    workdir: pathlib.Path,
+    split: str,
+    *,
+    data: pathlib.Path | None = None,
+    of: str = 'score',
+) -> dict[str, float]:
   """Returns the scores of a run's best checkpoint, and writes its predictions.
 
   `predictions/<split>.npz` holds one entry per row of the split's list: `video`,
   `frame_id`, `row` (position in the list), `pred_valence`, `pred_arousal`,
   `pred_expression` and `pred_au` (probabilities), and the labels with their
   masks. `predictions/<split>.json` holds the scores; NaN becomes null.
+
+  Args:
+    workdir: of the run.
+    split: to predict.
+    data: `<data_dir>/<dataset>` of another dataset than the run's own; its
+      predictions have a folder of their own, see `file`.
+    of: whose weights predict, one of `prediction.CHOICES`.
 
   Raises:
     InputError: if there is no such run, checkpoint or split.
@@ -31,24 +53,40 @@ def evaluate(workdir: pathlib.Path, split: str) -> dict[str, float]:
         'on; name the workdir of a run'
     )
   task = tasks.make_task(config)
+  if data is not None:
+    config['data'] |= _other_data(config['data'], data)
   source = inputs.make_source(config, split)
   mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
   with jax.set_mesh(mesh):
     shapes = steps.param_shapes(task, inputs.example(config, source), mesh)
-    params, _ = parameters.load(workdir, shapes)
-    rows = predict_rows(
+    predict = functools.partial(
+        prediction.predict_rows,
         steps.jit_predict_step(task, mesh),
-        params,
-        inputs.eval_batches(config, source),
-        mesh,
+        batches=inputs.eval_batches(config, source),
+        mesh=mesh,
     )
+    rows = prediction.predict_as(of, predict, workdir, shapes)
+  rows = listed(source, rows)
   scores = score_rows(rows)
   if jax.process_index() == 0:  # all have the same rows
-    folder = workdir / 'predictions'
-    folder.mkdir(exist_ok=True)
-    np.savez_compressed(folder / f'{split}.npz', **rows | _names(source, rows))
-    runs.write_scores(folder / f'{split}.json', scores)
+    path = file(workdir, split, data=data, of=of)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **rows | _names(source, rows))
+    runs.write_scores(path.with_suffix('.json'), scores)
   return scores
+
+
+def file(
+    workdir: pathlib.Path,
+    split: str,
+    *,
+    data: pathlib.Path | None = None,
+    of: str = 'score',
+) -> pathlib.Path:
+  """Returns where `evaluate` writes predictions."""
+  folder = workdir / 'predictions'
+  name = split if of == 'score' else f'{split}_{of}'
+  return (folder / data.name if data else folder) / f'{name}.npz'
 
 
 def validation_source(config: Mapping[str, Any]) -> inputs.Source:
@@ -66,40 +104,20 @@ def validation_source(config: Mapping[str, Any]) -> inputs.Source:
     ) from e
 
 
-def predict_rows(
-    step: Callable[..., Mapping[str, Any]],
-    params: Any,
-    batches: Iterable[Mapping[str, np.ndarray]],
-    mesh: jax.sharding.Mesh,
+def listed(
+    source: inputs.Source, rows: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-  """Returns the outputs of `step` for every real row, each once.
+  """Returns predictions of every row of the split's list.
 
-  Every process returns the rows of all of them, in the order of the split.
+  Sequences have a frame once that the list names several times.
 
   Args:
-    step: jitted `steps.predict_step`.
-    params: parameters of the model.
-    batches: this process's part of one pass over a split.
-    mesh: mesh that the batches are split over.
-
-  Returns:
-    Arrays of equal length by key: frames of all windows, without padding.
+    source: what was predicted.
+    rows: as `prediction.predict_rows` returns.
   """
-  split = sharding.over_batch(mesh)
-  parts: list[dict[str, np.ndarray]] = []
-  for batch in batches:
-    out = jax.device_get(step(params, sharding.to_devices(batch, split)))
-    keep = out.pop('frame_mask', None)
-    real = out.pop('real')
-    if keep is None:
-      keep = real
-    else:
-      keep = keep & real[:, None]
-      out['video_id'] = np.broadcast_to(out['video_id'][:, None], keep.shape)
-    parts.append({key: value[keep] for key, value in out.items()})
-  return {
-      key: np.concatenate([part[key] for part in parts]) for key in parts[0]
-  }
+  if isinstance(source, sequences.Sequences):
+    return source.videos.listed(rows)
+  return dict(rows)
 
 
 def score_rows(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -110,6 +128,8 @@ def score_rows(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
   """
   if 'pred_loss' in rows:
     return {'loss': float(np.mean(rows['pred_loss'], dtype=np.float64))}
+  if 'pred_direction' in rows:
+    return score_people(rows)
   try:
     score = metrics.MTLScore.of(
         valence=rows['pred_valence'],
@@ -132,29 +152,84 @@ def score_rows(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
   return score.scores()
 
 
+def score_people(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
+  """Returns the scores of an identity model; `score` is the one that counts.
+
+  Where all people are those it was trained on, they are told: `accuracy`. Where
+  they are not, pairs of images are: the `AUC` of `verification.verification`.
+
+  Raises:
+    InputError: if there are no pairs, or an embedding is not finite.
+  """
+  try:
+    if rows['pred_known'].all():
+      scores = verification.identification(
+          rows['pred_identity'], rows['identity']
+      )
+      return scores | {'score': scores['accuracy']}
+    scores = verification.verification(rows['pred_direction'], rows['identity'])
+    return scores | {'score': scores['AUC']}
+  except ValueError as e:
+    raise errors.InputError(
+        f'the people of this split cannot be scored: {e}; hold out more of them '
+        '(--validation_share of the build), or take an earlier checkpoint'
+    ) from e
+
+
 def format_scores(scores: Mapping[str, float]) -> str:
-  """Returns one line: `P_MTL x (VA x EXPR x AU x)`, or `loss x` of MAE."""
+  """Returns one line: `P_MTL x (VA x EXPR x AU x)`, or `loss x` of MAE.
+
+  Where a part has no labels, or an AU has none, the line begins with the `score`
+  of what there is.
+  """
   if 'loss' in scores:
     return f'loss {scores["loss"]:.4f}'
+  if 'P_MTL' not in scores:  # of people
+    parts = ' '.join(
+        f'{key} {value:.4f}'
+        for key, value in scores.items()
+        if key != 'score' and not key.startswith('n_')
+    )
+    return f'score {scores["score"]:.4f} ({parts})'
   if not _labelled(scores):
     return 'no score: this split has no labels'
-  parts = ' '.join(f'{k} {scores[k]:.4f}' for k in ('VA', 'EXPR', 'AU'))
-  return f'P_MTL {scores["P_MTL"]:.4f} ({parts})'
+  parts = ' '.join(
+      f'{k} {scores[k]:.4f}'
+      for k in ('VA', 'EXPR', 'AU')
+      if not math.isnan(scores[k])
+  )
+  total = 'score' if math.isnan(scores['P_MTL']) else 'P_MTL'
+  return f'{total} {scores[total]:.4f} ({parts})'
 
 
 def score_table(scores: Mapping[str, float]) -> list[str]:
   """Returns a table of all scores, one line each, with their valid rows."""
-  if 'loss' in scores or not _labelled(scores):
+  if 'P_MTL' not in scores or not _labelled(scores):
     return []
   lines = []
   for task, keys in {
       'va': ('CCC_valence', 'CCC_arousal'),
-      'expr': tuple(f'F1_{name}' for name in labels.EXPRESSIONS),
+      'expr': (
+          'accuracy',
+          *(f'F1_{name}' for name in labels.EXPRESSIONS),
+      ),
       'au': tuple(f'F1_{name}' for name in labels.AU_NAMES),
   }.items():
     count = f'{scores[f"n_{task}"]:,.0f} labelled'
-    lines += [f'{key:16} {scores[key]:8.4f}   {count}' for key in keys]
+    lines += [
+        f'{key:16} {scores[key]:8.4f}   {count}'
+        for key in keys
+        if not math.isnan(scores[key])
+    ]
   return lines
+
+
+def _other_data(section: Mapping[str, Any], data: pathlib.Path):
+  """Returns the keys of a data section that another dataset changes."""
+  # How the run's own dataset is mixed and split says nothing of another.
+  own = {'num_folds': 0, 'validation': '', 'weights': ''}
+  plain = {key: value for key, value in own.items() if key in section}
+  return {'dir': str(data.parent), 'name': data.name} | plain
 
 
 def _labelled(scores: Mapping[str, float]) -> bool:
@@ -164,6 +239,6 @@ def _labelled(scores: Mapping[str, float]) -> bool:
 
 def _names(source: inputs.Source, rows: Mapping[str, np.ndarray]):
   """Returns what tells the rows apart, by field, in the order of the rows."""
-  if isinstance(source, windows.Windows):
-    return {'video': np.array(source.videos)[rows['video_id']]}
+  if isinstance(source, sequences.Sequences):
+    return {'video': np.array(source.videos.names)[rows['video_id']]}
   return source.names()

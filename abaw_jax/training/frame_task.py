@@ -5,10 +5,11 @@ import dataclasses
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from abaw_jax.models import frameworks, variables
-from abaw_jax.training import augment, losses, mixup
+from abaw_jax.training import augment, mixup, multi_task
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
@@ -16,17 +17,26 @@ Params = PyTree[Array]
 
 @dataclasses.dataclass(frozen=True)
 class FrameTask:
-  """All labels of one image at a time."""
+  """All labels of one image at a time.
 
-  score: ClassVar[str] = 'P_MTL'
+  Attributes:
+    model: maps normalised images to all outputs.
+    augmentation: what happens to images on the device.
+    loss_fn: compares outputs with labels.
+    mixup: how strongly images are blended, 0 = not.
+    draw_expressions: whether each image is given one expression, drawn from its
+      `expression_probs` anew each time.
+  """
+
+  score: ClassVar[str] = 'score'
   best: ClassVar[str] = 'max'
   unit: ClassVar[str] = 'images'
 
   model: frameworks.FrameModel
   augmentation: augment.Augmentation
-  weights: dict[str, float]
-  va_loss: str
+  loss_fn: multi_task.MultiTaskLoss
   mixup: float
+  draw_expressions: bool = False
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
     images = self.augmentation.evaluate(batch['image'][:1])
@@ -36,7 +46,7 @@ class FrameTask:
       self, params: Params, batch: Batch, key: Key[Array, '']
   ) -> tuple[Float[Array, ''], dict[str, Array]]:
     """Returns (weighted sum of the tasks' losses, scalars to log)."""
-    image_key, drop_key, mixup_key = jax.random.split(key, 3)
+    image_key, drop_key, mixup_key, label_key = jax.random.split(key, 4)
     images = self.augmentation.train(image_key, batch['image'])
     if self.mixup:
       share = mixup.draw_share(mixup_key, self.mixup)
@@ -45,10 +55,12 @@ class FrameTask:
         self.model, params, images, train=True, rngs={'dropout': drop_key}
     )
 
+    if self.draw_expressions:
+      drawn = _draw_expressions(label_key, batch['expression_probs'])
+      batch = {**batch, 'expression_probs': drawn}
+
     def loss(batch):
-      return losses.multi_task_loss(
-          output, batch, weights=self.weights, va_loss=self.va_loss
-      )
+      return self.loss_fn(output, batch)
 
     if self.mixup:
       total, parts = mixup.blend_losses(loss, batch, share)
@@ -61,3 +73,11 @@ class FrameTask:
     images = self.augmentation.evaluate(batch['image'])
     output, _ = variables.apply(self.model, params, images, train=False)
     return output
+
+
+def _draw_expressions(
+    key: Key[Array, ''], probs: Float[Array, 'b k']
+) -> Float[Array, 'b k']:
+  """Returns one class of each row, with probability 1; any for a row of 0."""
+  drawn = jax.random.categorical(key, jnp.log(probs), axis=-1)
+  return jax.nn.one_hot(drawn, probs.shape[-1])

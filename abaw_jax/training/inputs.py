@@ -1,65 +1,64 @@
 """What each kind of training reads: its source, and how that becomes batches."""
 
-from collections.abc import Mapping, Sequence
-import fractions
+from collections.abc import Mapping
 import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+import numpy as np
 
 from abaw_jax import errors
-from abaw_jax.data import mixture, pipeline, sources, transforms, windows
+from abaw_jax.data import (
+    label_counts,
+    lanes,
+    mixture,
+    pipeline,
+    sources,
+    transforms,
+    windows,
+)
+from abaw_jax.training import faces, multi_task, sequences
 
-Source = sources.Records | mixture.Mixture | windows.Windows
-
-
-def frame_source(data: Mapping[str, Any], split: str) -> Source:
-  """Returns the single frames of a split, of every dataset named.
-
-  What a dataset does not label is masked: a face without AUs trains the rest.
-  """
-  return _images(data, split, transforms.FRAME_FIELDS)
-
-
-def image_source(data: Mapping[str, Any], split: str) -> Source:
-  """Returns the images of a split, without labels, of every dataset named."""
-  return _images(data, split, ('image',))
-
-
-def _images(data, split: str, fields: Sequence[str]) -> Source:
-  names = [_dataset(name, data['name']) for name in data['name'].split(',')]
-  weights = _weights(data['weights'], len(names))
-  parts = [
-      sources.Records(data['dir'], *name, split, fields=fields)
-      for name in names
-  ]
-  return mixture.Mixture(parts, weights=weights) if parts[1:] else parts[0]
-
-
-def window_source(data: Mapping[str, Any], split: str) -> windows.Windows:
-  """Returns the windows of features of a split; whole videos to score on.
-
-  Only training windows overlap: elsewhere each row must count once.
-  """
-  records = [
-      sources.Records(data['dir'], f'{data["name"]}_features', features, split)
-      for features in data['features'].split(',')
-  ]
-  stride = data['stride'] if split == 'train' else data['window']
-  return windows.Windows(records, length=data['window'], stride=stride)
-
+Source = sources.Records | mixture.Mixture | sequences.Sequences
 
 SOURCES = {
-    'mae': image_source,
-    'frame': frame_source,
-    'temporal': window_source,
+    'mae': faces.image_source,
+    'frame': faces.frame_source,
+    'identity': faces.identity_source,
+    'temporal': sequences.make_source,
 }
 
 
 def make_source(config: Mapping[str, Any], split: str) -> Source:
   """Returns the random-access source that a config trains or scores on."""
   return SOURCES[config['model']['name']](config['data'], split)
+
+
+def fill_classes(config: dict[str, Any]) -> None:
+  """Sets `model.num_classes` of an identity model where it is 0.
+
+  It becomes the number of people in the training split.
+
+  Args:
+    config: plain dict of an experiment, its dataset resolved.
+
+  Raises:
+    InputError: it is given, but there are more people.
+  """
+  model = config['model']
+  if model['name'] != 'identity':
+    return
+  people = make_source(config, 'train').num_groups
+  model['num_classes'] = model['num_classes'] or people
+  if model['num_classes'] < people:
+    raise errors.InputError(
+        f'config.model.num_classes={model["num_classes"]}: '
+        f'{config["data"]["name"]} trains on {people} people; give as many, or '
+        '0 to have them counted'
+    )
 
 
 def face_size(config: Mapping[str, Any]) -> int:
@@ -77,8 +76,13 @@ def face_size(config: Mapping[str, Any]) -> int:
   return size or config['model']['image_size']
 
 
-def make_transform(config: Mapping[str, Any]) -> pipeline.Transform:
-  """Returns the function from records of the source, and `rows`, to a batch."""
+def make_transform(
+    config: Mapping[str, Any], *, train: bool = False
+) -> pipeline.Transform:
+  """Returns the function from records of the source, and `rows`, to a batch.
+
+  Only batches to train on have what `data.expression_targets` asks for.
+  """
   name = config['model']['name']
   if name == 'temporal':
     length = config['data']['window']
@@ -86,21 +90,69 @@ def make_transform(config: Mapping[str, Any]) -> pipeline.Transform:
   to_batch = {
       'mae': transforms.image_batch,
       'frame': transforms.frame_batch,
+      'identity': transforms.identity_batch,
   }[name]
-  return functools.partial(to_batch, image_size=face_size(config))
+  to_batch = functools.partial(to_batch, image_size=face_size(config))
+  if name != 'frame' or not train:
+    return to_batch
+  probs = config['data']['expression_targets'] != 'majority'
+  return functools.partial(to_batch, probs=probs)
 
 
 def example(config: Mapping[str, Any], source: Source) -> dict[str, jax.Array]:
-  """Returns a batch of one empty example, for its shapes."""
-  batch = make_transform(config)([source[0]], rows=1)
+  """Returns a batch of one empty example to train on, for its shapes."""
+  batch = make_transform(config, train=True)([source[0]], rows=1)
   return jax.tree.map(jnp.zeros_like, batch)
+
+
+def make_label_counts(
+    config: Mapping[str, Any], source: Source
+) -> label_counts.LabelCounts | None:
+  """Returns the counts of a source's labels; None where no loss needs them."""
+  name = config['model']['name']
+  if name not in ('frame', 'temporal') or not multi_task.needs_counts(
+      config['loss']
+  ):
+    return None
+  if name == 'temporal':
+    return label_counts.LabelCounts.of([source.videos.table.columns])
+  return label_counts.LabelCounts.of(source.with_fields(*label_counts.FIELDS))
+
+
+def feature_statistics(
+    config: Mapping[str, Any], source: sequences.Sequences
+) -> tuple[Float[np.ndarray, 'd'], Float[np.ndarray, 'd']] | None:
+  """Returns (mean, std) that the model normalises by, float64.
+
+  Of every frame of the source, read once; None where `data.norm` is not `train`.
+  """
+  if config['data']['norm'] != 'train':
+    return None
+  return source.videos.train_statistics()
+
+
+def num_updates(
+    config: Mapping[str, Any], source: Source, epochs: float | int
+) -> int:
+  """Returns the updates of so many epochs: exactly, of whole videos."""
+  if isinstance(source, lanes.Lanes):
+    return source.shuffled(config['seed']).num_updates(epochs)
+  return round(epochs * len(source) / config['data']['batch_size'])
+
+
+def epoch_ends(config: Mapping[str, Any], source: Source) -> tuple[int, ...]:
+  """Returns the updates done at the end of each epoch of a run, in order."""
+  count = max(1, math.ceil(config['epochs']))
+  return tuple(num_updates(config, source, i + 1) for i in range(count))
 
 
 def train_batches(config: Mapping[str, Any], source: Source):
   """Returns this process's endless, checkpointable iterator of batches."""
+  if config['model']['name'] == 'frame':
+    source = faces.balanced(config['data'], source)
   return pipeline.train_batches(
       source,
-      make_transform(config),
+      make_transform(config, train=True),
       batch_size=config['data']['batch_size'],
       seed=config['seed'],
       num_workers=config['data']['num_workers'],
@@ -111,7 +163,12 @@ def train_batches(config: Mapping[str, Any], source: Source):
 
 
 def eval_batches(config: Mapping[str, Any], source: Source):
-  """Returns this process's batches of one pass in order, the tail padded."""
+  """Returns this process's batches of one pass in order, the tail padded.
+
+  Windows of training may overlap; here each frame comes once.
+  """
+  if isinstance(source, windows.Windows):
+    source = source.once()
   return pipeline.eval_batches(
       source,
       make_transform(config),
@@ -120,39 +177,3 @@ def eval_batches(config: Mapping[str, Any], source: Source):
       shard_index=jax.process_index(),
       shard_count=jax.process_count(),
   )
-
-
-def _dataset(name: str, listed: str) -> tuple[str, str]:
-  """Returns dataset and config of `name` or `name/config`."""
-  parts = name.strip().split('/')
-  if not all(parts) or len(parts) > 2:
-    raise errors.InputError(
-        f'config.data.name={listed}: {name!r} is no dataset; give `name` or '
-        '`name/config`, separated by commas'
-    )
-  return parts[0], parts[1] if parts[1:] else 'frames'
-
-
-def _weights(text: str, count: int) -> tuple[fractions.Fraction, ...] | None:
-  """Returns one exact weight per dataset; None if the text is empty."""
-  if not text:
-    return None
-  try:
-    weights = tuple(
-        fractions.Fraction(part.strip()) for part in text.split(',')
-    )
-  except (ValueError, ZeroDivisionError) as error:
-    raise errors.InputError(
-        f'config.data.weights={text}: {error}; give numbers such as 3,1'
-    ) from error
-  if len(weights) != count:
-    raise errors.InputError(
-        f'config.data.weights={text}: {len(weights)} weights for {count} '
-        "datasets in config.data.name; give one for each, or '' for by size"
-    )
-  if min(weights) <= 0:
-    raise errors.InputError(
-        f'config.data.weights={text}: weights must be above 0; take a dataset '
-        'that is not wanted out of config.data.name'
-    )
-  return weights

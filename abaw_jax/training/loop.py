@@ -17,9 +17,8 @@ from typing import Any
 import jax
 
 from abaw_jax import errors
-from abaw_jax.models import flops, variables
+from abaw_jax.models import variables
 from abaw_jax.training import (
-    checkpoint,
     compilation,
     evaluation,
     experiment,
@@ -33,6 +32,7 @@ from abaw_jax.training import (
     profiling,
     progress,
     runs,
+    selection,
     sharding,
     start,
     steps,
@@ -93,17 +93,20 @@ class _Loop:
     self.validation = evaluation.validation_source(config)
     self.example = inputs.example(config, self.source)
     self.total = max(1, self._steps(config['epochs']))
+    self.epoch_ends = inputs.epoch_ends(config, self.source)
     self.eval_steps = self._steps(config['eval_epochs']) or self.total
-    self.task = tasks.make_task(config)
+    self.task = tasks.make_task(
+        config, counts=inputs.make_label_counts(config, self.source)
+    )
     self.schedule = experiment.make_schedule(
         config,
         total_steps=self.total,
         warmup_steps=self._steps(config['optim']['warmup_epochs']),
+        epoch_ends=self.epoch_ends,
     )
     self.optimizer = steps.skip_non_finite(
         experiment.make_optimizer(config, self.schedule)
     )
-    self.predict_step = steps.jit_predict_step(self.task, mesh)
     self.pictures = pictures.make_pictures(
         config, self.task, mesh, self.validation
     )
@@ -119,27 +122,25 @@ class _Loop:
       runs.claim(workdir, config)
     processes.meet()
     runs.find_claim(workdir)
-    self.checkpoints = checkpoint.Checkpoints(
-        workdir, score=self.task.score, best=self.task.best
+    self.selection = selection.Selection(
+        config, workdir, self.task, mesh, self.validation
     )
-    row_flops = flops.train_flops(
-        self.task.model, self.example, freeze=config['optim']['freeze']
-    )
+    step_flops = experiment.update_flops(config, self.task, self.example)
     self.meter = progress.Meter(
         watch,
-        flops_per_step=row_flops * config['data']['batch_size'] / mesh.size,
+        flops_per_step=step_flops / mesh.size,
         peak_flops=hardware.peak_flops(jax.devices()[0].device_kind),
     )
 
   def _steps(self, epochs: float) -> int:
-    return round(epochs * len(self.source) / self.config['data']['batch_size'])
+    return inputs.num_updates(self.config, self.source, epochs)
 
   def run(self) -> None:
     """Trains to the end or to the signal."""
     batches = inputs.train_batches(self.config, self.source)
     with (
         contextlib.closing(batches),
-        contextlib.closing(self.checkpoints),
+        contextlib.closing(self.selection),
         processes.ending_together(),
     ):
       scores = self._train(batches)
@@ -150,7 +151,12 @@ class _Loop:
   def _train(self, batches) -> dict[str, float] | None:
     """Returns the scores at the end, None after the signal."""
     init, shapes = steps.jit_init(
-        self.task, self.optimizer, self.mesh, self.example
+        self.task,
+        self.optimizer,
+        self.mesh,
+        self.example,
+        ema=self.config['optim']['ema'],
+        carry=experiment.make_carry(self.config, self.task),
     )
     state = self._load(init, shapes, batches)
     train_step = self._compile(shapes)
@@ -187,7 +193,7 @@ class _Loop:
           batch = next(batches)
         with jax.profiler.StepTraceAnnotation('train', step_num=step):
           state, metrics = train_step(state, sharding.to_devices(batch, split))
-        self.meter.add(_count(batch), metrics)
+        self.meter.add(progress.count(batch), metrics)
         # Two steps in flight keep the device busy; more would only pile up
         # batches in memory.
         jax.block_until_ready(before)
@@ -203,6 +209,7 @@ class _Loop:
       scores = self._evaluate(state, self.total, log)
       self._save(state, batches, scores)
       self._finish(self.total, log)
+      self.selection.say()
     return scores
 
   def _load(self, init, shapes, batches) -> steps.TrainState:
@@ -214,9 +221,12 @@ class _Loop:
         f'{self.mesh.size} x {jax.devices()[0].device_kind}, {self.total:,} '
         f'updates; workdir {self.workdir}'
     )
-    return start.load_state(
-        self.config, self.checkpoints, init, shapes, batches
+    kept = self.selection.checkpoints
+    state = start.load_state(
+        self.config, kept, init, shapes, batches, self.source
     )
+    self.selection.go_on(state)
+    return state
 
   def _compile(self, shapes) -> jax.stages.Compiled:
     """Returns the compiled step."""
@@ -225,9 +235,8 @@ class _Loop:
         self.optimizer,
         self.mesh,
         shapes,
-        seed=self.config['seed'],
-        microbatches=self.config['optim']['microbatches'],
-        freeze=self.config['optim']['freeze'],
+        epoch_ends=self.epoch_ends,
+        **experiment.step_options(self.config),
     )
     with self.watch.phase('compile'):
       compiled, num_bytes = compilation.compile_step(
@@ -254,27 +263,23 @@ class _Loop:
   def _evaluate(self, state, step, log) -> dict[str, float]:
     """Returns the scores on the validation split, written and said."""
     with self.watch.phase('evaluation'):
-      batches = inputs.eval_batches(self.config, self.validation)
-      rows = evaluation.predict_rows(
-          self.predict_step, state.params, batches, self.mesh
-      )
-      scores = evaluation.score_rows(rows)
+      scores = self.selection.scores(state.weights)
     log.write_scores(step, scores)
     return scores
 
   def _draw(self, state, step, log) -> None:
     with self.watch.phase('plots'):
-      image, _ = self.pictures.draw(state.params)
+      image, _ = self.pictures.draw(state.weights)
       log.write_picture(step, self.pictures.name, image)
 
   def _save(self, state, batches, scores) -> None:
     with self.watch.phase('checkpoint'):
-      self.checkpoints.save(state, batches, self.config, scores)
+      self.selection.save(state, batches, scores)
 
   def _finish(self, step, log) -> None:
     """Waits for the last save, then says where the time went."""
     with self.watch.phase('checkpoint'):
-      self.checkpoints.wait()
+      self.selection.checkpoints.wait()
     log.write_goodput(step, aloud=True)
 
   def _report(self, log) -> bool:
@@ -285,13 +290,7 @@ class _Loop:
           f'step {metrics["step"]}: {metrics["skipped_in_a_row"]:.0f} updates in '
           'a row had gradients with NaN or Inf and were skipped '
           f'(config.max_bad_steps={self.config["max_bad_steps"]}); newest good '
-          f'checkpoint: {self.checkpoints.newest()}; lower config.optim.lr or '
-          'check the data, then start the same command'
+          f'checkpoint: {self.selection.checkpoints.newest()}; lower '
+          'config.optim.lr or check the data, then start the same command'
       )
     return bool(metrics)
-
-
-def _count(batch) -> int:
-  """Returns the images or frames of a batch, as if all parts were like ours."""
-  ours = batch.get('frame_mask', batch['real']).sum()
-  return int(ours) * jax.process_count()

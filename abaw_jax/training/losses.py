@@ -1,29 +1,36 @@
-"""Losses of the multi-task problem, each over the labelled elements only.
+"""Losses of the tasks, each over the labelled elements only.
 
 Every loss takes the mask as an argument, is computed in float32 whatever the
 type of the predictions, and divides by the number of elements where the mask is
-True. What lies under a False mask (a sentinel, NaN) reaches neither the value
-nor the gradient, because it is replaced before the first operation. Without a
-single valid element value and gradient are 0.
+True, unless it says otherwise. What lies under a False mask (a sentinel, NaN)
+reaches neither the value nor the gradient, because it is replaced before the
+first operation. Without a single valid element value and gradient are 0.
+
+`multi_task.MultiTaskLoss` adds them up.
 """
 
-from collections.abc import Mapping
-
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Real
 import optax
-
-from abaw_jax import errors, labels
 
 
 def mse_loss(
     pred: Float[Array, '*b'],
     target: Float[Array, '*b'],
     mask: Bool[Array, '*b'],
+    *,
+    denominator: Real[Array, ''] | None = None,
 ) -> Float[Array, '']:
-  """Returns the mean squared error over the elements where `mask` is True."""
+  """Returns the mean squared error over the elements where `mask` is True.
+
+  Their squares are divided by `denominator` if there is one.
+  """
   pred, target = _keep(pred, mask), _keep(target, mask)
-  return _mean(jnp.square(pred - target), mask)
+  squares = jnp.square(pred - target)
+  if denominator is not None:
+    return jnp.sum(squares) / denominator
+  return _mean(squares, mask)
 
 
 def ccc_loss(
@@ -31,89 +38,110 @@ def ccc_loss(
     target: Float[Array, '*b'],
     mask: Bool[Array, '*b'],
     *,
+    unbiased: bool = False,
     eps: float = 1e-8,
 ) -> Float[Array, '']:
   """Returns 1 - CCC (Lin, 1989) over the elements where `mask` is True.
 
-  Population moments, over all elements at once. `eps` is added to the
-  denominator of the CCC, so that constant predictions of constant targets give
-  1 and not NaN.
+  Moments are those of the population, over all elements at once, or divided by
+  n - 1 if `unbiased`. `eps` is added to the denominator of the CCC, so that
+  constant predictions of constant targets give 1 and not NaN.
   """
   pred, target = _keep(pred, mask), _keep(target, mask)
   mean_pred, mean_target = _mean(pred, mask), _mean(target, mask)
   # Deviations before products: E[x^2] - E[x]^2 cancels in float32.
   dev_pred = jnp.where(mask, pred - mean_pred, 0.0)
   dev_target = jnp.where(mask, target - mean_target, 0.0)
-  covariance = _mean(dev_pred * dev_target, mask)
-  spread = _mean(jnp.square(dev_pred) + jnp.square(dev_target), mask)
+  count = jnp.sum(mask, dtype=jnp.float32)
+  count = jnp.maximum(count - 1.0 if unbiased else count, 1.0)
+  covariance = jnp.sum(dev_pred * dev_target) / count
+  spread = jnp.sum(jnp.square(dev_pred) + jnp.square(dev_target)) / count
   bias = jnp.square(mean_pred - mean_target)
   ccc = 2 * covariance / (spread + bias + eps)
   return jnp.where(jnp.any(mask), 1 - ccc, 0.0)
 
 
-def cross_entropy(
-    logits: Float[Array, '*b k'],
-    target: Int[Array, '*b'],
+def half_ccc_loss(
+    pred: Float[Array, '*b'],
+    target: Float[Array, '*b'],
     mask: Bool[Array, '*b'],
 ) -> Float[Array, '']:
-  """Returns the mean of -log softmax(logits)[target] where `mask` is True."""
+  """Returns (1 - CCC) / 2 with unbiased variances, the loss of MT-EmotiEffNet.
+
+  Reference: Savchenko, arXiv 2207.09508, whose code has no epsilon: constant
+  predictions or labels are NaN there.
+  """
+  return ccc_loss(pred, target, mask, unbiased=True) / 2
+
+
+def cross_entropy(
+    logits: Float[Array, '*b k'],
+    target: Int[Array, '*b'] | Float[Array, '*b k'],
+    mask: Bool[Array, '*b'],
+    *,
+    weights: Float[Array, 'k'] | None = None,
+    weigh_mean: bool = True,
+    smoothing: float = 0.0,
+    offset: Float[Array, 'k'] | None = None,
+) -> Float[Array, '']:
+  """Returns the mean cross-entropy of softmax(logits) where `mask` is True.
+
+  Args:
+    logits: unnormalised.
+    target: class ids, or a distribution over the classes.
+    mask: rows that count.
+    weights: factor of each class; None is 1.
+    weigh_mean: whether the sum is divided by the weights of the rows' classes,
+      as in PyTorch, or by the number of rows.
+    smoothing: share of the target that is spread evenly over all classes, each
+      with its own weight.
+    offset: is added to the logits. The logarithm of the classes' frequencies
+      makes them those of balanced classes (Menon et al., arXiv 2007.07314).
+  """
+  size = logits.shape[-1]
   logits = _keep(logits, mask[..., None])
-  target = jnp.where(mask, target, 0)
-  losses = optax.softmax_cross_entropy_with_integer_labels(logits, target)
-  return _mean(losses, mask)
+  if target.ndim < logits.ndim:
+    target = jax.nn.one_hot(jnp.where(mask, target, 0), size)
+  target = _keep(target, mask[..., None])
+  flat = (1,) * (logits.ndim - 1) + (size,)
+  weights = jnp.ones(flat) if weights is None else jnp.reshape(weights, flat)
+  if offset is not None:
+    logits = logits + jnp.reshape(offset, flat)
+  spread = (1 - smoothing) * target + smoothing / size
+  losses = -jnp.sum(weights * spread * jax.nn.log_softmax(logits), axis=-1)
+  total = jnp.sum(jnp.where(mask, losses, 0.0))
+  if weigh_mean:
+    count = jnp.sum(weights * target)
+  else:
+    count = jnp.sum(mask, dtype=jnp.float32)
+  return total / jnp.where(count > 0, count, 1.0)
 
 
 def bce_loss(
     logits: Float[Array, '*b'],
     target: Real[Array, '*b'],
     mask: Bool[Array, '*b'],
+    *,
+    positive: Float[Array, 'k'] | None = None,
+    negative: Float[Array, 'k'] | None = None,
 ) -> Float[Array, '']:
   """Returns the mean binary cross-entropy over the entries of a True `mask`.
 
   `target` is 0, 1 or a probability. For action units each (row, AU) pair is an
-  entry of its own: the denominator counts pairs, not rows.
+  entry, so an AU weighs as much as it has labels; `positive` and `negative` are
+  factors of present and absent ones, by the last axis, None is 1. The mean is
+  that of the entries, whatever their factors.
   """
   logits, target = _keep(logits, mask), _keep(target, mask)
-  return _mean(optax.sigmoid_binary_cross_entropy(logits, target), mask)
-
-
-VA_LOSSES = {'mse': mse_loss, 'ccc': ccc_loss}
-
-
-def multi_task_loss(
-    output: labels.Output,
-    batch: labels.FrameBatch | labels.SequenceBatch,
-    *,
-    weights: Mapping[str, float],
-    va_loss: str,
-) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
-  """Returns the weighted sum of the tasks' losses, and each loss unweighted.
-
-  `weights` maps tasks (valence, arousal, expression, au) to factors; a task
-  without a weight is neither computed nor returned. `va_loss` is a key of
-  VA_LOSSES. Raises InputError for a name that does not exist.
-  """
-  if va_loss not in VA_LOSSES:
-    raise errors.InputError(
-        f'va_loss: unknown loss {va_loss!r}; choose from {list(VA_LOSSES)}'
-    )
-  losses = {
-      'valence': (VA_LOSSES[va_loss], 'va'),
-      'arousal': (VA_LOSSES[va_loss], 'va'),
-      'expression': (cross_entropy, 'expr'),
-      'au': (bce_loss, 'au_mask'),
-  }
-  parts = {}
-  total = jnp.zeros([], jnp.float32)
-  for task, weight in weights.items():
-    if task not in losses:
-      raise errors.InputError(
-          f'weights: unknown task {task!r}; choose from {list(losses)}'
-      )
-    loss, mask = losses[task]
-    parts[task] = loss(output[task], batch[task], batch[mask])
-    total += weight * parts[task]
-  return total, parts
+  if positive is None and negative is None:
+    return _mean(optax.sigmoid_binary_cross_entropy(logits, target), mask)
+  present, absent = (
+      jnp.reshape(1.0 if x is None else x, (1,) * (logits.ndim - 1) + (-1,))
+      for x in (positive, negative)
+  )
+  losses = -present * target * jax.nn.log_sigmoid(logits)
+  losses -= absent * (1 - target) * jax.nn.log_sigmoid(-logits)
+  return _mean(losses, mask)
 
 
 def _keep(x: Real[Array, '*b'], mask: Bool[Array, '*m']) -> Float[Array, '*b']:

@@ -7,13 +7,35 @@ from typing import Any
 from abaw_jax import errors
 from abaw_jax.models import zoo
 
+# How expressions and action units weighed before they could weigh otherwise.
+_LOSS = {
+    'loss.au_weights': 'none',
+    'loss.class_weight_mean': 'weights',
+    'loss.class_weights': 'none',
+    'loss.label_smoothing': 0.0,
+    'loss.prior_adjustment': 0.0,
+    'loss.va_mean': 'labelled',
+}
 # Keys that came later, with the values that do what was done before; those of
 # every model, then those of one.
 ADDED = {
     '': {
+        'augment.erase': 0.0,
+        'augment.jitter': (0.0, 0.0, 0.0, 0.0),
+        'augment.rand_magnitude': 9,
+        'augment.rand_ops': 0,
         'data.read_threads': 4,
+        'keep_task_bests': False,
+        'optim.clip_by': 'all',
+        'optim.ema': 0.0,
+        'optim.eps': 1e-8,
         'optim.freeze': '',
+        'optim.hold_epochs': 0.0,
         'optim.microbatches': 1,
+        'optim.sam_faithful': False,
+        'optim.sam_rho': 0.0,
+        'optim.schedule': 'cosine',
+        'optim.warmup_from_zero': False,
         'plot_steps': 0,
         'profile_start': 0,
         'profile_steps': 0,
@@ -27,14 +49,36 @@ ADDED = {
         'model.scan': False,
     },
     'frame': {
+        'data.balance': 'none',
+        'data.expression_targets': 'majority',
         'data.face_size': 0,
+        'data.validation': '',
         'data.weights': '',
         'loss.mixup': 0.0,
         'model.positions': 'sincos',
         'model.remat': 'none',
         'model.scan': False,
+        **_LOSS,
+    },
+    'temporal': {
+        'data.batching': 'windows',
+        'data.buckets': True,
+        'data.fill_labels': 0,
+        'data.fold': 0,
+        'data.fold_seed': 0,
+        'data.full': False,
+        'data.norm': 'none',
+        'data.norm_features': '',
+        'data.num_folds': 0,
+        'data.tail': 'short',
+        'loss.balance': 'fixed',
+        'loss.least_loss': 0.01,
+        'model.linear_heads': '',
+        **_LOSS,
     },
 }
+# Those of them that convolutional networks do not have.
+_OF_VITS = ('model.positions', 'model.scan')
 
 
 class Section(dict):
@@ -69,10 +113,11 @@ def complete(path: pathlib.Path, config: Mapping[str, Any]) -> Section:
   `model` and `augment`.
   """
   whole = Section(path, 'config', config)
-  if zoo.is_convnet(whole['model']):
-    return whole  # none is older than these keys, and some are of ViTs alone
-  model = whole['model']['name']
-  for key, value in (ADDED[''] | ADDED.get(model, {})).items():
+  added = ADDED[''] | ADDED.get(whole['model']['name'], {})
+  unknown = _OF_VITS if zoo.is_convnet(whole['model']) else ()
+  for key, value in added.items():
+    if key in unknown:
+      continue
     *sections, last = key.split('.')
     if sections:
       section = whole.get(sections[0])

@@ -17,6 +17,10 @@ from abaw_jax import errors
 
 Params = dict[str, Any]
 
+CLIPS = ('all', 'part')
+# The part of a task's learned weights of losses.
+LOSS_WEIGHTS = 'loss_weights'
+
 # The tokens and tables that enter a ViT before its first block.
 _INPUT_NAMES = ('patch_embed', 'cls_token', 'mask_token', 'pos_embed')
 
@@ -89,13 +93,35 @@ def layer_scales(
   return jax.tree_util.tree_map_with_path(scale, params)
 
 
+def clip_by_part(max_norm: float) -> optax.GradientTransformation:
+  """Returns what holds the L2 norm of each top-level part to `max_norm`.
+
+  Reference: AIM3-RUC, each network by itself, and learned weights of losses not
+  at all.
+  """
+
+  def clip(name, part):
+    if name == LOSS_WEIGHTS:
+      return part
+    factor = jnp.minimum(1.0, max_norm / (optax.tree.norm(part) + 1e-6))
+    return jax.tree.map(lambda g: g * factor, part)
+
+  def update(updates, params=None):
+    del params
+    return {name: clip(name, part) for name, part in updates.items()}
+
+  return optax.stateless(update)
+
+
 def make_optimizer(
     *,
     schedule: optax.Schedule,
     b1: float,
     b2: float,
+    eps: float = 1e-8,
     weight_decay: float,
     clip_norm: float,
+    clip_by: str = 'all',
     layer_decay: float,
     num_layers: int,
     prefix: str,
@@ -107,8 +133,11 @@ def make_optimizer(
     schedule: the learning rate by number of updates done before.
     b1: decay of the first moment.
     b2: decay of the second moment.
+    eps: added to the root of the second moment.
     weight_decay: decoupled, multiplied by the learning rate, kernels only.
-    clip_norm: largest global L2 norm of the gradients; 0 does not clip.
+    clip_norm: largest L2 norm of the gradients; 0 does not clip.
+    clip_by: whose norm that is, one of CLIPS: of 'all' together, or of each
+      top-level 'part'.
     layer_decay: rate of a layer over that of the next, see `layer_scales`; 1
       gives all layers the same rate.
     num_layers: number of blocks below `prefix`; unused if layer_decay is 1.
@@ -116,12 +145,23 @@ def make_optimizer(
     freeze: top-level name of parameters that are neither updated nor decayed,
       and have no moments; '' = none.
   """
+  if clip_by not in CLIPS:
+    raise errors.InputError(
+        f'config.optim.clip_by={clip_by}: choose one of {", ".join(CLIPS)}'
+    )
   steps = []
-  if clip_norm:
+  if clip_norm and clip_by == 'part':
+    steps.append(clip_by_part(clip_norm))
+  elif clip_norm:
     steps.append(optax.clip_by_global_norm(clip_norm))
   steps.append(
       optax.adamw(
-          schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=decay_mask
+          schedule,
+          b1=b1,
+          b2=b2,
+          eps=eps,
+          weight_decay=weight_decay,
+          mask=decay_mask,
       )
   )
   if layer_decay != 1.0:

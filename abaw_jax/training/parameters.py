@@ -1,5 +1,6 @@
 """The parameters of a run that has checkpoints."""
 
+from collections.abc import Mapping
 import pathlib
 from typing import Any
 
@@ -35,7 +36,7 @@ def load(
         f'{path}: cannot be read; remove {path.parent} to go without this score'
     )
   options = ocp.CheckpointManagerOptions(
-      best_fn=lambda scores: scores[task.score],
+      best_fn=lambda scores: value(scores, task.score),
       best_mode=task.best,
       read_only=True,
   )
@@ -54,7 +55,7 @@ def load(
       )
     folder = directory / str(step)
     try:
-      return _read_params(manager, step, shapes, renames, folder), step
+      return read(manager, step, shapes, renames, folder), step
     except damage.FAULTS as e:
       raise errors.InputError(
           f'{folder}: cannot be read ({damage.reason(e)}); move it away to take '
@@ -62,8 +63,37 @@ def load(
       ) from e
 
 
-def _read_params(manager, step, shapes, renames, folder) -> dict[str, Any]:
-  """Returns the parameters of a step; raises one of damage.FAULTS."""
+def value(scores: Mapping[str, float], key: str) -> float:
+  """Returns the score of a checkpoint by its key.
+
+  Checkpoints that are older than `score` have `P_MTL`, which is the same where
+  every task has labels.
+  """
+  if key == 'score' and key not in scores:
+    return scores['P_MTL']
+  return scores[key]
+
+
+def read(
+    manager: ocp.CheckpointManager,
+    step: int,
+    shapes: Any,
+    renames: dict[str, str] | None,
+    folder: pathlib.Path,
+) -> dict[str, Any]:
+  """Returns the parameters of a step.
+
+  Args:
+    manager: of checkpoints with an item `params`.
+    step: of a checkpoint.
+    shapes: as in `load`, as is `renames`.
+    renames: top-level names.
+    folder: of the checkpoint, for messages.
+
+  Raises:
+    InputError: as `load`.
+    OSError, ValueError: one of damage.FAULTS, if it is damaged.
+  """
   metadata = manager.item_metadata(step)['params']
   if metadata is None:
     raise ValueError('params has no metadata')

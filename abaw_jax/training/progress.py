@@ -118,6 +118,12 @@ class Meter:
     return speed
 
 
+def count(batch: Mapping[str, Any]) -> int:
+  """Returns the images or frames of a batch, as if all parts were like ours."""
+  ours = batch.get('frame_mask', batch['real']).sum()
+  return int(ours) * jax.process_count()
+
+
 def _when_ready(result: Any, clock: Callable[[], float]) -> float:
   """Returns the time at which arrays are ready."""
   jax.block_until_ready(result)

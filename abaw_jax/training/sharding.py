@@ -1,6 +1,7 @@
 """The device mesh, and where batches and parameters live on it."""
 
 from collections.abc import Mapping, Sequence
+import math
 import re
 from typing import Any
 
@@ -12,13 +13,17 @@ import numpy as np
 from abaw_jax import errors
 from abaw_jax.models import layers
 
-# Which axis of a kernel is split over `fsdp`, by parameter path; the first match
-# counts, and what does not divide evenly stays replicated. In a block it is the
-# axis that does not meet the residual stream: the stream is held to a split over
-# the batch, and gradients would be moved from one split to the other.
+# Which axis of a parameter is split, and over which axes of the mesh, by its
+# path; the first match counts, and what does not divide evenly stays replicated.
+# In a block it is the axis that does not meet the residual stream: the stream is
+# held to a split over the batch, and gradients would be moved from one split to
+# the other. The many classes of identities are split over all devices. A carry is
+# no parameter: its rows lie where those of the batches lie.
 RULES = (
-    (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1),
-    (r'(proj|fc2)/kernel$', -2),
+    (r'^carry/', 0, layers.BATCH_AXES),
+    (r'(^|/)classes/(kernel|bias)$', -1, layers.BATCH_AXES),
+    (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1, ('fsdp',)),
+    (r'(proj|fc2)/kernel$', -2, ('fsdp',)),
 )
 
 
@@ -55,10 +60,14 @@ def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
         f'config.mesh.fsdp={fsdp} does not divide the {count} devices{where}: '
         'choose a divisor'
     )
+  # 8 of the 16 devices along an axis of a TPU slice may share parameters.
+  split = {'allow_split_physical_axes': True}
   if slices == 1:
-    return mesh_utils.create_device_mesh((count // fsdp, fsdp), devices)
+    return mesh_utils.create_device_mesh(
+        (count // fsdp, fsdp), devices, **split
+    )
   return mesh_utils.create_hybrid_device_mesh(
-      (count // fsdp, fsdp), (slices, 1), devices
+      (count // fsdp, fsdp), (slices, 1), devices, **split
   )
 
 
@@ -82,15 +91,15 @@ def state_shardings(state: Any, mesh: Mesh) -> Any:
 
   An optimiser moment ends in its parameter's path, so it lands beside it.
   """
-  size = mesh.shape['fsdp']
 
   def place(path, leaf):
-    for pattern, axis in RULES:
+    for pattern, axis, over in RULES:
+      size = math.prod(mesh.shape[name] for name in over)
       if size == 1 or not re.search(pattern, path_name(path)):
         continue
-      if leaf.ndim >= 2 and leaf.shape[axis] % size == 0:
+      if leaf.ndim > max(axis, -axis - 1) and leaf.shape[axis] % size == 0:
         spec = [None] * leaf.ndim
-        spec[axis] = 'fsdp'
+        spec[axis] = over if over[1:] else over[0]
         return NamedSharding(mesh, PartitionSpec(*spec))
       break
     return replicated(mesh)

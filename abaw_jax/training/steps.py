@@ -1,5 +1,6 @@
 """The jitted steps: one update, and one batch of predictions."""
 
+from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
@@ -9,13 +10,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 import optax
 
-from abaw_jax.models import layers, variables
-from abaw_jax.training import augment, mae_task, sharding, tasks, views
+from abaw_jax.models import variables
+from abaw_jax.training import (
+    augment,
+    averages,
+    carries,
+    gradients,
+    mae_task,
+    schedules,
+    sharding,
+    tasks,
+    views,
+)
 
 # What evaluation needs of a batch beside the model's output.
 PASSED_ON = (
     'valence', 'arousal', 'expression', 'au', 'va', 'expr', 'au_mask', 'real',
-    'frame_mask', 'frame_id', 'row', 'video_id',
+    'frame_mask', 'frame_id', 'row', 'video_id', 'identity',
 )  # fmt: skip
 
 
@@ -31,11 +42,21 @@ class TrainState:
     params: nested dict of float32 weights; those under `batch_stats` are running
       statistics, which no optimiser knows of.
     opt_state: optax state; counts the skipped updates.
+    average: moving average of `params`; None without one.
+    carry: what goes from the rows of a batch to those of the next, with leading
+      axis b; {} for most tasks.
   """
 
   step: Any
   params: Any
   opt_state: Any
+  average: Any = None
+  carry: Any = dataclasses.field(default_factory=dict)
+
+  @property
+  def weights(self) -> Any:
+    """What is evaluated, and saved as the weights of the run."""
+    return self.params if self.average is None else self.average
 
 
 def skip_non_finite(
@@ -47,11 +68,24 @@ def skip_non_finite(
   return optax.apply_if_finite(optimizer, max_consecutive_errors=2**30)
 
 
-def init_state(key, batch, *, task: tasks.Task, optimizer) -> TrainState:
-  """Returns the state of step 0 for batches of this shape."""
+def init_state(
+    key,
+    batch,
+    *,
+    task: tasks.Task,
+    optimizer,
+    ema: float = 0.0,
+    carry: Callable[[], PyTree] = dict,
+) -> TrainState:
+  """Returns the state of step 0 for batches of this shape.
+
+  `carry` makes what the first batch brings along.
+  """
   params = task.init(key, batch)
   trained, _ = variables.split(params)
-  return TrainState(jnp.int32(0), params, optimizer.init(trained))
+  average = params if ema else None
+  opt_state = optimizer.init(trained)
+  return TrainState(jnp.int32(0), params, opt_state, average, carry())
 
 
 def train_step(
@@ -61,100 +95,93 @@ def train_step(
     task: tasks.Task,
     optimizer,
     seed: int,
+    ema: float = 0.0,
     microbatches: int = 1,
     freeze: str = '',
+    sam_rho: float = 0.0,
+    sam_faithful: bool = False,
+    epoch_ends: tuple[int, ...] = (),
 ) -> tuple[TrainState, dict[str, Array]]:
   """Returns the next state and scalars to log.
 
   The randomness of step i is a function of (seed, i) alone. An update whose
-  gradients are not all finite leaves weights and moments as they were.
+  gradients are not all finite leaves weights and moments as they were, and the
+  carry as the window began with it.
 
   Args:
     state: is consumed.
-    batch: arrays whose leading axis is the batch.
+    batch: arrays whose leading axis is the batch. The task finds in it also
+      `epoch`, int32 [b], the same in all rows, and where there is one `carry`, 0
+      in the rows where `start` is True.
     task: what is trained.
     optimizer: made finite by `skip_non_finite`.
     seed: of all randomness.
-    microbatches: parts of the batch that are differentiated one after the other;
-      gradients and scalars are the means over them.
+    ema: decay of the average of the weights, which a skipped update leaves as it
+      was too; 0 = none.
+    microbatches: see `gradients.gradients`, as for the others.
     freeze: top-level name of parameters without gradient; '' = none.
+    sam_rho: distance of sharpness-aware minimisation; 0 = off.
+    sam_faithful: whether both of its passes move the statistics.
+    epoch_ends: updates done at the end of each epoch.
   """
+  carry = carries.begin(state.carry, batch)
+  epoch = schedules.epoch_of(state.step, epoch_ends)
+  batch = dict(batch) | {'epoch': carries.rows(epoch, batch)}
+  if carry:
+    batch['carry'] = carry
   key = jax.random.fold_in(jax.random.key(seed), state.step)
-
   trained, statistics = variables.split(state.params)
-
-  def loss(trained, statistics, batch, key):
-    if freeze:
-      trained = trained | {freeze: jax.lax.stop_gradient(trained[freeze])}
-    return task.loss(trained | statistics, batch, key)
-
-  grad_fn = jax.grad(loss, has_aux=True)
-  if microbatches == 1:
-    grads, metrics = grad_fn(trained, statistics, batch, key)
-  else:
-    grads, metrics = _accumulate(
-        grad_fn, trained, statistics, batch, key, microbatches
-    )
-  metrics, moved = variables.split(metrics)
+  grads, metrics, moved, after = gradients.gradients(
+      trained,
+      statistics,
+      batch,
+      key,
+      task=task,
+      microbatches=microbatches,
+      freeze=freeze,
+      sam_rho=sam_rho,
+      sam_faithful=sam_faithful,
+  )
   updates, opt_state = optimizer.update(grads, state.opt_state, trained)
   metrics |= {
       'grad_norm': optax.tree.norm(grads),
       'skipped': opt_state.total_notfinite,
       'skipped_in_a_row': opt_state.notfinite_count,
   }
-  params = optax.apply_updates(trained, updates) | jax.tree.map(
-      lambda new, old: jnp.where(opt_state.last_finite, new, old),
-      moved or statistics,
-      statistics,
-  )
-  return TrainState(state.step + 1, params, opt_state), metrics
+
+  def unless_skipped(new, old):
+    return jax.tree.map(
+        lambda x, y: jnp.where(opt_state.last_finite, x, y), new, old
+    )
+
+  params = optax.apply_updates(trained, updates)
+  params |= unless_skipped(moved, statistics)
+  average = state.average
+  if ema:
+    average = unless_skipped(
+        averages.moved(average, params, state.step, ema=ema), average
+    )
+  carry = unless_skipped(after, carry)
+  return TrainState(state.step + 1, params, opt_state, average, carry), metrics
 
 
-def _accumulate(
-    grad_fn, trained, statistics, batch, key, microbatches: int
-) -> tuple[PyTree, dict[str, PyTree]]:
-  """Returns means of gradients and scalars over parts of the batch.
-
-  Running statistics move from part to part, as over that many updates.
-  """
-
-  def split(x):
-    # Rows i, i + m, ...: each device finds a share of every part in its own rows.
-    parts = x.reshape(x.shape[0] // microbatches, microbatches, *x.shape[1:])
-    return jnp.swapaxes(parts, 0, 1)
-
-  def add(carry, part):
-    total, statistics = carry
-    batch, key = part
-    batch = jax.tree.map(layers.split_batch, batch)
-    grads, metrics = grad_fn(trained, statistics, batch, key)
-    metrics, moved = variables.split(metrics)
-    total = jax.tree.map(jnp.add, total, (grads, metrics))
-    return (total, moved or statistics), None
-
-  parts = jax.tree.map(split, batch), jax.random.split(key, microbatches)
-  first = jax.tree.map(lambda x: x[0], parts)
-  grads, metrics = jax.eval_shape(grad_fn, trained, statistics, *first)
-  metrics, _ = variables.split(metrics)
-  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (grads, metrics))
-  (total, statistics), _ = jax.lax.scan(add, (zeros, statistics), parts)
-  grads, metrics = jax.tree.map(lambda x: x / microbatches, total)
-  return grads, metrics | statistics
-
-
-def predict_step(params, batch, *, task: tasks.Task) -> dict[str, Array]:
+def predict_step(params, batch, *, task: tasks.Task) -> dict[str, Any]:
   """Returns the model's outputs beside the labels of the batch.
 
   Keys of the output are prefixed `pred_`; multi-task outputs are valence,
-  arousal, expression probabilities and AU probabilities.
+  arousal, expression probabilities and AU probabilities. A task with a carry
+  returns it as `carry`, which the next batch brings along.
   """
+  if 'carry' in batch:
+    batch = dict(batch) | {'carry': carries.begin(batch['carry'], batch)}
   output = task.predict(params, batch)
+  carry = {k: output.pop(k) for k in ('carry',) if k in output}
   output = {k: v for k, v in output.items() if k not in ('hidden', 'embedding')}
   if 'expression' in output:
     output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
     output['au'] = jax.nn.sigmoid(output['au'])
   passed_on = {k: batch[k] for k in PASSED_ON if k in batch}
-  return passed_on | {f'pred_{k}': v for k, v in output.items()}
+  return passed_on | {f'pred_{k}': v for k, v in output.items()} | carry
 
 
 def embed_step(
@@ -185,13 +212,6 @@ def embed_step(
   return total / crops
 
 
-def reconstruct_step(
-    params, images, noise, *, task: mae_task.MAETask
-) -> dict[str, Array]:
-  """Returns `MAETask.reconstruct` of uint8 images."""
-  return task.reconstruct(params, images, noise)
-
-
 @jax.jit
 def is_finite(x) -> Array:
   """Returns whether an array holds neither NaN nor Inf."""
@@ -204,10 +224,13 @@ def param_shapes(task: tasks.Task, batch, mesh) -> PyTree:
   return sharding.with_shardings(shapes, sharding.state_shardings(shapes, mesh))
 
 
-def jit_init(task: tasks.Task, optimizer, mesh, batch):
-  """Returns (function from a key to a state on `mesh`, shapes of that state)."""
+def jit_init(task: tasks.Task, optimizer, mesh, batch, **options: Any):
+  """Returns (function from a key to a state on `mesh`, shapes of that state).
+
+  Options are those of `init_state`.
+  """
   init = functools.partial(
-      init_state, batch=batch, task=task, optimizer=optimizer
+      init_state, batch=batch, task=task, optimizer=optimizer, **options
   )
   # The key is traced too: a mesh that is only compiled for computes nothing.
   shapes = jax.eval_shape(lambda: init(jax.random.key(0)))
@@ -223,18 +246,16 @@ def jit_train_step(
     shapes,
     *,
     seed: int,
-    microbatches: int = 1,
-    freeze: str = '',
+    **options: Any,
 ):
-  """Returns the jitted `train_step`; it consumes the state it is given."""
+  """Returns the jitted `train_step` with its options; consumes the state."""
   shardings = jax.tree.map(lambda x: x.sharding, shapes)
   step = functools.partial(
       train_step,
       task=task,
       optimizer=optimizer,
       seed=seed,
-      microbatches=microbatches,
-      freeze=freeze,
+      **options,
   )
   return jax.jit(
       step,
@@ -253,11 +274,8 @@ def jit_predict_step(task: tasks.Task, mesh):
 
 
 def jit_reconstruct_step(task: mae_task.MAETask, mesh):
-  """Returns the jitted `reconstruct_step`; every process gets all images."""
-  return jax.jit(
-      functools.partial(reconstruct_step, task=task),
-      out_shardings=sharding.replicated(mesh),
-  )
+  """Returns the jitted `reconstruct`; every process gets all images."""
+  return jax.jit(task.reconstruct, out_shardings=sharding.replicated(mesh))
 
 
 def jit_embed_step(

@@ -8,14 +8,24 @@ decides which checkpoint is best, `best` whether more or less of it is, and
 """
 
 from collections.abc import Mapping
+import dataclasses
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Key, PyTree
 
-from abaw_jax.models import convnets, zoo
-from abaw_jax.training import augment, frame_task, mae_task, temporal_task
+from abaw_jax.data import label_counts
+from abaw_jax.models import choices, convnets, heads, zoo
+from abaw_jax.training import (
+    augment,
+    balancing,
+    frame_task,
+    identity_task,
+    mae_task,
+    multi_task,
+    temporal_task,
+)
 
-Batch = Mapping[str, Array]
+Batch = Mapping[str, PyTree[Array]]
 Params = PyTree[Array]
 
 
@@ -35,23 +45,33 @@ class Task(Protocol):
   ) -> tuple[Float[Array, ''], dict[str, Array]]:
     """Returns (what training makes small, scalars to log).
 
-    Beside the scalars stand the moved `batch_stats` of a model that has them.
+    Beside the scalars stand the moved `batch_stats` of a model that has them, and
+    the next `carry`, which a batch then brings along.
     """
 
-  def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
+  def predict(self, params: Params, batch: Batch) -> dict[str, PyTree[Array]]:
     """Returns one value or vector per row of the batch, by name."""
 
 
 TASKS: dict[str, Any] = {
     'mae': mae_task.MAETask,
     'frame': frame_task.FrameTask,
+    'identity': identity_task.IdentityTask,
     'temporal': temporal_task.TemporalTask,
 }
 
 
-def make_task(config: Mapping[str, Any]) -> Task:
-  """Returns the task of a config's `model`, `augment` and `loss` sections."""
-  task = zoo.choose(TASKS, config['model']['name'], 'model.name')
+def make_task(
+    config: Mapping[str, Any],
+    *,
+    counts: label_counts.LabelCounts | None = None,
+) -> Task:
+  """Returns the task of a config's `model`, `augment` and `loss` sections.
+
+  `counts` are of the training labels; without them losses weigh all the same,
+  which only training sees.
+  """
+  task = choices.choose(TASKS, config['model']['name'], 'model.name')
   model = zoo.make_model(**config['model'])
   sections = {}
   if 'augment' in config:
@@ -59,10 +79,37 @@ def make_task(config: Mapping[str, Any]) -> Task:
         size=config['model']['image_size'], **config['augment']
     )
   if 'loss' in config:
-    sections |= config['loss']
+    sections |= _losses(config, counts)
   if _holds_statistics(config):
     model = model.clone(backbone=convnets.freeze(model.backbone))
   return task(model, **sections)
+
+
+def _losses(config: Mapping[str, Any], counts) -> dict[str, Any]:
+  """Returns what a task takes of the `loss` section."""
+  section = config['loss']
+  if config['model']['name'] not in ('frame', 'temporal'):
+    return section
+  options = {key: section[key] for key in multi_task.KEYS}
+  taken = {k: v for k, v in section.items() if k not in options}
+  taken['loss_fn'] = multi_task.make(**options, counts=counts)
+  if config['model']['name'] == 'frame':
+    targets = config['data']['expression_targets']
+    taken['draw_expressions'] = targets == 'probability'
+    return taken
+  trained = choices.names(
+      heads.TASK_DIMS, config['model']['tasks'], 'model.tasks'
+  )
+  loss_fn = taken['loss_fn']
+  weights = {k: v for k, v in loss_fn.weights.items() if k in trained}
+  return {
+      'loss_fn': dataclasses.replace(loss_fn, weights=weights),
+      'balance': balancing.make(
+          taken['balance'], weights=weights, least_loss=taken['least_loss']
+      ),
+      'carried': config['data']['batching'] == 'videos',
+      'epochs': config['epochs'],
+  }
 
 
 def _holds_statistics(config: Mapping[str, Any]) -> bool:

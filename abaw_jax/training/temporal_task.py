@@ -2,58 +2,131 @@
 
 from collections.abc import Mapping
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from jaxtyping import Array, Float, Key, PyTree
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
 
-from abaw_jax.models import frameworks, variables
-from abaw_jax.training import losses
+from abaw_jax.models import feedbacks, frameworks, variables
+from abaw_jax.training import balancing, multi_task, optim
 
-Batch = Mapping[str, Array]
+Batch = Mapping[str, PyTree[Array]]
 Params = PyTree[Array]
+
+# The running statistics of a balance of losses, beside those of the model.
+_BALANCE = 'loss_balance'
 
 
 @dataclasses.dataclass(frozen=True)
 class TemporalTask:
-  """All labels of every frame of a window of cached features."""
+  """All labels of every frame of a window of cached features.
 
-  score: ClassVar[str] = 'P_MTL'
+  Attributes:
+    model: the network.
+    loss_fn: the tasks' losses; those of the trained ones count.
+    balance: adds them up.
+    carried: whether the state of the encoder goes from batch to batch, row by
+      row, as `carry` of a batch and of what `loss` and `predict` return.
+    epochs: of the whole training, by the end of which `truth_decay` ends.
+  """
+
+  score: ClassVar[str] = 'score'
   best: ClassVar[str] = 'max'
   unit: ClassVar[str] = 'frames'
 
-  model: frameworks.ShareEncoder
-  weights: dict[str, float]
-  va_loss: str
+  model: frameworks.TemporalModel
+  loss_fn: multi_task.MultiTaskLoss
+  balance: balancing.Fixed
+  carried: bool = False
+  epochs: float | int = 1.0
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
-    return variables.init(
-        self.model, key, batch['features'][:1], batch['frame_mask'][:1]
+    params = variables.init(
+        self.model,
+        key,
+        batch['features'][:1],
+        batch['frame_mask'][:1],
+        self.model.initial_carry(1),
+        frame_id=batch['frame_id'][:1],
     )
+    learned, statistics = self.balance.init(jax.random.fold_in(key, 1))
+    if learned:
+      params[optim.LOSS_WEIGHTS] = learned
+    if statistics:
+      params[variables.STATISTICS] |= {_BALANCE: statistics}
+    return params
 
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
-  ) -> tuple[Float[Array, ''], dict[str, Array]]:
-    """Returns (weighted sum of the tasks' losses, scalars to log)."""
-    output, moved = variables.apply(
-        self.model,
+  ) -> tuple[Float[Array, ''], dict[str, Any]]:
+    """Returns (balanced sum of the tasks' losses, scalars to log).
+
+    Beside the scalars stand moved `batch_stats`, and the next `carry`.
+    """
+    epoch = _epoch(batch)
+    (output, carry), moved = self._apply(
         params,
-        batch['features'],
-        batch['frame_mask'],
+        batch,
         train=True,
         rngs={'dropout': key},
+        **self._truth(batch, epoch),
     )
-    total, parts = losses.multi_task_loss(
-        output, batch, weights=self.weights, va_loss=self.va_loss
+    length = batch.get('window_length')
+    if length is not None:
+      # Rows that only fill up the batch are in no mean.
+      length = jnp.where(batch['real'], length, 0)
+    _, parts = self.loss_fn(output, batch, window_length=length)
+    statistics = params[variables.STATISTICS].get(_BALANCE, {})
+    total, statistics = self.balance(
+        parts,
+        {task: jnp.any(batch[feedbacks.MASKS[task]]) for task in parts},
+        epoch,
+        params.get(optim.LOSS_WEIGHTS, {}),
+        statistics,
     )
-    return total, {'loss': total} | parts | moved
+    if statistics:
+      moved[variables.STATISTICS] |= {_BALANCE: statistics}
+    return total, {'loss': total} | parts | moved | self._carried(carry)
 
-  def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
-    """Returns a `labels.Output` per frame."""
-    output, _ = variables.apply(
+  def predict(self, params: Params, batch: Batch) -> dict[str, PyTree[Array]]:
+    """Returns a `labels.Output` per frame, with the next `carry`."""
+    (output, carry), _ = self._apply(params, batch, train=False)
+    return output | self._carried(carry)
+
+  def _apply(self, params, batch, *, train, **options):
+    carry = batch.get('carry') if self.carried else None
+    if carry is None:
+      carry = self.model.initial_carry(batch['features'].shape[0])
+    return variables.apply(
         self.model,
         params,
         batch['features'],
         batch['frame_mask'],
-        train=False,
+        carry,
+        train=train,
+        frame_id=batch['frame_id'],
+        window_length=batch.get('window_length'),
+        **options,
     )
-    return output
+
+  def _carried(self, carry):
+    return {'carry': carry} if self.carried and carry else {}
+
+  def _truth(self, batch, epoch) -> dict[str, Any]:
+    """Returns the labels that are fed back in training, and how many of them."""
+    feedback = self.model.feedback
+    if not feedback or feedback.kind != 'label' or not feedback.truth_rate:
+      return {}
+    rate = jnp.float32(feedback.truth_rate)
+    if feedback.truth_decay:
+      # Reference: AIM3-RUC, which counts epochs from 1.
+      rate *= jnp.maximum(1.0 - (epoch + 1) / self.epochs, 0.0)
+    names = (*feedbacks.MASKS, *feedbacks.MASKS.values())
+    truth = {name: batch[name] for name in names}
+    return {'truth': truth, 'truth_rate': rate}
+
+
+def _epoch(batch: Batch) -> Int[Array, '']:
+  """Returns the epoch of the update, from 0; the same in every row."""
+  return batch['epoch'][0] if 'epoch' in batch else jnp.int32(0)

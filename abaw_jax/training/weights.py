@@ -26,10 +26,11 @@ _CARD = 'card.json'
 
 # Which models start another one, with their backbone alone.
 STARTS = {
-    'frame': ('mae', 'vit', 'convnet'),
+    'frame': ('mae', 'vit', 'convnet', 'identity'),
+    'identity': ('mae', 'vit', 'convnet', 'frame'),
     'mae': ('vit',),
-    'vit': ('mae', 'frame'),
-    'convnet': ('frame',),
+    'vit': ('mae', 'frame', 'identity'),
+    'convnet': ('frame', 'identity'),
 }
 
 

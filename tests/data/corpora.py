@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from abaw_jax.data import features
+from abaw_jax.data import features, sources, table, videos
 
 
 def jpeg(seed: int, size: int = 24) -> bytes:
@@ -91,6 +91,38 @@ def write_records(
   writer.finish(
       {split: sum(len(r['row']) for r in x) for split, x in records.items()}
   )
+
+
+def open_videos(data_dir, *names, **options) -> videos.Videos:
+  """Returns the videos of feature datasets of `toy`, joined."""
+  sets = [
+      [sources.Records(data_dir, 'toy_features', name, 'train')]
+      for name in names or ('mae',)
+  ]
+  return videos.Videos(table.read(sets), sets, **options)
+
+
+def distinct(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Returns the rows of a video with each frame once, row by row.
+
+  A frame has its first row and, of each kind, the first usable label.
+  """
+  kinds = {
+      'va': ('valence', 'arousal', 'va'),
+      'expr': ('expression', 'expr'),
+      'au_mask': ('au', 'au_mask'),
+  }
+  frames = {}
+  for i, frame_id in enumerate(columns['frame_id'].tolist()):
+    row = {name: value[i].copy() for name, value in columns.items()}
+    kept = frames.setdefault(frame_id, row)
+    for mask, names in kinds.items():
+      if row[mask].all() and not kept[mask].any():
+        kept |= {name: row[name] for name in names}
+  return {
+      name: np.array([frame[name] for frame in frames.values()])
+      for name in columns
+  }
 
 
 class Toy(tfds.core.GeneratorBasedBuilder):

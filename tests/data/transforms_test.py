@@ -32,6 +32,9 @@ def window(n=3, dim=4):
       **columns,
       'video': 'v',
       'video_id': np.int32(8),
+      'start': np.True_,
+      'window_length': np.int32(10),
+      'real': np.True_,
       'features': features,
   }
 
@@ -57,6 +60,8 @@ def test_frames_have_the_fields_and_types_of_a_frame_batch():
 def test_windows_have_the_fields_and_types_of_a_sequence_batch():
   batch = transforms.window_batch([window(), window()], rows=3, length=5)
   check_contract(batch, labels.SequenceBatch)
+  np.testing.assert_array_equal(batch['start'], [True, True, False])
+  np.testing.assert_array_equal(batch['window_length'], [10, 10, 10])
   np.testing.assert_array_equal(batch['real'], [True, True, False])
 
 
@@ -68,7 +73,7 @@ def check_contract(batch, contract):
     column = batch[field]
     assert isinstance(column, hint), (field, column.shape, column.dtype)
     assert len(column) == 3
-    assert not column[2].any(), field
+    assert not column[2].any() or field == 'window_length', field
   for field in ('valence', 'arousal'):
     assert batch[field].dtype == np.float32
   for field in ('expression', 'row'):
@@ -153,3 +158,36 @@ def test_a_sequence_record_is_decoded_frame_by_frame():
   record['image'][1] = b'no image'
   with pytest.raises(errors.InputError, match='video v7_left frame 5: image'):
     transforms.decode_record(record, image_size=24)
+
+
+def test_probabilities_come_from_votes_or_from_the_class():
+  image = corpora.jpeg(0)
+  label = {
+      'image': image,
+      'row': np.int32(0),
+      'valence': np.float32(-5),
+      'arousal': np.float32(-5),
+      'au': np.full(12, -1, np.int8),
+      'va': np.False_,
+      'au_mask': np.zeros(12, bool),
+  }
+  none = {'expression': np.int32(-1), 'expr': np.False_}
+  records = [
+      label | {'expression': np.int32(4), 'expr': np.True_},
+      label | none,
+      # No majority, and still a distribution.
+      label | none | {'votes': np.array([5, 0, 0, 5, 0, 0, 0, 0, 0, 0])},
+      label | none | {'votes': np.array([0, 0, 0, 0, 0, 0, 0, 0, 9, 1])},
+  ]
+  batch = transforms.frame_batch(records, rows=5, image_size=24, probs=True)
+  assert batch['expr'].tolist() == [True, False, True, False, False]
+  want = np.zeros((5, 8), np.float32)
+  want[0, 4] = 1.0
+  want[2, [0, 5]] = 0.5
+  np.testing.assert_array_equal(batch['expression_probs'], want)
+  hints = get_type_hints(labels.SoftFrameBatch)
+  assert batch.keys() == hints.keys()
+  assert isinstance(batch['expression_probs'], hints['expression_probs'])
+  plain = transforms.frame_batch(records, rows=5, image_size=24)
+  assert 'expression_probs' not in plain
+  assert plain['expr'].tolist() == [True, False, False, False, False]

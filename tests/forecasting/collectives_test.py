@@ -142,9 +142,7 @@ print(json.dumps([[x.kind, x.count, x.num_bytes, x.sent_bytes] for x in found]))
   done = subprocess.run(
       [sys.executable, '-c', script],
       cwd=runs.ROOT,
-      env=runs.environment(
-          XLA_FLAGS='--xla_force_host_platform_device_count=8'
-      ),
+      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
       capture_output=True,
       text=True,
       check=False,

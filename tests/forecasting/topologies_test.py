@@ -7,7 +7,7 @@ import pytest
 
 from abaw_jax import errors
 from abaw_jax.forecasting import topologies
-from abaw_jax.training import hardware
+from abaw_jax.training import hardware, sharding
 
 
 @pytest.mark.parametrize('generation', topologies.SLICES)
@@ -27,6 +27,16 @@ def test_slices_are_told_apart():
   assert (made.name, made.num_chips) == ('2 x v5e:2x4', 16)
   slices = [device.slice_index for device in made.devices]
   assert sorted(slices) == [0] * 8 + [1] * 8
+
+
+@pytest.mark.parametrize('generation', topologies.SLICES)
+@pytest.mark.parametrize('fsdp', [1, 8])
+def test_every_slice_can_be_split(generation, fsdp):
+  for shape in topologies.SLICES[generation][2:]:  # from 8 chips on
+    devices = topologies.make(f'{generation}:{shape}').devices
+    mesh = sharding.arrange(devices, fsdp=fsdp)
+    assert mesh.shape == (len(devices) // fsdp, fsdp)
+    assert {device.id for device in mesh.flat} == {d.id for d in devices}
 
 
 @pytest.mark.parametrize(('alias', 'name'), [('v5', 'v5p'), ('v7x', 'tpu7x')])

@@ -8,16 +8,15 @@ import torch
 
 from abaw_jax.models import attention
 
-MASK = jnp.array([[True] * 5, [True, True, False, True, False]])
+MASK = jnp.array([[[True] * 5], [[True, True, False, True, False]]])
 
 
 def test_attention_is_softmax_of_scaled_products():
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.normal(size=(2, 5, 6)), jnp.float32)
-  mask = jnp.array([[True] * 5, [True, True, False, True, False]])
   model = attention.Attention(num_heads=2)
-  params = model.init(jax.random.key(0), x, mask, train=False)['params']
-  out = model.apply({'params': params}, x, mask, train=False)
+  params = model.init(jax.random.key(0), x, MASK, train=False)['params']
+  out = model.apply({'params': params}, x, MASK, train=False)
 
   p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
   qkv = (np.asarray(x) @ p['qkv']['kernel'] + p['qkv']['bias']).reshape(
@@ -27,7 +26,7 @@ def test_attention_is_softmax_of_scaled_products():
   for b in range(2):
     for h in range(2):
       q, k, v = (qkv[b, :, i, h] for i in range(3))
-      weights = np.exp(q @ k.T / np.sqrt(3)) * np.asarray(mask[b])
+      weights = np.exp(q @ k.T / np.sqrt(3)) * np.asarray(MASK[b])
       expected[b, :, h] = weights @ v / weights.sum(axis=1, keepdims=True)
   expected = expected.reshape(2, 5, 6) @ p['proj']['kernel'] + p['proj']['bias']
   np.testing.assert_allclose(out, expected, atol=1e-5)
@@ -61,7 +60,7 @@ def test_output_and_gradients_equal_pytorch(mask):
   ]
   allowed = None if mask is None else torch.tensor(np.array(mask))
   out = torch.nn.functional.scaled_dot_product_attention(
-      *inputs, attn_mask=None if mask is None else allowed[:, None, None]
+      *inputs, attn_mask=None if mask is None else allowed[:, None]
   )
   np.testing.assert_allclose(
       attention.attend(query, key, value, mask), out.detach(), atol=1e-5

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from abaw_jax.models import flops, zoo
+from tests.models import temporal_models
 
 VIT = {
     'image_size': 224,
@@ -22,18 +23,15 @@ MAE = {
     'mask_ratio': 0.75,
     'norm_pix': True,
 }
-TEMPORAL = {
-    'encoder': 'transformer',
-    'framework': 'share_encoder',
-    'dim': 256,
-    'depth': 2,
-    'num_heads': 4,
-    'mlp_dim': 512,
-    'head_dims': (128, 64),
-    'dropout': 0.0,
-    'drop_path': 0.0,
-    'dtype': 'float32',
-}
+TEMPORAL = temporal_models.section(
+    dim=256,
+    depth=2,
+    num_heads=4,
+    mlp_dim=512,
+    head_dims=(128, 64),
+    encoder_dropout=0.0,
+    dropout=0.0,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +79,7 @@ MODELS = {
     ),
     'frame': SMALL | {'dropout': 0.0},
     'vit': SMALL | {'num_classes': 1000},
+    'identity': SMALL | {'num_classes': 1024, 'head': 'linear'},
     'temporal': TEMPORAL,
 }
 
@@ -92,7 +91,7 @@ def test_xla_counts_the_same_and_what_is_left_out(name):
   batch = {'image': images, 'features': jnp.zeros((1, 64, 512))}
   args = {
       'mae': (images, jnp.zeros((1, 64))),
-      'temporal': (batch['features'], jnp.ones((1, 64), bool)),
+      'temporal': (batch['features'], jnp.ones((1, 64), bool), {}),
   }.get(name, (images,))
   params = jax.eval_shape(
       lambda key: model.init(key, *args, train=False), jax.random.key(0)
@@ -109,3 +108,48 @@ def test_every_model_is_counted():
     assert type(zoo.make_model(name=name, **section)) in flops.FORWARD
   # A convolutional network counts itself; its own test compares it.
   assert set(MODELS) | {'convnet'} == set(zoo.MODELS)
+
+
+SCRIPTED = {
+    'framework': 'share_bottom',
+    'depth': 1,
+    'private_layers': 2,
+    'feed_dim': 64,
+}
+
+
+@pytest.mark.parametrize(
+    ('frames', 'options'),
+    [
+        (64, {'encoder': 'fft'}),
+        (64, SCRIPTED | {'feedback': 'hidden'}),
+        (
+            64,
+            SCRIPTED
+            | {'feedback': 'hidden', 'linear_heads': 'valence,arousal'},
+        ),
+        (64, SCRIPTED | {'feedback': 'label'}),
+        (64, SCRIPTED | {'encoder': 'none', 'feedback': 'hidden'}),
+        # XLA counts one frame of a scan.
+        (1, {'encoder': 'lstm'}),
+        (1, {'encoder': 'bilstm', 'depth': 2}),
+        (1, {'encoder': 'gru', 'depth': 3}),
+    ],
+)
+def test_xla_counts_the_same_of_every_temporal_model(frames, options):
+  model = zoo.make_model(name='temporal', **TEMPORAL | options)
+  args = (
+      jnp.zeros((1, frames, 512)),
+      jnp.ones((1, frames), bool),
+      model.initial_carry(1),
+  )
+  params = jax.eval_shape(
+      lambda key: model.init(key, *args, train=False), jax.random.key(0)
+  )
+  forward = jax.jit(lambda p, *x: model.apply(p, *x, train=False))
+  counted = forward.lower(params, *args).compile().cost_analysis()['flops']
+  ours = flops.temporal_flops(model, {'features': args[0]})
+  # XLA adds norms, softmax, activations and where positions are near.
+  assert 1.0 <= counted / ours < 1.06
+  longer = {'features': jnp.zeros((1, 2 * frames, 512))}
+  assert flops.temporal_flops(model, longer) >= 2 * ours

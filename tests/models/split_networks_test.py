@@ -51,9 +51,7 @@ def test_loss_gradients_and_statistics_are_those_of_one_device():
   done = subprocess.run(
       [sys.executable, '-c', SCRIPT],
       cwd=runs.ROOT,
-      env=runs.environment(
-          XLA_FLAGS='--xla_force_host_platform_device_count=8'
-      ),
+      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
       capture_output=True,
       text=True,
       check=False,

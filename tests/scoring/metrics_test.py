@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as sk_metrics
 
 from abaw_jax import labels
-from abaw_jax.scoring import metrics
+from abaw_jax.scoring import ccc, metrics
 
 
 def _rows(n, seed=0):
@@ -40,7 +40,7 @@ def _ccc(pred, target):
 def _moments(pred, target, mask=None):
   pred, target = np.float64(pred), np.float64(target)
   mask = np.ones(pred.shape, bool) if mask is None else mask
-  return metrics.CCCMoments.of(pred, target, mask)
+  return ccc.CCCMoments.of(pred, target, mask)
 
 
 def test_scores_equal_sklearn_and_numpy():
@@ -72,6 +72,14 @@ def test_scores_equal_sklearn_and_numpy():
   for name, value in want.items():
     np.testing.assert_allclose(scores[name], value, rtol=1e-12)
   np.testing.assert_allclose(scores['P_MTL'], sum(want.values()), rtol=1e-12)
+  assert scores['score'] == scores['P_MTL']
+  np.testing.assert_allclose(
+      scores['accuracy'],
+      sk_metrics.accuracy_score(
+          rows['target_expression'][expr], rows['expression'][expr]
+      ),
+      rtol=1e-12,
+  )
   assert scores['n_va'] == va.sum()
   assert scores['n_expr'] == expr.sum()
   assert scores['n_au'] == rows['au_mask'].any(-1).sum()
@@ -121,7 +129,7 @@ def test_ccc_merges_where_raw_sums_would_cancel():
   target = rng.normal(size=1000)
   pred = target + rng.normal(size=1000)
   offset = 1e7
-  total = metrics.CCCMoments()
+  total = ccc.CCCMoments()
   for part in np.split(np.arange(1000), 50):
     total = total.merge(_moments(pred[part] + offset, target[part] + offset))
   np.testing.assert_allclose(total.ccc(), _ccc(pred, target), rtol=1e-6)
@@ -195,8 +203,28 @@ def test_a_task_without_rows_is_nan_and_so_is_the_sum():
   scores = metrics.MTLScore.of(**rows).scores()
   assert math.isnan(scores['EXPR'])
   assert math.isnan(scores['P_MTL'])
+  assert math.isnan(scores['accuracy'])
   assert math.isfinite(scores['VA'])
-  assert math.isfinite(scores['AU'])
+  assert scores['score'] == scores['VA'] + scores['AU']
+
+
+def test_aus_without_labels_are_left_out_of_their_mean():
+  rows = _rows(200)
+  rows['au_mask'][:, [4, 7, 11]] = False
+  scores = metrics.MTLScore.of(**rows).scores()
+  known = [i for i in range(12) if i not in (4, 7, 11)]
+  want = [
+      sk_metrics.f1_score(
+          rows['target_au'][rows['au_mask'][:, i], i],
+          rows['au'][rows['au_mask'][:, i], i],
+      )
+      for i in known
+  ]
+  np.testing.assert_allclose(scores['AU'], np.mean(want), rtol=1e-12)
+  assert math.isnan(scores['F1_AU26'])
+  # It is the challenge's only with all twelve.
+  assert math.isnan(scores['P_MTL'])
+  assert scores['score'] == scores['VA'] + scores['EXPR'] + scores['AU']
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Resampling against Pillow, flips against NumPy, boxes against their law."""
+"""Resampling against Pillow, flips against NumPy, erasing against its law."""
 
 import functools
 
@@ -8,13 +8,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from abaw_jax import errors
 from abaw_jax.training import augment
 
 _crop_resize = jax.jit(augment.crop_resize, static_argnames='size')
 _resize = jax.jit(augment.resize, static_argnames='size')
-_random_boxes = jax.jit(
-    augment.random_boxes, static_argnames=('count', 'height', 'width', 'scale')
-)
 
 
 def _images(count=3, height=40, width=56, seed=0):
@@ -41,10 +39,10 @@ def _pillow(image, box, size):
 @pytest.mark.parametrize('size', [16, 40, 96])
 def test_crop_resize_equals_pillow(size):
   images = _images()
-  boxes = np.float32([[0, 0, 40, 56], [3, 5, 20, 31], [7.25, 30.5, 32.75, 25]])
-  got = _crop_resize(jnp.asarray(images), jnp.asarray(boxes), size=size)
-  for image, box, out in zip(images, boxes, got, strict=True):
-    np.testing.assert_allclose(out, _pillow(image, box, size), atol=1e-2)
+  places = np.float32([[0, 0, 40, 56], [3, 5, 20, 31], [7.25, 30.5, 32.75, 25]])
+  got = _crop_resize(jnp.asarray(images), jnp.asarray(places), size=size)
+  for image, place, out in zip(images, places, got, strict=True):
+    np.testing.assert_allclose(out, _pillow(image, place, size), atol=1e-2)
 
 
 @pytest.mark.parametrize('size', [24, 224])
@@ -79,71 +77,6 @@ def test_a_crop_of_everything_is_the_image():
   )
   out = jax.jit(crop)(jax.random.key(0), jnp.asarray(images))
   np.testing.assert_array_equal(out, np.float32(images))
-
-
-def test_boxes_follow_the_law():
-  height, width = 120, 160
-  boxes = _random_boxes(
-      jax.random.key(0), count=20000, height=height, width=width
-  )
-  top, left, h, w = np.asarray(boxes).T
-  np.testing.assert_array_equal(boxes, np.round(boxes))
-  assert (top >= 0).all()
-  assert (left >= 0).all()
-  assert (top + h <= height).all()
-  assert (left + w <= width).all()
-  # Sides are rounded to pixels: half a pixel on the smallest side, 46.
-  assert (w / h >= 3 / 4 * 0.975).all()
-  assert (w / h <= 4 / 3 * 1.025).all()
-  area = h * w / (height * width)
-  assert (area >= 0.2 * 0.975).all()
-  # Both ends of every range are reached.
-  assert area.min() < 0.21
-  assert area.max() > 0.99
-  assert top.min() == 0
-  assert (top + h == height).any()
-  assert (left + w == width).any()
-
-
-def test_boxes_are_distributed_like_rejection_sampling():
-  height, width, count = 112, 112, 20000
-  boxes = np.asarray(
-      _random_boxes(jax.random.key(1), count=count, height=height, width=width)
-  )
-  rng = np.random.default_rng(0)
-  want = []
-  while len(want) < count:
-    area = height * width * rng.uniform(0.2, 1.0)
-    ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
-    h, w = round(np.sqrt(area / ratio)), round(np.sqrt(area * ratio))
-    if h <= height and w <= width:
-      top = rng.integers(0, height - h + 1)
-      left = rng.integers(0, width - w + 1)
-      want.append((top, left, h, w))
-  # Mean and spread of 20,000 draws are known to about 1 % of the spread.
-  spread = np.std(want, axis=0)
-  np.testing.assert_array_less(
-      np.abs(boxes.mean(0) - np.mean(want, axis=0)) / spread, 0.05
-  )
-  np.testing.assert_allclose(boxes.std(0), spread, rtol=0.05)
-
-
-@pytest.mark.parametrize(
-    ('shape', 'want'),
-    [
-        ((400, 20), (186.0, 0.0, 27.0, 20.0)),
-        ((20, 400), (0.0, 186.0, 20.0, 27.0)),
-    ],
-)
-def test_an_image_no_box_fits_falls_back_to_its_centre(shape, want):
-  boxes = _random_boxes(
-      jax.random.key(0),
-      count=4,
-      height=shape[0],
-      width=shape[1],
-      scale=(0.9, 1.0),
-  )
-  np.testing.assert_array_equal(boxes, [want] * 4)
 
 
 def test_flips_are_mirrors_of_about_half():
@@ -237,3 +170,70 @@ def test_the_key_alone_decides():
   np.testing.assert_array_equal(first, again)
   assert np.abs(first - other).max() > 1
   assert first.shape == (3, 24, 24, 3)
+
+
+def test_erased_boxes_follow_the_law():
+  count, size = 2000, 32
+  images = jnp.full((count, size, size, 1), 7.0)
+  erase = jax.jit(augment.random_erase, static_argnames='probability')
+  out = np.asarray(erase(jax.random.key(0), images, probability=0.4))
+  assert set(np.unique(out)) == {0.0, 7.0}
+  gone = out[..., 0] == 0
+  # The share of 2,000 draws is known to 1 %.
+  assert abs(np.mean(gone.any(axis=(1, 2))) - 0.4) < 0.04
+  gone = gone[gone.any(axis=(1, 2))]
+  height = gone.any(axis=2).sum(axis=1)
+  width = gone.any(axis=1).sum(axis=1)
+  area = gone.sum(axis=(1, 2))
+  np.testing.assert_array_equal(area, height * width)
+  # Sides are rounded to pixels: half a pixel on the smallest side, 2.5.
+  share = area / size**2
+  assert share.min() >= 0.02 * 0.75
+  assert share.max() <= 0.33 * 1.05
+  assert abs(share.mean() - 0.175) < 0.01
+  assert 0.3 * 0.8 <= (width / height).min() < 0.4
+  assert 2.5 < (width / height).max() <= 1 / 0.3 / 0.8
+  assert abs(np.log(width / height).mean()) < 0.05
+
+
+def test_what_is_off_changes_no_bit():
+  images = jnp.asarray(_images(height=48, width=48))
+  key = jax.random.key(3)
+  ours = augmentation(crop_scale=0.3, flip=True)
+
+  @jax.jit
+  def before(key, images):
+    crop_key, flip_key = jax.random.split(key)
+    images = augment.random_resized_crop(
+        crop_key, images, size=32, scale=(0.3, 1.0)
+    )
+    images = augment.random_flip(flip_key, images)
+    return augment.normalize(images, ours.mean, ours.std)
+
+  expected = before(key, images)
+  np.testing.assert_array_equal(jax.jit(ours.train)(key, images), expected)
+
+
+def test_what_is_added_draws_from_keys_of_its_own():
+  images = jnp.asarray(_images(count=8, height=32, width=32))
+  key = jax.random.key(3)
+  expected = np.asarray(jax.jit(augmentation(flip=True).train)(key, images))
+  erased = jax.jit(augmentation(flip=True, erase=1.0).train)(key, images)
+  same = np.asarray(erased) == expected
+  assert (same | (np.asarray(erased) == 0)).all()
+  assert not same.all()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'jitter': (0.1, 0.1, 0.1)}, r'jitter=\(0.1, 0.1, 0.1\): give four'),
+        ({'jitter': (0.0, 0.0, 0.0, 0.6)}, 'of the hue, up to 0.5'),
+        ({'rand_ops': -1}, 'config.augment.rand_ops=-1: give'),
+        ({'rand_magnitude': 31}, 'a number from 0 to 30'),
+        ({'erase': 1.5}, 'config.augment.erase=1.5: give a probability'),
+    ],
+)
+def test_numbers_out_of_range_are_refused(changes, message):
+  with pytest.raises(errors.InputError, match=message):
+    augmentation(**changes)

@@ -13,7 +13,7 @@ from tests.training import runs
 
 STEPS = 6
 BATCH = 16
-EIGHT = {'XLA_FLAGS': '--xla_force_host_platform_device_count=8'}
+EIGHT = {'JAX_NUM_CPU_DEVICES': '8'}
 # Name: environment and further arguments.
 DEVICES = {
     'one': ({}, ()),

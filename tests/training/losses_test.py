@@ -9,15 +9,28 @@ import pytest
 from sklearn import metrics as sk_metrics
 import torch
 
-from abaw_jax import errors, labels
 from abaw_jax.training import losses
 
 _SHAPE = (3, 5)
+_WEIGHTS = jnp.array([3.0, 0.5, 1.0, 2.0, 0.0, 1.5, 0.25, 7.0])
+_FACTORS = jnp.array([3.0, 0.5, 1.0, 2.0, 1.5])
 _LOSSES = {
     'mse': losses.mse_loss,
+    'mse_all': functools.partial(losses.mse_loss, denominator=jnp.float32(15)),
     'ccc': losses.ccc_loss,
+    'half_ccc': losses.half_ccc_loss,
     'bce': losses.bce_loss,
+    'bce_weighted': functools.partial(
+        losses.bce_loss, positive=_FACTORS, negative=1 / _FACTORS
+    ),
     'ce': losses.cross_entropy,
+    'ce_weighted': functools.partial(
+        losses.cross_entropy,
+        weights=_WEIGHTS,
+        smoothing=0.1,
+        offset=jnp.log(jnp.arange(1.0, 9.0) / 36),
+    ),
+    'ce_probs': functools.partial(losses.cross_entropy, weights=_WEIGHTS),
 }
 
 
@@ -25,12 +38,15 @@ def _case(name, dtype=jnp.float32):
   """Returns a jitted loss with predictions, targets and a mask that fit it."""
   rng = np.random.default_rng(1)
   mask = jnp.asarray(rng.random(_SHAPE) < 0.6)
-  if name == 'ce':
+  if name.startswith('ce'):
     pred = jnp.asarray(rng.normal(size=(*_SHAPE, 8)), dtype)
+    if name == 'ce_probs':
+      target = jnp.asarray(rng.dirichlet(np.ones(8), _SHAPE), jnp.float32)
+      return jax.jit(_LOSSES[name]), pred, target, mask
     target = jnp.asarray(rng.integers(0, 8, _SHAPE), jnp.int32)
     return jax.jit(_LOSSES[name]), pred, target, mask
   pred = jnp.asarray(rng.normal(size=_SHAPE), dtype)
-  if name == 'bce':
+  if name.startswith('bce'):
     target = jnp.asarray(rng.integers(0, 2, _SHAPE), jnp.int8)
   else:
     target = jnp.asarray(rng.uniform(-1, 1, _SHAPE), jnp.float32)
@@ -69,6 +85,86 @@ def test_cross_entropy_equals_sklearn_log_loss():
   np.testing.assert_allclose(loss(logits, target, mask), want, rtol=1e-6)
 
 
+def test_mse_may_be_divided_by_all_there_is():
+  loss, pred, target, mask = _case('mse_all')
+  want = np.sum(np.square(pred - target)[mask]) / 15
+  np.testing.assert_allclose(loss(pred, target, mask), want, rtol=1e-6)
+
+
+def test_half_ccc_divides_by_one_less():
+  loss, pred, target, mask = _case('half_ccc')
+  x, y = np.float64(pred[mask]), np.float64(target[mask])
+  cov = np.cov(x, y, ddof=1)
+  ccc = 2 * cov[0, 1] / (cov.trace() + (x.mean() - y.mean()) ** 2)
+  np.testing.assert_allclose(loss(pred, target, mask), (1 - ccc) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+@pytest.mark.parametrize('of', ['classes', 'probs'])
+def test_weighted_cross_entropy_equals_torch(smoothing, of):
+  _, logits, target, mask = _case('ce' if of == 'classes' else 'ce_probs')
+  weights = _WEIGHTS + 0.1  # none is 0, by which PyTorch might divide
+  value = losses.cross_entropy(
+      logits, target, mask, weights=weights, smoothing=smoothing
+  )
+  make = torch.nn.CrossEntropyLoss
+  target = torch.tensor(np.asarray(target[mask]))
+  if of == 'classes':
+    torch_loss = make(
+        torch.tensor(np.asarray(weights)), label_smoothing=smoothing
+    )
+    target = target.long()
+    want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
+  else:
+    # For distributions PyTorch divides by the rows, we by their weights.
+    torch_loss = make(
+        torch.tensor(np.asarray(weights)),
+        reduction='sum',
+        label_smoothing=smoothing,
+    )
+    want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
+    want = want / (target.numpy() @ np.asarray(weights)).sum()
+  np.testing.assert_allclose(value, want, rtol=1e-5)
+
+
+def test_weights_and_smoothing_of_the_single_task_models():
+  # hse_nn.md 2.3: mean over rows of sum_c -w_c q_c log p_c.
+  _, logits, target, mask = _case('ce')
+  value = losses.cross_entropy(
+      logits, target, mask, weights=_WEIGHTS, weigh_mean=False, smoothing=0.1
+  )
+  x, y = np.float64(logits[mask]), np.asarray(target[mask])
+  log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
+  q = 0.9 * np.eye(8)[y] + 0.1 / 8
+  np.testing.assert_allclose(
+      value, np.mean(-(np.asarray(_WEIGHTS) * q * log_p).sum(-1)), rtol=1e-6
+  )
+
+
+def test_an_offset_by_frequency_is_a_balanced_softmax():
+  _, logits, target, mask = _case('ce')
+  shares = jnp.arange(1.0, 9.0) / 36
+  value = losses.cross_entropy(logits, target, mask, offset=jnp.log(shares))
+  x, y = np.float64(logits[mask]), np.asarray(target[mask])
+  raised = np.asarray(shares) * np.exp(x)
+  p = raised / raised.sum(-1, keepdims=True)
+  want = -np.log(p[np.arange(len(y)), y]).mean()
+  np.testing.assert_allclose(value, want, rtol=1e-6)
+
+
+def test_weighted_bce_equals_the_published_formula():
+  # hse_nn.md 3.4: mean of wneg^(1 - t) wpos^t BCE(t, p).
+  loss, logits, target, mask = _case('bce_weighted')
+  t, z = np.float64(target), np.float64(logits)
+  p = 1 / (1 + np.exp(-z))
+  factor = np.asarray(_FACTORS)
+  factors = (1 / factor) ** (1 - t) * factor**t
+  want = factors * -(t * np.log(p) + (1 - t) * np.log(1 - p))
+  np.testing.assert_allclose(
+      loss(logits, target, mask), want[mask].mean(), rtol=1e-6
+  )
+
+
 def test_bce_equals_torch_and_does_not_saturate():
   loss, logits, target, mask = _case('bce')
   logits = logits.at[0, :].mul(1000.0)
@@ -100,7 +196,8 @@ def test_what_lies_under_a_false_mask_reaches_nothing(name):
   sentinel = jnp.nan if jnp.issubdtype(target.dtype, jnp.floating) else -1
   for poison in (jnp.nan, jnp.inf, 1e30):
     dirty = jnp.where(wide, pred, poison)
-    dirty_target = jnp.where(mask, target, sentinel).astype(target.dtype)
+    rows = mask if target.ndim == mask.ndim else mask[..., None]
+    dirty_target = jnp.where(rows, target, sentinel).astype(target.dtype)
     dirty_value, dirty_grad = grad_fn(dirty, dirty_target, mask)
     assert dirty_value == value
     np.testing.assert_array_equal(dirty_grad, grad)
@@ -135,80 +232,3 @@ def test_losses_are_float32_whatever_the_predictions(name):
   np.testing.assert_array_equal(
       value, loss(pred.astype(jnp.float32), target, mask)
   )
-
-
-def _multi_task_loss(output, batch, weights, va_loss):
-  loss = functools.partial(
-      losses.multi_task_loss, weights=weights, va_loss=va_loss
-  )
-  return jax.jit(loss)(output, batch)
-
-
-def _batch(shape):
-  rng = np.random.default_rng(2)
-  output = {
-      'valence': jnp.asarray(rng.normal(size=shape), jnp.float32),
-      'arousal': jnp.asarray(rng.normal(size=shape), jnp.float32),
-      'expression': jnp.asarray(rng.normal(size=(*shape, 8)), jnp.float32),
-      'au': jnp.asarray(rng.normal(size=(*shape, 12)), jnp.float32),
-  }
-  batch = {
-      'valence': jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32),
-      'arousal': jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32),
-      'expression': jnp.asarray(rng.integers(0, 8, shape), jnp.int32),
-      'au': jnp.asarray(rng.integers(0, 2, (*shape, 12)), jnp.int8),
-      'va': jnp.asarray(rng.random(shape) < 0.5),
-      'expr': jnp.asarray(rng.random(shape) < 0.5),
-      'au_mask': jnp.asarray(rng.random((*shape, 12)) < 0.5),
-  }
-  return output, batch
-
-
-@pytest.mark.parametrize('shape', [(6,), (2, 4)])
-@pytest.mark.parametrize('va_loss', list(losses.VA_LOSSES))
-def test_multi_task_loss_is_the_weighted_sum(shape, va_loss):
-  output, batch = _batch(shape)
-  weights = {'valence': 12.0, 'arousal': 6.0, 'expression': 0.35, 'au': 1.0}
-  total, parts = _multi_task_loss(output, batch, weights, va_loss)
-  va_fn = losses.VA_LOSSES[va_loss]
-  want = {
-      'valence': va_fn(output['valence'], batch['valence'], batch['va']),
-      'arousal': va_fn(output['arousal'], batch['arousal'], batch['va']),
-      'expression': losses.cross_entropy(
-          output['expression'], batch['expression'], batch['expr']
-      ),
-      'au': losses.bce_loss(output['au'], batch['au'], batch['au_mask']),
-  }
-  assert parts.keys() == want.keys()
-  for task, value in want.items():
-    np.testing.assert_allclose(parts[task], value, rtol=1e-6)
-  np.testing.assert_allclose(
-      total, sum(weights[task] * want[task] for task in want), rtol=1e-6
-  )
-
-
-def test_a_task_without_a_weight_needs_no_output_and_no_label():
-  output, batch = _batch((6,))
-  total, parts = _multi_task_loss(
-      {'au': output['au']},
-      {'au': batch['au'], 'au_mask': batch['au_mask']},
-      {'au': 1.0},
-      'mse',
-  )
-  assert list(parts) == ['au']
-  assert total == parts['au']
-
-
-def test_unknown_names_are_told_with_the_choices():
-  output, batch = _batch((6,))
-  with pytest.raises(errors.InputError, match=r"'aus'.*'expression', 'au'"):
-    losses.multi_task_loss(output, batch, weights={'aus': 1.0}, va_loss='mse')
-  with pytest.raises(errors.InputError, match=r"'rmse'.*'mse', 'ccc'"):
-    losses.multi_task_loss(output, batch, weights={'au': 1.0}, va_loss='rmse')
-
-
-def test_the_tasks_cover_the_output_contract():
-  output, batch = _batch((2,))
-  tasks = set(labels.Output.__annotations__) - {'hidden'}
-  _, parts = _multi_task_loss(output, batch, dict.fromkeys(tasks, 1.0), 'mse')
-  assert set(parts) == tasks

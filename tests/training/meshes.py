@@ -46,7 +46,11 @@ class Training:
     self.batches = inputs.train_batches(config, source)
     with jax.set_mesh(self.mesh):
       self._init, self.shapes = steps.jit_init(
-          task, optimizer, self.mesh, inputs.example(config, source)
+          task,
+          optimizer,
+          self.mesh,
+          inputs.example(config, source),
+          carry=experiment.make_carry(config, task),
       )
     self._step = steps.jit_train_step(
         task, optimizer, self.mesh, self.shapes, seed=0

@@ -200,3 +200,36 @@ def test_three_updates_equal_adamw_in_numpy(clip_norm, layer_decay):
     params, state = update(params, state, g)
   for got, expected in zip(jax.tree.leaves(params), want, strict=True):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_part_is_clipped_by_itself():
+  grads = {
+      'encoder': {'w': jnp.array([3.0, 4.0]), 'b': jnp.array(12.0)},
+      'au': {'w': jnp.array([0.3, 0.4])},
+      optim.LOSS_WEIGHTS: {'au': jnp.array(7.0)},
+  }
+  clip = optim.clip_by_part(1.0)
+  clipped, _ = clip.update(grads, clip.init(grads))
+  np.testing.assert_allclose(
+      optax.tree.norm(clipped['encoder']), 1.0, rtol=1e-5
+  )
+  np.testing.assert_allclose(
+      clipped['encoder']['w'], [3 / 13, 4 / 13], rtol=1e-5
+  )
+  np.testing.assert_array_equal(clipped['au']['w'], grads['au']['w'])
+  assert clipped[optim.LOSS_WEIGHTS]['au'] == 7.0
+
+
+def test_what_is_clipped_is_one_of_two():
+  with pytest.raises(errors.InputError, match='clip_by=network'):
+    optim.make_optimizer(
+        schedule=optax.constant_schedule(1.0),
+        b1=0.5,
+        b2=0.999,
+        weight_decay=0.0,
+        clip_norm=5.0,
+        clip_by='network',
+        layer_decay=1.0,
+        num_layers=0,
+        prefix='encoder',
+    )

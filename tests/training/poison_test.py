@@ -32,9 +32,10 @@ class PoisonedWindows(windows.Windows):
 
 def poison(monkeypatch, only: int | None) -> None:
   """Poisons training windows from now on."""
+  make = inputs.SOURCES['temporal']
 
   def source(data, split):
-    clean = inputs.window_source(data, split)
+    clean = make(data, split)
     if split == 'train':
       clean.__class__ = type('P', (PoisonedWindows,), {'only': only})
     return clean

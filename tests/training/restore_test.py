@@ -68,9 +68,7 @@ def moved(config, here, tmp_path_factory):
   done = subprocess.run(
       [sys.executable, '-m', 'tests.training.meshes', str(root)],
       cwd=runs.ROOT,
-      env=runs.environment(
-          XLA_FLAGS='--xla_force_host_platform_device_count=8'
-      ),
+      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
       capture_output=True,
       text=True,
       check=False,

@@ -9,9 +9,41 @@ import subprocess
 import sys
 from typing import Any
 
-from configs import convnet, frame, mae, mtl
+from configs import (
+    affectnet,
+    convnet,
+    emotionet,
+    fer_plus,
+    frame,
+    heads,
+    identity,
+    mae,
+    mtl,
+    mtl_fft,
+    mtl_gru,
+    mtl_lstm,
+    mtl_transformer,
+    multi,
+    raf_db,
+)
 
-CONFIGS = {'mae': mae, 'frame': frame, 'convnet': convnet, 'mtl': mtl}
+CONFIGS = {
+    'mae': mae,
+    'frame': frame,
+    'convnet': convnet,
+    'affectnet': affectnet,
+    'fer_plus': fer_plus,
+    'raf_db': raf_db,
+    'emotionet': emotionet,
+    'multi': multi,
+    'identity': identity,
+    'mtl': mtl,
+    'mtl_lstm': mtl_lstm,
+    'mtl_gru': mtl_gru,
+    'mtl_transformer': mtl_transformer,
+    'mtl_fft': mtl_fft,
+    'heads': heads,
+}
 ROOT = pathlib.Path(__file__).parents[2]
 # What a line of metrics says about speed, which no two runs have in common.
 TIMED = {'items_per_s', 'data_wait', 'tflops_per_s'}

@@ -1,0 +1,75 @@
+r"""Takes features and labels over from HDF5 files in the layout of AIM3-RUC.
+
+  python -m abaw_jax.import_features --features=features/densenet.h5 \
+      --targets=train=trn_target.h5,validation=val_target.h5 \
+      --partition=partition.h5 --data_dir=DATA_DIR --name=densenet
+
+The features become the dataset DATA_DIR/s_aff_wild2_features/densenet, which
+`--config=configs/mtl.py --config.data.features=densenet` trains on. The files hold
+no frame numbers: frames count from 0 in each video, so these features join with
+others of the same files only. Their mean_std_on_trn files are not needed, since
+`--config.data.norm=train` measures the same.
+"""
+
+import pathlib
+
+from absl import flags
+
+from abaw_jax import cli, errors
+
+flags.DEFINE_string(
+    'features', None, 'File of features of all videos.', required=True
+)
+flags.DEFINE_list(
+    'targets',
+    None,
+    'Files of labels: train=FILE,validation=FILE, or one of them.',
+    required=True,
+)
+flags.DEFINE_string(
+    'partition', None, 'File that names the videos of the test split, if any.'
+)
+flags.DEFINE_string(
+    'data_dir', None, 'Folder of all built datasets.', required=True
+)
+flags.DEFINE_string(
+    'dataset', 's_aff_wild2', 'Dataset that the frames come from.'
+)
+flags.DEFINE_string('name', None, 'Name of the features.', required=True)
+
+SPLITS = ('train', 'validation')
+
+
+def main() -> None:
+  """Imports the features."""
+  from abaw_jax.data import aim3_files
+
+  partition = flags.FLAGS.partition
+  written = aim3_files.write(
+      pathlib.Path(flags.FLAGS.features),
+      targets=_targets(flags.FLAGS.targets),
+      partition=None if partition is None else pathlib.Path(partition),
+      data_dir=flags.FLAGS.data_dir,
+      dataset=flags.FLAGS.dataset,
+      name=flags.FLAGS.name,
+  )
+  for split, (num_videos, num_frames) in written.items():
+    print(f'{split}: {num_videos:,} videos, {num_frames:,} frames')
+
+
+def _targets(listed: list[str]) -> dict[str, pathlib.Path]:
+  """Returns the file of each split."""
+  targets = {}
+  for item in listed:
+    split, _, path = item.partition('=')
+    if split not in SPLITS or not path or split in targets:
+      raise errors.InputError(
+          f'--targets={",".join(listed)}: {item!r} is not one file of one split; '
+          'give train=FILE,validation=FILE'
+      )
+    targets[split] = pathlib.Path(path)
+  return targets
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)

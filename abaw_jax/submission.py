@@ -1,0 +1,103 @@
+r"""Writes, checks and scores the file that is handed in for a challenge.
+
+  python -m abaw_jax.submission write mtl.txt --predictions=blend.npz --list=LIST
+  python -m abaw_jax.submission check mtl.txt --list=LIST
+  python -m abaw_jax.submission score mtl.txt --labels=ANNOTATIONS
+
+`write` takes the predictions of a test set, in any order, and gives every line of
+the list its row; what was not predicted is interpolated, and said. `check` holds a
+file against the list: count, order, ranges, whole numbers, NaN, newline at the end.
+`score` prints P_MTL with the number of rows behind each part, for a split whose
+labels are known. --task=lsd checks and scores learning from synthetic data.
+"""
+
+import math
+import pathlib
+
+from absl import flags
+
+from abaw_jax import cli, errors
+
+ACTIONS = ('write', 'check', 'score')
+TASKS = ('mtl', 'lsd')
+# The flag that each action cannot do without, beside the file.
+_NEEDS = {
+    'write': ('predictions', 'list'), 'check': ('list',), 'score': ('labels',)
+}  # fmt: skip
+
+
+def _define_flags() -> None:
+  """Defines the flags; not at import, where other commands have theirs."""
+  flags.DEFINE_string('list', None, 'List of the images, of the organisers.')
+  flags.DEFINE_string('labels', None, 'The same list with labels.')
+  flags.DEFINE_string(
+      'predictions', None, 'What to write: .npz, .parquet or .csv.'
+  )
+  flags.DEFINE_enum('task', 'mtl', TASKS, 'Challenge that the file is for.')
+
+
+def main(action: str, file: str) -> None:
+  """Does one of ACTIONS."""
+  if action not in ACTIONS:
+    raise errors.InputError(
+        f'unknown action {action!r}; choose from {", ".join(ACTIONS)}'
+    )
+  given = {}
+  for name in ('predictions', 'list', 'labels'):
+    given[name] = flags.FLAGS[name].value
+    if name in _NEEDS[action] and given[name] is None:
+      raise errors.InputError(f'{action} needs --{name}=FILE')
+  path, task = pathlib.Path(file), flags.FLAGS.task
+  if action == 'score':
+    _score(path, pathlib.Path(given['labels']), task)
+    return
+  from abaw_jax.scoring import challenge_files, submission
+
+  images = challenge_files.read_list(pathlib.Path(given['list']))
+  if action == 'write':
+    if task != 'mtl':
+      raise errors.InputError(
+          '--task=lsd: predictions have the expressions of s-Aff-Wild2; write '
+          'takes --task=mtl'
+      )
+    _write(path, images, pathlib.Path(given['predictions']))
+  submission.check(path, images, task)
+  repeats = len(images) - len(set(images))
+  print(
+      f'{path}: {len(images):,} rows as in the list ({repeats:,} repeat an '
+      'image), all values in range'
+  )
+
+
+def _write(path: pathlib.Path, images: list[str], source: pathlib.Path) -> None:
+  from abaw_jax.scoring import prediction_files, submission
+
+  filled = submission.write(path, images, prediction_files.read(source))
+  if filled:
+    print(
+        f'{filled:,} rows were not predicted and are interpolated from other '
+        'frames of their video'
+    )
+
+
+def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
+  from abaw_jax.scoring import submission
+
+  scores = submission.score(path, label_path, task)
+  for name, value in scores.items():
+    if not name.startswith('n_') and not math.isnan(value):
+      print(f'{name:16} {value:8.4f}')
+  counts = ', '.join(
+      f'{name.removeprefix("n_").upper()} {value:,.0f}'
+      for name, value in scores.items()
+      if name.startswith('n_')
+  )
+  print(f'rows with labels: {counts}')
+  if task == 'mtl':
+    parts = ' '.join(f'{k} {scores[k]:.4f}' for k in ('VA', 'EXPR', 'AU'))
+    print(f'P_MTL {scores["P_MTL"]:.4f} ({parts})')
+
+
+if __name__ == '__main__':
+  _define_flags()
+  cli.run(main, __doc__, arguments={'action': ACTIONS, 'file': ('mtl.txt',)})

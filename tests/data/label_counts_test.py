@@ -1,0 +1,48 @@
+"""Counts of labels against those of pandas-like tables made here."""
+
+import numpy as np
+
+from abaw_jax.data import label_counts, sources
+from tests.data import corpora
+
+
+def test_counts_are_those_of_usable_labels(tmp_path):
+  corpora.build_toy(tmp_path, 'frames')
+  rows = {
+      k: np.concatenate([video[k] for video in corpora.Toy.videos.values()])
+      for k in label_counts.FIELDS
+  }
+  expected = np.bincount(rows['expression'][rows['expr']], minlength=8)
+  corpora.build_toy(tmp_path, 'sequences')
+  for config in ('frames', 'sequences'):
+    records = sources.Records(tmp_path, 'toy', config, 'train')
+    counts = label_counts.LabelCounts.of(
+        records.with_fields(*label_counts.FIELDS)
+    )
+    np.testing.assert_array_equal(counts.expression, expected)
+    np.testing.assert_array_equal(counts.au_known, rows['au_mask'].sum(0))
+    np.testing.assert_array_equal(
+        counts.au_present, (rows['au'] * rows['au_mask']).sum(0)
+    )
+
+
+def test_weights_balance_what_they_weigh():
+  counts = label_counts.LabelCounts(
+      np.array([6, 3, 0, 1, 2, 0, 6, 4]),
+      np.arange(12),
+      np.array([0, *[24] * 10, 11]),
+  )
+  weights = counts.class_weights()
+  np.testing.assert_allclose(
+      weights * counts.expression, [6, 6, 0, 6, 6, 0, 6, 6]
+  )
+  positive, negative = counts.au_weights()
+  absent = counts.au_known - counts.au_present
+  known = slice(1, 11)
+  np.testing.assert_allclose((positive * counts.au_present)[known], 12)
+  np.testing.assert_allclose((negative * absent)[known], 12)
+  assert np.isfinite([positive, negative]).all()
+  np.testing.assert_allclose(
+      counts.expression_shares()[counts.expression > 0],
+      np.array([6, 3, 1, 2, 6, 4]) / 22,
+  )

@@ -1,0 +1,96 @@
+"""The scripted model of AIM3-RUC, small, and its twin in PyTorch."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from abaw_jax.models import frameworks, temporal_models
+from configs import mtl
+from tests.models import torch_temporal
+
+FEATURES, ROWS, LENGTH = 5, 3, 7
+MASK = np.arange(LENGTH)[None] < np.array([7, 4, 0])[:, None]
+# Valence and AUs feed arousal. One private layer, where the script has three.
+SCRIPTED = {
+    'framework': 'share_bottom',
+    'dim': 16,
+    'depth': 1,
+    'num_heads': 2,
+    'mlp_dim': 24,
+    'private_layers': 1,
+    'private_head_dim': 8,
+    'head_dims': (10, 8),
+    'encoder_dropout': 0.0,
+    'dropout': 0.0,
+    'feedback': 'hidden',
+    'feed_source': 'valence,au',
+    'feed_target': 'arousal',
+    'feed_dim': 8,
+}
+# The keys of the model in which the published system was another one.
+FAITHFUL = {
+    'first_position': 'zero',
+    'mask_padding': False,
+    'carry_backward': True,
+    'feed_missing': 'zero',
+    'feed_clip': False,
+    'init': 'normal',
+}
+
+
+def section(**options: Any) -> dict[str, Any]:
+  """Returns the `model` section of configs/mtl.py with these keys changed."""
+  config = mtl.get_config().model.to_dict()
+  del config['name']
+  assert set(options) <= set(config)
+  return config | options
+
+
+def make(**options: Any) -> frameworks.TemporalModel:
+  """Returns the small scripted model with these keys changed."""
+  return temporal_models.make_temporal(**section(**SCRIPTED | options))
+
+
+def twin(**options: Any) -> torch_temporal.TemporalModel:
+  """Returns the twin of the small scripted model, with random weights."""
+  sizes = {
+      'dim': 16,
+      'depth': 1,
+      'num_heads': 2,
+      'mlp_dim': 24,
+      'private_layers': 1,
+      'head_dim': 8,
+      'hidden_dims': (10, 8),
+      'feed_dim': 8,
+  }
+  model = torch_temporal.TemporalModel(FEATURES, **sizes | options)
+  torch_temporal.randomise(model, 0.3)
+  return model
+
+
+def features(seed: int = 0, rows: int = ROWS) -> jax.Array:
+  """Returns windows of random features."""
+  return jax.random.normal(jax.random.key(seed), (rows, LENGTH, FEATURES))
+
+
+def weights(model: frameworks.TemporalModel) -> dict[str, Any]:
+  """Returns random weights of the model, with `params` and `batch_stats`."""
+  shapes = jax.eval_shape(
+      lambda key: model.init(
+          key,
+          features(),
+          jnp.asarray(MASK),
+          model.initial_carry(ROWS),
+          train=False,
+      ),
+      jax.random.key(0),
+  )
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+      lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype),
+      shapes['params'],
+  )
+  statistics = {'mean': jnp.zeros(FEATURES), 'std': jnp.ones(FEATURES)}
+  return {'params': params, 'batch_stats': {'feature_norm': statistics}}

@@ -1,0 +1,106 @@
+"""Intervals against resampling by hand, and against a known law."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from abaw_jax.scoring import intervals, metrics, predictions
+from tests.scoring import rows as made
+
+
+def test_draws_are_the_scores_of_the_drawn_videos():
+  rows = made.make()
+  found = intervals.bootstrap(rows, resamples=8, seed=3)
+  names = np.unique(rows.video)
+  parts = [rows.take(rows.video == name).score() for name in names]
+  drawn = np.random.default_rng(3).multinomial(
+      len(names), np.full(len(names), 1 / len(names)), size=8
+  )
+  for i, times in enumerate(drawn):
+    total = metrics.MTLScore.empty()
+    for part, count in zip(parts, times, strict=True):
+      for _ in range(count):
+        total = total.merge(part)
+    want = total.scores()
+    for name, one in found.items():
+      np.testing.assert_allclose(
+          one.draws[i], want[name], rtol=1e-9, err_msg=name
+      )
+  scores = rows.score().scores()
+  counts = {'n_va', 'n_expr', 'n_au'}
+  assert {k: v.value for k, v in found.items()} == {
+      k: v for k, v in scores.items() if k not in counts
+  }
+
+
+def test_the_interval_follows_the_binomial_law():
+  # Videos of one row, every AU called: F1 = 2 k / (n + k) with k of n present,
+  # and k is binomial under resampling.
+  n, present = 200, 60
+  au = np.zeros([n, 12], int)
+  au[:present] = 1
+  rows = predictions.Predictions.without_labels(
+      video=np.array([f'v{i}' for i in range(n)]),
+      frame_id=np.ones(n, int),
+      row=np.arange(n),
+      valence=np.zeros(n),
+      arousal=np.zeros(n),
+      expression=np.tile(np.eye(8)[0], [n, 1]),
+      au=np.ones([n, 12]),
+  )
+  rows = dataclasses.replace(rows, target_au=au, au_mask=np.ones([n, 12], bool))
+  one = intervals.bootstrap(rows, resamples=20_000)['AU']
+  k = stats.binom(n, present / n).ppf([0.025, 0.975])
+  np.testing.assert_allclose(one.interval(), 2 * k / (n + k), atol=0.008)
+  np.testing.assert_allclose(one.value, 2 * present / (n + present))
+
+
+def test_rows_of_a_video_stay_together():
+  # Every row ten times over is no new evidence; resampling rows would think so.
+  rows = made.make()
+  many = predictions.concatenate([rows] * 10)
+  few = intervals.bootstrap(rows)['P_MTL'].interval()
+  found = intervals.bootstrap(many)['P_MTL'].interval()
+  np.testing.assert_allclose(found, few, rtol=1e-9)
+
+
+def test_differences_are_paired():
+  rows = made.make()
+  better = made.make(skill=2.0)
+  a, b = (intervals.bootstrap(one)['P_MTL'] for one in (rows, better))
+  low, high = b.minus(a).interval()
+  assert 0 < low < b.value - a.value < high
+  assert b.minus(b).interval() == (0, 0)
+  spread = np.subtract(*a.interval()) + np.subtract(*b.interval())
+  assert high - low < -spread
+
+
+@pytest.mark.parametrize('missing', ['va', 'expr', 'au_mask'])
+def test_a_task_without_labels_is_nan(missing):
+  rows = made.make()
+  rows = dataclasses.replace(
+      rows, **{missing: np.zeros_like(getattr(rows, missing))}
+  )
+  found = intervals.bootstrap(rows, resamples=20)
+  assert np.isnan(found['P_MTL'].interval()).all()
+  assert np.isfinite(found['score'].interval()).all()
+
+
+def test_a_task_in_few_videos_is_scored_where_it_is_drawn():
+  rows = made.make()
+  rows = dataclasses.replace(rows, expr=rows.expr & (rows.video == 'video0'))
+  one = intervals.bootstrap(rows, resamples=200)['EXPR']
+  assert np.isnan(one.draws).any()
+  np.testing.assert_allclose(one.interval(), one.value)
+
+
+def test_the_seed_is_all_there_is_to_it():
+  rows = made.make()
+  a, b, c = (
+      intervals.bootstrap(rows, resamples=50, seed=seed)['VA'].draws
+      for seed in (0, 0, 1)
+  )
+  np.testing.assert_array_equal(a, b)
+  assert not np.array_equal(a, c)

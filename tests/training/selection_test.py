@@ -1,0 +1,129 @@
+"""A run that carries a state, normalises features and keeps what is best."""
+
+import json
+
+import numpy as np
+import pytest
+
+from abaw_jax import errors
+from abaw_jax.training import (
+    evaluation,
+    inputs,
+    loop,
+    parameters,
+    sharding,
+    steps,
+    task_bests,
+    tasks,
+)
+from tests.training import runs
+
+
+@pytest.fixture(scope='module')
+def config(feature_dir) -> dict:
+  return runs.smoke(
+      'mtl',
+      feature_dir,
+      epochs=6.0,
+      eval_epochs=2.0,
+      save_steps=0,
+      data__batching='videos',
+      data__norm='train',
+      data__window=8,
+      data__batch_size=2,
+      model__encoder='gru',
+      model__depth=1,
+      model__dim=6,
+      model__head_dims=(4,),
+      loss__balance='dwa',
+      optim__schedule='linear',
+      optim__hold_epochs=3.0,
+      log_steps=1,
+  )
+
+
+@pytest.fixture(scope='module')
+def run(config, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('selection')
+  loop.train(config, workdir)
+  return workdir
+
+
+def weights(config, workdir):
+  """Returns the weights with the best score."""
+  task = tasks.make_task(config)
+  source = inputs.make_source(config, 'train')
+  shapes = steps.param_shapes(
+      task, inputs.example(config, source), sharding.make_mesh(fsdp=1)
+  )
+  return parameters.load(workdir, shapes)[0]
+
+
+def test_the_rate_moves_at_the_borders_of_epochs(config, run):
+  lines = runs.metrics(run)
+  ends = inputs.epoch_ends(config, inputs.make_source(config, 'train'))
+  assert len(lines) == ends[-1]
+  factors = [1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+  for step, line in lines.items():
+    epoch = np.searchsorted(ends, step - 1, side='right')
+    np.testing.assert_allclose(
+        line['lr'], factors[epoch] * config['optim']['lr'], rtol=1e-6
+    )
+
+
+def test_features_are_normalised_by_what_the_checkpoint_holds(config, run):
+  source = inputs.make_source(config, 'train')
+  frames = np.concatenate(
+      [
+          source.videos.frames(video, 0, 1000)['features']
+          for video in range(len(source.videos.names))
+      ]
+  )
+  norm = weights(config, run)['batch_stats']['feature_norm']
+  np.testing.assert_allclose(norm['mean'], frames.mean(axis=0), atol=1e-6)
+  np.testing.assert_allclose(norm['std'], frames.std(axis=0), rtol=1e-5)
+
+
+def test_balances_have_seen_every_epoch(config, run):
+  held = weights(config, run)['batch_stats']['loss_balance']
+  assert held['epoch'] >= 1
+  assert all(values['last'] > 0 for values in held['tasks'].values())
+
+
+def test_each_task_is_scored_by_its_own_best(run):
+  lines = runs.metrics(run, 'validation')
+  bests = task_bests.read(run)
+  for task, key in task_bests.SCORES.items():
+    best = max(line[key] for line in lines.values())
+    assert bests[task].score == best
+    assert lines[bests[task].step][key] == best
+  scores = evaluation.evaluate(run, 'validation', of='tasks')
+  for task, key in task_bests.SCORES.items():
+    np.testing.assert_allclose(scores[key], bests[task].score, atol=1e-6)
+  np.testing.assert_allclose(
+      scores['P_MTL'], task_bests.together(bests), atol=1e-6
+  )
+  path = run / 'predictions' / 'validation_tasks.json'
+  assert json.loads(path.read_text())['P_MTL'] == scores['P_MTL']
+  alone = evaluation.evaluate(run, 'validation', of='au')
+  np.testing.assert_allclose(alone['AU'], bests['au'].score, atol=1e-6)
+
+
+def test_the_single_best_is_scored_as_in_training(run):
+  scores = evaluation.evaluate(run, 'validation')
+  best = max(line['score'] for line in runs.metrics(run, 'validation').values())
+  np.testing.assert_allclose(scores['score'], best, atol=1e-6)
+  assert scores['P_MTL'] <= task_bests.together(task_bests.read(run)) + 1e-6
+
+
+def test_both_are_said(config, tmp_path, capsys):
+  loop.train(config | {'epochs': 1.0, 'eval_epochs': 0.0}, tmp_path)
+  out = capsys.readouterr().out
+  assert 'best of one network: score ' in out
+  assert 'best of each task by itself: valence ' in out
+  assert 'of 1 network\n' in out
+
+
+def test_an_unknown_choice_lists_the_known_ones(run):
+  with pytest.raises(errors.InputError, match='score, tasks, valence'):
+    evaluation.evaluate(run, 'validation', of='mean')
