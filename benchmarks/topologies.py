@@ -30,7 +30,7 @@ flags.DEFINE_bool('compile', True, 'Whether to compile what is missing.')
 
 CONFIG = pathlib.Path(mae_tpu.__file__)
 # Chips and slices of a row, in the order in which they are compiled.
-SIZES = ((8, 1), (256, 2), (256, 1), (16, 2), (64, 1))
+SIZES = ((8, 1), (256, 2), (256, 1))
 SCALING = (1, 4, 8, 16, 64, 256)
 # Images of a chip, where their number grows with the chips.
 ROWS = 64

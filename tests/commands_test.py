@@ -129,7 +129,7 @@ WRONG = {
     ),
     'an unknown variant': (
         (*TRAIN, '--config={configs}/mtl.py:huge'),
-        ("unknown variant 'huge'", 'full, small, smoke'),
+        ("unknown variant 'huge'", 'full, faithful, small, smoke'),
     ),
     'a missing config file': (
         (*TRAIN, '--config=configs/mlt.py'),
@@ -150,7 +150,10 @@ WRONG = {
     ),
     'an unknown model': (
         (*MTL, *EMPTY, '--config.model.name=foo'),
-        ("config.model.name: unknown value 'foo'", 'mae, frame, temporal'),
+        (
+            "config.model.name: unknown value 'foo'",
+            'mae, frame, identity, temporal',
+        ),
     ),
     'a model of another config': (
         (*MTL, *EMPTY, '--config.model.name=frame'),
@@ -300,7 +303,7 @@ WRONG = {
     ),
     'a model that is not trained': (
         (*FRAME, *BUILT, '--config.model.name=vit'),
-        ("unknown value 'vit'; choose one of mae, frame, temporal",),
+        ("unknown value 'vit'; choose one of mae, frame, identity, temporal",),
     ),
     'a conversion of nothing': (
         ('abaw_jax.convert', '--out=w'),

@@ -74,16 +74,25 @@ def group_size(instruction: hlo.Instruction, num_devices: int) -> int:
 
   XLA writes groups in full, as `[groups,size]<=[...]`, or as the axes of a mesh
   that they span; no groups are one of all devices.
+
+  Raises:
+    ValueError: if it writes them in yet another way.
   """
   text = instruction.attributes
   if match := re.search(r'replica_groups=\[(\d+),(\d+)\]', text):
     return int(match[2])
-  if match := re.search(r'replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}', text):
+  # An order of the devices may stand before the axes that are spanned.
+  if match := re.search(
+      r'replica_groups=mesh\[([^\]]*)\](?:, device_ids=[^{]*)? \{([^}]*)\}',
+      text,
+  ):
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
     spanned = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", match[2])
     return int(np.prod([int(part or sizes[axis]) for axis, part in spanned]))
   if match := re.search(r'replica_groups=\{\{([\d,]*)\}', text):
     return len(match[1].split(','))
+  if re.search(r'replica_groups=(?!\{\})', text):
+    raise ValueError(f'unknown way to write groups: {text}')
   return num_devices
 
 

@@ -48,6 +48,7 @@ def find(line: str, **topology) -> list[tuple]:
         ("mesh['axis_0'=4,'axis_1'=2] {'axis_0'}", 4),
         ("mesh['axis_0'=4,'axis_1'=2] {'axis_0','axis_1'}", 8),
         ("mesh['axis_0'=8] {'axis_0':(2)4}", 4),
+        ("mesh['a'=4,'b'=2], device_ids=([2,4]T(1,0)) {'a'}", 4),
     ],
 )
 def test_a_ring_sends_its_sum_twice_but_for_its_own_share(groups, size):
@@ -150,3 +151,9 @@ print(json.dumps([[x.kind, x.count, x.num_bytes, x.sent_bytes] for x in found]))
   assert done.returncode == 0, done.stderr
   size = 5 * 32 * 16 * 4
   assert json.loads(done.stdout) == [['all-reduce', 5, size, size * 2 * 7 // 8]]
+
+
+def test_groups_that_are_written_in_another_way_are_no_guess():
+  line = 'ROOT %r = f32[9]{0} all-reduce(%x), replica_groups=@mesh{x}, x'
+  with pytest.raises(ValueError, match='unknown way to write groups'):
+    find(line)

@@ -120,7 +120,10 @@ def changed(config: dict) -> list[tuple[str, object]]:
   """Returns the flags that make the smoke config this one."""
   keys = ('dir', 'window', 'stride', 'batch_size', 'read_threads')
   flags = [(f'config.data.{key}', config['data'][key]) for key in keys]
-  keys = ('epochs', 'eval_epochs', 'log_steps', 'save_steps', 'save_minutes')
+  keys = (
+      'seed', 'epochs', 'eval_epochs', 'log_steps', 'save_steps',
+      'save_minutes',
+  )  # fmt: skip
   return flags + [(f'config.{key}', config[key]) for key in keys]
 
 
