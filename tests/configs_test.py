@@ -9,43 +9,10 @@ import pytest
 
 from abaw_jax.models import zoo
 from abaw_jax.training import experiment, steps, tasks
-from configs import (
-    affectnet,
-    convnet,
-    emotionet,
-    fer_plus,
-    frame,
-    heads,
-    identity,
-    mae,
-    mae_tpu,
-    mtl,
-    mtl_fft,
-    mtl_gru,
-    mtl_lstm,
-    mtl_transformer,
-    multi,
-    raf_db,
-)
+from configs import mae_tpu
+from tests.training import runs
 
-CONFIGS = {
-    'mae': mae,
-    'mae_tpu': mae_tpu,
-    'frame': frame,
-    'convnet': convnet,
-    'affectnet': affectnet,
-    'fer_plus': fer_plus,
-    'raf_db': raf_db,
-    'emotionet': emotionet,
-    'multi': multi,
-    'identity': identity,
-    'mtl': mtl,
-    'mtl_lstm': mtl_lstm,
-    'mtl_gru': mtl_gru,
-    'mtl_transformer': mtl_transformer,
-    'mtl_fft': mtl_fft,
-    'heads': heads,
-}
+CONFIGS = runs.CONFIGS | {'mae_tpu': mae_tpu}
 VARIANTS = [
     (name, variant)
     for name, config in CONFIGS.items()
