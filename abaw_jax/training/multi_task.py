@@ -11,6 +11,7 @@ import numpy as np
 
 from abaw_jax import errors, labels
 from abaw_jax.data import label_counts
+from abaw_jax.models import choices, heads
 from abaw_jax.training import losses
 
 VA_LOSSES = {
@@ -146,11 +147,15 @@ def make(
   Raises:
     InputError: a value is unknown or out of range.
   """
-  _choose('weights', weights, ('valence', 'arousal', 'expression', 'au'))
-  _choose('va_loss', [va_loss], VA_LOSSES)
-  _choose('va_mean', [va_mean], VA_MEANS)
-  _choose('class_weight_mean', [class_weight_mean], CLASS_WEIGHT_MEANS)
-  _choose('au_weights', [au_weights], AU_WEIGHTS)
+  for task in weights:
+    choices.choose(heads.TASK_DIMS, task, 'loss.weights')
+  choices.choose(VA_LOSSES, va_loss, 'loss.va_loss')
+  for field, value, known in (
+      ('va_mean', va_mean, VA_MEANS),
+      ('class_weight_mean', class_weight_mean, CLASS_WEIGHT_MEANS),
+      ('au_weights', au_weights, AU_WEIGHTS),
+  ):
+    choices.choose(dict.fromkeys(known), value, f'loss.{field}')
   if va_mean == 'all' and va_loss != 'mse':
     raise errors.InputError(
         f"config.loss.va_mean=all: {va_loss} is no mean; set va_loss to 'mse' or "
@@ -205,15 +210,6 @@ def _class_weights(text: str, counts) -> Floats | None:
         f'order {", ".join(labels.EXPRESSIONS)}'
     )
   return weights
-
-
-def _choose(key: str, names, choices) -> None:
-  for name in names:
-    if name not in choices:
-      raise errors.InputError(
-          f'config.loss.{key}: unknown value {name!r}; choose from '
-          f'{", ".join(choices)}'
-      )
 
 
 def _array(values: Floats | None) -> Float[Array, 'k'] | None:

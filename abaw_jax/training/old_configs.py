@@ -7,17 +7,9 @@ from typing import Any
 from abaw_jax import errors
 from abaw_jax.models import zoo
 
-# How expressions and action units weighed before they could weigh otherwise.
-_LOSS = {
-    'loss.au_weights': 'none',
-    'loss.class_weight_mean': 'weights',
-    'loss.class_weights': 'none',
-    'loss.label_smoothing': 0.0,
-    'loss.prior_adjustment': 0.0,
-    'loss.va_mean': 'labelled',
-}
 # Keys that came later, with the values that do what was done before; those of
-# every model, then those of one.
+# every model, then those of one. Temporal models from before there were several
+# have other parameters: theirs are not completed.
 ADDED = {
     '': {
         'augment.erase': 0.0,
@@ -54,27 +46,16 @@ ADDED = {
         'data.face_size': 0,
         'data.validation': '',
         'data.weights': '',
+        'loss.au_weights': 'none',
+        'loss.class_weight_mean': 'weights',
+        'loss.class_weights': 'none',
+        'loss.label_smoothing': 0.0,
         'loss.mixup': 0.0,
+        'loss.prior_adjustment': 0.0,
+        'loss.va_mean': 'labelled',
         'model.positions': 'sincos',
         'model.remat': 'none',
         'model.scan': False,
-        **_LOSS,
-    },
-    'temporal': {
-        'data.batching': 'windows',
-        'data.buckets': True,
-        'data.fill_labels': 0,
-        'data.fold': 0,
-        'data.fold_seed': 0,
-        'data.full': False,
-        'data.norm': 'none',
-        'data.norm_features': '',
-        'data.num_folds': 0,
-        'data.tail': 'short',
-        'loss.balance': 'fixed',
-        'loss.least_loss': 0.01,
-        'model.linear_heads': '',
-        **_LOSS,
     },
 }
 # Those of them that convolutional networks do not have.
