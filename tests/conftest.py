@@ -8,12 +8,14 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's notices
 os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
-# Most of what tests compile runs once: LLVM's optimisations cost more than they
-# save, and change no result by more than rounding.
+# Most of what tests compile runs once: LLVM's optimisations and the emission of
+# fused loops through MLIR cost more than they save, and change no result by more
+# than rounding.
 os.environ.setdefault(
     'XLA_FLAGS',
     '--xla_backend_optimization_level=0 '
-    '--xla_llvm_disable_expensive_passes=true',
+    '--xla_llvm_disable_expensive_passes=true '
+    '--xla_cpu_use_fusion_emitters=false',
 )
 
 from absl import flags
