@@ -1,18 +1,17 @@
 r"""The small heads of HSE-NN (arXiv 2207.09508) on frozen features, frame by frame.
 
 Train:  python -m abaw_jax.train --config=configs/heads.py
-Scores: python -m abaw_jax.train --config=configs/heads.py \
-            --config.data.features=SCORES --config.model.tasks=valence,arousal
+Scores: add --config.data.features=BOTH --config.model.va_features=10
 Small:  python -m abaw_jax.train --config=configs/heads.py:small   (2 CPU cores)
 Smoke:  python -m abaw_jax.train --config=configs/heads.py:smoke   (seconds)
 
 The heads share nothing, so one run trains them all: linear ones for valence,
-arousal and expressions, one of 128 units for action units. Losses are 1 - CCC,
-cross-entropy and binary cross-entropy weighted by the counts of the labels; 512
-frames per update; each task's best weights are kept (they stop training one by
-one). Theirs reads valence and arousal from ten scores of the backbone alone, which
-is the second command with features of such outputs, ends those two in tanh, and
-penalises the squares of the linear kernels; ours does not.
+arousal (in tanh) and expressions, one of 128 units for action units. Losses are
+1 - CCC, cross-entropy and binary cross-entropy weighted by the counts of the labels,
+with a penalty of squared linear kernels; 512 frames per update; each task's best
+weights are kept (they stop training one by one). Theirs reads valence and arousal
+from the ten scores of the backbone alone, the last of the features that
+`abaw_jax.extract --output=both` makes with their weights: the second command.
 """
 
 import ml_collections
@@ -32,12 +31,14 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.model.feedback = 'none'
   config.model.head_dims = (128,)
   config.model.linear_heads = 'valence,arousal,expression'
+  config.model.va_tanh = True
   config.model.dropout = 0.0
 
   config.data.batch_size = 512
   config.data.window = 1
   config.data.stride = 1
 
+  config.loss.l2 = 1 / 512
   config.loss.va_loss = 'ccc'
   config.loss.weights.valence = 0.5
   config.loss.weights.arousal = 0.5

@@ -75,6 +75,10 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.model.head_dims = (512, 256)  # hidden layers of every head
   # Tasks whose head is one linear layer all the same.
   config.model.linear_heads = ''
+  # How many of the last features valence and arousal read, such as the scores
+  # behind an embedding; 0 = all; encoder 'none'. And whether they end in tanh.
+  config.model.va_features = 0
+  config.model.va_tanh = False
   config.model.dropout = 0.3  # of the heads
   # Tasks that are trained; the outputs of others have no gradient.
   config.model.tasks = 'valence,arousal,expression,au'
@@ -142,6 +146,8 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   # The least value that 'normalized' divides by; 0, as AIM3-RUC had it, lets a
   # loss of almost nothing rule.
   config.loss.least_loss = 0.01
+  # Times the sum of squares of the kernels of linear heads, added to the loss.
+  config.loss.l2 = 0.0
   config.loss.va_loss = 'mse'
   config.loss.weights.valence = 12.0
   config.loss.weights.arousal = 12.0

@@ -124,6 +124,9 @@ class TemporalModel(nn.Module):
     encoder: the temporal encoder that the tasks share.
     hidden_dims: hidden widths of every head that is not linear.
     linear: tasks whose head is one linear layer.
+    va_features: how many of the last features of a frame valence and arousal
+      read, such as the scores that follow an embedding; 0 means all.
+    va_tanh: whether valence and arousal end in tanh, within (-1, 1).
     dropout: dropout rate of the heads.
     private: makes a task's encoder from `dim` and `num_heads`; None means none.
     private_head_dim: width of an attention head of a private encoder.
@@ -136,6 +139,8 @@ class TemporalModel(nn.Module):
   encoder: nn.Module
   hidden_dims: tuple[int, ...] = (512, 256)
   linear: tuple[str, ...] = ()
+  va_features: int = 0
+  va_tanh: bool = False
   dropout: float = 0.0
   private: Callable[..., nn.Module] | None = None
   private_head_dim: int = 64
@@ -195,7 +200,10 @@ class TemporalModel(nn.Module):
     shared, carry = self.encoder(x, mask, carry, **window)
     output, hidden, told = {}, {}, {}
     for task in self.order:
+      is_va = heads.TASK_DIMS[task] == 1
       x = shared
+      if is_va and self.va_features:
+        x = self._last(shared)
       if self.feedback and task in self.feedback.targets:
         if not told:
           told = self._tell(
@@ -211,8 +219,19 @@ class TemporalModel(nn.Module):
           self.law,
           name=task,
       )(x, mask, **window)
+      if is_va and self.va_tanh:
+        out = jnp.tanh(out)
       output[task] = out if task in self.trained else jax.lax.stop_gradient(out)
     return output | {'hidden': hidden}, carry
+
+  def _last(self, x: Float[Array, 'b t f']) -> Float[Array, 'b t k']:
+    """Returns the features that valence and arousal read."""
+    if self.va_features > x.shape[-1]:
+      raise errors.InputError(
+          f'config.model.va_features={self.va_features}: there are '
+          f'{x.shape[-1]} features; name those that end with the scores'
+      )
+    return x[..., -self.va_features :]
 
   def _tell(self, output, hidden, mask, window_length, truth, truth_rate):
     """Returns what each source tells the targets, [b, t, d] by its name."""

@@ -42,6 +42,8 @@ def make_temporal(
     second_positions: bool,
     head_dims: tuple[int, ...],
     linear_heads: str,
+    va_features: int,
+    va_tanh: bool,
     dropout: float,
     tasks: str,
     feedback: str,
@@ -83,6 +85,11 @@ def make_temporal(
     raise errors.InputError(
         f'config.model.causal=True: {encoder} reads later frames; choose '
         'transformer, lstm, gru or none'
+    )
+  if va_features < 0 or (va_features and encoder != 'none'):
+    raise errors.InputError(
+        f'config.model.va_features={va_features}: give 0 for all, or how many of '
+        "the last features valence and arousal read, with encoder 'none'"
     )
   compute = choices.choose(choices.DTYPES, dtype, 'model.dtype')
   transformer = functools.partial(
@@ -141,6 +148,8 @@ def make_temporal(
       shared,
       hidden_dims=tuple(head_dims),
       linear=choices.names(heads.TASK_DIMS, linear_heads, 'model.linear_heads'),
+      va_features=va_features,
+      va_tanh=va_tanh,
       dropout=dropout,
       private=private if private_layers else None,
       private_head_dim=private_head_dim,

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Key, PyTree
 
+from abaw_jax import errors
 from abaw_jax.data import label_counts
 from abaw_jax.models import choices, convnets, heads, zoo
 from abaw_jax.training import (
@@ -102,7 +103,10 @@ def _losses(config: Mapping[str, Any], counts) -> dict[str, Any]:
   )
   loss_fn = taken['loss_fn']
   weights = {k: v for k, v in loss_fn.weights.items() if k in trained}
+  if taken['l2'] < 0:
+    raise errors.InputError(f'config.loss.l2={taken["l2"]}: give 0 or more')
   return {
+      'l2': taken['l2'],
       'loss_fn': dataclasses.replace(loss_fn, weights=weights),
       'balance': balancing.make(
           taken['balance'], weights=weights, least_loss=taken['least_loss']

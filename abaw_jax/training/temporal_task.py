@@ -26,6 +26,8 @@ class TemporalTask:
     model: the network.
     loss_fn: the tasks' losses; those of the trained ones count.
     balance: adds them up.
+    l2: times the sum of squares of the kernels of linear heads, added to the
+      loss.
     carried: whether the state of the encoder goes from batch to batch, row by
       row, as `carry` of a batch and of what `loss` and `predict` return.
     epochs: of the whole training, by the end of which `truth_decay` ends.
@@ -38,6 +40,7 @@ class TemporalTask:
   model: frameworks.TemporalModel
   loss_fn: multi_task.MultiTaskLoss
   balance: balancing.Fixed
+  l2: float = 0.0
   carried: bool = False
   epochs: float | int = 1.0
 
@@ -85,6 +88,8 @@ class TemporalTask:
         params.get(optim.LOSS_WEIGHTS, {}),
         statistics,
     )
+    if self.l2:
+      total += self.l2 * self._squares(params)
     if statistics:
       moved[variables.STATISTICS] |= {_BALANCE: statistics}
     return total, {'loss': total} | parts | moved | self._carried(carry)
@@ -109,6 +114,12 @@ class TemporalTask:
         window_length=batch.get('window_length'),
         **options,
     )
+
+  def _squares(self, params) -> Float[Array, '']:
+    """Returns the sum of squares of the kernels of trained linear heads."""
+    tasks = set(self.model.linear) & set(self.model.trained)
+    kernels = [params[task]['head']['out']['kernel'] for task in sorted(tasks)]
+    return sum((jnp.sum(jnp.square(x)) for x in kernels), jnp.float32(0.0))
 
   def _carried(self, carry):
     return {'carry': carry} if self.carried and carry else {}

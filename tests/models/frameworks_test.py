@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from abaw_jax import errors
 from abaw_jax.models import feedbacks, heads
 from tests.models import temporal_models, torch_temporal
 
@@ -287,6 +288,28 @@ def test_the_scripted_model_has_the_published_number_of_parameters():
       for part, tree in shapes.items()
   }
   assert counts == PARTS
+
+
+def test_valence_and_arousal_may_read_the_last_features_and_end_in_tanh():
+  options = {
+      'encoder': 'none', 'linear_heads': 'valence,arousal', 'private_layers': 0,
+      'framework': 'share_encoder', 'feedback': 'none',
+  }  # fmt: skip
+  model = temporal_models.make(**options, va_features=2, va_tanh=True)
+  variables = temporal_models.weights(model)
+  x = np.random.default_rng(0).normal(size=(1, 4, temporal_models.FEATURES))
+  x, mask = jnp.float32(x), jnp.ones((1, 4), bool)
+  output, _ = model.apply(variables, x, mask, {}, train=False)
+  for task in ('valence', 'arousal'):
+    head = jax.tree.map(np.asarray, variables['params'][task]['head']['out'])
+    assert head['kernel'].shape == (2, 1)
+    want = np.tanh(np.asarray(x)[..., -2:] @ head['kernel'] + head['bias'])
+    want = want[..., 0]
+    np.testing.assert_allclose(output[task], want, rtol=1e-5, atol=1e-6)
+  assert variables['params']['au']['head']['fc1']['kernel'].shape[0] == 5
+  wide = temporal_models.make(**options, va_features=6)
+  with pytest.raises(errors.InputError, match='va_features=6: there are 5'):
+    temporal_models.weights(wide)
 
 
 def test_a_linear_head_has_one_layer_and_the_others_have_all():

@@ -32,9 +32,14 @@ def _path(data_dir, tmp_path_factory) -> pathlib.Path:
   root = tmp_path_factory.mktemp('convnet')
   data = root / 'data'
   shutil.copytree(data_dir, data)
-  loop.train(runs.smoke('convnet', data), root / 'whole')
+  short = {'epochs': 0.4, 'optim__warmup_epochs': 0.0}
+  loop.train(runs.smoke('convnet', data, **short), root / 'whole')
   heads = runs.smoke(
-      'convnet', data, init_from=str(root / 'whole'), optim__freeze='backbone'
+      'convnet',
+      data,
+      init_from=str(root / 'whole'),
+      optim__freeze='backbone',
+      **short,
   )
   loop.train(heads, root / 'heads')
   return root

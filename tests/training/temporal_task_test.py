@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from abaw_jax import errors
 from abaw_jax.training import tasks
 from configs import mtl
 
@@ -135,6 +136,25 @@ def test_statistics_of_losses_stand_beside_those_of_features():
   )
   assert tasks_moved['valence']['count'] == 1
   assert tasks_moved['au']['count'] == 0
+
+
+def test_squares_of_linear_heads_are_penalised_and_of_no_others():
+  head = {
+      'linear_heads': 'valence,expression', 'tasks': 'valence,au',
+      'framework': 'share_encoder', 'private_layers': 0, 'feedback': 'none',
+  }  # fmt: skip
+  config = make_config(model=head, loss={'l2': 0.25})
+  batch = make_batch()
+  params = tasks.make_task(config).init(jax.random.key(0), batch)
+  total, _, grads = grads_of(config, batch)
+  kernel = params['valence']['head']['out']['kernel']
+  # Nothing has a label, so that the penalty is all.
+  np.testing.assert_allclose(total, 0.25 * np.sum(kernel**2), rtol=1e-6)
+  moved = grads['valence']['head']['out'].pop('kernel')
+  np.testing.assert_allclose(moved, 0.5 * kernel, rtol=1e-6)
+  assert all(not leaf.any() for leaf in jax.tree.leaves(grads))
+  with pytest.raises(errors.InputError, match='l2=-1: give 0 or more'):
+    tasks.make_task(make_config(model=head, loss={'l2': -1}))
 
 
 def test_a_task_that_is_not_trained_has_no_loss():
