@@ -192,6 +192,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
     config.eval_epochs = 2.0
   if variant == 'smoke':
     config.model.dim = 32
+    config.model.depth = 1
     config.optim.warmup_epochs = 0.0
     config.epochs = 2.0
   return config

@@ -143,8 +143,8 @@ print(json.dumps({{
   assert done.returncode == 0, done.stderr
   leaves = json.loads(done.stdout)
   kernels = {path: leaf for path, leaf in leaves.items() if 'kernel' in path}
-  # The parameters and both moments of each of two layers.
-  assert len(kernels) == 6
+  # The parameters and both moments of a layer.
+  assert len(kernels) == 3
   assert set(map(tuple, kernels.values())) == {(True, 2.0)}
   biases = {path: leaf for path, leaf in leaves.items() if 'bias' in path}
   assert set(map(tuple, biases.values())) == {(False, 1.0)}
