@@ -25,7 +25,7 @@ ROOMS = {
     'data_builders': {'errors', 'labels', 'cli'},
     'benchmarks': {
         'errors', 'labels', 'cli', 'configs', 'data', 'data_builders',
-        'forecasting', 'models', 'training',
+        'forecasting', 'models', 'scoring', 'training',
     },
 }  # fmt: skip
 # Every other file directly in abaw_jax is a command.
