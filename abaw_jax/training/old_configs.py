@@ -9,7 +9,7 @@ from abaw_jax.models import zoo
 
 # Keys that came later, with the values that do what was done before; those of
 # every model, then those of one. Temporal models from before there were several
-# have other parameters: theirs are not completed.
+# have other parameters: theirs lack more than is completed here.
 ADDED = {
     '': {
         'augment.erase': 0.0,
@@ -56,6 +56,11 @@ ADDED = {
         'model.positions': 'sincos',
         'model.remat': 'none',
         'model.scan': False,
+    },
+    'temporal': {
+        'loss.l2': 0.0,
+        'model.va_features': 0,
+        'model.va_tanh': False,
     },
 }
 # Those of them that convolutional networks do not have.
