@@ -216,13 +216,12 @@ class Checkpoints:
 
   def _check_finite(self, state) -> None:
     """Raises an InputError that names what is not finite."""
-    leaves = jax.tree_util.tree_leaves_with_path(_arrays(state))
-    # All are asked before the first answer is waited for.
-    finite = jax.device_get([steps.is_finite(leaf) for _, leaf in leaves])
+    # One answer is waited for before the next is asked: XLA's devices on the CPU
+    # block for good where more than 32 programs that they meet in are queued.
     bad = [
         sharding.path_name(path)
-        for (path, _), ok in zip(leaves, finite, strict=True)
-        if not ok
+        for path, leaf in jax.tree_util.tree_leaves_with_path(_arrays(state))
+        if not steps.is_finite(leaf)
     ]
     if bad:
       more = f' and {len(bad) - 3} more' if len(bad) > 3 else ''

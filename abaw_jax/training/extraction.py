@@ -138,7 +138,10 @@ def _embed(step, mesh, batch_size: int, images: np.ndarray) -> np.ndarray:
   images = np.concatenate(
       [images, np.zeros((padding, *images.shape[1:]), images.dtype)]
   )
-  batches = np.split(images, len(images) // batch_size)
-  vectors = [step(jax.device_put(batch, split)) for batch in batches]
-  vectors = np.concatenate(jax.device_get(vectors))
+  vectors, ahead = [], []
+  for batch in np.split(images, len(images) // batch_size):
+    ahead.append(step(jax.device_put(batch, split)))
+    if len(ahead) > 1:  # not all batches of long videos on the device at once
+      vectors.append(jax.device_get(ahead.pop(0)))
+  vectors = np.concatenate(vectors + jax.device_get(ahead))
   return vectors[: len(vectors) - padding].astype(np.float32)

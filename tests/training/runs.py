@@ -92,14 +92,7 @@ def start(
 
 def environment(**env: str) -> dict[str, str]:
   """Returns our environment, changed, in which our packages are found."""
-  changed = os.environ | {'PYTHONPATH': str(ROOT)} | env
-  if 'JAX_NUM_CPU_DEVICES' in env:
-    # Loops emitted without MLIR wait for threads of the pool in which devices
-    # wait for each other: now and then all wait, and XLA gives up.
-    flags = changed.get('XLA_FLAGS', '').split()
-    kept = [flag for flag in flags if 'fusion_emitters' not in flag]
-    changed['XLA_FLAGS'] = ' '.join(kept)
-  return changed
+  return os.environ | {'PYTHONPATH': str(ROOT)} | env
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
