@@ -206,6 +206,7 @@ def _batch(source, transform, indices: Sequence[int], rows: int) -> Batch:
     nonlocal reading
     for start in range(0, len(indices), _AHEAD):
       ahead = indices[start : start + _AHEAD]
+      reading = None  # a record that cannot be read says itself which it is
       found = [source[index] for index in ahead]
       for index, record in zip(ahead, found, strict=True):
         reading = index
@@ -217,9 +218,9 @@ def _batch(source, transform, indices: Sequence[int], rows: int) -> Batch:
   try:
     return transform(records(), rows=rows)
   except errors.InputError as error:
-    if hasattr(source, 'where'):
-      raise errors.InputError(f'{source.where(reading)}: {error}') from error
-    raise
+    if reading is None or not hasattr(source, 'where'):
+      raise
+    raise errors.InputError(f'{source.where(reading)}: {error}') from error
 
 
 def _order(source, seed: int) -> order_lib.Order | order_lib.AsItIs:

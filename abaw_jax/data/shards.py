@@ -8,6 +8,8 @@ import threading
 
 from array_record.python import array_record_module
 
+from abaw_jax import errors
+
 
 class Shards:
   """The records of several ArrayRecord files by position, as bytes.
@@ -33,9 +35,21 @@ class Shards:
     if index < 0 or shard == len(self._ends):
       raise IndexError(f'record {index} of {len(self)}')
     position = index - (self._ends[shard - 1] if shard else 0)
-    reader = self._readers[shard] or self._open(shard)
-    # A range of one: a list of positions would go through the pool of threads.
-    return reader.read(position, position + 1)[0]
+    try:
+      reader = self._readers[shard] or self._open(shard)
+      # A range of one: a list of positions would go through the pool of threads.
+      return reader.read(position, position + 1)[0]
+    except (IndexError, OSError, RuntimeError, ValueError) as e:
+      reason = str(e).partition('\n')[0]
+      raise errors.InputError(
+          f'{self._paths[shard]}: record {position} of {self._length(shard)} cannot '
+          f'be read ({reason}); the file is damaged or cut short: copy it again '
+          'from where it is whole, or remove the folder of the dataset and make '
+          'it again'
+      ) from e
+
+  def _length(self, shard: int) -> int:
+    return self._ends[shard] - (self._ends[shard - 1] if shard else 0)
 
   def __getstate__(self):
     state = self.__dict__.copy()

@@ -180,11 +180,14 @@ class Checkpoints:
   def _read(self, step, shapes, iterator) -> steps.TrainState:
     """Returns the state of a step; raises one of damage.FAULTS if it is damaged."""
     wanted = _arrays(shapes)
+    where = self.directory / str(step)
+    for name in (*wanted, 'data'):
+      if not (where / name).is_dir():
+        raise ValueError(f'there is no folder {name}')
     found = self._manager.item_metadata(step)
     for name in wanted:
       if found[name] is None:
         raise ValueError(f'{name} has no metadata')
-    where = self.directory / str(step)
     parameters.check_same_shapes(found['params'].tree, wanted['params'], where)
     parameters.check_same_shapes(
         found['optimizer'].tree,

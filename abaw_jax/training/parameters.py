@@ -94,6 +94,8 @@ def read(
     InputError: as `load`.
     OSError, ValueError: one of damage.FAULTS, if it is damaged.
   """
+  if not (folder / 'params').is_dir():
+    raise ValueError('there is no folder params')
   metadata = manager.item_metadata(step)['params']
   if metadata is None:
     raise ValueError('params has no metadata')

@@ -238,6 +238,28 @@ def test_bad_input_arrives_as_it_was_raised(num_workers):
   batches.close()
 
 
+class Torn:
+  """Five records, of which the last cannot be read."""
+
+  def __len__(self):
+    return 5
+
+  def __getitem__(self, index):
+    if index == 4:
+      raise errors.InputError('shard-0: record 4 of 5')
+    return index
+
+  def where(self, index):
+    return f'name of {index:d}'
+
+
+def test_a_record_that_cannot_be_read_is_not_called_by_another_name():
+  batches = pipeline.eval_batches(Torn(), number, batch_size=4)
+  assert next(iter(batches))['row'].tolist() == [0, 1, 2, 3]
+  with pytest.raises(errors.InputError, match='^shard-0: record 4 of 5'):
+    list(batches)
+
+
 @pytest.mark.parametrize('n', [1, 8, 9, 17])
 @pytest.mark.parametrize('shard_count', [1, 2, 4])
 def test_evaluation_sees_every_example_once(n, shard_count):

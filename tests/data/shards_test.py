@@ -6,6 +6,7 @@ import pickle
 from array_record.python import array_record_module
 import pytest
 
+from abaw_jax import errors
 from abaw_jax.data import shards
 
 
@@ -50,3 +51,30 @@ def test_threads_share_and_processes_copy(files):
     assert [*pool.map(found.__getitem__, [*range(9)] * 20)] == records * 20
   copy = pickle.loads(pickle.dumps(found))
   assert [copy[i] for i in range(9)] == records
+
+
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b''),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(
+            path.read_bytes().replace(bytes([4]) * 600, bytes(600))
+        ),
+    ],
+    ids=['gone', 'empty', 'cut', 'changed'],
+)
+def test_a_damaged_file_is_named_with_its_record(tmp_path, spoil):
+  path = tmp_path / 'part-0'
+  writer = array_record_module.ArrayRecordWriter(
+      str(path), 'uncompressed,group_size:1'
+  )
+  writer.write(bytes([4]) * 1000)
+  writer.close()
+  assert shards.Shards([path], [1])[0] == bytes([4]) * 1000
+  spoil(path)
+  with pytest.raises(
+      errors.InputError, match=f'^{path}: record 0 of 1 cannot be read'
+  ):
+    shards.Shards([path], [1])[0]

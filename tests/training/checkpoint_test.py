@@ -140,6 +140,18 @@ def test_whichever_file_is_lost_only_whole_states_are_restored(two, tmp_path):
   assert steps_found == {1, 2}
 
 
+@pytest.mark.parametrize('item', ['params', 'optimizer', 'data'])
+def test_a_checkpoint_that_lacks_a_folder_is_put_aside(two, tmp_path, item):
+  workdir = tmp_path / 'run'
+  shutil.copytree(two, workdir)
+  shutil.rmtree(workdir / 'checkpoints' / '2' / item)
+  checkpoints = opened(workdir)
+  restored = checkpoints.restore(shapes(), iterator())
+  checkpoints.close()
+  assert int(restored.step) == 1
+  assert names(workdir) == {'1', '2.unreadable'}
+
+
 def test_without_any_readable_one_nothing_is_renamed(two, tmp_path):
   workdir = tmp_path / 'run'
   damaged(two, workdir, '*/optimizer/manifest.ocdbt', 0.0)
@@ -163,9 +175,12 @@ def test_a_torn_score_costs_the_score_alone(two, tmp_path, capsys):
   assert step == 1
 
 
-def test_a_damaged_best_checkpoint_is_named(two, tmp_path):
+@pytest.mark.parametrize('whole_folder', [False, True])
+def test_a_damaged_best_checkpoint_is_named(two, tmp_path, whole_folder):
   workdir = tmp_path / 'run'
   damaged(two, workdir, '1/params/d/*', 0.0)
+  if whole_folder:
+    shutil.rmtree(workdir / 'checkpoints' / '1' / 'params')
   with pytest.raises(errors.InputError) as error:
     parameters.load(workdir, shapes().params)
   folder = workdir.resolve() / 'checkpoints' / '1'

@@ -11,19 +11,35 @@ from tests.training import runs as smoke_runs
 
 def stored(workdir, config):
   """Returns what is read of a config without every key of ADDED."""
-  for key in old_configs.ADDED[''] | old_configs.ADDED['mae']:
+  added = old_configs.ADDED[config['model']['name']]
+  for key in old_configs.ADDED[''] | added:
     *sections, last = key.split('.')
-    del (config[sections[0]] if sections else config)[last]
+    section = config.get(sections[0], {}) if sections else config
+    section.pop(last, None)
   (workdir / 'config.json').write_text(json.dumps(config))
   return runs.read_config(workdir)
+
+
+@pytest.mark.parametrize('name', ['mae', 'frame', 'mtl'])
+def test_keys_that_came_later_are_there(tmp_path, name):
+  new = smoke_runs.smoke(name, tmp_path)
+  read = stored(tmp_path, smoke_runs.smoke(name, tmp_path))
+  assert runs.flatten(read).keys() == runs.flatten(new).keys()
 
 
 def test_keys_that_came_later_mean_what_was_done_before(tmp_path):
   new = smoke_runs.smoke('mae', tmp_path)
   read = runs.flatten(stored(tmp_path, smoke_runs.smoke('mae', tmp_path)))
-  assert read.keys() == runs.flatten(new).keys()
   assert read['data.weights'] == ''
   assert runs.check(tmp_path, new | {'plot_steps': 0}) == []
+
+
+def test_a_temporal_model_of_before_has_the_layers_that_it_was_trained_with(
+    tmp_path,
+):
+  read = stored(tmp_path, smoke_runs.smoke('mtl', tmp_path))
+  assert (read['model']['va_features'], read['model']['va_tanh']) == (0, False)
+  assert read['loss']['l2'] == 0.0
 
 
 def test_a_key_that_nobody_can_know_is_named(tmp_path):
