@@ -1,5 +1,6 @@
 """The device that ours and its peer share, and the table that is printed."""
 
+from collections.abc import Callable, Iterable
 import os
 
 from abaw_jax import cli
@@ -24,6 +25,21 @@ def share(device: str) -> None:
         f'--device={device}: JAX runs on {jax.default_backend()}; choose that, '
         'or set JAX_PLATFORMS'
     )
+
+
+def warm_up(steps: Iterable[Callable[[], object]]) -> None:
+  """Runs steps once, which compiles them, then leaves memory as `train` does.
+
+  Once more, and caches are full.
+  """
+  from abaw_jax.training import host_memory
+
+  steps = list(steps)
+  for step in steps:
+    step()
+  host_memory.retire_fragments()
+  for step in steps:
+    step()
 
 
 def print_row(*cells: str, head: bool = False) -> None:

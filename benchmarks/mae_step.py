@@ -100,8 +100,7 @@ def compare(backbone: str, batch_size: int) -> list[str]:
   theirs = torch_mae.make_step(
       task.model, batch_size=batch_size, dtype=args.dtype, device=args.device
   )
-  for step in (ours, theirs):
-    seconds(step, 2)  # compiles, and fills caches
+  machine.warm_up((ours, theirs))
   rounds = [
       (seconds(ours, args.steps), seconds(theirs, args.steps))
       for _ in range(args.rounds)

@@ -142,8 +142,7 @@ def compare(ours: Callable[[], None], theirs: Callable[[], None]):
     step()
     return clock() - start
 
-  for step in (ours, theirs):
-    step()  # compiles, and fills caches
+  machine.warm_up((ours, theirs))
   rounds = [(seconds(ours), seconds(theirs)) for _ in range(flags.FLAGS.rounds)]
   mine, other = map(statistics.median, zip(*rounds, strict=True))
   return mine, other, statistics.median(b / a for a, b in rounds)

@@ -91,8 +91,7 @@ def row(frames: int) -> list[str]:
     step()
     return 1e3 * (clock() - start)
 
-  for step in sides * 3:
-    step()  # compiles, and fills caches
+  machine.warm_up(sides)
   rounds = [tuple(map(milliseconds, sides)) for _ in range(flags.FLAGS.rounds)]
   mine, other = map(sorted, zip(*rounds, strict=True))
   return [

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
-from abaw_jax.training import sharding
+from abaw_jax.training import host_memory, sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,7 @@ def compile_step(
       for key, value in example.items()
   }
   compiled = step.lower(shapes, batch).compile()
+  host_memory.retire_fragments()
   return compiled, memory(compiled).total
 
 

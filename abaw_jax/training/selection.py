@@ -11,6 +11,7 @@ import jax
 from abaw_jax.training import (
     checkpoint,
     evaluation,
+    host_memory,
     inputs,
     journal,
     prediction,
@@ -49,6 +50,7 @@ class Selection:
     self._validation = validation
     self._score = task.score
     self._predict_step = steps.jit_predict_step(task, mesh)
+    self._is_compiled = False
     self.checkpoints = checkpoint.Checkpoints(
         workdir, score=task.score, best=task.best
     )
@@ -64,6 +66,9 @@ class Selection:
         inputs.eval_batches(self._config, self._validation),
         self._mesh,
     )
+    if not self._is_compiled:
+      host_memory.retire_fragments()
+      self._is_compiled = True
     return evaluation.score_rows(evaluation.listed(self._validation, rows))
 
   def go_on(self, state: steps.TrainState) -> None:

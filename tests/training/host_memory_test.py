@@ -1,5 +1,6 @@
-"""Freed memory stays with the process on CPUs, and nothing else changes."""
+"""Freed memory stays with the process on CPUs, without what a compiler left."""
 
+import json
 import subprocess
 import sys
 
@@ -30,21 +31,62 @@ for _ in range(5):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
+# Leaves free pieces of all sizes between others, and one that a tensor would
+# take; prints where such sizes are found then.
+FRAGMENTS = """
+import ctypes, json, sys
+from abaw_jax.training import host_memory
+if sys.argv[1] != 'leave':
+  assert host_memory.keep_freed()
+libc = ctypes.PyDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+tensor = libc.malloc(64 << 20)
+pieces = [libc.malloc(size) for size in range(2000, 100_000, 96)]
+for piece in pieces[1::2]:
+  libc.free(piece)
+libc.free(tensor)
+taken = host_memory.retire_fragments() if sys.argv[1] == 'retire' else 0
+same = libc.malloc(60 << 20) == tensor
+found = [libc.malloc(size) for size in (3000, 20_000, 90_000)]
+print(json.dumps({
+    'taken': taken,
+    'fragments': sum(pieces[0] <= piece <= pieces[-1] for piece in found),
+    'same tensor': same,
+    'again': host_memory.retire_fragments(),
+}))
+"""
 
-def page_faults(how):
+
+def run(program, how):
   done = subprocess.run(
-      [sys.executable, '-c', PROGRAM, how],
+      [sys.executable, '-c', program, how],
       check=True,
       capture_output=True,
       text=True,
       env={'JAX_PLATFORMS': 'cpu'},
   )
-  return int(done.stdout)
+  return json.loads(done.stdout)
 
 
 def test_kept_memory_is_not_cleared_anew():
-  assert page_faults('keep') < 100
-  assert page_faults('leave') > 100
+  assert run(PROGRAM, 'keep') < 100
+  assert run(PROGRAM, 'leave') > 100
+
+
+def test_fragments_are_found_no_more_and_tensors_keep_their_place():
+  kept = run(FRAGMENTS, 'keep')
+  assert kept['fragments'] == 3
+  retired = run(FRAGMENTS, 'retire')
+  assert retired['fragments'] == 0
+  assert retired['same tensor']
+  freed = sum(range(2096, 100_000, 192))
+  assert 0.9 * freed < retired['taken'] < 1.2 * freed
+
+
+def test_nothing_is_taken_from_a_process_that_gives_memory_back():
+  assert run(FRAGMENTS, 'leave')['again'] == 0
 
 
 @pytest.mark.parametrize('name', ['nvidia0', 'accel3', 'kfd'])
