@@ -79,23 +79,29 @@ def convolve(
 
 
 def run(
-    block: nn.Module, x: Float[Array, 'b h w c'], *, remat: str, train: bool
-) -> Float[Array, 'b h_ w_ d']:
+    block: nn.Module,
+    x: Float[Array, 'b h w c'],
+    *more: Any,
+    remat: str,
+    train: bool,
+) -> Any:
   """Returns what a submodule makes of a map; names do not depend on `remat`.
 
   Args:
-    block: is called with (x, train=train).
+    block: is called with (x, *more, train=train).
     x: map of features.
+    *more: arrays that do not lie with the batch.
     remat: a key of `blocks.REMATS`; `dots` saves what convolutions give and
       recomputes norms, activations and concatenations.
     train: for the block.
   """
   x = layers.split_batch(x)
   if remat == 'none':
-    return block(x, train=train)
+    return block(x, *more, train=train)
   return nn.remat(
-      lambda block, x: block(x, train=train), policy=blocks.REMATS[remat]
-  )(block, x)
+      lambda block, *args: block(*args, train=train),
+      policy=blocks.REMATS[remat],
+  )(block, x, *more)
 
 
 def flops(

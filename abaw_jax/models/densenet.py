@@ -7,7 +7,10 @@ features of 342 values: 64 x 64 pixels, mean 0.51402, deviation 0.18768, grey.
 Reference: Huang et al., arXiv 1608.06993.
 """
 
+import functools
+
 from flax import linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -46,20 +49,35 @@ class Layer(nn.Module):
 
   @nn.compact
   def __call__(
-      self, x: Float[Array, 'b h w c'], *, train: bool
-  ) -> Float[Array, 'b h w d']:
-    """Returns `x` with `growth` more channels behind its own."""
-    y = x
+      self,
+      x: Float[Array, 'b h w c'],
+      moments: batch_norm.Moments | None,
+      *,
+      train: bool,
+  ) -> tuple[Float[Array, 'b h w d'], batch_norm.Moments | None]:
+    """Returns `x` with `growth` more channels behind its own, and their moments.
+
+    Args:
+      x: map of features.
+      moments: of the batch, by channel; None where they are not used.
+      train: whether statistics are those of the batch.
+    """
+    y, of_batch = x, moments
     for i, (width, size) in enumerate(
         ((BOTTLENECK * self.growth, 1), (self.growth, 3)), start=1
     ):
       y = batch_norm.BatchNorm(
           frozen=self.frozen, dtype=self.dtype, name=f'norm{i}'
-      )(y, train=train)
+      )(y, train=train, of_batch=of_batch)
       y = convolutions.conv(
           width, size, init=_INIT, dtype=self.dtype, name=f'conv{i}'
       )(nn.relu(y))
-    return jnp.concatenate([x, y], axis=-1)
+      of_batch = None
+    if moments is not None:
+      moments = jax.tree.map(
+          lambda *parts: jnp.concatenate(parts), moments, batch_norm.moments(y)
+      )
+    return jnp.concatenate([x, y], axis=-1), moments
 
 
 class Transition(nn.Module):
@@ -75,11 +93,15 @@ class Transition(nn.Module):
 
   @nn.compact
   def __call__(
-      self, x: Float[Array, 'b h w c'], *, train: bool
+      self,
+      x: Float[Array, 'b h w c'],
+      moments: batch_norm.Moments | None,
+      *,
+      train: bool,
   ) -> Float[Array, 'b h_ w_ d']:
-    """Returns a map of half the side and half the channels."""
+    """Returns a map of half the side and half the channels; as `Layer`."""
     y = batch_norm.BatchNorm(frozen=self.frozen, dtype=self.dtype, name='norm')(
-        x, train=train
+        x, train=train, of_batch=moments
     )
     y = convolutions.conv(
         x.shape[-1] // 2, 1, init=_INIT, dtype=self.dtype, name='conv'
@@ -144,17 +166,21 @@ class DenseNet(nn.Module):
     """
     maps = {'stem': self._stem(images, train)}
     x = maps['stem']
+    run = functools.partial(convolutions.run, remat=self.remat, train=train)
     for stage, count in enumerate(self.layers, start=1):
-      options = {'frozen': self.frozen_stages > stage, 'dtype': self.dtype}
+      frozen = self.frozen_stages > stage
+      options = {'frozen': frozen, 'dtype': self.dtype}
+      # A channel's moments are computed once, however many layers normalise it.
+      moments = batch_norm.moments(x) if train and not frozen else None
       for i in range(count):
         layer = Layer(self.growth, **options, name=f'stage{stage}_{i}')
-        x = convolutions.run(layer, x, remat=self.remat, train=train)
+        x, moments = run(layer, x, moments)
       maps[f'stage{stage}'] = x
       if stage < len(self.layers):
         transition = Transition(**options, name=f'stage{stage}_transition')
-        x = convolutions.run(transition, x, remat=self.remat, train=train)
+        x = run(transition, x, moments)
     norm = batch_norm.BatchNorm(**options, name=f'stage{stage}_norm')
-    maps['map'] = nn.relu(norm(x, train=train))
+    maps['map'] = nn.relu(norm(x, train=train, of_batch=moments))
     embedding = jnp.mean(maps['map'], axis=(1, 2), dtype=jnp.float32)
     return maps | {'embedding': embedding}
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from abaw_jax.models import fences
+
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -82,7 +84,7 @@ def _shifted(x, kernel, stride, pads):
   weights = kernel.reshape(-1, 1, 1, 1, x.shape[-1])
   out = sum(view * w for view, w in zip(views, weights, strict=True))
   # XLA would compute it anew inside each of its consumers.
-  return jax.lax.optimization_barrier(out)
+  return fences.fence(out)
 
 
 def _shifted_gradients(x, kernel, g, stride, pads):

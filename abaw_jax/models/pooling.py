@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from abaw_jax.models import fences
+
 _SIZE, _STRIDE = 3, 2
 
 
@@ -59,8 +61,8 @@ def _first_maxima(x):
 
 
 def _shifted_gradient(x, g):
-  # The barrier keeps XLA from finding the maxima anew for each shift.
-  place = jax.lax.optimization_barrier(_first_maxima(x)[1])
+  # Not the maxima, nor the gradient, anew for each shift.
+  place, g = fences.fence((_first_maxima(x)[1], g))
   total = jnp.zeros_like(x)
   for i in range(_SIZE * _SIZE):
     part = jnp.where(place == i, g, 0)

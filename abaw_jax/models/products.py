@@ -6,10 +6,10 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from abaw_jax.models import fences
+
 # What rematerialisation policies call the products.
 NAME = 'product'
-
-_barrier = jax.lax.optimization_barrier
 
 
 def dense(
@@ -49,14 +49,14 @@ def _folded(x, kernel, g):
 
 
 def _copied(x, kernel, g):
-  # The barriers keep XLA from computing `x` and `g` anew, element by element
+  # The fences keep XLA from computing `x` and `g` anew, element by element
   # in the transposed order, and from folding a transposition away.
-  x, g = _barrier((x, g))
-  d_x = g @ _barrier(kernel.T)
+  x, g = fences.fence((x, g))
+  d_x = g @ fences.fence(kernel.T)
   if x.shape[1] <= g.shape[1]:
-    return d_x, _barrier(x.T) @ g
+    return d_x, fences.fence(x.T) @ g
   # The narrower of the two is the cheaper to transpose.
-  return d_x, _barrier(_barrier(g.T) @ x).T
+  return d_x, fences.fence(fences.fence(g.T) @ x).T
 
 
 _product.defvjp(_forward, _backward)

@@ -70,4 +70,4 @@ def test_the_transposed_copies_are_for_cpus_only():
   )
   for platform, copies in {'cpu': True, 'tpu': False, 'cuda': False}.items():
     text = grads.trace(x, kernel).lower(lowering_platforms=(platform,))
-    assert ('optimization_barrier' in text.as_text()) is copies, platform
+    assert ('inlineable' in text.as_text()) is copies, platform
