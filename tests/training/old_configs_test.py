@@ -14,8 +14,10 @@ def stored(workdir, config):
   added = old_configs.ADDED[config['model']['name']]
   for key in old_configs.ADDED[''] | added:
     *sections, last = key.split('.')
-    section = config.get(sections[0], {}) if sections else config
-    section.pop(last, None)
+    if not sections:
+      del config[last]
+    elif sections[0] in config:  # a temporal model has no `augment`
+      config[sections[0]].pop(last, None)
   (workdir / 'config.json').write_text(json.dumps(config))
   return runs.read_config(workdir)
 
