@@ -17,7 +17,7 @@ import os
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 
 cli.define_config()
 flags.DEFINE_string(

@@ -18,7 +18,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 
 flags.DEFINE_string('checkpoint', None, 'File of another project to read.')
 flags.DEFINE_string(
@@ -89,19 +89,19 @@ def _options_of_checkpoint(values: dict) -> bool:
 
 def main() -> None:
   """Converts the weights."""
-  from abaw_jax.training import conversion, verification
+  from abaw_jax.conversion import convert, parity_check
 
   out = pathlib.Path(flags.FLAGS.out)
   if flags.FLAGS.init_from is not None:
-    report = conversion.write(pathlib.Path(flags.FLAGS.init_from), out)
+    report = convert.write(pathlib.Path(flags.FLAGS.init_from), out)
   else:
-    report = conversion.read(
+    report = convert.read(
         pathlib.Path(flags.FLAGS.checkpoint),
         out,
         **{name: flags.FLAGS[name].value for name in OPTIONS},
     )
     if flags.FLAGS.verify is not None:
-      report += verification.verify(out, pathlib.Path(flags.FLAGS.verify))
+      report += parity_check.verify(out, pathlib.Path(flags.FLAGS.verify))
   print('\n'.join(report))
 
 

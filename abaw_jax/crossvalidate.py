@@ -24,7 +24,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors
+from abaw_jax.core import cli, errors
 
 
 def _define_flags() -> None:
@@ -45,7 +45,7 @@ def _define_flags() -> None:
 
 def main() -> None:
   """Trains what is not trained yet, and reports."""
-  from abaw_jax.workflow import crossvalidation, procedural, stage
+  from abaw_jax.workflow import crossvalidation, procedural, stages
 
   args = flags.FLAGS
   root, num_folds = pathlib.Path(args.workdir), args.num_folds
@@ -61,7 +61,7 @@ def main() -> None:
     ]
   _check_ended(config, planned, num_folds)
   # Before this process touches a device: one is not shared on every platform.
-  stage.run(crossvalidation.stages(planned, arguments, num_folds))
+  stages.run(crossvalidation.stages(planned, arguments, num_folds))
   _report(config, root, planned, num_folds)
 
 
@@ -94,7 +94,7 @@ def _check(config, num_folds: int) -> None:
 
 def _check_ended(config, planned, num_folds: int) -> None:
   """Raises an InputError if a run has ended that had another config."""
-  from abaw_jax.training import runs
+  from abaw_jax.checkpoints import runs
 
   for run in planned:
     fold = {} if run.fold is None else {
@@ -111,12 +111,12 @@ def _check_ended(config, planned, num_folds: int) -> None:
 
 def _report(config, root: pathlib.Path, planned, num_folds: int) -> None:
   """Predicts what each run has left out; writes and says what it is worth."""
-  from abaw_jax.scoring import (
-      crossvalidate,
-      postprocessing_files,
-      prediction_files,
-  )
-  from abaw_jax.training import evaluation, inputs, runs
+  from abaw_jax.checkpoints import runs
+  from abaw_jax.inference import evaluation
+  from abaw_jax.postprocessing import postprocessing_files
+  from abaw_jax.reports import crossvalidation as crossvalidate
+  from abaw_jax.scoring import prediction_files
+  from abaw_jax.tasks import inputs
   from abaw_jax.workflow import crossvalidation
 
   files: dict[int, list[pathlib.Path]] = {}

@@ -15,7 +15,7 @@ import sys
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 
 cli.define_workdir('Folder for everything the demo makes.', required=True)
 _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
@@ -23,8 +23,9 @@ _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
 
 def main() -> None:
   """Runs the stages and prints the table and the last line."""
-  from abaw_jax.training import evaluation
-  from abaw_jax.workflow import procedural, stage
+  from abaw_jax.inference import evaluation
+  from abaw_jax.workflow import procedural
+  from abaw_jax.workflow import stages as stage
 
   root = pathlib.Path(flags.FLAGS.workdir)
   models = {'static frame model': 'frame', 'temporal model': 'mtl'}

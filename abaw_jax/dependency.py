@@ -18,7 +18,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors
+from abaw_jax.core import cli, errors
 
 
 def _define_flags() -> None:
@@ -30,8 +30,8 @@ def _define_flags() -> None:
 
 def main() -> None:
   """Trains what is not trained yet, and reports."""
-  from abaw_jax.scoring import dependency
-  from abaw_jax.workflow import dependencies, procedural, stage
+  from abaw_jax.reports import task_dependency
+  from abaw_jax.workflow import dependencies, procedural, stages
 
   args = flags.FLAGS
   root = pathlib.Path(args.workdir)
@@ -39,7 +39,7 @@ def main() -> None:
   arguments = cli.config_arguments()
   dependencies.check_arguments(arguments)
   planned = dependencies.plan(
-      root, _seeds(args.seeds), tuple(dependency.SCORES)
+      root, _seeds(args.seeds), tuple(task_dependency.SCORES)
   )
   if config['model']['name'] != 'temporal':
     raise errors.InputError(
@@ -52,20 +52,24 @@ def main() -> None:
       f'--config.data.name={data["name"]}', f'--config.data.dir={data["dir"]}'
   ]  # fmt: skip
   # Before this process touches a device: one is not shared on every platform.
-  stage.run(dependencies.stages(planned, arguments))
+  stages.run(dependencies.stages(planned, arguments))
   report(root, planned)
 
 
 def report(root: pathlib.Path, planned) -> None:
   """Writes and says what the runs have found."""
-  from abaw_jax.scoring import dependency
-  from abaw_jax.training import grid, heat_map, runs
+  from abaw_jax.checkpoints import runs
+  from abaw_jax.reports import task_dependency
+  from abaw_jax.telemetry import grid
+  from abaw_jax.training import heat_map
   from abaw_jax.workflow import dependencies
 
   scores: dict[int, dict] = {}
   for run in planned:
     scores.setdefault(run.seed, {})[run.tasks] = dependencies.scores(run)
-  found = dependency.gains(list(scores.values()), tuple(dependency.SCORES))
+  found = task_dependency.gains(
+      list(scores.values()), tuple(task_dependency.SCORES)
+  )
   lines = found.table()
   (root / 'table.md').write_text('\n'.join(lines) + '\n')
   runs.write_json(

@@ -21,7 +21,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors
+from abaw_jax.core import cli, errors
 
 STEPS = ('weights', 'smoothing', 'thresholds', 'bias')
 
@@ -53,7 +53,8 @@ def _define_flags() -> None:
 
 def main() -> None:
   """Blends the members."""
-  from abaw_jax.scoring import ensemble, tuning
+  from abaw_jax.postprocessing import tuning
+  from abaw_jax.reports import ensembles
 
   args = flags.FLAGS
   unknown = sorted(set(args.steps) - set(STEPS))
@@ -65,7 +66,7 @@ def main() -> None:
     raise errors.InputError(
         '--tune_on chooses what --postprocessing would apply; give one of them'
     )
-  lines = ensemble.run(
+  lines = ensembles.run(
       args.predictions,
       pathlib.Path(args.out),
       tune_on=args.tune_on,

@@ -20,7 +20,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors, labels
+from abaw_jax.core import cli, errors, labels
 
 cli.define_workdir('Folder of the run.', required=True)
 cli.define_processes()
@@ -53,8 +53,10 @@ def main() -> None:
   """Evaluates the run."""
   import jax
 
-  from abaw_jax.scoring import postprocessing_files
-  from abaw_jax.training import evaluation, journal, processes
+  from abaw_jax.distributed import processes
+  from abaw_jax.inference import evaluation
+  from abaw_jax.postprocessing import postprocessing_files
+  from abaw_jax.telemetry import journal
 
   args = flags.FLAGS
   if args.tune and args.postprocessing:
@@ -78,11 +80,9 @@ def main() -> None:
 
 def _compare(path: pathlib.Path, how) -> list[str]:
   """Returns what is asked for beside the scores of the network."""
-  from abaw_jax.scoring import (
-      evaluate,
-      postprocessing_files,
-      prediction_files,
-  )
+  from abaw_jax.postprocessing import postprocessing_files
+  from abaw_jax.reports import evaluation as evaluate
+  from abaw_jax.scoring import prediction_files
 
   args = flags.FLAGS
   rows = prediction_files.read(path)

@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 
 flags.DEFINE_string(
     'init_from', None, 'Workdir of a MAE or frame run.', required=True
@@ -52,7 +52,8 @@ cli.define_processes()
 
 def main() -> None:
   """Extracts the features."""
-  from abaw_jax.training import extraction, processes
+  from abaw_jax.distributed import processes
+  from abaw_jax.inference import extraction
 
   data = pathlib.Path(flags.FLAGS.data)
   with processes.joined(**cli.processes()):

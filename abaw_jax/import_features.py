@@ -15,7 +15,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors
+from abaw_jax.core import cli, errors
 
 flags.DEFINE_string(
     'features', None, 'File of features of all videos.', required=True
@@ -42,7 +42,7 @@ SPLITS = ('train', 'validation')
 
 def main() -> None:
   """Imports the features."""
-  from abaw_jax.data import aim3_files
+  from abaw_jax.sequences import aim3_files
 
   partition = flags.FLAGS.partition
   written = aim3_files.write(

@@ -27,7 +27,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors, labels
+from abaw_jax.core import cli, errors, labels
 
 
 def _define_flags() -> None:
@@ -85,8 +85,10 @@ def main() -> None:
   """Predicts."""
   import jax
 
-  from abaw_jax.scoring import predict
-  from abaw_jax.training import evaluation, journal, processes
+  from abaw_jax.distributed import processes
+  from abaw_jax.inference import evaluation
+  from abaw_jax.reports import predictions as predict
+  from abaw_jax.telemetry import journal
   from abaw_jax.workflow import crossvalidation
 
   args = flags.FLAGS
@@ -139,7 +141,7 @@ def _check(args) -> None:
 
 def _check_run(workdir: pathlib.Path) -> None:
   """Raises an InputError if this is no run, or one that predicts no labels."""
-  from abaw_jax.training import runs
+  from abaw_jax.checkpoints import runs
 
   name = runs.read_config(workdir)['model']['name']
   if name not in ('frame', 'temporal'):
@@ -151,7 +153,8 @@ def _check_run(workdir: pathlib.Path) -> None:
 
 def _finish(args, files: list[pathlib.Path], how) -> list[str]:
   """Returns what is said of the blend, once it is written."""
-  from abaw_jax.scoring import predict, prediction_files
+  from abaw_jax.reports import predictions as predict
+  from abaw_jax.scoring import prediction_files
 
   fit_on = tuple(map(pathlib.Path, args.fit_on))
   lines = []

@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, labels
+from abaw_jax.core import cli, labels
 
 flags.DEFINE_string(
     'init_from', None, 'Workdir of a MAE run, or its weights.', required=True
@@ -52,7 +52,7 @@ def _is_png(path: str) -> bool:
 
 def main() -> None:
   """Draws the grid."""
-  from abaw_jax.training import reconstruction
+  from abaw_jax.inference import reconstruction
 
   out = pathlib.Path(flags.FLAGS.out)
   data = flags.FLAGS.data

@@ -16,7 +16,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors
+from abaw_jax.core import cli, errors
 
 ACTIONS = ('write', 'check', 'score')
 TASKS = ('mtl', 'lsd')
@@ -51,9 +51,9 @@ def main(action: str, file: str) -> None:
   if action == 'score':
     _score(path, pathlib.Path(given['labels']), task)
     return
-  from abaw_jax.scoring import challenge_files, submission
+  from abaw_jax.challenge import files, submission
 
-  images = challenge_files.read_list(pathlib.Path(given['list']))
+  images = files.read_list(pathlib.Path(given['list']))
   if action == 'write':
     if task != 'mtl':
       raise errors.InputError(
@@ -70,7 +70,8 @@ def main(action: str, file: str) -> None:
 
 
 def _write(path: pathlib.Path, images: list[str], source: pathlib.Path) -> None:
-  from abaw_jax.scoring import prediction_files, submission
+  from abaw_jax.challenge import submission
+  from abaw_jax.scoring import prediction_files
 
   filled = submission.write(path, images, prediction_files.read(source))
   if filled:
@@ -81,7 +82,7 @@ def _write(path: pathlib.Path, images: list[str], source: pathlib.Path) -> None:
 
 
 def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
-  from abaw_jax.scoring import submission
+  from abaw_jax.challenge import submission
 
   scores = submission.score(path, label_path, task)
   for name, value in scores.items():

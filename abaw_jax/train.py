@@ -14,7 +14,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 
 cli.define_config()
 cli.define_workdir('Folder of the run; default: runs/<config>-<n>.')
@@ -23,20 +23,17 @@ cli.define_processes()
 
 def main() -> None:
   """Resolves the dataset and the workdir, then trains."""
-  from abaw_jax.training import (
-      goodput,
-      host_memory,
-      inputs,
-      loop,
-      processes,
-      runs,
-      tasks,
-  )
+  from abaw_jax.checkpoints import runs
+  from abaw_jax.cpu import host_memory
+  from abaw_jax.distributed import processes
+  from abaw_jax.tasks import inputs, registry
+  from abaw_jax.telemetry import goodput
+  from abaw_jax.training import loop
   from abaw_jax.workflow import procedural
 
   host_memory.keep_freed()
   config = flags.FLAGS.config.to_dict()
-  tasks.make_task(config)  # a wrong name fails before a corpus is rendered
+  registry.make_task(config)  # a wrong name fails before a corpus is rendered
   with processes.joined(**cli.processes()):
     if procedural.is_asked_for(config['data']['name']):
       processes.check_one(

@@ -17,7 +17,7 @@ import time
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 from benchmarks import machine
 
 flags.DEFINE_list(
@@ -46,8 +46,8 @@ _SIZES = {'iresnet': 112}
 
 def make_config(backbone: str, batch_size: int) -> dict:
   """Returns the config of a frame model on this backbone."""
+  from abaw_jax.configs import convnet, frame
   from abaw_jax.models import zoo
-  from configs import convnet, frame
 
   experiment = frame if backbone in zoo.VITS else convnet
   config = experiment.get_config().to_dict()
@@ -86,13 +86,19 @@ def make_steps(backbone: str, batch_size: int):
   """Returns (forward pass, update, our backbone); both wait for their end."""
   import jax
 
-  from abaw_jax.training import experiment, sharding, steps, tasks
+  from abaw_jax.distributed import sharding
+  from abaw_jax.steps import optimization, steps
+  from abaw_jax.tasks import registry
 
   config = make_config(backbone, batch_size)
-  task = tasks.make_task(config)
+  task = registry.make_task(config)
   batch = make_batch(config['model']['image_size'], batch_size)
-  schedule = experiment.make_schedule(config, total_steps=1000, warmup_steps=10)
-  optimizer = steps.skip_non_finite(experiment.make_optimizer(config, schedule))
+  schedule = optimization.make_schedule(
+      config, total_steps=1000, warmup_steps=10
+  )
+  optimizer = steps.skip_non_finite(
+      optimization.make_optimizer(config, schedule)
+  )
   mesh = sharding.make_mesh(fsdp=1)
   with jax.set_mesh(mesh):
     init, shapes = steps.jit_init(task, optimizer, mesh, batch)
@@ -130,10 +136,10 @@ def compare(ours: Callable[[], None], theirs: Callable[[], None]):
 
 def row(name: str, batch_size: int) -> list[str]:
   """Returns a row of the table."""
-  from benchmarks import torch_backbones
+  from benchmarks.torch_twins import backbones
 
   *ours, backbone = make_steps(name, batch_size)
-  theirs = torch_backbones.make_steps(
+  theirs = backbones.make_steps(
       backbone,
       batch_size=batch_size,
       dtype=flags.FLAGS.dtype,

@@ -23,8 +23,9 @@ import numpy as np
 import PIL.Image
 import torch
 
-from abaw_jax import cli
-from benchmarks import machine, torch_backbones
+from abaw_jax.core import cli
+from benchmarks import machine
+from benchmarks.torch_twins import backbones
 
 flags.DEFINE_list('models', ['vit_nano'], 'Keys of zoo.VITS.')
 flags.DEFINE_integer('image_size', 112, 'Side of the images in pixels.')
@@ -40,8 +41,8 @@ _DATASET = 's_aff_wild2'
 
 def make_corpus(folder: pathlib.Path) -> list[pathlib.Path]:
   """Returns the frames of a rendered corpus, built as a dataset beside them."""
-  from data_builders import build
-  from data_builders.procedural import corpus
+  from abaw_jax.data_builders import build
+  from abaw_jax.data_builders.procedural import corpus
 
   args = flags.FLAGS
   corpus.write(
@@ -64,9 +65,11 @@ def make_weights(folder: pathlib.Path, backbone: str):
   """Returns the backbone; its random weights become a folder of weights."""
   import jax
 
+  from abaw_jax.checkpoints import weights
+  from abaw_jax.configs import frame
+  from abaw_jax.conversion import convert
+  from abaw_jax.distributed import sharding
   from abaw_jax.models import zoo
-  from abaw_jax.training import conversion, sharding, weights
-  from configs import frame
 
   config = frame.get_config().to_dict()
   section = zoo.backbone_section(
@@ -78,7 +81,7 @@ def make_weights(folder: pathlib.Path, backbone: str):
       }
   )
   rng = np.random.default_rng(0)
-  shapes = conversion.param_shapes(section)
+  shapes = convert.param_shapes(section)
   params = {
       sharding.path_name(path): rng.normal(0, 0.02, x.shape).astype(np.float32)
       for path, x in jax.tree_util.tree_leaves_with_path(shapes)
@@ -94,7 +97,7 @@ def make_loop(
   """Returns the function that embeds all frames with PyTorch."""
   args = flags.FLAGS
   device = 'cuda' if args.device == 'gpu' else 'cpu'
-  twin = torch_backbones.vit(backbone).to(device).eval()
+  twin = backbones.vit(backbone).to(device).eval()
   mean = torch.tensor((0.485, 0.456, 0.406)).reshape(3, 1, 1)
   std = torch.tensor((0.229, 0.224, 0.225)).reshape(3, 1, 1)
   size = (args.image_size, args.image_size)
@@ -119,7 +122,7 @@ def make_loop(
 
 def row(backbone: str, root: pathlib.Path, frames: list[pathlib.Path]):
   """Returns a row of the table."""
-  from abaw_jax.training import extraction
+  from abaw_jax.inference import extraction
 
   model = make_weights(root / backbone, backbone)
   theirs = make_loop(model, frames)

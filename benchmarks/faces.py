@@ -5,8 +5,8 @@ import pathlib
 import cv2
 import numpy as np
 
-from data_builders import build
-from data_builders.procedural import corpus
+from abaw_jax.data_builders import build
+from abaw_jax.data_builders.procedural import corpus
 
 _VIDEOS = 16
 _FRAMES = 32  # mean per video

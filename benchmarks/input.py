@@ -30,10 +30,11 @@ import cv2
 import jax
 import numpy as np
 
-from abaw_jax import cli
+from abaw_jax.augmentation import augment
+from abaw_jax.core import cli
 from abaw_jax.data import pipeline, sources, transforms
-from abaw_jax.training import augment
-from benchmarks import faces, torch_loader
+from benchmarks import faces
+from benchmarks.torch_twins import loader as torch_loader
 
 flags.DEFINE_string('data_dir', None, 'Keeps the faces; default: a new folder.')
 flags.DEFINE_list(

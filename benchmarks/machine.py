@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 import os
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 
 
 def share(device: str) -> None:
@@ -17,7 +17,7 @@ def share(device: str) -> None:
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   import jax
 
-  from abaw_jax.training import host_memory
+  from abaw_jax.cpu import host_memory
 
   host_memory.keep_freed()  # as the train command does
   if jax.default_backend() != device:
@@ -32,7 +32,7 @@ def warm_up(steps: Iterable[Callable[[], object]]) -> None:
 
   Once more, and caches are full.
   """
-  from abaw_jax.training import host_memory
+  from abaw_jax.cpu import host_memory
 
   steps = list(steps)
   for step in steps:

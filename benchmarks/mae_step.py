@@ -17,7 +17,7 @@ import time
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 from benchmarks import machine
 
 flags.DEFINE_list(
@@ -42,9 +42,11 @@ def make_step(backbone: str, batch_size: int):
   import jax
   import numpy as np
 
+  from abaw_jax.configs import mae
+  from abaw_jax.distributed import sharding
   from abaw_jax.models import flops
-  from abaw_jax.training import experiment, sharding, steps, tasks
-  from configs import mae
+  from abaw_jax.steps import optimization, steps
+  from abaw_jax.tasks import registry
 
   args = flags.FLAGS
   config = mae.get_config().to_dict()
@@ -61,9 +63,13 @@ def make_step(backbone: str, batch_size: int):
       'image': np.random.default_rng(0).integers(0, 256, shape, np.uint8),
       'real': np.ones(batch_size, bool),
   }
-  task = tasks.make_task(config)
-  schedule = experiment.make_schedule(config, total_steps=1000, warmup_steps=10)
-  optimizer = steps.skip_non_finite(experiment.make_optimizer(config, schedule))
+  task = registry.make_task(config)
+  schedule = optimization.make_schedule(
+      config, total_steps=1000, warmup_steps=10
+  )
+  optimizer = steps.skip_non_finite(
+      optimization.make_optimizer(config, schedule)
+  )
   mesh = sharding.make_mesh(fsdp=1)
   with jax.set_mesh(mesh):
     init, shapes = steps.jit_init(task, optimizer, mesh, batch)
@@ -92,8 +98,8 @@ def compare(backbone: str, batch_size: int) -> list[str]:
   """Returns a row of the table."""
   import jax
 
-  from abaw_jax.training import hardware
-  from benchmarks import torch_mae
+  from abaw_jax.telemetry import hardware
+  from benchmarks.torch_twins import mae as torch_mae
 
   args = flags.FLAGS
   ours, task, num_flops = make_step(backbone, batch_size)

@@ -21,7 +21,7 @@ import time
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 from benchmarks import machine
 
 flags.DEFINE_list(
@@ -45,7 +45,7 @@ _COLUMNS = (
 
 def make_config(name: str) -> dict:
   """Returns a config whose windows follow each other."""
-  from configs import mtl, mtl_gru, mtl_lstm
+  from abaw_jax.configs import mtl, mtl_gru, mtl_lstm
 
   experiments = {'mtl': mtl, 'mtl_lstm': mtl_lstm, 'mtl_gru': mtl_gru}
   config = experiments[name].get_config().to_dict()
@@ -93,11 +93,17 @@ def make_steps(config: dict, windows: list[dict]):
 
   import jax
 
-  from abaw_jax.training import experiment, sharding, steps, tasks
+  from abaw_jax.distributed import sharding
+  from abaw_jax.steps import optimization, steps
+  from abaw_jax.tasks import registry
 
-  task = tasks.make_task(config)
-  schedule = experiment.make_schedule(config, total_steps=1000, warmup_steps=10)
-  optimizer = steps.skip_non_finite(experiment.make_optimizer(config, schedule))
+  task = registry.make_task(config)
+  schedule = optimization.make_schedule(
+      config, total_steps=1000, warmup_steps=10
+  )
+  optimizer = steps.skip_non_finite(
+      optimization.make_optimizer(config, schedule)
+  )
   mesh = sharding.make_mesh(fsdp=1)
   with jax.set_mesh(mesh):
     init, shapes = steps.jit_init(
@@ -105,7 +111,7 @@ def make_steps(config: dict, windows: list[dict]):
         optimizer,
         mesh,
         windows[0],
-        carry=experiment.make_carry(config, task),
+        carry=optimization.make_carry(config, task),
     )
     train = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0)
     evaluate = steps.jit_predict_step(task, mesh)
@@ -150,7 +156,7 @@ def compare(ours: Callable[[], None], theirs: Callable[[], None]):
 
 def row(name: str) -> list[str]:
   """Returns a row of the table."""
-  from benchmarks import torch_mtl
+  from benchmarks.torch_twins import mtl as torch_mtl
 
   args = flags.FLAGS
   config, windows = make_config(name), make_windows()

@@ -20,14 +20,9 @@ import pathlib
 from absl import flags
 import numpy as np
 
-from abaw_jax import cli, errors
-from abaw_jax.scoring import (
-    blending,
-    postprocessing,
-    prediction_files,
-    predictions,
-    tuning,
-)
+from abaw_jax.core import cli, errors
+from abaw_jax.postprocessing import blending, pipeline, tuning
+from abaw_jax.scoring import prediction_files, predictions
 
 flags.DEFINE_string('model', None, 'Folder of one model.', required=True)
 flags.DEFINE_multi_string('blend', [], 'NAME=FOLDER,FOLDER: models to blend.')
@@ -57,10 +52,8 @@ class Steps:
 
 def equal(members: Members) -> float:
   """Returns the P_MTL of the members with equal weights."""
-  how = postprocessing.Postprocessing.plain(
-      len(members), expr='logits', au='logits'
-  )
-  return postprocessing.apply(how, members).score().scores()['P_MTL']
+  how = pipeline.Postprocessing.plain(len(members), expr='logits', au='logits')
+  return pipeline.apply(how, members).score().scores()['P_MTL']
 
 
 SINGLE = {

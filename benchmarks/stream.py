@@ -14,7 +14,7 @@ import time
 
 from absl import flags
 
-from abaw_jax import cli
+from abaw_jax.core import cli
 from benchmarks import machine
 
 flags.DEFINE_integer('dim', 256, 'Width of the state.')
@@ -28,7 +28,7 @@ _COLUMNS = ('frames at once', 'ours', '90 % below', 'PyTorch', 'ratio')
 
 def make_config() -> dict:
   """Returns the config of a recurrent model without dropout between windows."""
-  from configs import mtl_gru
+  from abaw_jax.configs import mtl_gru
 
   config = mtl_gru.get_config().to_dict()
   config['model']['dim'] = flags.FLAGS.dim
@@ -42,7 +42,9 @@ def make_ours(config: dict, frames: int):
   import jax
   import jax.numpy as jnp
 
-  from abaw_jax.models import streaming, variables, zoo
+  from abaw_jax.models import zoo
+  from abaw_jax.models.layers import variables
+  from abaw_jax.models.multi_task import streaming
 
   model = zoo.make_model(**config['model'])
   streaming.check_causal(model)
@@ -67,10 +69,10 @@ def make_theirs(config: dict, frames: int):
   """Returns PyTorch's."""
   import torch
 
-  from benchmarks import torch_mtl
+  from benchmarks.torch_twins import mtl
 
   torch.set_num_threads(1)
-  model = torch_mtl.make_model(config['model'], flags.FLAGS.features).eval()
+  model = mtl.make_model(config['model'], flags.FLAGS.features).eval()
   features = torch.ones(1, frames, flags.FLAGS.features)
 
   def step() -> None:

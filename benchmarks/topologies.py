@@ -19,8 +19,8 @@ import time
 
 from absl import flags
 
-from abaw_jax import cli
-from configs import mae_tpu
+from abaw_jax.configs import mae_tpu
+from abaw_jax.core import cli
 
 flags.DEFINE_string('file', None, 'JSONL file of results.', required=True)
 flags.DEFINE_enum(

@@ -20,7 +20,7 @@ by `score`, there by accuracy.
 
 import ml_collections
 
-from configs import base, convnet
+from abaw_jax.configs import base, convnet
 
 VARIANTS = (
     'full', 'heads', 'faithful', 'faithful_heads', 'small', 'small_heads',

@@ -11,7 +11,7 @@ run of this config. Other sizes: --config.model.backbone=iresnet_100.
 
 import ml_collections
 
-from configs import base
+from abaw_jax.configs import base
 
 VARIANTS = (
     'iresnet_50', 'densenet_121', 'efficientnet_b0', 'resnet_50', 'smoke'

@@ -13,7 +13,7 @@ labels; AU is the mean over those.
 
 import ml_collections
 
-from configs import base, frame
+from abaw_jax.configs import base, frame
 
 VARIANTS = ('full', 'small', 'smoke')
 

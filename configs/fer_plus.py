@@ -14,7 +14,7 @@ have none, a face is trained on but not scored.
 
 import ml_collections
 
-from configs import base, frame
+from abaw_jax.configs import base, frame
 
 VARIANTS = ('full', 'small', 'smoke')
 

@@ -14,7 +14,7 @@ stochastic depth, mean pooling.
 
 import ml_collections
 
-from configs import base
+from abaw_jax.configs import base
 
 VARIANTS = ('vit_b', 'vit_s', 'vit_l', 'vit_h', 'small', 'probe', 'smoke')
 

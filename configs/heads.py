@@ -16,7 +16,7 @@ from the ten scores of the backbone alone, the last of the features that
 
 import ml_collections
 
-from configs import base, mtl
+from abaw_jax.configs import base, mtl
 
 VARIANTS = ('full', 'small', 'smoke')
 

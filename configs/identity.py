@@ -22,7 +22,7 @@ Its first stage is one epoch of the classes alone: --config.optim.freeze=backbon
 
 import ml_collections
 
-from configs import base
+from abaw_jax.configs import base
 
 VARIANTS = ('iresnet_50', 'iresnet_100', 'efficientnet_b0', 'small', 'smoke')
 

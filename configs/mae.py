@@ -11,7 +11,7 @@ give the 196 tokens that patches of 16 give at 224.
 
 import ml_collections
 
-from configs import base
+from abaw_jax.configs import base
 
 VARIANTS = ('vit_b', 'vit_s', 'vit_l', 'vit_h', 'small', 'smoke')
 

@@ -14,7 +14,7 @@ that they fit.
 
 import ml_collections
 
-from configs import base, mae
+from abaw_jax.configs import base, mae
 
 BATCH_SIZE = 4096
 CHIPS = (8, 16, 32, 64, 128, 256)

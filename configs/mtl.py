@@ -24,7 +24,7 @@ the others are what it should have been. Their other frameworks:
 
 import ml_collections
 
-from configs import base
+from abaw_jax.configs import base
 
 VARIANTS = ('full', 'faithful', 'small', 'smoke')
 

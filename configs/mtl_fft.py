@@ -10,7 +10,7 @@ configs/mtl_transformer.py with another encoder; padded frames are never read.
 
 import ml_collections
 
-from configs import base, mtl_transformer
+from abaw_jax.configs import base, mtl_transformer
 
 VARIANTS = mtl_transformer.VARIANTS
 

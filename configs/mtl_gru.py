@@ -11,7 +11,7 @@ and keeps its state: this is the model for a live stream.
 
 import ml_collections
 
-from configs import base, mtl_lstm
+from abaw_jax.configs import base, mtl_lstm
 
 VARIANTS = mtl_lstm.VARIANTS
 

@@ -14,7 +14,7 @@ of 100 frames, 256 wide, dropout 0.3), and the weights of the losses are the
 
 import ml_collections
 
-from configs import base, mtl
+from abaw_jax.configs import base, mtl
 
 VARIANTS = mtl.VARIANTS
 

@@ -13,7 +13,7 @@ video, in `faithful` with the zeros that pad it to the longest of its batch.
 
 import ml_collections
 
-from configs import base, mtl
+from abaw_jax.configs import base, mtl
 
 VARIANTS = mtl.VARIANTS
 

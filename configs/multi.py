@@ -15,7 +15,7 @@ of the images are s-Aff-Wild2's, on whose validation split the run is scored.
 
 import ml_collections
 
-from configs import base, frame
+from abaw_jax.configs import base, frame
 
 VARIANTS = ('full', 'small', 'smoke')
 DATASETS = ('s_aff_wild2', 'affectnet', 'raf_db', 'fer_plus', 'emotionet')

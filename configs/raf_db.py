@@ -13,7 +13,7 @@ Other.
 
 import ml_collections
 
-from configs import base, frame
+from abaw_jax.configs import base, frame
 
 VARIANTS = ('full', 'small', 'smoke')
 

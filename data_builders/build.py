@@ -24,54 +24,57 @@ from typing import Any
 
 from absl import flags
 
-from abaw_jax import cli, errors
-from data_builders import choices
+from abaw_jax.core import cli, errors
+from abaw_jax.data_builders import choices
 
 
 def _s_aff_wild2() -> Callable[..., None]:
-  from data_builders import in_memory
-  from data_builders.s_aff_wild2 import s_aff_wild2_dataset_builder
+  from abaw_jax.data_builders import in_memory
+  from abaw_jax.data_builders.s_aff_wild2 import s_aff_wild2_dataset_builder
 
   return functools.partial(in_memory.build, s_aff_wild2_dataset_builder.Builder)
 
 
 def _affectnet() -> Callable[..., None]:
-  from data_builders import in_memory
-  from data_builders.affectnet import affectnet_dataset_builder
+  from abaw_jax.data_builders import in_memory
+  from abaw_jax.data_builders.affectnet import affectnet_dataset_builder
 
   return functools.partial(in_memory.build, affectnet_dataset_builder.Builder)
 
 
 def _fer_plus() -> Callable[..., None]:
-  from data_builders import in_memory
-  from data_builders.fer_plus import fer_plus_dataset_builder
+  from abaw_jax.data_builders import in_memory
+  from abaw_jax.data_builders.fer_plus import fer_plus_dataset_builder
 
   return functools.partial(in_memory.build, fer_plus_dataset_builder.Builder)
 
 
 def _raf_db() -> Callable[..., None]:
-  from data_builders import in_memory
-  from data_builders.raf_db import raf_db_dataset_builder
+  from abaw_jax.data_builders import in_memory
+  from abaw_jax.data_builders.raf_db import raf_db_dataset_builder
 
   return functools.partial(in_memory.build, raf_db_dataset_builder.Builder)
 
 
 def _emotionet() -> Callable[..., None]:
-  from data_builders import in_memory
-  from data_builders.emotionet import emotionet_dataset_builder
+  from abaw_jax.data_builders import in_memory
+  from abaw_jax.data_builders.emotionet import emotionet_dataset_builder
 
   return functools.partial(in_memory.build, emotionet_dataset_builder.Builder)
 
 
 def _face_images() -> Callable[..., None]:
-  from data_builders.face_images import building, face_images_dataset_builder
+  from abaw_jax.data_builders.face_images import (
+      building,
+      face_images_dataset_builder,
+  )
 
   return functools.partial(building.build, face_images_dataset_builder.Builder)
 
 
 def _identities() -> Callable[..., None]:
-  from data_builders.face_images import building
-  from data_builders.identities import identities_dataset_builder
+  from abaw_jax.data_builders.face_images import building
+  from abaw_jax.data_builders.identities import identities_dataset_builder
 
   return functools.partial(building.build, identities_dataset_builder.Builder)
 

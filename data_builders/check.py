@@ -14,54 +14,55 @@ import os
 
 from absl import flags
 
-from abaw_jax import cli
-from data_builders import choices, problems
+from abaw_jax.core import cli
+from abaw_jax.data_builders import choices, problems
 
 
 def _s_aff_wild2() -> Callable:
-  from data_builders.s_aff_wild2 import counts
+  from abaw_jax.data_builders.s_aff_wild2 import counts
 
   return counts.report
 
 
 def _affectnet() -> Callable:
-  from data_builders.affectnet import affectnet_dataset_builder, counts
+  from abaw_jax.data_builders.affectnet import affectnet_dataset_builder, counts
 
   return _labelled(affectnet_dataset_builder.Builder, counts.PUBLISHED)
 
 
 def _fer_plus() -> Callable:
-  from data_builders.fer_plus import counts, fer_plus_dataset_builder
+  from abaw_jax.data_builders.fer_plus import counts, fer_plus_dataset_builder
 
   return _labelled(fer_plus_dataset_builder.Builder, counts.PUBLISHED)
 
 
 def _raf_db() -> Callable:
-  from data_builders.raf_db import counts, raf_db_dataset_builder
+  from abaw_jax.data_builders.raf_db import counts, raf_db_dataset_builder
 
   return _labelled(raf_db_dataset_builder.Builder, counts.PUBLISHED)
 
 
 def _emotionet() -> Callable:
-  from data_builders.emotionet import emotionet_dataset_builder
+  from abaw_jax.data_builders.emotionet import emotionet_dataset_builder
 
   return _labelled(emotionet_dataset_builder.Builder, {})
 
 
 def _labelled(builder_class, published: Mapping[str, Mapping]) -> Callable:
-  from data_builders.labelled import counts
+  from abaw_jax.data_builders.labelled import counts
 
   return functools.partial(counts.report, builder_class, published)
 
 
 def _face_images() -> Callable:
-  from data_builders.face_images import counts
+  from abaw_jax.data_builders.face_images import counts
 
   return counts.count
 
 
 def _identities() -> Callable:
-  from data_builders.face_images import counts, layouts
+  from abaw_jax.data_builders.face_images import counts
+  from abaw_jax.data_builders.face_images.sources import layouts
 
   return functools.partial(counts.count, layouts=layouts.OF_PEOPLE)
 

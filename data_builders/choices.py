@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 T = TypeVar('T')
 

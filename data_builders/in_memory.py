@@ -11,8 +11,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from abaw_jax import errors
-from data_builders import choices, problems
+from abaw_jax.core import errors
+from abaw_jax.data_builders import choices, problems
 
 
 def build(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 
 class Problem(NamedTuple):

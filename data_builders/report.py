@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from data_builders import problems as problems_lib
+from abaw_jax.data_builders import problems as problems_lib
 
 
 class Report(NamedTuple):

@@ -2,7 +2,7 @@
 
 import math
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 
 
 def number(name: str, text: str) -> float:

@@ -478,8 +478,8 @@ def test_real_work_imports_neither_tensorflow_nor_torch(data_dir, tmp_path):
 import pathlib, sys
 from abaw_jax.training import conversion, evaluation, extraction, loop
 from abaw_jax.workflow import procedural
-from data_builders import build, check
-from data_builders.procedural import corpus, sheet
+from abaw_jax.data_builders import build, check
+from abaw_jax.data_builders.procedural import corpus, sheet
 from tests.training import runs
 
 build.DATASETS['s_aff_wild2'](), check.DATASETS['s_aff_wild2']()

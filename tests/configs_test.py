@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from abaw_jax.configs import mae_tpu
 from abaw_jax.models import zoo
-from abaw_jax.training import experiment, steps, tasks
-from configs import mae_tpu
+from abaw_jax.steps import optimization, steps
+from abaw_jax.tasks import registry
 from tests.training import runs
 
 CONFIGS = runs.CONFIGS | {'mae_tpu': mae_tpu}
@@ -49,8 +50,8 @@ def test_every_variant_makes_a_state(name, variant):
   config = CONFIGS[name].get_config(variant).to_dict()
   if name == 'identity':
     config['model']['num_classes'] = 1000  # as if counted
-  task = tasks.make_task(config)
-  schedule = experiment.make_schedule(
+  task = registry.make_task(config)
+  schedule = optimization.make_schedule(
       config, total_steps=1000, warmup_steps=100
   )
   init = functools.partial(
@@ -58,14 +59,14 @@ def test_every_variant_makes_a_state(name, variant):
       batch=batch(config),
       task=task,
       optimizer=steps.skip_non_finite(
-          experiment.make_optimizer(config, schedule)
+          optimization.make_optimizer(config, schedule)
       ),
   )
   # Shapes only: the largest model would not fit into a small machine.
   state = jax.eval_shape(init, jax.random.key(0))
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(state.params))
   if name in ('mae', 'mae_tpu', 'frame'):
-    part = state.params[experiment.BACKBONES[config['model']['name']]]
+    part = state.params[optimization.BACKBONES[config['model']['name']]]
     width = zoo.VITS[config['model']['backbone']]
     blocks = [key for key in part if key.startswith('blocks_')]
     assert len(blocks) == width['depth']

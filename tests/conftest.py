@@ -22,8 +22,10 @@ from absl import flags
 import jax
 import pytest
 
-from data_builders import build
-from data_builders.procedural import corpus
+from abaw_jax.data_builders import build
+from abaw_jax.data_builders.procedural import corpus
+
+pytest_plugins = ['tests.feature_fixtures']
 
 
 def pytest_configure(config):

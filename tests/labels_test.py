@@ -2,7 +2,7 @@
 
 import pytest
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 
 NONE = -1
 # By hand: the codes of each release, and ids of the s-Aff-Wild2 files, which

@@ -1,0 +1,1 @@
+"""Records of built datasets, and how they become batches of images."""

@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 import numpy as np
 import simplejpeg
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 # Readers run in threads or processes of their own: OpenCV's would only compete.
 cv2.setNumThreads(1)

@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Float, Int
 import numpy as np
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 
 # What must be read of a record.
 FIELDS = ('expression', 'expr', 'au', 'au_mask')

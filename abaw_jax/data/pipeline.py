@@ -17,8 +17,10 @@ import threading
 import grain
 import numpy as np
 
-from abaw_jax import errors
-from abaw_jax.data import balance, lanes, mixture
+from abaw_jax.core import errors
+from abaw_jax.data import class_balance
+from abaw_jax.sequences import stateful_videos
+from abaw_jax.data import mixture
 from abaw_jax.data import order as order_lib
 
 Batch = dict[str, np.ndarray]
@@ -114,7 +116,7 @@ def train_batches(
   Raises:
     InputError: batch_size cannot be divided among the hosts.
   """
-  if isinstance(source, lanes.Lanes):
+  if isinstance(source, stateful_videos.Lanes):
     source = source.shuffled(seed)
   load = functools.partial(
       _train_batch,
@@ -224,9 +226,9 @@ def _batch(source, transform, indices: Sequence[int], rows: int) -> Batch:
 
 
 def _order(source, seed: int) -> order_lib.Order | order_lib.AsItIs:
-  if isinstance(source, lanes.Lanes):
+  if isinstance(source, stateful_videos.Lanes):
     return order_lib.AsItIs()
-  if isinstance(source, mixture.Mixture | balance.Balanced):
+  if isinstance(source, mixture.Mixture | class_balance.Balanced):
     return source.order(seed)
   return order_lib.Order((len(source),), None, seed)
 

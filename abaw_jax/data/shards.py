@@ -8,7 +8,7 @@ import threading
 
 from array_record.python import array_record_module
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 
 class Shards:

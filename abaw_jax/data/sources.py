@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.data import shards
 
 # The list of a tf.train.Feature that holds values of a NumPy dtype kind.

@@ -12,8 +12,10 @@ from typing import Any
 from jaxtyping import Float, Int, UInt8
 import numpy as np
 
-from abaw_jax import errors, labels
-from abaw_jax.data import images, votes
+from abaw_jax.core import errors
+from abaw_jax.core import labels
+from abaw_jax.data import images
+from abaw_jax.data import votes
 
 Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]

@@ -5,7 +5,7 @@ import itertools
 from jaxtyping import Float, Integer
 import numpy as np
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 
 # The dataset whose records have `votes`.
 DATASET = 'fer_plus'

@@ -1,0 +1,1 @@
+"""What a step needs of a TPU slice, from its compiled program."""

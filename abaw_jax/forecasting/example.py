@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from abaw_jax import errors, labels
-from abaw_jax.training import inputs
+from abaw_jax.core import errors, labels
+from abaw_jax.tasks import inputs
 
 
 def make_example(

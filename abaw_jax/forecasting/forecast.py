@@ -8,16 +8,12 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
+from abaw_jax.distributed import sharding
 from abaw_jax.forecasting import collectives, hlo, roofline, topologies, traffic
 from abaw_jax.models import flops
-from abaw_jax.training import (
-    compilation,
-    experiment,
-    hardware,
-    sharding,
-    steps,
-    tasks,
-)
+from abaw_jax.steps import compilation, optimization, steps
+from abaw_jax.tasks import registry
+from abaw_jax.telemetry import hardware
 
 # How the TPU compiler writes bytes.
 _SIZE = re.compile(r'\b(\d+(?:\.\d+)?)([KMGT])\b')
@@ -80,7 +76,7 @@ def make_forecast(
       'config.data.batch_size',
       microbatches=section['microbatches'],
   )
-  task = tasks.make_task(config)
+  task = registry.make_task(config)
   with jax.set_mesh(mesh):
     step, shapes = _make_step(config, task, mesh, example)
     try:
@@ -158,24 +154,26 @@ def suggest(
 def _make_step(config, task, mesh, example):
   """Returns (jitted step, state as shapes) as the training loop makes them."""
   # How many steps there are is a number in the program and changes nothing.
-  schedule = experiment.make_schedule(
+  schedule = optimization.make_schedule(
       config, total_steps=100_000, warmup_steps=1_000
   )
-  optimizer = steps.skip_non_finite(experiment.make_optimizer(config, schedule))
+  optimizer = steps.skip_non_finite(
+      optimization.make_optimizer(config, schedule)
+  )
   _, shapes = steps.jit_init(
       task,
       optimizer,
       mesh,
       example,
       ema=config['optim']['ema'],
-      carry=experiment.make_carry(config, task),
+      carry=optimization.make_carry(config, task),
   )
   step = steps.jit_train_step(
       task,
       optimizer,
       mesh,
       shapes,
-      **experiment.step_options(config),
+      **optimization.step_options(config),
   )
   return step, shapes
 

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from abaw_jax import errors
-from abaw_jax.training import hardware
+from abaw_jax.core import errors
+from abaw_jax.telemetry import hardware
 
 # The compiler's names of the generations, and slices of 1 to 256 chips.
 _CUBES = (

@@ -1,0 +1,1 @@
+"""Every model by name, and its FLOPs."""

@@ -12,17 +12,9 @@ from typing import Any
 from flax import linen as nn
 from jaxtyping import Array
 
-from abaw_jax.models import (
-    classifier,
-    frameworks,
-    heads,
-    identity,
-    mae,
-    recurrent,
-    relative,
-    temporal,
-    vit,
-)
+from abaw_jax.models.multi_task import frameworks, heads
+from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
+from abaw_jax.models.vision import classifier, identity, mae, vit
 
 
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
@@ -96,7 +88,7 @@ def temporal_flops(
 
 
 def _transformer(
-    model: temporal.TransformerEncoder, frames: int, width: int
+    model: transformers.TransformerEncoder, frames: int, width: int
 ) -> tuple[int, int]:
   """Returns (forward FLOPs of a window, width of the hidden states)."""
   block = _block(frames, model.dim, model.mlp_dim)
@@ -117,20 +109,20 @@ def _recurrent(
 
 
 def _fft(
-    model: relative.FFTEncoder, frames: int, width: int
+    model: fft_encoder.FFTEncoder, frames: int, width: int
 ) -> tuple[int, int]:
   """Returns (forward FLOPs of a window, width of the hidden states)."""
   dim = model.dim
-  near = 2 * _dense(frames, dim, 2 * relative.REACH + 1)
-  convolution = _dense(frames, relative.KERNEL_SIZE * dim, dim)
+  near = 2 * _dense(frames, dim, 2 * fft_encoder.REACH + 1)
+  convolution = _dense(frames, fft_encoder.KERNEL_SIZE * dim, dim)
   block = _attention(frames, dim) + near + convolution
   return _dense(frames, width, dim) + model.depth * block, dim
 
 
 ENCODERS: dict[type[nn.Module], Callable[..., tuple[int, int]]] = {
-    temporal.TransformerEncoder: _transformer,
+    transformers.TransformerEncoder: _transformer,
     recurrent.RecurrentEncoder: _recurrent,
-    relative.FFTEncoder: _fft,
+    fft_encoder.FFTEncoder: _fft,
     frameworks.Features: lambda model, frames, width: (0, width),
 }
 

@@ -6,18 +6,11 @@ from typing import Any
 
 from flax import linen as nn
 
-from abaw_jax import errors
-from abaw_jax.models import (
-    blocks,
-    choices,
-    classifier,
-    convnets,
-    frameworks,
-    identity,
-    mae,
-    temporal_models,
-    vit,
-)
+from abaw_jax.core import choices, errors
+from abaw_jax.models import temporal_zoo
+from abaw_jax.models.layers import blocks
+from abaw_jax.models.multi_task import frameworks
+from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
 
 POOLS = ('mean', 'mean_norm', 'cls')
 POSITIONS = ('sincos', 'learned')
@@ -177,7 +170,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'mae': make_mae,
     'frame': make_frame,
     'identity': make_identity,
-    'temporal': temporal_models.make_temporal,
+    'temporal': temporal_zoo.make_temporal,
     'vit': make_classifier,
     'convnet': make_classifier,
 }

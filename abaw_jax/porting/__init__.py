@@ -1,0 +1,1 @@
+"""Files of tensors of other projects, read and written without PyTorch."""

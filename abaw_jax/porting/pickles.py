@@ -11,7 +11,7 @@ import pathlib
 import pickletools
 from typing import Any, NamedTuple, NoReturn
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import torch_values
 
 RESAVE = (

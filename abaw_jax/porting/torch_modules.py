@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import pickles, torch_values
 
 _PARTS = ('_parameters', '_buffers', '_modules')

@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import pickles, torch_modules, torch_values
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

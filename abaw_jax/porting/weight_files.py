@@ -11,7 +11,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import torch_reader, torch_writer
 
 

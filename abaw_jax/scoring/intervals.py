@@ -14,7 +14,7 @@ import dataclasses
 from jaxtyping import Float, Int
 import numpy as np
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 from abaw_jax.scoring import predictions
 
 LEVEL = 0.95

@@ -17,7 +17,7 @@ import math
 from jaxtyping import Bool, Float, Int, Integer
 import numpy as np
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 from abaw_jax.scoring import ccc, values
 
 

@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.scoring import predictions, tables
 
 # Array of the file -> field, kind of its type, and axis behind the rows.

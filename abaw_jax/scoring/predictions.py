@@ -8,7 +8,7 @@ import dataclasses
 from jaxtyping import Bool, Float, Int, Integer, Shaped
 import numpy as np
 
-from abaw_jax import errors, labels
+from abaw_jax.core import errors, labels
 from abaw_jax.scoring import metrics
 
 # What may be lost where probabilities are added up in float32.

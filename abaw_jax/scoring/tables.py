@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from abaw_jax import errors, labels
+from abaw_jax.core import errors, labels
 from abaw_jax.scoring import predictions
 
 _EXPRESSIONS = tuple(f'expr_{name}' for name in labels.EXPRESSIONS)

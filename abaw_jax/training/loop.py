@@ -16,29 +16,15 @@ from typing import Any
 
 import jax
 
-from abaw_jax import errors
-from abaw_jax.models import variables
-from abaw_jax.training import (
-    compilation,
-    evaluation,
-    experiment,
-    goodput,
-    hardware,
-    inputs,
-    journal,
-    pictures,
-    preemption,
-    processes,
-    profiling,
-    progress,
-    runs,
-    selection,
-    sharding,
-    start,
-    steps,
-    tasks,
-    turns,
-)
+from abaw_jax.checkpoints import runs
+from abaw_jax.core import errors
+from abaw_jax.distributed import preemption, processes, sharding
+from abaw_jax.inference import evaluation, pictures
+from abaw_jax.models.layers import variables
+from abaw_jax.steps import compilation, optimization, steps
+from abaw_jax.tasks import inputs, registry
+from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
+from abaw_jax.training import restore, selection, triggers
 
 
 def train(
@@ -95,17 +81,17 @@ class _Loop:
     self.total = max(1, self._steps(config['epochs']))
     self.epoch_ends = inputs.epoch_ends(config, self.source)
     self.eval_steps = self._steps(config['eval_epochs']) or self.total
-    self.task = tasks.make_task(
+    self.task = registry.make_task(
         config, counts=inputs.make_label_counts(config, self.source)
     )
-    self.schedule = experiment.make_schedule(
+    self.schedule = optimization.make_schedule(
         config,
         total_steps=self.total,
         warmup_steps=self._steps(config['optim']['warmup_epochs']),
         epoch_ends=self.epoch_ends,
     )
     self.optimizer = steps.skip_non_finite(
-        experiment.make_optimizer(config, self.schedule)
+        optimization.make_optimizer(config, self.schedule)
     )
     self.pictures = pictures.make_pictures(
         config, self.task, mesh, self.validation
@@ -125,7 +111,7 @@ class _Loop:
     self.selection = selection.Selection(
         config, workdir, self.task, mesh, self.validation
     )
-    step_flops = experiment.update_flops(config, self.task, self.example)
+    step_flops = optimization.update_flops(config, self.task, self.example)
     self.meter = progress.Meter(
         watch,
         flops_per_step=step_flops / mesh.size,
@@ -156,7 +142,7 @@ class _Loop:
         self.mesh,
         self.example,
         ema=self.config['optim']['ema'],
-        carry=experiment.make_carry(self.config, self.task),
+        carry=optimization.make_carry(self.config, self.task),
     )
     state = self._load(init, shapes, batches)
     train_step = self._compile(shapes)
@@ -168,7 +154,7 @@ class _Loop:
         contextlib.closing(self.profile),
     ):
       self.watch.switch('steps')
-      due = turns.make_turns(
+      due = triggers.make_turns(
           self.config, self.stop, self.mesh, first, self.eval_steps
       )
       for step in range(first, self.total):
@@ -222,7 +208,7 @@ class _Loop:
         f'updates; workdir {self.workdir}'
     )
     kept = self.selection.checkpoints
-    state = start.load_state(
+    state = restore.load_state(
         self.config, kept, init, shapes, batches, self.source
     )
     self.selection.go_on(state)
@@ -236,7 +222,7 @@ class _Loop:
         self.mesh,
         shapes,
         epoch_ends=self.epoch_ends,
-        **experiment.step_options(self.config),
+        **optimization.step_options(self.config),
     )
     with self.watch.phase('compile'):
       compiled, num_bytes = compilation.compile_step(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pathlib
 from typing import Any
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.models import zoo
 
 # Keys that came later, with the values that do what was done before; those of

@@ -8,17 +8,13 @@ from typing import Any
 import grain
 import jax
 
-from abaw_jax.training import (
-    checkpoint,
-    evaluation,
-    host_memory,
-    inputs,
-    journal,
-    prediction,
-    steps,
-    task_bests,
-    tasks,
-)
+from abaw_jax.checkpoints import checkpoints as checkpoint
+from abaw_jax.checkpoints import task_bests
+from abaw_jax.cpu import host_memory
+from abaw_jax.inference import evaluation, prediction
+from abaw_jax.steps import steps
+from abaw_jax.tasks import inputs, registry
+from abaw_jax.telemetry import journal
 
 
 class Selection:
@@ -32,7 +28,7 @@ class Selection:
       self,
       config: Mapping[str, Any],
       workdir: pathlib.Path,
-      task: tasks.Task,
+      task: registry.Task,
       mesh: jax.sharding.Mesh,
       validation: inputs.Source,
   ):

@@ -1,0 +1,1 @@
+"""Chains of commands, each in its own process."""

@@ -9,8 +9,8 @@ import dataclasses
 import json
 import pathlib
 
-from abaw_jax import errors
-from abaw_jax.workflow import stage
+from abaw_jax.core import errors
+from abaw_jax.workflow import stages as stage
 
 REPORT = 'report.json'
 # Keys that the command sets for each run.

@@ -9,8 +9,8 @@ import itertools
 import json
 import pathlib
 
-from abaw_jax import errors
-from abaw_jax.workflow import stage
+from abaw_jax.core import errors
+from abaw_jax.workflow import stages as stage
 
 # Keys that the command sets for each run.
 KEYS = ('seed', 'model.tasks', 'model.feedback')

@@ -10,8 +10,8 @@ backbone) and `s_aff_wild2_features/small/`; for identity models `people/` and
 import pathlib
 from typing import Any
 
-from abaw_jax import errors
-from abaw_jax.workflow import stage
+from abaw_jax.core import errors
+from abaw_jax.workflow import stages as stage
 
 DATASET = 's_aff_wild2'
 IDENTITIES = 'identities/folders'

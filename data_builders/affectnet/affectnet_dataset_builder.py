@@ -1,7 +1,7 @@
 """AffectNet as a TFDS dataset: expressions, valence and arousal of faces."""
 
-from data_builders.affectnet import manual_2017, release_2021
-from data_builders.labelled import builder, listings
+from abaw_jax.data_builders.affectnet import manual_2017, release_2021
+from abaw_jax.data_builders.labelled import builder, listings
 
 _SPLITS = {'train': 'train', 'validation': 'validation'}
 

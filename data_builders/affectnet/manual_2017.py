@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 import pathlib
 
-from abaw_jax import errors, labels
-from data_builders import values
-from data_builders.labelled import listings, tables
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders import values
+from abaw_jax.data_builders.labelled import listings, tables
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 LISTS = {'train': 'training.csv', 'validation': 'validation.csv'}
 LIST_FOLDERS = ('.', 'Manually_Annotated_file_lists')

@@ -6,11 +6,11 @@ import re
 
 import numpy as np
 
-from abaw_jax import errors, labels
-from data_builders import values
-from data_builders.affectnet import manual_2017
-from data_builders.labelled import listings
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders import values
+from abaw_jax.data_builders.affectnet import manual_2017
+from abaw_jax.data_builders.labelled import listings
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 FOLDERS = {'train': 'train_set', 'validation': 'val_set'}
 _LABEL = re.compile(r'(.+)_exp\.npy')

@@ -1,7 +1,7 @@
 """EmotioNet as a TFDS dataset: action units of faces, each known or not."""
 
-from data_builders.emotionet import lists
-from data_builders.labelled import builder, listings
+from abaw_jax.data_builders.emotionet import lists
+from abaw_jax.data_builders.labelled import builder, listings
 
 
 class Builder(builder.Builder):

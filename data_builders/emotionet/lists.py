@@ -4,11 +4,11 @@ from collections.abc import Mapping
 import pathlib
 import re
 
-from abaw_jax import errors, labels
-from data_builders import values
-from data_builders.face_images import trees
-from data_builders.labelled import listings, tables
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders import values
+from abaw_jax.data_builders.face_images.sources import trees
+from abaw_jax.data_builders.labelled import listings, tables
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 SPLIT = 'all'
 UNKNOWN = 999

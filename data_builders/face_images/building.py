@@ -8,17 +8,17 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from abaw_jax import errors
-from data_builders import problems
-from data_builders.face_images import duplicates as duplicates_lib
-from data_builders.face_images import (
+from abaw_jax.core import errors
+from abaw_jax.data_builders import problems
+from abaw_jax.data_builders.face_images import duplicates as duplicates_lib
+from abaw_jax.data_builders.face_images import (
     face_images_dataset_builder,
-    layouts,
     lock,
     runners,
     shards,
 )
-from data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images.sources import layouts
 
 DUPLICATES = 'duplicates.jsonl'  # in the folder of the dataset
 

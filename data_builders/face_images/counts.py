@@ -8,10 +8,10 @@ import os
 
 import tqdm
 
-from abaw_jax import errors
-from data_builders import images, report
-from data_builders.face_images import entries, stores
-from data_builders.face_images import layouts as layouts_lib
+from abaw_jax.core import errors
+from abaw_jax.data_builders import images, report
+from abaw_jax.data_builders.face_images.sources import entries, stores
+from abaw_jax.data_builders.face_images.sources import layouts as layouts_lib
 
 # By layout and by split of the source. 'all' is what has no split of its own:
 # the builder holds out a part of that.

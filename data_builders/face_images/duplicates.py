@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_builders.face_images import plan as plan_lib
-from data_builders.face_images import shards
+from abaw_jax.data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images import shards
 
 
 class Duplicates(NamedTuple):

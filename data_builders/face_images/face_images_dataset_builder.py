@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import tensorflow_datasets as tfds
 
-from abaw_jax import errors
-from data_builders.face_images import entries, features, layouts
+from abaw_jax.core import errors
+from abaw_jax.data_builders.face_images import features
+from abaw_jax.data_builders.face_images.sources import entries, layouts
 
 
 def configs(

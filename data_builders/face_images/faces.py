@@ -4,7 +4,7 @@ import cv2
 from jaxtyping import UInt8
 import numpy as np
 
-from data_builders import images
+from abaw_jax.data_builders import images
 
 QUALITY = 95
 

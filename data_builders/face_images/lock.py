@@ -7,7 +7,7 @@ import os
 import pathlib
 import socket
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ import uuid
 
 import tqdm
 
-from abaw_jax import errors
-from data_builders.face_images import entries, holdout
+from abaw_jax.core import errors
+from abaw_jax.data_builders.face_images.sources import entries, holdout
 
 SPLITS = ('train', 'validation', 'test')
 PEOPLE = 'people.json'  # names by label, in the order of the labels

@@ -11,8 +11,8 @@ import threading
 import cv2
 import tqdm
 
-from abaw_jax import errors
-from data_builders.face_images import plan as plan_lib
+from abaw_jax.core import errors
+from abaw_jax.data_builders.face_images import plan as plan_lib
 
 Task = Callable[[plan_lib.Plan, int], None]
 

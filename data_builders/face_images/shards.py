@@ -16,9 +16,10 @@ import uuid
 from array_record.python import array_record_module
 import numpy as np
 
-from data_builders import images, problems
-from data_builders.face_images import faces, features, stores
-from data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders import images, problems
+from abaw_jax.data_builders.face_images import faces, features
+from abaw_jax.data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images.sources import stores
 
 _HASH_BYTES = 16
 _RECORDS_AT_ONCE = 64

@@ -1,8 +1,8 @@
 """FER+ as a TFDS dataset: expressions of grey faces, with all their votes."""
 
-from data_builders.fer_plus import lists
-from data_builders.fer_plus import votes as votes_lib
-from data_builders.labelled import builder, listings
+from abaw_jax.data_builders.fer_plus import lists
+from abaw_jax.data_builders.fer_plus import votes as votes_lib
+from abaw_jax.data_builders.labelled import builder, listings
 
 
 class Builder(builder.Builder):

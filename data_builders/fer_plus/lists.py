@@ -7,11 +7,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from abaw_jax import errors
-from data_builders import values
-from data_builders.fer_plus import votes as votes_lib
-from data_builders.labelled import listings, tables
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors
+from abaw_jax.data_builders import values
+from abaw_jax.data_builders.fer_plus import votes as votes_lib
+from abaw_jax.data_builders.labelled import listings, tables
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 VOTES, PIXELS = 'fer2013new.csv', 'fer2013.csv'
 # By usage: the split, and the folder that holds its images as PNG.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 
 CLASSES = tuple(labels.NATIVE_EXPRESSIONS['fer_plus'].values())
 NOT_A_FACE = CLASSES.index('NF')

@@ -2,10 +2,8 @@
 
 import tensorflow_datasets as tfds
 
-from data_builders.face_images import (
-    face_images_dataset_builder,
-    layouts,
-)
+from abaw_jax.data_builders.face_images import face_images_dataset_builder
+from abaw_jax.data_builders.face_images.sources import layouts
 
 
 class Builder(face_images_dataset_builder.Builder):

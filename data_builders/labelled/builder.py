@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-from abaw_jax import errors, labels
-from data_builders import choices, problems
-from data_builders.labelled import corpus as corpus_lib
-from data_builders.labelled import listings, pixels
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders import choices, problems
+from abaw_jax.data_builders.labelled import corpus as corpus_lib
+from abaw_jax.data_builders.labelled import listings, pixels
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 # Name: (dtype, shape), as in the config `frames` of s_aff_wild2 and `label`.
 _COLUMNS = {

@@ -10,11 +10,11 @@ from typing import Any
 
 import tqdm
 
-from abaw_jax import errors
-from data_builders import problems as problems_lib
-from data_builders.face_images import holdout
-from data_builders.labelled import listings, pixels
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors
+from abaw_jax.data_builders import problems as problems_lib
+from abaw_jax.data_builders.face_images.sources import holdout
+from abaw_jax.data_builders.labelled import listings, pixels
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 
 @dataclasses.dataclass(frozen=True)

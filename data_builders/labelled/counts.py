@@ -5,11 +5,11 @@ import os
 
 import numpy as np
 
-from abaw_jax import labels
-from data_builders import report as report_lib
-from data_builders.labelled import builder
-from data_builders.labelled import corpus as corpus_lib
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import labels
+from abaw_jax.data_builders import report as report_lib
+from abaw_jax.data_builders.labelled import builder
+from abaw_jax.data_builders.labelled import corpus as corpus_lib
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 Counts = Mapping[str, Mapping[str, int]]  # split of the source -> field -> n
 

@@ -6,8 +6,8 @@ import dataclasses
 import pathlib
 from typing import NamedTuple
 
-from data_builders import problems as problems_lib
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.data_builders import problems as problems_lib
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 NO_LABEL = 'without a label that is used here'
 

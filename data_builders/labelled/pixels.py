@@ -5,9 +5,9 @@ import pathlib
 from jaxtyping import UInt8
 import numpy as np
 
-from data_builders import images
-from data_builders.face_images import faces
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.data_builders import images
+from abaw_jax.data_builders.face_images import faces
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 
 def problem(row: rows_lib.Row, *, decode: bool) -> str | None:

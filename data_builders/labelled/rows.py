@@ -3,8 +3,8 @@
 import pathlib
 from typing import NamedTuple
 
-from abaw_jax import labels
-from data_builders import problems
+from abaw_jax.core import labels
+from abaw_jax.data_builders import problems
 
 Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 

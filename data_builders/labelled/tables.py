@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 import csv
 import pathlib
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 
 def read(

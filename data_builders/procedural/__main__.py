@@ -14,7 +14,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax import cli, errors
+from abaw_jax.core import cli, errors
 
 VIDEOS = 's_aff_wild2'
 # Beside videos: the keys of layouts.LAYOUTS.
@@ -50,7 +50,7 @@ _WORKERS = flags.DEFINE_integer(
 
 def main() -> None:
   """Renders what the flags ask for and prints a line about it."""
-  from data_builders.procedural import corpus, sheet, stills
+  from abaw_jax.data_builders.procedural import corpus, sheet, stills
 
   if (_OUT.value is None) == (_SHEET.value is None):
     raise errors.InputError('give either --out=DIR or --sheet=FILE.png')

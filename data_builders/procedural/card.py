@@ -6,7 +6,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 CARD = 'corpus.json'  # written last: its presence means the corpus is whole
 DRAFT = 'corpus.unfinished.json'

@@ -9,9 +9,9 @@ import time
 import numpy as np
 import tqdm
 
-from data_builders.procedural import camera, film, process
-from data_builders.procedural import card as card_lib
-from data_builders.procedural import plan as plan_lib
+from abaw_jax.data_builders.procedural import card as card_lib
+from abaw_jax.data_builders.procedural.rendering import camera, film, process
+from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
 
 VERSION = 1
 HEADER = 'image,valence,arousal,expression,aus'

@@ -6,11 +6,11 @@ import pathlib
 import cv2
 import numpy as np
 
-from abaw_jax import errors, labels
-from data_builders.procedural import bust as bust_lib
-from data_builders.procedural import canvas, emotion, painter
-from data_builders.procedural import face as face_lib
-from data_builders.procedural import identity as identity_lib
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders.procedural.rendering import bust as bust_lib
+from abaw_jax.data_builders.procedural.rendering import canvas, emotion, painter
+from abaw_jax.data_builders.procedural.rendering import face as face_lib
+from abaw_jax.data_builders.procedural.rendering import identity as identity_lib
 
 PEOPLE = 6
 _FACE = 96  # pixels of one face

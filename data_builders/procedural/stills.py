@@ -8,9 +8,10 @@ import pathlib
 
 import tqdm
 
-from data_builders.procedural import card as card_lib
-from data_builders.procedural import film, layouts, sample
-from data_builders.procedural import plan as plan_lib
+from abaw_jax.data_builders.procedural import card as card_lib
+from abaw_jax.data_builders.procedural.layouts import registry, sample
+from abaw_jax.data_builders.procedural.rendering import film
+from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
 
 VERSION = 1
 
@@ -50,7 +51,7 @@ def render(
     first: number of the first face among all.
     out: folder of the corpus.
   """
-  chosen = layouts.LAYOUTS[layout]
+  chosen = registry.LAYOUTS[layout]
   faces = _faces(video, person, first)
   return chosen.write(out, chosen.splits[video.split], faces)
 
@@ -90,7 +91,7 @@ def write(
   Raises:
     InputError: if `out` holds anything else, or a number is out of range.
   """
-  chosen = layouts.LAYOUTS[layout]
+  chosen = registry.LAYOUTS[layout]
   args = {
       'layout': layout,
       'videos': videos or chosen.videos,

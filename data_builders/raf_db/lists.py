@@ -3,10 +3,10 @@
 import pathlib
 import re
 
-from abaw_jax import errors, labels
-from data_builders import values
-from data_builders.labelled import listings
-from data_builders.labelled import rows as rows_lib
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders import values
+from abaw_jax.data_builders.labelled import listings
+from abaw_jax.data_builders.labelled import rows as rows_lib
 
 # The release spells it so.
 LIST = 'EmoLabel/list_patition_label.txt'

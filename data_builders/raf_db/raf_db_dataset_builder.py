@@ -1,7 +1,7 @@
 """RAF-DB as a TFDS dataset: seven basic expressions of aligned faces."""
 
-from data_builders.labelled import builder, listings
-from data_builders.raf_db import lists
+from abaw_jax.data_builders.labelled import builder, listings
+from abaw_jax.data_builders.raf_db import lists
 
 
 class Builder(builder.Builder):

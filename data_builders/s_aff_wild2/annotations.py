@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from abaw_jax import labels
-from data_builders import values as values_lib
+from abaw_jax.core import labels
+from abaw_jax.data_builders import values as values_lib
 
 # One value per column behind the image: valence, arousal, expression, AUs.
 NUM_VALUES = 1 + 3 + labels.NUM_AUS

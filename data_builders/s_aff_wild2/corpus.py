@@ -9,10 +9,10 @@ from typing import Any
 
 import tqdm
 
-from abaw_jax import errors
-from data_builders import images
-from data_builders import problems as problems_lib
-from data_builders.s_aff_wild2 import annotations, layout
+from abaw_jax.core import errors
+from abaw_jax.data_builders import images
+from abaw_jax.data_builders import problems as problems_lib
+from abaw_jax.data_builders.s_aff_wild2 import annotations, layout
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import os
 
-from data_builders import report as report_lib
-from data_builders.s_aff_wild2 import corpus as corpus_lib
+from abaw_jax.data_builders import report as report_lib
+from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
 
 # Counted by the participants on the release of 2022, 2024 and 2026.
 PUBLISHED = {

@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 
 # The releases of 2022, 2024 and 2026 hold the same rows under these names.
 LABELLED_LISTS = {

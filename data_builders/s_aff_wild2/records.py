@@ -5,8 +5,8 @@ import itertools
 
 import numpy as np
 
-from abaw_jax import labels
-from data_builders.s_aff_wild2 import annotations
+from abaw_jax.core import labels
+from abaw_jax.data_builders.s_aff_wild2 import annotations
 
 
 def sequences(

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-from abaw_jax import labels
-from data_builders import problems
-from data_builders.s_aff_wild2 import corpus as corpus_lib
-from data_builders.s_aff_wild2 import records
+from abaw_jax.core import labels
+from abaw_jax.data_builders import problems
+from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
+from abaw_jax.data_builders.s_aff_wild2 import records
 
 # Name: (dtype, shape behind the axis of the frames); see records.columns.
 _COLUMNS = {

@@ -4,7 +4,10 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from abaw_jax.data import features, sources, table, videos
+from abaw_jax.sequences import feature_datasets
+from abaw_jax.data import sources
+from abaw_jax.sequences import table
+from abaw_jax.sequences import videos
 
 
 def jpeg(seed: int, size: int = 24) -> bytes:
@@ -76,7 +79,7 @@ def write_records(
     data_dir, records, *, dataset='toy', name='mae', dim=3, card, per_shard=3
 ):
   """Writes records by split as a feature dataset."""
-  writer = features.FeatureWriter(
+  writer = feature_datasets.FeatureWriter(
       data_dir,
       dataset,
       name,

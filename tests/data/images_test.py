@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.data import images
 from tests.data import corpora
 

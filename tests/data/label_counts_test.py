@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from abaw_jax.data import label_counts, sources
+from abaw_jax.data import label_counts
+from abaw_jax.data import sources
 from tests.data import corpora
 
 

@@ -7,8 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from abaw_jax.data import mixture, pipeline, sources, transforms
+from abaw_jax.core import errors
+from abaw_jax.data import mixture
+from abaw_jax.data import pipeline
+from abaw_jax.data import sources
+from abaw_jax.data import transforms
 from tests.data import corpora
 
 WEIGHTS = (Fraction(1), Fraction(3))

@@ -10,8 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from abaw_jax.data import pipeline, sources, transforms, windows
+from abaw_jax.core import errors
+from abaw_jax.data import pipeline
+from abaw_jax.data import sources
+from abaw_jax.data import transforms
+from abaw_jax.sequences import windows
 from tests.data import corpora
 
 FRAME = functools.partial(transforms.frame_batch, image_size=24)

@@ -6,7 +6,7 @@ import pickle
 from array_record.python import array_record_module
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.data import shards
 
 

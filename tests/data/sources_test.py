@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.data import sources
 from tests.data import corpora
 

@@ -3,8 +3,10 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-from abaw_jax import errors, labels
-from abaw_jax.data import images, transforms
+from abaw_jax.core import errors
+from abaw_jax.core import labels
+from abaw_jax.data import images
+from abaw_jax.data import transforms
 from tests.data import corpora
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 from abaw_jax.data import votes
 
 # Votes for Neutral, Happiness, Surprise, Sadness, Anger, Disgust, Fear,

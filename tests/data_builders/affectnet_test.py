@@ -3,13 +3,13 @@
 import pickle
 
 import cv2
-import labelled_tree as tree
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from data_builders import check
-from data_builders.affectnet import counts
+from abaw_jax.core import errors
+from abaw_jax.data_builders import check
+from abaw_jax.data_builders.affectnet import counts
+from tests.data_builders import labelled_tree as tree
 
 
 def run(root, config, **kwargs):

@@ -1,10 +1,10 @@
 """The list files of s-Aff-Wild2: what is accepted, what is reported."""
 
-import aff_wild2_tree as tree
 import pytest
 
-from abaw_jax import labels
-from data_builders.s_aff_wild2 import annotations
+from abaw_jax.core import labels
+from abaw_jax.data_builders.s_aff_wild2 import annotations
+from tests.data_builders import aff_wild2_tree as tree
 
 LINE = '426/00001.jpg,0.00,0.05,0,0,0,0,1,0,0,1,0,0,0,1,0'
 

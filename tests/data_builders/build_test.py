@@ -5,14 +5,14 @@ import pathlib
 import subprocess
 import sys
 
-import aff_wild2_tree as tree
-import built
 import pytest
 import tensorflow_datasets as tfds
 
-from abaw_jax import errors
-from data_builders import build
-from data_builders.s_aff_wild2 import records
+from abaw_jax.core import errors
+from abaw_jax.data_builders import build
+from abaw_jax.data_builders.s_aff_wild2 import records
+from tests.data_builders import aff_wild2_tree as tree
+from tests.data_builders import built
 
 ROOT = pathlib.Path(build.__file__).parents[1]
 
@@ -236,7 +236,7 @@ import socket, sys
 def refuse(*args, **kwargs):
   raise AssertionError('a connection was opened')
 socket.socket.connect = socket.getaddrinfo = refuse
-from data_builders import build, check
+from abaw_jax.data_builders import build, check
 loaded = [name for name in ('tensorflow_datasets', 'cv2') if name in sys.modules]
 assert not loaded, loaded
 build.build('s_aff_wild2', source_dir={str(source)!r}, data_dir={str(tmp_path)!r},

@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from data_builders import build
+from abaw_jax.data_builders import build
 
 SPLITS = ('train', 'validation', 'test')
 SCALARS = ('video', 'chunk')  # of a sequence; the rest has a value per row

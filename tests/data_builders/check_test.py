@@ -5,12 +5,12 @@ import pathlib
 import subprocess
 import sys
 
-import aff_wild2_tree as tree
 import pytest
 
-from abaw_jax import errors
-from data_builders import check
-from data_builders.s_aff_wild2 import counts
+from abaw_jax.core import errors
+from abaw_jax.data_builders import check
+from abaw_jax.data_builders.s_aff_wild2 import counts
+from tests.data_builders import aff_wild2_tree as tree
 
 LISTS = {
     'train': 'training_set_annotations.txt',

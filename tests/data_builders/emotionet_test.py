@@ -1,10 +1,10 @@
 """EmotioNet with labels: lists of any columns, a mask for each action unit."""
 
-import labelled_tree as tree
 import pytest
 
-from abaw_jax import errors
-from data_builders import check
+from abaw_jax.core import errors
+from abaw_jax.data_builders import check
+from tests.data_builders import labelled_tree as tree
 
 UNITS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
 

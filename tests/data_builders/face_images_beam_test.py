@@ -4,11 +4,11 @@ import pathlib
 import subprocess
 import sys
 
-import face_images_tree as tree
 import pytest
 
-from abaw_jax import errors
-from data_builders import build
+from abaw_jax.core import errors
+from abaw_jax.data_builders import build
+from tests.data_builders import face_images_tree as tree
 
 
 def test_the_direct_runner_builds_the_same_dataset(tmp_path):

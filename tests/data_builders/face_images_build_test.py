@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import cv2
-import face_images_tree as tree
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from data_builders import build
-from data_builders.face_images import building, shards
+from abaw_jax.core import errors
+from abaw_jax.data_builders import build
+from abaw_jax.data_builders.face_images import building, shards
+from tests.data_builders import face_images_tree as tree
 
 ROOT = pathlib.Path(build.__file__).parents[1]
 

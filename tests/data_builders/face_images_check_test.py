@@ -1,11 +1,11 @@
 """The counts of a source of faces, against the tree the test wrote."""
 
-import face_images_tree as tree
 import pytest
 
-from abaw_jax import errors
-from data_builders import check
-from data_builders.face_images import counts
+from abaw_jax.core import errors
+from abaw_jax.data_builders import check
+from abaw_jax.data_builders.face_images import counts
+from tests.data_builders import face_images_tree as tree
 
 
 def run(source, config, **kwargs) -> bool:

@@ -2,13 +2,13 @@
 
 import collections
 
-import face_images_tree as tree
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from abaw_jax.data import sources
-from data_builders.face_images import layouts
+from abaw_jax.data_builders.face_images.sources import layouts
+from tests.data_builders import face_images_tree as tree
 
 
 @pytest.mark.parametrize('config', tree.WRITERS)

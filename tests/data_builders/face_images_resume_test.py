@@ -8,12 +8,12 @@ import sys
 import time
 import types
 
-import face_images_tree as tree
 import pytest
 
-from abaw_jax import errors
-from data_builders import build
-from data_builders.face_images import building, runners
+from abaw_jax.core import errors
+from abaw_jax.data_builders import build
+from abaw_jax.data_builders.face_images import building, runners
+from tests.data_builders import face_images_tree as tree
 
 ROOT = pathlib.Path(build.__file__).parents[1]
 
@@ -221,7 +221,7 @@ def test_two_builds_of_a_dataset_do_not_mix(tmp_path):
   # Another process that holds the lock until it is killed.
   hold = (
       'import pathlib, sys\n'
-      'from data_builders.face_images import lock\n'
+      'from abaw_jax.data_builders.face_images import lock\n'
       'with lock.held(pathlib.Path(sys.argv[1])):\n'
       '  print("held", flush=True)\n'
       '  sys.stdin.read()\n'

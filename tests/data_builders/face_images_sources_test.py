@@ -4,10 +4,10 @@ import gzip
 import pathlib
 import tarfile
 
-import face_images_tree as tree
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
+from tests.data_builders import face_images_tree as tree
 
 
 def cut(path: pathlib.Path, kept: float) -> None:

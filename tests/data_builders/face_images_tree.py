@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders import build
+from abaw_jax.data_builders import build
 
 MAGIC = struct.pack('<I', 0xCED7230A)
 TSV = 'FaceImageCroppedWithAlignment.tsv'

@@ -1,13 +1,13 @@
 """FER+: votes, majorities and both kinds of images."""
 
 import cv2
-import labelled_tree as tree
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from data_builders import check
-from data_builders.fer_plus import votes
+from abaw_jax.core import errors
+from abaw_jax.data_builders import check
+from abaw_jax.data_builders.fer_plus import votes
+from tests.data_builders import labelled_tree as tree
 
 
 @pytest.mark.parametrize('write', [tree.fer_csv, tree.fer_folders])

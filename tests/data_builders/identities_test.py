@@ -2,14 +2,14 @@
 
 import collections
 
-import face_images_tree as tree
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from abaw_jax import errors
-from data_builders import build, check
-from data_builders.face_images import shards
+from abaw_jax.core import errors
+from abaw_jax.data_builders import build, check
+from abaw_jax.data_builders.face_images import shards
+from tests.data_builders import face_images_tree as tree
 
 LAYOUTS = ('folders', 'recordio', 'c_ms_celeb', 'vggface2')
 

@@ -1,11 +1,11 @@
 """Whole JPEG files are told from broken ones."""
 
-import aff_wild2_tree as tree
 import cv2
 import numpy as np
 import pytest
 
-from data_builders import images
+from abaw_jax.data_builders import images
+from tests.data_builders import aff_wild2_tree as tree
 
 WHOLE = tree.jpeg(0)
 

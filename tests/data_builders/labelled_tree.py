@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders import build
+from abaw_jax.data_builders import build
 
 AFFECTNET_HEADER = (
     'subDirectory_filePath,face_x,face_y,face_width,face_height,'

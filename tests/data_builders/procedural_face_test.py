@@ -6,20 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
-from abaw_jax import errors, labels
-from data_builders.procedural import (
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders.procedural import sheet
+from abaw_jax.data_builders.procedural.rendering import (
     bust,
     camera,
     canvas,
     emotion,
     identity,
     painter,
-    plan,
     process,
     scene,
-    sheet,
+    video_plan,
 )
-from data_builders.procedural import face as face_lib
+from abaw_jax.data_builders.procedural.rendering import face as face_lib
 
 UPPER = (1, 2, 4, 6, 7)  # move brows and eyes
 LOWER = (10, 12, 15, 23, 24, 25, 26)  # move the mouth
@@ -87,7 +87,7 @@ def test_light_from_the_right_brightens_the_right(people):
 
 @pytest.fixture(scope='module')
 def shot() -> dict:
-  video = plan.make(videos=3, frames=12, seed=0)[0]
+  video = video_plan.make(videos=3, frames=12, seed=0)[0]
   who = identity.sample(np.random.default_rng(3))
   place = scene.sample(np.random.default_rng(3))
   track = process.simulate(video, who)

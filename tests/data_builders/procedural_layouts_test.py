@@ -6,16 +6,17 @@ import pathlib
 import subprocess
 import sys
 
-import labelled_tree as tree
 import numpy as np
 import pytest
 
-from abaw_jax import errors, labels
+from abaw_jax.core import errors, labels
 from abaw_jax.data import sources, transforms
-from abaw_jax.training import inputs
-from data_builders import build, check
-from data_builders.procedural import __main__ as command
-from data_builders.procedural import layouts, stills
+from abaw_jax.data_builders import build, check
+from abaw_jax.data_builders.procedural import __main__ as command
+from abaw_jax.data_builders.procedural import stills
+from abaw_jax.data_builders.procedural.layouts import registry
+from abaw_jax.tasks import inputs
+from tests.data_builders import labelled_tree as tree
 from tests.training import runs
 
 # Layout: (dataset, config, tasks that have labels).
@@ -179,7 +180,7 @@ def test_a_whole_folder_is_left_alone_and_a_broken_one_starts_again(
 
 
 def test_the_command_offers_every_layout(tmp_path):
-  assert list(command._STILLS) == list(layouts.LAYOUTS) == list(BUILT)
+  assert list(command._STILLS) == list(registry.LAYOUTS) == list(BUILT)
   done = subprocess.run(
       [
           sys.executable, '-m', 'data_builders.procedural', '--layout=raf_db',

@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 
-from abaw_jax import labels
-from data_builders.procedural import identity, plan, process
+from abaw_jax.core import labels
+from abaw_jax.data_builders.procedural.rendering import (
+    identity,
+    process,
+    video_plan,
+)
 
 
 @pytest.fixture(scope='module')
 def tracks() -> dict[str, list[process.Track]]:
   """Returns the tracks of a corpus of the default size, without rendering."""
   out = {split: [] for split in labels.SPLITS}
-  for video in plan.make(videos=220, frames=90, seed=0):
+  for video in video_plan.make(videos=220, frames=90, seed=0):
     who = identity.sample(np.random.default_rng([*video.key, 0]))
     out[video.split].append(process.simulate(video, who))
   return out
@@ -44,7 +48,7 @@ def test_class_priors_shift_between_train_and_validation(tracks):
     usable = joined(tracks[split], 'labelled')[:, 1]
     ids = joined(tracks[split], 'expression')[usable]
     share = np.bincount(ids, minlength=8) / len(ids)
-    np.testing.assert_allclose(share, plan.PRIORS[split], atol=0.06)
+    np.testing.assert_allclose(share, video_plan.PRIORS[split], atol=0.06)
 
 
 def test_every_class_and_unit_occurs_in_every_split(tracks):
@@ -127,7 +131,7 @@ def test_wandering_has_unit_deviation_and_the_given_memory():
 
 @pytest.mark.parametrize('videos', [3, 4, 9, 50, 389])
 def test_split_sizes_keep_the_ratio(videos):
-  sizes = plan.split_sizes(videos)
+  sizes = video_plan.split_sizes(videos)
   assert sum(sizes.values()) == videos
   assert min(sizes.values()) >= 1
   if videos == 389:

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from data_builders.procedural import card, corpus, plan
+from abaw_jax.core import errors
+from abaw_jax.data_builders.procedural import card, corpus
+from abaw_jax.data_builders.procedural.rendering import video_plan
 
 ARGS = {'videos': 10, 'frames': 24, 'seed': 5}
 
@@ -135,7 +136,7 @@ def test_videos_and_people_are_disjoint_between_splits(root):
   assert any(name.endswith('_left') for name in videos['train'])
   assert any(name.endswith('_right') for name in videos['train'])
   assert any(name.isdigit() for name in videos['train'])
-  keys = [video.key for video in plan.make(**ARGS)]
+  keys = [video.key for video in video_plan.make(**ARGS)]
   assert len(set(keys)) == len(keys)
 
 

@@ -1,11 +1,11 @@
 """RAF-DB: its list, and what takes the place of a validation split."""
 
-import labelled_tree as tree
 import pytest
 
-from abaw_jax import errors
-from data_builders import check
-from data_builders.raf_db import counts
+from abaw_jax.core import errors
+from abaw_jax.data_builders import check
+from abaw_jax.data_builders.raf_db import counts
+from tests.data_builders import labelled_tree as tree
 
 OURS = {1: 6, 2: 3, 3: 2, 4: 4, 5: 5, 6: 1, 7: 0}
 

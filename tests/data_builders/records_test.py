@@ -3,13 +3,13 @@
 import csv
 import random
 
-import aff_wild2_tree as tree
-import built
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_builders.s_aff_wild2 import annotations, records
+from abaw_jax.data_builders.s_aff_wild2 import annotations, records
+from tests.data_builders import aff_wild2_tree as tree
+from tests.data_builders import built
 
 
 @pytest.fixture(scope='module')

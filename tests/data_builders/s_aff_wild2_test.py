@@ -2,13 +2,16 @@
 
 import pathlib
 
-import aff_wild2_tree as tree
 import pytest
 from tensorflow_datasets.core import dataset_metadata
 
-from abaw_jax import errors
-from data_builders.s_aff_wild2 import corpus as corpus_lib
-from data_builders.s_aff_wild2 import layout, s_aff_wild2_dataset_builder
+from abaw_jax.core import errors
+from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
+from abaw_jax.data_builders.s_aff_wild2 import (
+    layout,
+    s_aff_wild2_dataset_builder,
+)
+from tests.data_builders import aff_wild2_tree as tree
 
 TEST_LIST = 'test_set/MTL_Challenge_test_set_release.txt'
 

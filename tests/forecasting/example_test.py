@@ -2,10 +2,11 @@
 
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.forecasting import example
-from abaw_jax.training import inputs
-from tests.training import conftest, runs
+from abaw_jax.tasks import inputs
+from tests import feature_fixtures
+from tests.training import runs
 
 
 def shapes(batch) -> dict:
@@ -19,7 +20,7 @@ def test_a_batch_has_the_shapes_of_one_from_the_dataset(
   config = runs.smoke(name, feature_dir if name == 'mtl' else data_dir)
   expected = inputs.example(config, inputs.make_source(config, 'train'))
   without = config | {'data': config['data'] | {'dir': ''}}
-  made = example.make_example(without, feature_dim=conftest.DIM)
+  made = example.make_example(without, feature_dim=feature_fixtures.DIM)
   assert shapes(made) == shapes(expected)
   if name == 'mtl':
     assert shapes(example.make_example(config)) == shapes(expected)

@@ -7,7 +7,8 @@ import pytest
 
 from abaw_jax.forecasting import example, forecast, topologies
 from abaw_jax.models import flops
-from abaw_jax.training import hardware, tasks
+from abaw_jax.tasks import registry
+from abaw_jax.telemetry import hardware
 from tests.training import runs
 
 COMMAND = (
@@ -45,7 +46,7 @@ def test_a_step_that_fits_is_told_in_a_table_and_a_line(results):
   assert line['fits']
   assert (line['chips'], line['slices'], line['fsdp']) == (8, 2, 2)
   config = runs.smoke('mae', '')
-  task, batch = tasks.make_task(config), example.make_example(config)
+  task, batch = registry.make_task(config), example.make_example(config)
   row = flops.train_flops(task.model, batch)
   assert line['flops'] == row * config['data']['batch_size']
   params = jax.eval_shape(task.init, jax.random.key(0), batch)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from abaw_jax.forecasting import roofline, topologies
-from abaw_jax.training import hardware
+from abaw_jax.telemetry import hardware
 
 
 @dataclasses.dataclass(frozen=True)

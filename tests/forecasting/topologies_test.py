@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
+from abaw_jax.distributed import sharding
 from abaw_jax.forecasting import topologies
-from abaw_jax.training import hardware, sharding
+from abaw_jax.telemetry import hardware
 
 
 @pytest.mark.parametrize('generation', topologies.SLICES)

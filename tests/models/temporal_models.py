@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from abaw_jax.models import frameworks, temporal_models
-from configs import mtl
+from abaw_jax.configs import mtl
+from abaw_jax.models import temporal_zoo
+from abaw_jax.models.multi_task import frameworks
 from tests.models import torch_temporal
 
 FEATURES, ROWS, LENGTH = 5, 3, 7
@@ -50,7 +51,7 @@ def section(**options: Any) -> dict[str, Any]:
 
 def make(**options: Any) -> frameworks.TemporalModel:
   """Returns the small scripted model with these keys changed."""
-  return temporal_models.make_temporal(**section(**SCRIPTED | options))
+  return temporal_zoo.make_temporal(**section(**SCRIPTED | options))
 
 
 def twin(**options: Any) -> torch_temporal.TemporalModel:

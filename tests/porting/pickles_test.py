@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import pickles, torch_reader, torch_values
 
 

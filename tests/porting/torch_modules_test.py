@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import torch_reader
 
 ZIPPED = pytest.mark.parametrize('zipped', [True, False])

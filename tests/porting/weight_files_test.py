@@ -5,7 +5,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.porting import weight_files
 
 

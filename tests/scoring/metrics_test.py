@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk_metrics
 
-from abaw_jax import labels
+from abaw_jax.core import labels
 from abaw_jax.scoring import ccc, metrics
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 import pytest
 
-from abaw_jax import errors, labels
+from abaw_jax.core import errors, labels
 from abaw_jax.scoring import prediction_files, predictions
 from tests.scoring import rows as made
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk_metrics
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.scoring import predictions
 from tests.scoring import rows as made
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.training import deaths, runs
+from tests.checkpoints import deaths
+from tests.training import runs
 
 # Way to die, signal that a process gets for it, exit status, newest step.
 SIGKILL, SIGTERM = signal.SIGKILL, signal.SIGTERM
@@ -30,7 +31,7 @@ IDS = 1000
 def die(way: str, workdir: pathlib.Path, num_workers: int):
   """Returns (status, output, errors) of a training that dies."""
   process = runs.start(
-      'tests.training.deaths', way, str(workdir), str(num_workers)
+      'tests.checkpoints.deaths', way, str(workdir), str(num_workers)
   )
   alarm = threading.Timer(120, process.kill)  # instead of hanging with it
   alarm.start()

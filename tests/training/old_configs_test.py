@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from abaw_jax import errors
-from abaw_jax.training import old_configs, runs
+from abaw_jax.checkpoints import runs
+from abaw_jax.core import errors
+from abaw_jax.training import old_configs
 from tests.training import runs as smoke_runs
 
 

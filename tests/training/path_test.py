@@ -8,21 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from abaw_jax import errors, labels
+from abaw_jax.checkpoints import parameters
+from abaw_jax.checkpoints import runs as run_files
+from abaw_jax.core import errors, labels
 from abaw_jax.data import sources
-from abaw_jax.training import (
-    evaluation,
-    extraction,
-    inputs,
-    loop,
-    parameters,
-    sharding,
-    steps,
-    tasks,
-)
-from abaw_jax.training import (
-    runs as run_files,
-)
+from abaw_jax.distributed import sharding
+from abaw_jax.inference import evaluation, extraction
+from abaw_jax.steps import steps
+from abaw_jax.tasks import inputs, registry
+from abaw_jax.training import loop
 from tests.training import runs
 
 
@@ -50,7 +44,7 @@ def path(data_dir, tmp_path_factory) -> pathlib.Path:
 def load(path, run):
   """Returns (task, parameters, config) of a run's best checkpoint."""
   config = run_files.read_config(path / run)
-  task = tasks.make_task(config)
+  task = registry.make_task(config)
   source = inputs.make_source(config, 'validation')
   mesh = sharding.make_mesh(fsdp=1)
   shapes = steps.param_shapes(task, inputs.example(config, source), mesh)

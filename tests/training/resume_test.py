@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from abaw_jax.training import inputs
+from abaw_jax.tasks import inputs
 from tests.training import runs
 
 STEPS = 24

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
-from configs import (
+from abaw_jax.configs import (
     affectnet,
     convnet,
     emotionet,

@@ -5,17 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from abaw_jax import errors
-from abaw_jax.training import (
-    evaluation,
-    inputs,
-    loop,
-    parameters,
-    sharding,
-    steps,
-    task_bests,
-    tasks,
-)
+from abaw_jax.checkpoints import parameters, task_bests
+from abaw_jax.core import errors
+from abaw_jax.distributed import sharding
+from abaw_jax.inference import evaluation
+from abaw_jax.steps import steps
+from abaw_jax.tasks import inputs, registry
+from abaw_jax.training import loop
 from tests.training import runs
 
 
@@ -51,7 +47,7 @@ def run(config, tmp_path_factory):
 
 def weights(config, workdir):
   """Returns the weights with the best score."""
-  task = tasks.make_task(config)
+  task = registry.make_task(config)
   source = inputs.make_source(config, 'train')
   shapes = steps.param_shapes(
       task, inputs.example(config, source), sharding.make_mesh(fsdp=1)

@@ -10,13 +10,16 @@ import os
 import pathlib
 import sys
 
-from abaw_jax import cli
-from abaw_jax.data import features, windows
+from abaw_jax.core import cli
+from abaw_jax.sequences import feature_datasets, windows
 
 
 def note(path: pathlib.Path) -> None:
   """Lets every window read and every shard written add a line to a file."""
-  read, write = windows.Windows.__getitem__, features.FeatureWriter.write
+  read, write = (
+      windows.Windows.__getitem__,
+      feature_datasets.FeatureWriter.write,
+  )
 
   def noted_read(self, index):
     if ' train,' in repr(self):
@@ -30,7 +33,7 @@ def note(path: pathlib.Path) -> None:
       file.write(f'{shard.path.name}\n')
 
   windows.Windows.__getitem__ = noted_read
-  features.FeatureWriter.write = noted_write
+  feature_datasets.FeatureWriter.write = noted_write
 
 
 def stages(text: str) -> None:
@@ -38,7 +41,9 @@ def stages(text: str) -> None:
   job = json.loads(text)
 
   def main():
-    from abaw_jax.training import evaluation, extraction, loop, processes
+    from abaw_jax.distributed import processes
+    from abaw_jax.inference import evaluation, extraction
+    from abaw_jax.training import loop
 
     with processes.joined(**job['processes']):
       loop.train(job['config'], pathlib.Path(job['workdir']))
@@ -60,6 +65,6 @@ if __name__ == '__main__':
   if what == 'stages':
     stages(sys.argv.pop(1))
   else:
-    from abaw_jax import train  # defines flags
+    from abaw_jax import train
 
     cli.run(train.main, train.__doc__)

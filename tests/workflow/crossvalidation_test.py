@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.workflow import crossvalidation
 
 ROOT = pathlib.Path('runs/cv')

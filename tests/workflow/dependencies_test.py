@@ -2,7 +2,7 @@
 
 import pytest
 
-from abaw_jax import errors
+from abaw_jax.core import errors
 from abaw_jax.workflow import dependencies
 
 TASKS = ('valence', 'arousal', 'expression', 'au')

@@ -1,0 +1,1 @@
+"""Runs on disk: checkpoints, weights, best weights of each task."""

@@ -1,0 +1,1 @@
+"""What every room uses: errors, label spaces, choices by name, the command line."""

@@ -1,0 +1,1 @@
+"""Forms that exist only for XLA's CPU compiler and for glibc."""

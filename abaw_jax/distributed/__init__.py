@@ -1,0 +1,1 @@
+"""Device mesh, several processes, and preemption."""

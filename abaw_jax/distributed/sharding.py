@@ -1,0 +1,142 @@
+"""The device mesh, and where batches and parameters live on it."""
+
+from collections.abc import Mapping, Sequence
+import math
+import re
+from typing import Any
+
+import jax
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from abaw_jax.core import errors
+from abaw_jax.models.layers import basic
+
+# Which axis of a parameter is split, and over which axes of the mesh, by its
+# path; the first match counts, and what does not divide evenly stays replicated.
+# In a block it is the axis that does not meet the residual stream: the stream is
+# held to a split over the batch, and gradients would be moved from one split to
+# the other. The many classes of identities are split over all devices. A carry is
+# no parameter: its rows lie where those of the batches lie.
+RULES = (
+    (r'^carry/', 0, basic.BATCH_AXES),
+    (r'(^|/)classes/(kernel|bias)$', -1, basic.BATCH_AXES),
+    (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1, ('fsdp',)),
+    (r'(proj|fc2)/kernel$', -2, ('fsdp',)),
+)
+
+
+def make_mesh(*, fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
+  """Returns a mesh of devices with axes `data` and `fsdp`.
+
+  Args:
+    fsdp: number of devices that split each parameter; divides their count, and
+      that of a slice where there are several.
+    devices: what the mesh is made of; None = all that there are.
+  """
+  return Mesh(
+      arrange(devices or jax.devices(), fsdp=fsdp),
+      basic.BATCH_AXES,
+      # Explicit axes would compile a step twice.
+      axis_types=(AxisType.Auto, AxisType.Auto),
+  )
+
+
+def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
+  """Returns the devices as an array [data, fsdp].
+
+  Parameters are only split within a slice (a TPU slice, a GPU node), whose
+  interconnect is fast; `data` alone crosses from one slice to the next.
+
+  Raises:
+    InputError: if `fsdp` does not divide the devices of a slice.
+  """
+  slices = len({getattr(device, 'slice_index', 0) for device in devices})
+  count = len(devices) // slices
+  if fsdp < 1 or count % fsdp:
+    where = f' of each of {slices} slices' if slices > 1 else ''
+    raise errors.InputError(
+        f'config.mesh.fsdp={fsdp} does not divide the {count} devices{where}: '
+        'choose a divisor'
+    )
+  # 8 of the 16 devices along an axis of a TPU slice may share parameters.
+  split = {'allow_split_physical_axes': True}
+  if slices == 1:
+    return mesh_utils.create_device_mesh(
+        (count // fsdp, fsdp), devices, **split
+    )
+  return mesh_utils.create_hybrid_device_mesh(
+      (count // fsdp, fsdp), (slices, 1), devices, **split
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Returns the sharding that keeps a whole copy on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def over_batch(mesh: Mesh) -> NamedSharding:
+  """Returns the sharding that splits the leading axis over all devices."""
+  return NamedSharding(mesh, PartitionSpec(basic.BATCH_AXES))
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+  """Returns a tree path as `encoder/blocks_0/attn/qkv/kernel`."""
+  return jax.tree_util.keystr(path, simple=True, separator='/')
+
+
+def state_shardings(state: Any, mesh: Mesh) -> Any:
+  """Returns a tree of shardings for a (shape of a) training state.
+
+  An optimiser moment ends in its parameter's path, so it lands beside it.
+  """
+
+  def place(path, leaf):
+    for pattern, axis, over in RULES:
+      size = math.prod(mesh.shape[name] for name in over)
+      if size == 1 or not re.search(pattern, path_name(path)):
+        continue
+      if leaf.ndim > max(axis, -axis - 1) and leaf.shape[axis] % size == 0:
+        spec = [None] * leaf.ndim
+        spec[axis] = over if over[1:] else over[0]
+        return NamedSharding(mesh, PartitionSpec(*spec))
+      break
+    return replicated(mesh)
+
+  return jax.tree_util.tree_map_with_path(place, state)
+
+
+def check_batch(
+    batch_size: int, mesh: Mesh, field: str, *, microbatches: int = 1
+) -> None:
+  """Raises an InputError if a batch cannot be split over the devices."""
+  if microbatches < 1:
+    raise errors.InputError(
+        f'config.optim.microbatches={microbatches}: give 1 or more'
+    )
+  if batch_size % (mesh.size * microbatches):
+    parts = f', {microbatches} microbatches each' if microbatches > 1 else ''
+    raise errors.InputError(
+        f'{field}={batch_size} is not a multiple of the {mesh.size} devices'
+        f'{parts}: choose one that is'
+    )
+
+
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+  """Returns the `jax.ShapeDtypeStruct`s of a tree with these shardings."""
+  return jax.tree.map(
+      lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+      shapes,
+      shardings,
+  )
+
+
+def to_devices(
+    batch: Mapping[str, np.ndarray], sharding: NamedSharding
+) -> dict[str, jax.Array]:
+  """Returns the global batch made of every process's local rows."""
+  return {
+      key: jax.make_array_from_process_local_data(sharding, value)
+      for key, value in batch.items()
+  }

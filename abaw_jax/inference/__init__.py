@@ -1,0 +1,1 @@
+"""Predictions, features and pictures of a trained model."""

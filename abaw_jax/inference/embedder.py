@@ -1,0 +1,170 @@
+"""What turns images into features: a trained model, and which of its outputs."""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from abaw_jax.augmentation import augment, test_time_augmentation
+from abaw_jax.checkpoints import runs, weights
+from abaw_jax.core import errors
+from abaw_jax.distributed import sharding
+from abaw_jax.models import zoo
+from abaw_jax.models.layers import variables
+from abaw_jax.models.multi_task import heads
+from abaw_jax.steps import steps
+from abaw_jax.tasks import inputs
+
+OUTPUTS = ('embedding', 'logits', 'both')
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedder:
+  """A model with its weights.
+
+  Attributes:
+    model: maps normalised images to outputs by name.
+    params: its weights, on the mesh that they were loaded for.
+    augmentation: resizes and normalises.
+    outputs: names of the outputs that are features, one after the other.
+    crops: views of an image that are averaged, one of `views.COUNTS`.
+    face_size: side in pixels at which images reach the device.
+    card: what a user of the features must know, as JSON.
+  """
+
+  model: Any
+  params: Any
+  augmentation: augment.Augmentation
+  outputs: tuple[str, ...]
+  crops: int
+  face_size: int
+  card: dict[str, Any]
+
+  def jit(self, mesh: jax.sharding.Mesh):
+    """Returns the jitted function from (weights, uint8 images) to features."""
+    return steps.jit_embed_step(
+        self.model,
+        self.augmentation,
+        mesh,
+        outputs=self.outputs,
+        crops=self.crops,
+    )
+
+  @property
+  def dim(self) -> int:
+    """Width of the features."""
+    size = self.face_size
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+    embed = functools.partial(
+        steps.embed_step,
+        model=self.model,
+        augmentation=self.augmentation,
+        outputs=self.outputs,
+        crops=self.crops,
+    )
+    return jax.eval_shape(embed, self.params, image).shape[-1]
+
+
+def load(
+    init_from: pathlib.Path,
+    mesh: jax.sharding.Mesh,
+    *,
+    output: str = 'embedding',
+    pool: str = '',
+    crops: int = 1,
+) -> Embedder:
+  """Returns what makes features with a run's best weights, or converted ones.
+
+  Args:
+    init_from: workdir of a run of `mae` or `frame`, or a folder of weights.
+    mesh: where the weights are loaded to, whole on every device.
+    output: 'embedding' of the backbone, 'logits' of what stands on it (for a
+      frame model valence, arousal, 8 expressions and 12 action units), or
+      'both', in this order.
+    pool: of a ViT, a key of `zoo.POOLS`; '' = as it was trained.
+    crops: views of an image that are averaged.
+
+  Raises:
+    InputError: if there are no such weights, or they have no such output.
+  """
+  config = runs.read_config(init_from)
+  section = dict(config['model'])
+  if pool:
+    section |= _pooled(section, pool)
+  if crops not in test_time_augmentation.COUNTS:
+    raise errors.InputError(
+        f'--crops={crops}: choose one of {", ".join(map(str, test_time_augmentation.COUNTS))}'
+    )
+  logits = _logits(section) if output != 'embedding' else ()
+  if output != 'embedding' and not logits:
+    raise errors.InputError(
+        f'--output={output}: {init_from} holds no classifier and no heads; '
+        'extract its embedding, or name a frame model'
+    )
+  if not logits:
+    section = zoo.backbone_section(section)
+  model = zoo.make_model(**section)
+  shapes = _shapes(model, section, mesh)
+  with jax.set_mesh(mesh):
+    if logits:
+      params, origin = weights.load(init_from, section, shapes)
+    else:
+      params, origin = weights.load_backbone(init_from, section, shapes)
+  card = origin | {
+      'model': section,
+      'output': output,
+      'crops': crops,
+      'mean': config['augment']['mean'],
+      'std': config['augment']['std'],
+      'color_order': 'RGB',
+  }
+  # Weights without a run say nothing about the images that they were fed.
+  size = section['image_size']
+  face_size = inputs.face_size(config) if 'data' in config else size
+  embedding = ('embedding',) if output != 'logits' else ()
+  return Embedder(
+      model=model,
+      params=params,
+      augmentation=augment.Augmentation(size=size, **config['augment']),
+      outputs=embedding + logits,
+      crops=crops,
+      face_size=face_size,
+      card=card | {'face_size': face_size},
+  )
+
+
+def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:
+  """Returns what changes in a `model` section for another pooling."""
+  if zoo.is_convnet(section):
+    raise errors.InputError(
+        f'--pool={pool}: {section["backbone"]} has no tokens to choose from; '
+        'leave it out'
+    )
+  return {'pool': pool}
+
+
+def _logits(section: Mapping[str, Any]) -> tuple[str, ...]:
+  """Returns the names of a model's outputs behind its embedding."""
+  if section['name'] == 'frame':
+    return tuple(heads.TASK_DIMS)
+  if section['name'] == 'identity':
+    return ()  # of people, not of what a face shows
+  return ('logits',) if section.get('num_classes') else ()
+
+
+def _shapes(model, section, mesh) -> Any:
+  """Returns the weights of a model as shapes, whole on every device."""
+  size = section['image_size']
+  image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+  shapes = jax.eval_shape(
+      functools.partial(variables.init, model), jax.random.key(0), image
+  )
+  everywhere = sharding.replicated(mesh)
+  return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+      shapes,
+  )

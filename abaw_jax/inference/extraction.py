@@ -1,0 +1,150 @@
+"""Features of every frame of a dataset, computed once with a trained backbone.
+
+Of several processes each embeds its own shards on its own devices; they meet at
+the start and at the end. What a killed process has left is gone on from.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import functools
+import itertools
+import pathlib
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+import tqdm
+
+from abaw_jax.data import sources, transforms
+from abaw_jax.distributed import processes, sharding
+from abaw_jax.inference import embedder
+from abaw_jax.sequences import feature_datasets
+from abaw_jax.telemetry import journal
+
+# So few that many processes have their share: some 4,000 frames.
+_RECORDS_PER_SHARD = 64
+
+
+def extract(
+    *,
+    init_from: pathlib.Path,
+    data_dir: pathlib.Path,
+    dataset: str,
+    name: str,
+    batch_size: int,
+    output: str = 'embedding',
+    pool: str = '',
+    crops: int = 1,
+) -> None:
+  """Writes `<data_dir>/<dataset>_features/<name>`, one vector per frame.
+
+  Args:
+    init_from: workdir of a run of `mae` or `frame`, whose best weights are used,
+      or a folder of weights.
+    data_dir: folder of all built datasets.
+    dataset: which of them; its `sequences` config is read.
+    name: name of the new set of features.
+    batch_size: images per step, over all devices.
+    output: as in `embedder.load`.
+    pool: as in `embedder.load`.
+    crops: as in `embedder.load`.
+
+  Raises:
+    InputError: if there is no such run or dataset, an image is corrupt, or
+      features of another checkpoint have this name already.
+  """
+  mesh = sharding.make_mesh(fsdp=1)
+  sharding.check_batch(batch_size, mesh, '--batch_size')
+  source = embedder.load(init_from, mesh, output=output, pool=pool, crops=crops)
+  splits = {
+      split: sources.Records(data_dir, dataset, 'sequences', split)
+      for split in sources.split_names(data_dir, dataset, 'sequences')
+  }
+  writer = feature_datasets.FeatureWriter(
+      data_dir,
+      dataset,
+      name,
+      dim=source.dim,
+      card=source.card,
+      num_records={split: len(records) for split, records in splits.items()},
+      records_per_shard=_RECORDS_PER_SHARD,
+  )
+  processes.check_same({f'{name} is finished': writer.finished})
+  if writer.finished:
+    journal.say(f'{name}: these features are there already')
+    return
+  if jax.process_index() == 0:
+    writer.begin()
+  processes.meet()
+  mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices())
+  with jax.set_mesh(mesh):
+    embed = functools.partial(
+        _embed,
+        functools.partial(
+            source.jit(mesh),
+            jax.device_put(
+                jax.device_get(source.params), sharding.replicated(mesh)
+            ),
+        ),
+        mesh,
+        batch_size // jax.process_count(),
+    )
+    _write_share(writer, splits, embed, source.face_size)
+  processes.meet()
+  if jax.process_index() == 0:
+    writer.finish({split: _num_rows(splits[split]) for split in splits})
+
+
+def _write_share(
+    writer: feature_datasets.FeatureWriter,
+    splits: Mapping[str, sources.Records],
+    embed: Callable[[np.ndarray], np.ndarray],
+    face_size: int,
+) -> None:
+  """Writes every shard that is missing and falls to this process."""
+  # All processes must see the same as missing, so none may write yet.
+  missing = writer.missing()
+  processes.meet()
+  share = missing[jax.process_index() :: jax.process_count()]
+  count = sum(shard.stop - shard.start for shard in share)
+  decode = functools.partial(transforms.decode_record, image_size=face_size)
+  quiet = jax.process_index() > 0
+  with tqdm.tqdm(total=count, unit='record', disable=quiet) as bar:
+    for shard in share:
+      records = grain.MapDataset.source(splits[shard.split])
+      records = records[shard.start : shard.stop].map(decode).to_iter_dataset()
+      writer.write(shard, _with_features(records, embed, bar))
+
+
+def _with_features(records, embed, bar) -> Iterator[dict[str, Any]]:
+  """Yields records with features; a handful fills batches and bounds memory."""
+  decoded = iter(records)
+  while group := list(itertools.islice(decoded, 8)):
+    vectors = embed(np.concatenate([record['image'] for record in group]))
+    ends = np.cumsum([len(record['image']) for record in group])
+    for record, part in zip(group, np.split(vectors, ends[:-1]), strict=True):
+      yield record | {'features': part}
+    bar.update(len(group))
+
+
+def _num_rows(records: sources.Records) -> int:
+  """Returns the rows of a split, counted where its builder has not."""
+  if records.num_rows is not None:
+    return records.num_rows
+  return sum(len(record['row']) for record in records.with_fields('row'))
+
+
+def _embed(step, mesh, batch_size: int, images: np.ndarray) -> np.ndarray:
+  """Returns the embedding [n, d] of n uint8 images, in batches of one size."""
+  split = sharding.over_batch(mesh)
+  padding = -len(images) % batch_size
+  images = np.concatenate(
+      [images, np.zeros((padding, *images.shape[1:]), images.dtype)]
+  )
+  vectors, ahead = [], []
+  for batch in np.split(images, len(images) // batch_size):
+    ahead.append(step(jax.device_put(batch, split)))
+    if len(ahead) > 1:  # not all batches of long videos on the device at once
+      vectors.append(jax.device_get(ahead.pop(0)))
+  vectors = np.concatenate(vectors + jax.device_get(ahead))
+  return vectors[: len(vectors) - padding].astype(np.float32)

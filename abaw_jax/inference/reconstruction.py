@@ -1,0 +1,112 @@
+"""Reconstructions by a trained masked autoencoder, of images that one names."""
+
+from collections.abc import Mapping, Sequence
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import UInt8
+import numpy as np
+
+from abaw_jax.checkpoints import runs, weights
+from abaw_jax.core import errors
+from abaw_jax.data import transforms
+from abaw_jax.distributed import sharding
+from abaw_jax.inference import pictures
+from abaw_jax.steps import steps
+from abaw_jax.tasks import inputs, registry
+from abaw_jax.telemetry import grid
+
+
+def reconstruct(
+    *,
+    init_from: pathlib.Path,
+    out: pathlib.Path,
+    data: pathlib.Path | None,
+    split: str,
+    images: Sequence[pathlib.Path],
+    num_images: int,
+    seed: int,
+    prediction: bool,
+) -> tuple[int, float]:
+  """Writes a grid as PNG; returns (its number of images, their mean loss).
+
+  Args:
+    init_from: workdir of a MAE run, or a folder of weights with a decoder.
+    out: file to write.
+    data: built dataset, `<data_dir>/<name>` or `<data_dir>/<name>/<config>`, to
+      draw images from; None takes that of the run.
+    split: split of the dataset.
+    images: image files, instead of a dataset.
+    num_images: images to draw from the dataset.
+    seed: decides which images are drawn and which patches are hidden.
+    prediction: whether to add a column with the prediction of all patches.
+
+  Raises:
+    InputError: if these are no weights of a masked autoencoder, or there are no
+      such images.
+  """
+  config = runs.read_config(init_from)
+  name = config['model']['name']
+  if name not in pictures.PICTURES:
+    raise errors.InputError(
+        f'{init_from}: a {name} model has no decoder to reconstruct with; name '
+        'a run of configs/mae.py, or converted weights of a MAE with its decoder'
+    )
+  if images:
+    faces = _read_images(images, config['model']['image_size'])
+  else:
+    config = _with_data(config, data, init_from)
+    faces = pictures.choose_images(
+        config, inputs.make_source(config, split), count=num_images, seed=seed
+    )
+  task = registry.make_task(config)
+  mesh = sharding.make_mesh(fsdp=1)
+  with jax.set_mesh(mesh):
+    shapes = steps.param_shapes(task, {'image': jnp.asarray(faces[:1])}, mesh)
+    params, _ = weights.load(init_from, config['model'], shapes)
+    picture = pictures.PICTURES[name](
+        task, mesh, faces, seed=seed, prediction=prediction
+    )
+    image, loss = picture.draw(params)
+  out.parent.mkdir(parents=True, exist_ok=True)
+  out.write_bytes(grid.encode_png(image))
+  return len(faces), loss
+
+
+def _read_images(
+    paths: Sequence[pathlib.Path], size: int
+) -> UInt8[np.ndarray, 'b {size} {size} 3']:
+  """Returns the central squares of image files; names the one that is broken."""
+  faces = []
+  for path in paths:
+    if not path.is_file():
+      raise errors.InputError(f'--images: {path}: no such file; name images')
+    record = {'image': path.read_bytes()}
+    try:
+      batch = transforms.image_batch([record], rows=1, image_size=size)
+    except errors.InputError as e:
+      raise errors.InputError(f'{path}: is no image; name another one') from e
+    faces.append(batch['image'])
+  return np.concatenate(faces)
+
+
+def _with_data(
+    config: Mapping[str, Any], data: pathlib.Path | None, origin: pathlib.Path
+) -> dict[str, Any]:
+  """Returns the config with the dataset that images are drawn from."""
+  if data is None:
+    if 'data' not in config:
+      raise errors.InputError(
+          f'{origin}: does not say what it was trained on; name images with '
+          '--data=DATA_DIR/NAME or --images=FILE,FILE'
+      )
+    return dict(config)
+  # A folder with versions is one config of a dataset.
+  folder = data.parent if any(data.glob('*/dataset_info.json')) else data
+  name = data.relative_to(folder.parent).as_posix()
+  section = {'dir': str(folder.parent), 'name': name}
+  # What belongs to the run's own dataset does not count for another one.
+  section |= {'weights': '', 'face_size': 0}
+  return dict(config) | {'data': section}

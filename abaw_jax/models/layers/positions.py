@@ -1,0 +1,79 @@
+"""Fixed positions of image patches and of frames."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
+
+from abaw_jax.core import errors
+
+
+def sincos_1d(
+    positions: Float[np.ndarray, 'n'], dim: int
+) -> Float[np.ndarray, 'n d']:
+  """Returns [sin | cos] codes of real positions, frequencies 10000^(-2i/dim)."""
+  if dim % 2:
+    raise ValueError(f'dim must be even, got {dim}')
+  omega = 10000.0 ** -(np.arange(dim // 2, dtype=np.float64) / (dim / 2.0))
+  angles = positions.astype(np.float64)[:, None] * omega
+  codes = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
+  return codes.astype(np.float32)
+
+
+def sincos_2d(grid: int, dim: int) -> Float[np.ndarray, 'n d']:
+  """Returns codes of a square grid of patches, row by row; n = grid**2 + 1.
+
+  Row 0 is the cls token and is zero. As in MAE (He et al., 2022) the first half
+  of the channels codes the column and the second half the row.
+  """
+  if dim % 4:
+    raise ValueError(f'dim must be divisible by 4, got {dim}')
+  rows, columns = np.indices((grid, grid)).astype(np.float64)
+  codes = np.concatenate(
+      [sincos_1d(columns.ravel(), dim // 2), sincos_1d(rows.ravel(), dim // 2)],
+      axis=-1,
+  )
+  return np.concatenate([np.zeros((1, dim), np.float32), codes])
+
+
+def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
+  """Returns codes of frames at these times, sine and cosine interleaved.
+
+  P[t, 2i] = sin(t / 10000^(2i/d)), P[t, 2i+1] = cos(t / 10000^(2i/d))
+  (Vaswani et al., 2017).
+  """
+  angles = _angles(times, dim)
+  codes = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+  return codes.reshape(*times.shape, dim)
+
+
+def rotate(
+    x: Float[Array, 'b h t d'], times: Float[Array, '#b t']
+) -> Float[Array, 'b h t d']:
+  """Returns queries or keys turned by their times (Su et al., 2104.09864).
+
+  Channels i and i + d/2 are a point that turns by time / 10000^(2i/d), so that
+  products of queries and keys depend on differences of times alone.
+  """
+  angles = _angles(times, x.shape[-1])[:, None]
+  cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
+  first, second = jnp.split(x, 2, axis=-1)
+  return jnp.concatenate(
+      [first * cos - second * sin, first * sin + second * cos], axis=-1
+  )
+
+
+def _angles(times, dim):
+  """Returns times over 10000^(2i/dim), [..., dim/2]."""
+  check_even(dim)
+  omega = 10000.0 ** -(np.arange(0, dim, 2, dtype=np.float64) / dim)
+  omega = omega.astype(np.float32).reshape((1,) * times.ndim + (-1,))
+  return times.astype(jnp.float32)[..., None] * omega
+
+
+def check_even(dim: int) -> None:
+  """Raises an InputError if sine and cosine cannot share the channels."""
+  if dim % 2:
+    raise errors.InputError(
+        f'config.model.positions: sine and rotary positions need an even width, '
+        f'not {dim}; change the width, the number of heads or the positions'
+    )

@@ -1,0 +1,1 @@
+"""Task heads, feedback between tasks, and the models made of them."""

@@ -1,0 +1,221 @@
+"""The temporal multi-task model that a config's `model` section describes."""
+
+import functools
+
+from abaw_jax.core import choices, errors
+from abaw_jax.models.layers import initializers
+from abaw_jax.models.multi_task import feedback as feedbacks
+from abaw_jax.models.multi_task import frameworks, heads
+from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
+
+ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'none')
+FRAMEWORKS = ('share_encoder', 'share_bottom')
+FEEDBACKS = ('none', *feedbacks.KINDS)
+
+
+def make_temporal(
+    *,
+    encoder: str,
+    framework: str,
+    dim: int,
+    depth: int,
+    num_heads: int,
+    mlp_dim: int,
+    encoder_dropout: float,
+    drop_path: float,
+    norm: str,
+    positions: str,
+    first_position: str,
+    time: str,
+    max_length: int,
+    mask_padding: bool,
+    causal: bool,
+    carry_backward: bool,
+    private_layers: int,
+    private_head_dim: int,
+    second_positions: bool,
+    head_dims: tuple[int, ...],
+    linear_heads: str,
+    va_features: int,
+    va_tanh: bool,
+    dropout: float,
+    tasks: str,
+    feedback: str,
+    feed_source: str,
+    feed_target: str,
+    feed_dim: int,
+    feed_truth_rate: float,
+    feed_truth_decay: bool,
+    feed_missing: str,
+    feed_clip: bool,
+    feature_layer_norm: bool,
+    init: str,
+    dtype: str,
+) -> frameworks.TemporalModel:
+  """Returns the temporal multi-task model, or raises an InputError.
+
+  Every keyword is explained in configs/mtl.py.
+  """
+  _check(
+      (ENCODERS, encoder, 'encoder'),
+      (FRAMEWORKS, framework, 'framework'),
+      (transformers.NORMS, norm, 'norm'),
+      (transformers.POSITIONS, positions, 'positions'),
+      (transformers.FIRST_POSITIONS, first_position, 'first_position'),
+      (transformers.TIMES, time, 'time'),
+      (initializers.LAWS, init, 'init'),
+  )
+  if (framework == 'share_bottom') != (private_layers > 0):
+    raise errors.InputError(
+        f'config.model.private_layers={private_layers}: share_bottom has 1 or '
+        f'more, share_encoder 0; config.model.framework={framework}'
+    )
+  if time == 'frames' and positions == 'learned':
+    raise errors.InputError(
+        'config.model.time=frames: there is no table of learned positions for '
+        "all frame numbers; set positions to 'sine' or 'rotary'"
+    )
+  if causal and encoder in ('bilstm', 'fft'):
+    raise errors.InputError(
+        f'config.model.causal=True: {encoder} reads later frames; choose '
+        'transformer, lstm, gru or none'
+    )
+  if va_features < 0 or (va_features and encoder != 'none'):
+    raise errors.InputError(
+        f'config.model.va_features={va_features}: give 0 for all, or how many of '
+        "the last features valence and arousal read, with encoder 'none'"
+    )
+  compute = choices.choose(choices.DTYPES, dtype, 'model.dtype')
+  transformer = functools.partial(
+      transformers.TransformerEncoder,
+      mlp_dim=mlp_dim,
+      dropout=encoder_dropout,
+      drop_path=drop_path,
+      norm=norm,
+      first_position=first_position,
+      time=time,
+      max_length=max_length,
+      mask_padding=mask_padding,
+      causal=causal,
+      law=init,
+      dtype=compute,
+  )
+  sizes = {'dim': dim, 'depth': depth}
+  if encoder == 'none':
+    shared = frameworks.Features()
+  elif encoder in ('transformer', 'fft'):
+    if dim % num_heads:
+      raise errors.InputError(
+          f'config.model.dim={dim} is not a multiple of '
+          f'config.model.num_heads={num_heads}: choose widths that divide'
+      )
+    sizes['num_heads'] = num_heads
+    if encoder == 'fft':
+      shared = fft_encoder.FFTEncoder(
+          **sizes, dropout=encoder_dropout, law=init, dtype=compute
+      )
+    else:
+      shared = transformer(**sizes, positions=positions)
+  else:
+    shared = recurrent.RecurrentEncoder(
+        **sizes,
+        cell=encoder.removeprefix('bi'),
+        dropout=encoder_dropout,
+        bidirectional=encoder == 'bilstm',
+        carry_backward=carry_backward,
+        mask_padding=mask_padding,
+        dtype=compute,
+    )
+  private = functools.partial(
+      transformer,
+      depth=private_layers,
+      project=False,
+      positions=positions if second_positions else 'none',
+  )
+  trained = choices.names(heads.TASK_DIMS, tasks, 'model.tasks')
+  if not trained:
+    raise errors.InputError(
+        f'config.model.tasks={tasks}: trains nothing; name tasks of '
+        f'{", ".join(heads.TASK_DIMS)}'
+    )
+  return frameworks.TemporalModel(
+      shared,
+      hidden_dims=tuple(head_dims),
+      linear=choices.names(heads.TASK_DIMS, linear_heads, 'model.linear_heads'),
+      va_features=va_features,
+      va_tanh=va_tanh,
+      dropout=dropout,
+      private=private if private_layers else None,
+      private_head_dim=private_head_dim,
+      feedback=make_feedback(
+          kind=feedback,
+          sources=feed_source,
+          targets=feed_target,
+          dim=feed_dim,
+          missing=feed_missing,
+          clip=feed_clip,
+          truth_rate=feed_truth_rate,
+          truth_decay=feed_truth_decay,
+          trained=trained,
+      ),
+      trained=trained,
+      feature_layer_norm=feature_layer_norm,
+      law=init,
+  )
+
+
+def make_feedback(
+    *,
+    kind: str,
+    sources: str,
+    targets: str,
+    dim: int,
+    missing: str,
+    clip: bool,
+    truth_rate: float,
+    truth_decay: bool,
+    trained: tuple[str, ...],
+) -> feedbacks.Feedback | None:
+  """Returns which tasks tell which others what; None for the kind 'none'.
+
+  Raises:
+    InputError: a name is unknown, there is no source or target, a source is a
+      target too or is not trained, or the rate is no share.
+  """
+  _check(
+      (FEEDBACKS, kind, 'feedback'),
+      (feedbacks.MISSING, missing, 'feed_missing'),
+  )
+  if not 0 <= truth_rate <= 1:
+    raise errors.InputError(
+        f'config.model.feed_truth_rate={truth_rate}: give a share from 0 to 1'
+    )
+  if kind == 'none':
+    return None
+  told = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')
+  telling = choices.names(heads.TASK_DIMS, sources, 'model.feed_source')
+  if not (told and telling):
+    raise errors.InputError(
+        f'config.model.feedback={kind}: name at least one task in feed_source '
+        "and one in feed_target, or set it to 'none'"
+    )
+  for task in telling:
+    if task in told:
+      raise errors.InputError(
+          f'config.model.feed_source={sources}: {task} is in feed_target too; '
+          'take it out of one of them'
+      )
+    if task not in trained:
+      raise errors.InputError(
+          f'config.model.feed_source={sources}: {task} is not trained; add it '
+          'to config.model.tasks'
+      )
+  return feedbacks.Feedback(
+      kind, telling, told, dim, missing, clip, truth_rate, truth_decay
+  )
+
+
+def _check(*chosen):
+  """Raises an InputError for a value of a key that is none of its choices."""
+  for allowed, name, key in chosen:
+    choices.choose(dict.fromkeys(allowed), name, f'model.{key}')

@@ -1,0 +1,1 @@
+"""Networks of images: ViT, MAE and convolutional backbones."""

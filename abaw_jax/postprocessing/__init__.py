@@ -1,0 +1,1 @@
+"""What follows the network: smoothing, thresholds, blending, and their tuning."""

@@ -1,0 +1,1 @@
+"""Videos of cached features: tables of frames, windows, stateful videos, folds."""

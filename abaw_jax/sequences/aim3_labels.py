@@ -1,0 +1,63 @@
+"""The 15 columns of a frame's label in AIM3-RUC's files.
+
+Valence, arousal, expression, then the 12 AUs; values and sentinels are those of
+`labels`.
+"""
+
+from jaxtyping import Float, Shaped
+import numpy as np
+
+from abaw_jax.core import errors, labels
+
+WIDTH = 3 + labels.NUM_AUS
+# Columns, their smallest and largest values, and what stands for none.
+_RANGES = {
+    'valence': (slice(0, 1), -1, 1, labels.VA_MISSING),
+    'arousal': (slice(1, 2), -1, 1, labels.VA_MISSING),
+    'expression': (
+        slice(2, 3),
+        0,
+        labels.NUM_EXPRESSIONS - 1,
+        labels.EXPRESSION_MISSING,
+    ),
+    'AU': (slice(3, 3 + labels.NUM_AUS), 0, 1, labels.AU_MISSING),
+}
+
+
+def check(label: Shaped[np.ndarray, 't k'], where: str) -> None:
+  """Raises an InputError that names the first value that is no label."""
+  for name, (columns, low, high, missing) in _RANGES.items():
+    values = label[:, columns]
+    known = (values >= low) & (values <= high)
+    if name in ('expression', 'AU'):
+      known &= values == np.round(values)
+    bad = ~(known | (values == missing))
+    if bad.any():
+      row, column = np.argwhere(bad)[0]
+      raise errors.InputError(
+          f'{where}: row {row}: {name} is {values[row, column]:g}; it must be '
+          f'{low} to {high}, or {missing:g} where it is missing'
+      )
+
+
+def missing(count: int) -> Float[np.ndarray, 't k']:
+  """Returns the labels of frames that have none."""
+  label = np.full((count, WIDTH), labels.AU_MISSING, np.float64)
+  label[:, :2] = labels.VA_MISSING
+  label[:, 2] = labels.EXPRESSION_MISSING
+  return label
+
+
+def columns(label: Shaped[np.ndarray, 't k']) -> dict[str, np.ndarray]:
+  """Returns labels and masks under the names of the schema."""
+  au = label[:, 3:].astype(np.int8)
+  known = (au != labels.AU_MISSING).all(axis=-1)
+  return {
+      'valence': label[:, 0].astype(np.float32),
+      'arousal': label[:, 1].astype(np.float32),
+      'expression': label[:, 2].astype(np.int32),
+      'au': au,
+      'va': (label[:, :2] != labels.VA_MISSING).all(axis=-1),
+      'expr': label[:, 2] != labels.EXPRESSION_MISSING,
+      'au_mask': np.repeat(known[:, None], labels.NUM_AUS, axis=1),
+  }

@@ -1,0 +1,1 @@
+"""The jitted update: gradients, optimizer, EMA, carry."""

@@ -1,0 +1,142 @@
+"""The optimiser and its schedule, as the sections of a config say."""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+from typing import Any
+
+from jaxtyping import Array, PyTree
+import optax
+
+from abaw_jax.core import choices, errors
+from abaw_jax.models import flops, zoo
+from abaw_jax.steps import optimizers, schedules
+from abaw_jax.tasks import registry
+
+# The part of each model whose blocks layer-wise decay tells apart.
+BACKBONES = {
+    'mae': 'encoder',
+    'frame': 'backbone',
+    'identity': 'backbone',
+    'temporal': 'encoder',
+    'vit': 'backbone',
+    'convnet': 'backbone',
+}
+
+SCHEDULES = ('cosine', *schedules.FACTORS)
+
+
+def make_schedule(
+    config: Mapping[str, Any],
+    *,
+    total_steps: int,
+    warmup_steps: int,
+    epoch_ends: Sequence[int] | None = None,
+) -> optax.Schedule:
+  """Returns the learning rate by update, scaled to the batch where asked.
+
+  Args:
+    config: of the run.
+    total_steps: updates of the whole run.
+    warmup_steps: updates of the warmup, for schedules that move within epochs.
+    epoch_ends: updates done at the end of each epoch, for those that do not;
+      None means epochs of equal length.
+
+  Raises:
+    InputError: a key of `config.optim` has no such value.
+  """
+  section = config['optim']
+  lr = section['lr']
+  if section['scale_lr']:
+    lr = optimizers.scaled_lr(lr, config['data']['batch_size'])
+  name = section['schedule']
+  choices.choose(dict.fromkeys(SCHEDULES), name, 'optim.schedule')
+  if name != 'cosine':
+    if epoch_ends is None:
+      epoch_ends = schedules.even_ends(config['epochs'], total_steps)
+    return schedules.by_epoch(
+        name,
+        lr=lr,
+        epoch_ends=epoch_ends,
+        warmup=section['warmup_epochs'],
+        hold=section['hold_epochs'],
+        from_zero=section['warmup_from_zero'],
+    )
+  return optimizers.make_schedule(
+      lr=lr,
+      warmup_steps=warmup_steps,
+      total_steps=total_steps,
+      end_lr=section['end_lr'],
+  )
+
+
+def make_optimizer(
+    config: Mapping[str, Any], schedule: optax.Schedule
+) -> optax.GradientTransformation:
+  """Returns the optimiser of a config."""
+  section, model = config['optim'], config['model']
+  has_blocks = 'backbone' in model and not zoo.is_convnet(model)
+  if section['layer_decay'] != 1.0 and zoo.is_convnet(model):
+    raise errors.InputError(
+        f'config.optim.layer_decay={section["layer_decay"]}: {model["backbone"]} '
+        'has no transformer blocks to tell apart; set it to 1'
+    )
+  return optimizers.make_optimizer(
+      schedule=schedule,
+      b1=section['b1'],
+      b2=section['b2'],
+      eps=section['eps'],
+      weight_decay=section['weight_decay'],
+      clip_norm=section['clip_norm'],
+      clip_by=section['clip_by'],
+      layer_decay=section['layer_decay'],
+      num_layers=zoo.make_backbone(model).depth if has_blocks else 0,
+      prefix=BACKBONES[model['name']],
+      freeze=section['freeze'],
+  )
+
+
+def update_flops(
+    config: Mapping[str, Any], task: registry.Task, example: Mapping[str, Array]
+) -> int:
+  """Returns the model FLOPs of an update, see `flops.train_flops`.
+
+  Args:
+    config: of the run.
+    task: what is trained.
+    example: a batch of any size.
+  """
+  section = config['optim']
+  row = flops.train_flops(task.model, example, freeze=section['freeze'])
+  return row * config['data']['batch_size'] * (2 if section['sam_rho'] else 1)
+
+
+def make_carry(
+    config: Mapping[str, Any], task: registry.Task
+) -> Callable[[], PyTree[Array]]:
+  """Returns what makes the carry of step 0: zeros, or {} where there is none."""
+  if config['model']['name'] != 'temporal' or not task.carried:
+    return dict
+  return functools.partial(
+      task.model.initial_carry, config['data']['batch_size']
+  )
+
+
+def step_options(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns how a config makes its updates, keywords of `steps.train_step`.
+
+  Raises:
+    InputError: a value is out of its range.
+  """
+  section = config['optim']
+  if section['sam_rho'] < 0:
+    raise errors.InputError(
+        f'config.optim.sam_rho={section["sam_rho"]}: give a distance above 0, or '
+        '0 for none'
+    )
+  if not 0 <= section['ema'] < 1:
+    raise errors.InputError(
+        f'config.optim.ema={section["ema"]}: give a decay below 1, such as '
+        '0.999, or 0 for none'
+    )
+  keys = ('ema', 'microbatches', 'freeze', 'sam_rho', 'sam_faithful')
+  return {'seed': config['seed']} | {key: section[key] for key in keys}

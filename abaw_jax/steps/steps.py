@@ -1,0 +1,293 @@
+"""The jitted steps: one update, and one batch of predictions."""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+import optax
+
+from abaw_jax.augmentation import augment, test_time_augmentation
+from abaw_jax.distributed import sharding
+from abaw_jax.models.layers import variables
+from abaw_jax.steps import carries, gradients, schedules
+from abaw_jax.steps import ema as averages
+from abaw_jax.tasks import mae, registry
+
+# What evaluation needs of a batch beside the model's output.
+PASSED_ON = (
+    'valence', 'arousal', 'expression', 'au', 'va', 'expr', 'au_mask', 'real',
+    'frame_mask', 'frame_id', 'row', 'video_id', 'identity',
+)  # fmt: skip
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class TrainState:
+  """Everything that an update changes; holds no random state.
+
+  The leaves are arrays, or their shapes or shardings in a state of those.
+
+  Attributes:
+    step: int32 [], updates asked for so far, skipped ones included.
+    params: nested dict of float32 weights; those under `batch_stats` are running
+      statistics, which no optimiser knows of.
+    opt_state: optax state; counts the skipped updates.
+    average: moving average of `params`; None without one.
+    carry: what goes from the rows of a batch to those of the next, with leading
+      axis b; {} for most tasks.
+  """
+
+  step: Any
+  params: Any
+  opt_state: Any
+  average: Any = None
+  carry: Any = dataclasses.field(default_factory=dict)
+
+  @property
+  def weights(self) -> Any:
+    """What is evaluated, and saved as the weights of the run."""
+    return self.params if self.average is None else self.average
+
+
+def skip_non_finite(
+    optimizer: optax.GradientTransformation,
+) -> optax.GradientTransformation:
+  """Returns `optimizer` made to skip and count updates with NaN or Inf."""
+  # optax would let the update through after this many errors in a row; the
+  # training loop stops long before.
+  return optax.apply_if_finite(optimizer, max_consecutive_errors=2**30)
+
+
+def init_state(
+    key,
+    batch,
+    *,
+    task: registry.Task,
+    optimizer,
+    ema: float = 0.0,
+    carry: Callable[[], PyTree] = dict,
+) -> TrainState:
+  """Returns the state of step 0 for batches of this shape.
+
+  `carry` makes what the first batch brings along.
+  """
+  params = task.init(key, batch)
+  trained, _ = variables.split(params)
+  average = params if ema else None
+  opt_state = optimizer.init(trained)
+  return TrainState(jnp.int32(0), params, opt_state, average, carry())
+
+
+def train_step(
+    state: TrainState,
+    batch,
+    *,
+    task: registry.Task,
+    optimizer,
+    seed: int,
+    ema: float = 0.0,
+    microbatches: int = 1,
+    freeze: str = '',
+    sam_rho: float = 0.0,
+    sam_faithful: bool = False,
+    epoch_ends: tuple[int, ...] = (),
+) -> tuple[TrainState, dict[str, Array]]:
+  """Returns the next state and scalars to log.
+
+  The randomness of step i is a function of (seed, i) alone. An update whose
+  gradients are not all finite leaves weights and moments as they were, and the
+  carry as the window began with it.
+
+  Args:
+    state: is consumed.
+    batch: arrays whose leading axis is the batch. The task finds in it also
+      `epoch`, int32 [b], the same in all rows, and where there is one `carry`, 0
+      in the rows where `start` is True.
+    task: what is trained.
+    optimizer: made finite by `skip_non_finite`.
+    seed: of all randomness.
+    ema: decay of the average of the weights, which a skipped update leaves as it
+      was too; 0 = none.
+    microbatches: see `gradients.gradients`, as for the others.
+    freeze: top-level name of parameters without gradient; '' = none.
+    sam_rho: distance of sharpness-aware minimisation; 0 = off.
+    sam_faithful: whether both of its passes move the statistics.
+    epoch_ends: updates done at the end of each epoch.
+  """
+  carry = carries.begin(state.carry, batch)
+  epoch = schedules.epoch_of(state.step, epoch_ends)
+  batch = dict(batch) | {'epoch': carries.rows(epoch, batch)}
+  if carry:
+    batch['carry'] = carry
+  key = jax.random.fold_in(jax.random.key(seed), state.step)
+  trained, statistics = variables.split(state.params)
+  grads, metrics, moved, after = gradients.gradients(
+      trained,
+      statistics,
+      batch,
+      key,
+      task=task,
+      microbatches=microbatches,
+      freeze=freeze,
+      sam_rho=sam_rho,
+      sam_faithful=sam_faithful,
+  )
+  updates, opt_state = optimizer.update(grads, state.opt_state, trained)
+  metrics |= {
+      'grad_norm': optax.tree.norm(grads),
+      'skipped': opt_state.total_notfinite,
+      'skipped_in_a_row': opt_state.notfinite_count,
+  }
+
+  def unless_skipped(new, old):
+    return jax.tree.map(
+        lambda x, y: jnp.where(opt_state.last_finite, x, y), new, old
+    )
+
+  params = optax.apply_updates(trained, updates)
+  params |= unless_skipped(moved, statistics)
+  average = state.average
+  if ema:
+    average = unless_skipped(
+        averages.moved(average, params, state.step, ema=ema), average
+    )
+  carry = unless_skipped(after, carry)
+  return TrainState(state.step + 1, params, opt_state, average, carry), metrics
+
+
+def predict_step(params, batch, *, task: registry.Task) -> dict[str, Any]:
+  """Returns the model's outputs beside the labels of the batch.
+
+  Keys of the output are prefixed `pred_`; multi-task outputs are valence,
+  arousal, expression probabilities and AU probabilities. A task with a carry
+  returns it as `carry`, which the next batch brings along.
+  """
+  if 'carry' in batch:
+    batch = dict(batch) | {'carry': carries.begin(batch['carry'], batch)}
+  output = task.predict(params, batch)
+  carry = {k: output.pop(k) for k in ('carry',) if k in output}
+  output = {k: v for k, v in output.items() if k not in ('hidden', 'embedding')}
+  if 'expression' in output:
+    output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
+    output['au'] = jax.nn.sigmoid(output['au'])
+  passed_on = {k: batch[k] for k in PASSED_ON if k in batch}
+  return passed_on | {f'pred_{k}': v for k, v in output.items()} | carry
+
+
+def embed_step(
+    params,
+    images,
+    *,
+    model: Any,
+    augmentation: augment.Augmentation,
+    outputs: tuple[str, ...],
+    crops: int,
+) -> Array:
+  """Returns features [b, d] of uint8 images, means over several views.
+
+  Args:
+    params: weights of the model.
+    images: uint8 [b, h, w, 3].
+    model: maps normalised images to outputs by name.
+    augmentation: resizes and normalises.
+    outputs: names of the outputs that are features, one after the other.
+    crops: views of an image, one of `views.COUNTS`.
+  """
+  total = 0.0
+  for view in test_time_augmentation.views(
+      images, count=crops, size=augmentation.size
+  ):
+    view = augmentation.evaluate(view)
+    output, _ = variables.apply(model, params, view, train=False)
+    rows = [output[name].reshape(images.shape[0], -1) for name in outputs]
+    total += jnp.concatenate(rows, axis=-1, dtype=jnp.float32)
+  return total / crops
+
+
+@jax.jit
+def is_finite(x) -> Array:
+  """Returns whether an array holds neither NaN nor Inf."""
+  return jnp.all(jnp.isfinite(x))
+
+
+def param_shapes(task: registry.Task, batch, mesh) -> PyTree:
+  """Returns the parameters as shapes with their shardings on `mesh`."""
+  shapes = jax.eval_shape(task.init, jax.random.key(0), batch)
+  return sharding.with_shardings(shapes, sharding.state_shardings(shapes, mesh))
+
+
+def jit_init(task: registry.Task, optimizer, mesh, batch, **options: Any):
+  """Returns (function from a key to a state on `mesh`, shapes of that state).
+
+  Options are those of `init_state`.
+  """
+  init = functools.partial(
+      init_state, batch=batch, task=task, optimizer=optimizer, **options
+  )
+  # The key is traced too: a mesh that is only compiled for computes nothing.
+  shapes = jax.eval_shape(lambda: init(jax.random.key(0)))
+  shardings = sharding.state_shardings(shapes, mesh)
+  shapes = sharding.with_shardings(shapes, shardings)
+  return jax.jit(init, out_shardings=shardings), shapes
+
+
+def jit_train_step(
+    task: registry.Task,
+    optimizer,
+    mesh,
+    shapes,
+    *,
+    seed: int,
+    **options: Any,
+):
+  """Returns the jitted `train_step` with its options; consumes the state."""
+  shardings = jax.tree.map(lambda x: x.sharding, shapes)
+  step = functools.partial(
+      train_step,
+      task=task,
+      optimizer=optimizer,
+      seed=seed,
+      **options,
+  )
+  return jax.jit(
+      step,
+      in_shardings=(shardings, sharding.over_batch(mesh)),
+      out_shardings=(shardings, sharding.replicated(mesh)),
+      donate_argnums=0,
+  )
+
+
+def jit_predict_step(task: registry.Task, mesh):
+  """Returns the jitted `predict_step`; every process gets all rows."""
+  return jax.jit(
+      functools.partial(predict_step, task=task),
+      out_shardings=sharding.replicated(mesh),
+  )
+
+
+def jit_reconstruct_step(task: mae.MAETask, mesh):
+  """Returns the jitted `reconstruct`; every process gets all images."""
+  return jax.jit(task.reconstruct, out_shardings=sharding.replicated(mesh))
+
+
+def jit_embed_step(
+    model: Any,
+    augmentation: augment.Augmentation,
+    mesh,
+    *,
+    outputs: tuple[str, ...],
+    crops: int,
+):
+  """Returns the jitted `embed_step`; every process gets all rows."""
+  step = functools.partial(
+      embed_step,
+      model=model,
+      augmentation=augmentation,
+      outputs=outputs,
+      crops=crops,
+  )
+  return jax.jit(step, out_shardings=sharding.replicated(mesh))

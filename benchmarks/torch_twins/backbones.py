@@ -1,0 +1,144 @@
+"""Backbones under PyTorch, each with the shape of one of ours."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+import transformers
+
+from benchmarks.torch_twins import densenet as torch_densenet
+from benchmarks.torch_twins import iresnet as torch_iresnet
+
+OUTPUTS = 22  # valence, arousal, 8 expressions, 12 action units
+
+
+class Pooled(nn.Module):
+  """A Hugging Face model that gives its embedding alone.
+
+  ViTs give the mean of their patch tokens, as ours do.
+  """
+
+  def __init__(self, model: nn.Module, dim: int):
+    super().__init__()
+    self.model = model
+    self.dim = dim
+
+  def forward(self, pixels):
+    output = self.model(pixel_values=pixels)
+    if output.pooler_output is None:
+      return output.last_hidden_state[:, 1:].mean(1)
+    return output.pooler_output.flatten(1)
+
+
+class Embedding(nn.Module):
+  """A network of ours in PyTorch that gives its embedding alone."""
+
+  def __init__(self, model: nn.Module, dim: int):
+    super().__init__()
+    self.model = model
+    self.dim = dim
+
+  def forward(self, pixels):
+    return self.model(pixels)['embedding']
+
+
+def vit(backbone: Any) -> nn.Module:
+  """Returns Hugging Face's ViT."""
+  config = transformers.ViTConfig(
+      hidden_size=backbone.dim,
+      num_hidden_layers=backbone.depth,
+      num_attention_heads=backbone.num_heads,
+      intermediate_size=4 * backbone.dim,
+      image_size=backbone.image_size,
+      patch_size=backbone.patch_size,
+  )
+  model = transformers.ViTModel(config, add_pooling_layer=False)
+  return Pooled(model, backbone.dim)
+
+
+def resnet(backbone: Any) -> nn.Module:
+  """Returns Hugging Face's ResNet."""
+  model = transformers.ResNetModel(
+      transformers.ResNetConfig(depths=list(backbone.layers))
+  )
+  return Pooled(model, backbone.dim)
+
+
+def efficientnet(backbone: Any) -> nn.Module:
+  """Returns Hugging Face's EfficientNet, without stochastic depth."""
+  config = transformers.EfficientNetConfig(
+      image_size=backbone.image_size,
+      width_coefficient=backbone.width,
+      depth_coefficient=backbone.depth,
+      hidden_dim=backbone.dim,
+      drop_connect_rate=0.0,
+      dropout_rate=0.0,
+  )
+  return Pooled(transformers.EfficientNetModel(config), backbone.dim)
+
+
+def iresnet(backbone: Any) -> nn.Module:
+  """Returns an IResNet as InsightFace lays it out."""
+  model = torch_iresnet.IResNet(backbone.layers, backbone.image_size)
+  return Embedding(model, backbone.dim)
+
+
+def densenet(backbone: Any) -> nn.Module:
+  """Returns a DenseNet as torchvision lays it out."""
+  model = torch_densenet.DenseNet(
+      backbone.layers, backbone.growth, backbone.stem_width
+  )
+  return Embedding(model, backbone.dim)
+
+
+TWINS: dict[str, Callable[[Any], nn.Module]] = {
+    'ViT': vit,
+    'IResNet': iresnet,
+    'DenseNet': densenet,
+    'EfficientNet': efficientnet,
+    'ResNet': resnet,
+}
+
+
+def make_steps(
+    backbone: Any, *, batch_size: int, dtype: str, device: str
+) -> tuple[Callable[[], None], Callable[[], None]]:
+  """Returns functions that do one forward pass, and one update with AdamW.
+
+  Channels last. With bfloat16 it runs under autocast.
+
+  Args:
+    backbone: ours, for the sizes.
+    batch_size: images at once.
+    dtype: 'float32' or 'bfloat16'.
+    device: 'cpu' or 'gpu'.
+  """
+  device = 'cuda' if device == 'gpu' else 'cpu'
+  twin = TWINS[type(backbone).__name__](backbone)
+  twin = nn.Sequential(twin, nn.Linear(twin.dim, OUTPUTS))
+  twin = twin.to(device, memory_format=torch.channels_last)
+  optimizer = torch.optim.AdamW(twin.parameters(), lr=1e-4)
+  size = backbone.image_size
+  images = torch.randn(batch_size, 3, size, size, device=device)
+  images = images.to(memory_format=torch.channels_last)
+  targets = torch.rand(batch_size, OUTPUTS, device=device)
+
+  def forward() -> torch.Tensor:
+    with torch.autocast(device, torch.bfloat16, enabled=dtype == 'bfloat16'):
+      return twin(images).float()
+
+  def embed() -> None:
+    twin.eval()
+    with torch.inference_mode():
+      forward().sum().item()  # waits for the device
+
+  def update() -> None:
+    twin.train()
+    optimizer.zero_grad(set_to_none=True)
+    loss = nn.functional.mse_loss(forward(), targets)
+    loss.backward()
+    optimizer.step()
+    loss.item()
+
+  return embed, update

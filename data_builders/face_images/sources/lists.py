@@ -1,0 +1,121 @@
+"""Images that a text file names: any list, CelebA and EmotioNet."""
+
+from collections.abc import Iterator
+import csv
+import pathlib
+import re
+
+from abaw_jax.core import errors
+from abaw_jax.data_builders.face_images.sources import entries, trees
+
+LIST = 'list.txt'
+CELEBA_IMAGES = 'img_align_celeba'
+CELEBA_PARTITION = 'list_eval_partition.txt'
+_CELEBA_SPLITS = {'0': 'train', '1': 'validation', '2': 'test'}
+_EMOTIONET = re.compile(r'N_\d{10}_\d{5}\.jpg')
+
+
+def lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+  """Yields the 1-based number and the text of every line that is not blank.
+
+  A byte order mark and CRLF are accepted, and names in any encoding.
+
+  Raises:
+    InputError: there is no such file.
+  """
+  try:
+    file = path.open(encoding='utf-8-sig', errors='surrogateescape')
+  except OSError as error:
+    raise errors.InputError(
+        f'{path}: cannot be read ({error.strerror}); this layout needs it'
+    ) from error
+  with file:
+    for number, line in enumerate(file, 1):
+      if text := line.rstrip('\r\n'):
+        yield number, text
+
+
+def listed(
+    source: pathlib.Path, ignored: entries.Ignored
+) -> Iterator[entries.Entry]:
+  """Yields the images of list.txt, one path per line, grouped by folder."""
+  del ignored  # what the list does not name is none of its business
+  for number, name in lines(source / LIST):
+    path = pathlib.PurePosixPath(name)
+    at = ('file',)
+    if path.is_absolute() or '..' in path.parts:
+      at = ('broken', f'is not below {source.name}; name it relative to that')
+    yield entries.Entry(
+        name, at, group=entries.folder(name), line=(LIST, number)
+    )
+
+
+def celeba(
+    source: pathlib.Path, ignored: entries.Ignored
+) -> Iterator[entries.Entry]:
+  """Yields the aligned images of CelebA in the splits of its partition."""
+  del ignored
+  path = source / CELEBA_PARTITION
+  for number, text in lines(path):
+    columns = text.split()
+    if len(columns) != 2 or columns[1] not in _CELEBA_SPLITS:
+      raise errors.InputError(
+          f'{path}:{number}: {text!r} is no line of an image and 0, 1 or 2;'
+          ' copy the file again'
+      )
+    yield entries.Entry(
+        f'{CELEBA_IMAGES}/{columns[0]}',
+        split=_CELEBA_SPLITS[columns[1]],
+        line=(CELEBA_PARTITION, number),
+    )
+
+
+def emotionet(
+    source: pathlib.Path, ignored: entries.Ignored
+) -> Iterator[entries.Entry]:
+  """Yields N_<10 digits>_<5 digits>.jpg: those of its CSV lists, or all."""
+  files = {}
+  for name in trees.walk(source):
+    base = name.rpartition('/')[2]
+    if _EMOTIONET.fullmatch(base):
+      files[base] = name
+    elif not base.endswith('.csv'):
+      ignored.add(name)
+  tables = sorted(source.glob('*.csv'))
+  if not tables:
+    for name in files.values():
+      yield entries.Entry(name)
+    return
+  for table in tables:
+    for number, url in _urls(table):
+      base = url.rpartition('/')[2]
+      at = ('file',)
+      if not _EMOTIONET.fullmatch(base):
+        at = ('broken', f'the URL {url!r} ends in no N_<digits>_<digits>.jpg')
+      elif base not in files:
+        at = ('broken', 'missing')
+      yield entries.Entry(files.get(base, base), at, line=(table.name, number))
+
+
+def _urls(table: pathlib.Path) -> Iterator[tuple[int, str]]:
+  """Yields the line and the URL of every row of a list of EmotioNet."""
+  with table.open(newline='', encoding='utf-8-sig') as file:
+    rows = csv.reader(file, skipinitialspace=True)
+    # The published headers are quoted in several ways.
+    header = [name.strip(' \'"') for name in next(rows, [])]
+    columns = [name.lower() for name in header]
+    if 'url' not in columns:
+      raise errors.InputError(
+          f'{table}:1: no column URL; the header is {",".join(header)!r}; move'
+          ' the file away if it is no list of images'
+      )
+    column = columns.index('url')
+    for row in rows:
+      if not row:
+        continue
+      if len(row) <= column:
+        raise errors.InputError(
+            f'{table}:{rows.line_num}: {len(row)} columns, and the URL is in'
+            f' column {column + 1}; copy the file again'
+        )
+      yield rows.line_num, row[column].strip(' \'"')

@@ -1,0 +1,57 @@
+"""Images that lie in folders: nested ones, and VGGFace2."""
+
+from collections.abc import Iterator
+import os
+import pathlib
+import re
+
+from abaw_jax.core import errors
+from abaw_jax.data_builders.face_images.sources import entries
+
+_VGGFACE2 = re.compile(r'(train|test)/(n\d+)/\d+_\d+\.jpg')
+
+
+def walk(source: pathlib.Path, top: str = '') -> Iterator[str]:
+  """Yields the paths of all files below `source / top`, relative to `source`.
+
+  In sorted order, folder by folder; links to folders are followed once.
+  """
+  seen = set()
+  for root, folders, files in os.walk(source / top, followlinks=True):
+    stat = os.stat(root)
+    if (stat.st_dev, stat.st_ino) in seen:
+      folders.clear()
+      continue
+    seen.add((stat.st_dev, stat.st_ino))
+    folders.sort()
+    base = os.path.relpath(root, source).replace(os.sep, '/')
+    for name in sorted(files):
+      yield name if base == '.' else f'{base}/{name}'
+
+
+def folders(
+    source: pathlib.Path, ignored: entries.Ignored
+) -> Iterator[entries.Entry]:
+  """Yields every image at any depth, grouped by its folder."""
+  for name in walk(source):
+    if entries.is_image(name):
+      yield entries.Entry(name, group=entries.folder(name))
+    else:
+      ignored.add(name)
+
+
+def vggface2(
+    source: pathlib.Path, ignored: entries.Ignored
+) -> Iterator[entries.Entry]:
+  """Yields train|test/<identity>/<image>_<face>.jpg."""
+  if not (source / 'train').is_dir():
+    raise errors.InputError(
+        f'{source}: no folder train; set --source_dir to the folder that holds'
+        ' train/n000002/0001_01.jpg'
+    )
+  for part, split in (('train', None), ('test', 'test')):
+    for name in walk(source, part):
+      if match := _VGGFACE2.fullmatch(name):
+        yield entries.Entry(name, group=match[2], split=split)
+      else:
+        ignored.add(name)

@@ -1,0 +1,173 @@
+"""Which videos a corpus holds: names, lengths, emotions, missing labels.
+
+Everything that must hold over a whole split (class priors, rates of missing
+labels, one identity per video) is dealt out here, before anything is rendered.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from abaw_jax.core import errors, labels
+from abaw_jax.data_builders.procedural.rendering import emotion
+
+VIDEOS = {'train': 257, 'validation': 50, 'test': 82}  # s-Aff-Wild2
+REPEATED = {
+    'train': 951 / 142382,
+    'validation': 210 / 26876,
+    'test': 718 / 51159,
+}
+UNLABELLED = 49 / 142382  # rows of train without any label
+
+# Share of each expression among the labelled rows (id 0 to 7).
+_SHIFTED = (0.12, 0.03, 0.04, 0.08, 0.24, 0.12, 0.06, 0.30)
+PRIORS = {
+    'train': (0.26, 0.05, 0.03, 0.03, 0.20, 0.08, 0.06, 0.27),
+    'validation': _SHIFTED,
+    'test': _SHIFTED,
+}
+
+# Share of the rows per (VA, expression, AU) that are labelled. In train the
+# margins are 73 %, 64 % and 73 %, and 37 % of the rows have all three.
+LABELLED = {
+    'train': {
+        (True, True, True): 0.37,
+        (True, False, True): 0.14,
+        (False, True, True): 0.11,
+        (True, True, False): 0.11,
+        (False, False, True): 0.11,
+        (True, False, False): 0.11,
+        (False, True, False): 0.05,
+    },
+    'validation': {(True, True, True): 0.57, (True, False, True): 0.43},
+    'test': {(True, True, True): 1.0},
+}
+
+MEAN_GAP = 6  # frames between two annotated frames
+SEGMENT = 80  # frames an emotion lasts on average
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+  """A stretch of a video with one emotion and one set of annotators."""
+
+  expression: int  # index into labels.EXPRESSIONS
+  variant: int  # index into emotion.VARIANTS
+  labelled: tuple[bool, bool, bool]  # VA, expression, AU
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+  """What to render for one video; `key` and `place` seed its generators."""
+
+  name: str
+  split: str
+  key: tuple[int, ...]  # (seed, split, position): who and what
+  place: tuple[int, ...]  # where; equal for the two subjects of one video
+  frames: int
+  repeated: int  # rows that stand twice in the list
+  unlabelled: int  # rows without any label, at the start
+  segments: tuple[Segment, ...]
+
+
+def split_sizes(videos: int) -> dict[str, int]:
+  """Returns the number of videos per split, in the ratio 257:50:82.
+
+  Raises InputError below 3 videos.
+  """
+  if videos < len(VIDEOS):
+    raise errors.InputError(
+        f'--videos={videos} leaves a split empty; give at least 3'
+    )
+  total = sum(VIDEOS.values())
+  validation = max(1, round(videos * VIDEOS['validation'] / total))
+  test = max(1, round(videos * VIDEOS['test'] / total))
+  train = videos - validation - test
+  return {'train': train, 'validation': validation, 'test': test}
+
+
+def _quota(shares: np.ndarray, total: int) -> np.ndarray:
+  """Returns whole numbers in the ratio of `shares` that sum to `total`."""
+  exact = np.asarray(shares) / np.sum(shares) * total
+  whole = np.floor(exact).astype(int)
+  left = np.argsort(whole - exact, kind='stable')[: total - whole.sum()]
+  whole[left] += 1
+  return whole
+
+
+def _deck(split: str, total: int, rng: np.random.Generator) -> list[Segment]:
+  """Returns the segments of a split, shuffled; shares hold over the split."""
+  counts = _quota(np.array(PRIORS[split]), total)
+  while total >= len(counts) and counts.min() == 0:
+    counts[counts.argmin()] += 1
+    counts[counts.argmax()] -= 1
+  patterns = list(LABELLED[split])
+  edges = np.cumsum(list(LABELLED[split].values()))
+  deck, step = [], 0
+  for expression, count in enumerate(counts.tolist()):
+    shares = [v[0] for v in emotion.VARIANTS[labels.EXPRESSIONS[expression]]]
+    variants = np.repeat(
+        np.arange(len(shares)), _quota(np.array(shares), count)
+    )
+    for position, variant in enumerate(rng.permutation(variants).tolist()):
+      # Multiples of the golden ratio spread evenly over [0, 1); the first of a
+      # class has all labels, so that no class is lost in a small split.
+      u = 0.0 if position == 0 else (step * 0.618034) % 1.0
+      step += 1
+      pattern = patterns[int(np.searchsorted(edges[:-1], u, side='right'))]
+      deck.append(Segment(expression, variant, pattern))
+  return [deck[i] for i in rng.permutation(len(deck))]
+
+
+def _name(position: int, number: int) -> str:
+  return (
+      f'{number}',
+      f'video{number}',
+      f'video{number}_1',
+      f'video{number}_left',
+      f'video{number}_right',
+  )[position % 5]
+
+
+def make(videos: int, frames: int, seed: int) -> list[Video]:
+  """Returns the videos of a corpus in the order of its lists.
+
+  Args:
+    videos: number of videos over all splits.
+    frames: mean number of annotated frames per video.
+    seed: of everything.
+
+  Raises:
+    InputError: where no corpus of that size can be made.
+  """
+  if frames < 4:
+    raise errors.InputError(f'--frames={frames} is too short; give at least 4')
+  numbers = np.random.default_rng([seed, 0]).permutation(max(594, 2 * videos))
+  plan = []
+  for s, (split, size) in enumerate(split_sizes(videos).items()):
+    rng = np.random.default_rng([seed, 1 + s])
+    lengths = np.rint(frames * rng.uniform(0.6, 1.4, size)).astype(int)
+    segments = np.maximum(np.rint(lengths * MEAN_GAP / SEGMENT), 1).astype(int)
+    deck = _deck(split, int(segments.sum()), rng)
+    rows = int(lengths.sum())
+    repeated = np.bincount(
+        rng.integers(size, size=max(1, round(rows * REPEATED[split]))),
+        minlength=size,
+    )
+    blank = max(1, round(rows * UNLABELLED)) if split == 'train' else 0
+    for i in range(size):
+      twin = i - 1 if i % 5 == 4 else i
+      plan.append(
+          Video(
+              name=_name(i, 1 + int(numbers[len(plan) - (twin != i)])),
+              split=split,
+              key=(seed, s, i),
+              place=(seed, s, twin),
+              frames=int(lengths[i]),
+              repeated=int(min(repeated[i], lengths[i])),
+              unlabelled=min(blank, int(lengths[i])) if i == 0 else 0,
+              segments=tuple(deck[: segments[i]]),
+          )
+      )
+      deck = deck[segments[i] :]
+  return plan

@@ -1,0 +1,92 @@
+"""Mixup blends images as it blends what they are compared with."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from abaw_jax.augmentation import augment, mixup
+from abaw_jax.tasks import inputs, losses, registry
+from tests.training import runs
+
+
+def test_an_image_is_blended_with_the_one_before_it():
+  images = np.random.default_rng(0).normal(size=(3, 2, 2, 1)).astype('f4')
+  out = mixup.blend(jnp.asarray(images), jnp.float32(0.7))
+  for i in range(3):
+    expected = 0.7 * images[i] + 0.3 * images[i - 1]
+    np.testing.assert_allclose(out[i], expected, rtol=1e-6)
+
+
+def test_cross_entropy_is_that_of_the_blended_labels():
+  rng = np.random.default_rng(0)
+  logits = jnp.asarray(rng.normal(size=(5, 8)), jnp.float32)
+  target = jnp.asarray(rng.integers(0, 8, 5), jnp.int32)
+
+  def loss(batch):
+    value = losses.cross_entropy(logits, batch['y'], jnp.ones(5, bool))
+    return value, {'loss': value}
+
+  value, scalars = mixup.blend_losses(loss, {'y': target}, jnp.float32(0.25))
+  one_hot = jax.nn.one_hot(target, 8)
+  soft = 0.25 * one_hot + 0.75 * jnp.roll(one_hot, 1, axis=0)
+  expected = optax.softmax_cross_entropy(logits, soft).mean()
+  np.testing.assert_allclose(value, expected, rtol=1e-6)
+  np.testing.assert_allclose(scalars['loss'], expected, rtol=1e-6)
+
+
+def test_what_is_not_labelled_counts_for_neither():
+  pred = jnp.zeros(3)
+  batch = {
+      'y': jnp.array([1.0, jnp.nan, 3.0]),
+      'mask': jnp.array([True, False, True]),
+  }
+
+  def loss(batch):
+    value = losses.mse_loss(pred, batch['y'], batch['mask'])
+    return value, {}
+
+  value, _ = mixup.blend_losses(loss, batch, jnp.float32(0.5))
+  np.testing.assert_allclose(value, (1.0 + 9.0) / 2, rtol=1e-6)
+
+
+def test_shares_follow_the_beta_distribution():
+  keys = jax.random.split(jax.random.key(0), 4000)
+  shares = jax.vmap(lambda key: mixup.draw_share(key, 0.4))(keys)
+  # Variance of Beta(a, a): 1 / (4 (2 a + 1)).
+  np.testing.assert_allclose(np.mean(shares), 0.5, atol=0.02)
+  np.testing.assert_allclose(np.var(shares), 1 / (4 * 1.8), rtol=0.05)
+
+
+def test_training_with_mixup_compares_blended_images_with_both(data_dir):
+  config = runs.smoke('frame', data_dir)
+  source = inputs.make_source(config, 'train')
+  records = [source[i] for i in range(4)]
+  batch = jax.tree.map(
+      jnp.asarray, inputs.make_transform(config)(records, rows=4)
+  )
+  key = jax.random.key(0)
+  plain = registry.make_task(config)
+  params = jax.jit(plain.init)(key, batch)
+  config['loss']['mixup'] = 0.8
+  mixed = registry.make_task(config)
+  share = mixup.draw_share(jax.random.split(key, 3)[2], 0.8)
+
+  class Blending(augment.Augmentation):
+    """Hands the plain task the images that the other must make."""
+
+    def train(self, key, images):
+      return mixup.blend(super().train(key, images), share)
+
+  blending = Blending(**dataclasses.asdict(plain.augmentation))
+  by_hand = dataclasses.replace(plain, augmentation=blending)
+  before = {name: jnp.roll(x, 1, axis=0) for name, x in batch.items()}
+  before['image'] = batch['image']
+  own, _ = by_hand.loss(params, batch, key)
+  other, _ = by_hand.loss(params, before, key)
+  value, _ = mixed.loss(params, batch, key)
+  np.testing.assert_allclose(
+      value, share * own + (1 - share) * other, rtol=1e-5
+  )

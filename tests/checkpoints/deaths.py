@@ -1,0 +1,168 @@
+"""A tiny training that dies in a chosen way: python -m tests.checkpoints.deaths.
+
+It saves every five updates. Where it is to be killed it says `hanging` and does,
+so that whoever kills it cannot miss the moment.
+"""
+
+import functools
+import importlib
+import itertools
+import pathlib
+import resource
+import sys
+import threading
+import time
+
+from absl import flags
+import jax
+import numpy as np
+import optax
+from orbax.checkpoint._src.path import atomicity, deleter
+
+from abaw_jax.checkpoints import checkpoints as checkpoint
+from abaw_jax.core import errors
+from abaw_jax.data import pipeline
+from abaw_jax.distributed import preemption, sharding
+from abaw_jax.steps import steps
+
+EXAMPLES = 37  # so that 1,000 ids are many epochs
+BATCH = 8
+EVERY = 5
+FATAL = 3 * EVERY  # the save that is not survived
+
+# What hangs in the fatal save, by way to die. Others are `killed` and `told to
+# stop`, two updates later, and `full disk`.
+POINTS = {
+    'before any file': (atomicity.AtomicRenameTemporaryPath, 'create'),
+    'when arrays are written': (
+        atomicity.AtomicRenameTemporaryPath,
+        'finalize',
+    ),
+    'before the last rename': (atomicity.AtomicRenameTemporaryPath, 'finalize'),
+    'while an old one is removed': (
+        deleter.StandardCheckpointDeleter,
+        'delete',
+    ),
+}
+
+
+class Line:
+  """Fits y = w x."""
+
+  score, best, unit = 'loss', 'min', 'points'
+
+  def init(self, key, batch):
+    del batch
+    return {'w': jax.random.normal(key, (64, 64))}
+
+  def loss(self, params, batch, key):
+    del key
+    x = batch['row'].astype(np.float32)
+    loss = ((params['w'].sum() * x - 1.0) ** 2).mean()
+    return loss, {'loss': loss}
+
+  def predict(self, params, batch):
+    return {'y': params['w'].sum() * batch['row']}
+
+
+def number(values, *, rows):
+  """Returns a batch of ids."""
+  return {'row': np.fromiter(values, np.int32, rows)}
+
+
+def batches(num_workers: int):
+  """Returns the iterator of the training."""
+  return pipeline.train_batches(
+      range(EXAMPLES), number, batch_size=BATCH, seed=3, num_workers=num_workers
+  )
+
+
+def ids(iterator, count: int) -> list[int]:
+  """Returns the next ids."""
+  rows = []
+  while len(rows) < count:
+    rows += next(iterator)['row'].tolist()
+  return rows[:count]
+
+
+@functools.cache
+def _compiled():
+  """Returns (function from a key to a state, its shapes, step)."""
+  mesh = sharding.make_mesh(fsdp=1)
+  optimizer = steps.skip_non_finite(optax.adam(1e-3))
+  example = {'row': np.zeros(BATCH, np.int32)}
+  init, shapes = steps.jit_init(Line(), optimizer, mesh, example)
+  step = steps.jit_train_step(Line(), optimizer, mesh, shapes, seed=0)
+  return init, shapes, step
+
+
+def make():
+  """Returns (new state, shapes, step) on all devices."""
+  init, shapes, step = _compiled()
+  return init(jax.random.key(0)), shapes, step
+
+
+def open_checkpoints(workdir: pathlib.Path) -> checkpoint.Checkpoints:
+  """Returns the checkpoints of the training."""
+  return checkpoint.Checkpoints(workdir, score='loss', best='min')
+
+
+def hang_in(way: str) -> None:
+  """Lets the next save hang at a point."""
+  owner, name = POINTS[way]
+  original = getattr(owner, name)
+
+  def hang():
+    print('hanging', flush=True)
+    threading.Event().wait()
+
+  async def instead(self, *args):
+    final = self.get_final().name
+    if way == 'before the last rename' and not final.isdecimal():
+      return await original(self, *args)
+    return hang()
+
+  def delete(self, step):
+    folder = pathlib.Path(self._directory) / str(step)
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    for path in files[: len(files) // 2]:
+      path.unlink()
+    hang()
+
+  setattr(owner, name, delete if name == 'delete' else instead)
+
+
+def main(way: str, workdir: str, num_workers: str) -> None:
+  """Trains until death."""
+  state, _, step = make()
+  checkpoints = open_checkpoints(pathlib.Path(workdir))
+  iterator = batches(int(num_workers))
+  try:
+    with preemption.Notice() as stop:
+      for done in itertools.count(1):
+        state, _ = step(state, next(iterator))
+        if done == FATAL:
+          checkpoints.wait()
+          if way in POINTS:
+            hang_in(way)
+          elif way == 'full disk':
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        if stop.received or done % EVERY == 0:
+          checkpoints.save(state, iterator, {}, None)
+        if stop.received:
+          checkpoints.close()
+          return
+        if done == FATAL + 2 and way in ('killed', 'told to stop'):
+          checkpoints.wait()
+          print('hanging', flush=True)
+          while not stop.received:
+            time.sleep(0.01)
+  except errors.InputError as e:
+    print(f'error: {e}', file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == '__main__':
+  flags.FLAGS.mark_as_parsed()  # for Grain's workers, which read flags
+  # Not as `__main__`, which workers would run.
+  importlib.import_module('tests.checkpoints.deaths').main(*sys.argv[1:])

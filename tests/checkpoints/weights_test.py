@@ -1,0 +1,192 @@
+"""A folder of weights starts what a run's workdir starts."""
+
+import functools
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from abaw_jax.checkpoints import weights
+from abaw_jax.conversion import convert
+from abaw_jax.core import errors
+from abaw_jax.data import sources
+from abaw_jax.distributed import sharding
+from abaw_jax.inference import evaluation, extraction
+from abaw_jax.models import zoo
+from abaw_jax.porting import weight_files
+from abaw_jax.training import loop
+from tests.tasks import torch_weights
+from tests.training import runs
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+  """Returns folders of weights for images of 64 pixels: `mae`, `vit`, `tuned`."""
+  root = tmp_path_factory.mktemp('weights')
+  mae = torch_weights.mae_state(
+      torch_weights.hugging_face_mae(image=64, patch=16)
+  )
+  states = {
+      'mae': mae,
+      'vit': torch_weights.encoder_state(mae),
+      'tuned': torch_weights.fine_tuned_state(mae, norm='norm'),
+  }
+  for name, state in states.items():
+    torch.save({'model': state}, root / f'{name}.pth')
+    convert.read(root / f'{name}.pth', root / name, decoder_num_heads=4)
+  return root
+
+
+def section(name: str, **changes) -> dict:
+  """Returns the `model` section of a smoke config, for a decoder as above."""
+  config = runs.CONFIGS[name].get_config('smoke').to_dict()['model']
+  if name == 'mae':
+    config |= {
+        'decoder_dim': torch_weights.DECODER_DIM,
+        'decoder_depth': torch_weights.DECODER_DEPTH,
+        'decoder_num_heads': torch_weights.DECODER_HEADS,
+    }
+  return config | changes
+
+
+def shapes_of(model: dict):
+  """Returns the shapes of a model's parameters, on one device."""
+  made = zoo.make_model(**model)
+  arguments = [np.zeros((1, 64, 64, 3), np.float32)]
+  if model['name'] == 'mae':
+    arguments.append(np.zeros((1, 16), np.float32))
+  init = functools.partial(made.init, train=False)
+  shapes = jax.eval_shape(init, jax.random.key(0), *arguments)['params']
+  place = sharding.replicated(sharding.make_mesh(fsdp=1))
+  return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
+  )
+
+
+@pytest.mark.parametrize(
+    ('origin', 'target', 'part'),
+    [
+        ('mae', 'mae', 'encoder'),
+        ('mae', 'frame', 'backbone'),
+        ('vit', 'frame', 'backbone'),
+        ('vit', 'mae', 'encoder'),
+    ],
+)
+def test_weights_start_what_their_kind_may(folders, origin, target, part):
+  model = section(target)
+  params, source = weights.load(folders / origin, model, shapes_of(model))
+  path = folders / origin / 'weights.safetensors'
+  stored, _ = weight_files.read(path)
+  assert source == {'weights': origin, 'sha256': weight_files.sha256(path)}
+  whole = origin == target
+  assert ('decoder_embed' in params) is whole
+  assert set(params) == set(shapes_of(model)) if whole else {part}
+  prefix = 'encoder' if origin == 'mae' else 'backbone'
+  np.testing.assert_array_equal(
+      params[part]['blocks_1']['attn']['qkv']['kernel'],
+      stored[f'{prefix}/blocks_1/attn/qkv/kernel'],
+  )
+
+
+@pytest.mark.parametrize('origin', ['mae', 'vit', 'tuned'])
+def test_a_backbone_comes_out_of_every_model(folders, origin):
+  model = section('frame')
+  if origin == 'tuned':
+    model['positions'] = 'learned'
+  shapes = {'backbone': shapes_of(model)['backbone']}
+  params, _ = weights.load_backbone(folders / origin, model, shapes)
+  assert jax.tree.structure(params) == jax.tree.structure(shapes)
+
+
+def test_what_does_not_fit_is_refused(folders, tmp_path):
+  damaged = tmp_path / 'damaged'
+  shutil.copytree(folders / 'mae', damaged)
+  stored, _ = weight_files.read(folders / 'mae' / 'weights.safetensors')
+  stored = {name: value + 1 for name, value in stored.items()}
+  (damaged / 'weights.safetensors').unlink()
+  weight_files.write(damaged / 'weights.safetensors', stored)
+  cardless = tmp_path / 'cardless'
+  shutil.copytree(folders / 'mae', cardless)
+  (cardless / 'card.json').unlink()
+  heads = {'backbone': '', 'dim': 64, 'depth': 2, 'num_heads': 4}
+  cases = [
+      (damaged, section('mae'), 'another sha256'),
+      (cardless, section('mae'), 'cannot be read'),
+      (folders / 'vit', section('mtl'), 'a vit model cannot start a temporal'),
+      (folders / 'tuned', section('frame'), 'extra backbone/pos_embed'),
+      (folders / 'mae', section('frame', **heads), 'num_heads=2'),
+      (
+          folders / 'mae',
+          section('mae', decoder_num_heads=2),
+          'decoder_num_heads=4',
+      ),
+      (
+          folders / 'vit',
+          section('frame', backbone='vit_micro'),
+          r'norm/scale is \(64,\), the model wants \(192,\)',
+      ),
+      (
+          folders / 'vit',
+          section('frame', patch_size=8),
+          r'patch_embed/kernel is \(768, 64\), the model wants \(192, 64\)',
+      ),
+  ]
+  for origin, model, text in cases:
+    shapes = {} if model['name'] == 'temporal' else shapes_of(model)
+    with pytest.raises(errors.InputError, match=text):
+      weights.load(origin, model, shapes)
+
+
+def test_features_are_extracted_with_a_folder(data_dir, folders, tmp_path):
+  data = tmp_path / 'data'
+  shutil.copytree(data_dir, data)
+  extraction.extract(
+      init_from=folders / 'vit',
+      data_dir=data,
+      dataset='s_aff_wild2',
+      name='mae_vit',
+      batch_size=16,
+  )
+  folder = data / 's_aff_wild2_features' / 'mae_vit' / '1.0.0'
+  card = json.loads((folder / 'card.json').read_text())
+  path = folders / 'vit' / 'weights.safetensors'
+  assert card['weights'] == 'vit'
+  assert card['sha256'] == weight_files.sha256(path)
+  assert card['dim'] == torch_weights.DIM
+  records = sources.Records(
+      data, 's_aff_wild2_features', 'mae_vit', 'validation'
+  )
+  features = np.concatenate([record['features'] for record in records])
+  assert np.isfinite(features).all()
+  assert features.std(axis=0).min() > 0
+
+
+def test_training_starts_from_a_folder_and_goes_back_to_torch(
+    data_dir, folders, tmp_path, capsys
+):
+  # A learning rate of 0 leaves what it started from.
+  config = runs.smoke(
+      'frame',
+      data_dir,
+      init_from=str(folders / 'mae'),
+      optim__lr=0.0,
+      optim__warmup_epochs=0.0,
+      epochs=0.1,
+      eval_epochs=0.0,
+  )
+  loop.train(config, tmp_path / 'frame')
+  assert f'starting backbone from {folders / "mae"}' in capsys.readouterr().out
+  convert.write(tmp_path / 'frame', tmp_path / 'frame.pth')
+  back = torch.load(tmp_path / 'frame.pth', weights_only=True)['model']
+  before = torch.load(folders / 'vit.pth', weights_only=True)['model']
+  assert set(back) == set(before)
+  for name, value in before.items():
+    assert torch.equal(back[name], value), name
+
+
+def test_a_folder_of_weights_is_no_run(folders):
+  with pytest.raises(errors.InputError, match='holds weights and no run'):
+    evaluation.evaluate(folders / 'mae', 'validation')

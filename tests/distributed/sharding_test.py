@@ -1,0 +1,70 @@
+"""How devices become a mesh."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from abaw_jax.core import errors
+from abaw_jax.distributed import sharding
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """What the mesh asks of a device."""
+
+  id: int
+  slice_index: int = 0
+  process_index: int = 0
+  platform: str = 'cpu'
+  device_kind: str = 'test'
+
+
+def test_one_slice_is_filled_row_by_row():
+  devices = [Device(i) for i in range(8)]
+  mesh = sharding.arrange(devices, fsdp=2)
+  ids = np.vectorize(lambda device: device.id)(mesh)
+  np.testing.assert_array_equal(ids, np.arange(8).reshape(4, 2))
+
+
+@pytest.mark.parametrize('fsdp', [1, 2, 4])
+def test_parameters_are_split_within_a_slice_only(fsdp):
+  # As they might come, not in the order of their slices.
+  devices = [Device(i, slice_index=i % 2) for i in range(8)]
+  mesh = sharding.arrange(devices, fsdp=fsdp)
+  assert mesh.shape == (8 // fsdp, fsdp)
+  assert sorted(device.id for device in mesh.ravel()) == list(range(8))
+  for row in mesh:
+    assert len({device.slice_index for device in row}) == 1
+  # The outer part of `data` is the slice: its inner part stays within one.
+  slices = [row[0].slice_index for row in mesh]
+  assert slices == sorted(slices)
+
+
+@pytest.mark.parametrize(
+    ('slices', 'fsdp', 'message'),
+    [
+        (1, 3, 'fsdp=3 does not divide the 8 devices:'),
+        (1, 0, 'fsdp=0 does not divide'),
+        (2, 8, 'fsdp=8 does not divide the 4 devices of each of 2 slices'),
+    ],
+)
+def test_what_does_not_divide_is_refused(slices, fsdp, message):
+  devices = [Device(i, slice_index=i % slices) for i in range(8)]
+  with pytest.raises(errors.InputError, match=message):
+    sharding.arrange(devices, fsdp=fsdp)
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'microbatches', 'message'),
+    [
+        (4, 3, '4 is not a multiple of the 1 devices, 3'),
+        (4, 0, 'give 1 or more'),
+    ],
+)
+def test_batches_that_cannot_be_split(batch_size, microbatches, message):
+  mesh = sharding.make_mesh(fsdp=1)
+  with pytest.raises(errors.InputError, match=message):
+    sharding.check_batch(
+        batch_size, mesh, 'config.data.batch_size', microbatches=microbatches
+    )

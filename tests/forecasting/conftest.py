@@ -1,3 +1,0 @@
-"""The features that the tests of training make, too."""
-
-from tests.training.conftest import feature_dir as feature_dir

@@ -1,0 +1,94 @@
+"""Attention against closed forms, PyTorch and autodiff."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from abaw_jax.models.layers import attention
+
+MASK = jnp.array([[[True] * 5], [[True, True, False, True, False]]])
+
+
+def test_attention_is_softmax_of_scaled_products():
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(2, 5, 6)), jnp.float32)
+  model = attention.Attention(num_heads=2)
+  params = model.init(jax.random.key(0), x, MASK, train=False)['params']
+  out = model.apply({'params': params}, x, MASK, train=False)
+
+  p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
+  qkv = (np.asarray(x) @ p['qkv']['kernel'] + p['qkv']['bias']).reshape(
+      2, 5, 3, 2, 3
+  )
+  expected = np.zeros((2, 5, 2, 3))
+  for b in range(2):
+    for h in range(2):
+      q, k, v = (qkv[b, :, i, h] for i in range(3))
+      weights = np.exp(q @ k.T / np.sqrt(3)) * np.asarray(MASK[b])
+      expected[b, :, h] = weights @ v / weights.sum(axis=1, keepdims=True)
+  expected = expected.reshape(2, 5, 6) @ p['proj']['kernel'] + p['proj']['bias']
+  np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_attention_dropout_keeps_the_expectation():
+  x = jax.random.normal(jax.random.key(0), (1, 6, 8))
+  model = attention.Attention(num_heads=2, dropout=0.3)
+  params = model.init(jax.random.key(1), x, train=False)
+  keys = jax.random.split(jax.random.key(2), 4000)
+  drawn = jax.vmap(
+      lambda key: model.apply(params, x, train=True, rngs={'dropout': key})
+  )(keys)
+  exact = model.apply(params, x, train=False)
+  assert float(jnp.std(drawn, axis=0).min()) > 0
+  np.testing.assert_allclose(drawn.mean(axis=0), exact, atol=0.03)
+
+
+@pytest.mark.parametrize('mask', [None, MASK])
+def test_output_and_gradients_equal_pytorch(mask):
+  query, key, value, g = (
+      jax.random.normal(jax.random.key(i), (2, 3, 5, 4)) for i in range(4)
+  )
+
+  def total(query, key, value):
+    return jnp.sum(g * attention.attend(query, key, value, mask))
+
+  grads = jax.grad(total, argnums=(0, 1, 2))(query, key, value)
+  inputs = [
+      torch.tensor(np.array(x), requires_grad=True) for x in (query, key, value)
+  ]
+  allowed = None if mask is None else torch.tensor(np.array(mask))
+  out = torch.nn.functional.scaled_dot_product_attention(
+      *inputs, attn_mask=None if mask is None else allowed[:, None]
+  )
+  np.testing.assert_allclose(
+      attention.attend(query, key, value, mask), out.detach(), atol=1e-5
+  )
+  out.backward(torch.tensor(np.array(g)))
+  for found, tensor in zip(grads, inputs, strict=True):
+    np.testing.assert_allclose(found, tensor.grad, atol=1e-5)
+
+
+def test_large_logits_neither_overflow_nor_lose_the_gradient():
+  x = 100.0 * jax.random.normal(jax.random.key(0), (1, 1, 4, 8))
+  out, grad = jax.value_and_grad(
+      lambda x: jnp.sum(attention.attend(x, x, x, None))
+  )(x)
+  # Each token attends to itself alone, so the output is the input.
+  np.testing.assert_allclose(out, x.sum(), rtol=1e-5)
+  # Differences of numbers of order 100 are multiplied by others.
+  np.testing.assert_allclose(grad, np.ones(x.shape), atol=0.05)
+
+
+def test_bfloat16_keeps_a_float32_softmax():
+  query, key, value = (
+      jax.random.normal(jax.random.key(i), (2, 2, 64, 16)) for i in range(3)
+  )
+  exact = attention.attend(query, key, value, None)
+  half = attention.attend(
+      *(x.astype(jnp.bfloat16) for x in (query, key, value)), None
+  )
+  assert half.dtype == jnp.bfloat16
+  # 8 bits of mantissa; a bfloat16 sum of 64 terms would be off by more.
+  np.testing.assert_allclose(half.astype(jnp.float32), exact, atol=0.03)

@@ -1,0 +1,136 @@
+"""The ViT's pooling and positions, and its blocks run in every way."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from abaw_jax.models.layers import blocks, positions
+from abaw_jax.models.vision import vit
+
+SMALL = {'image_size': 16, 'patch_size': 8, 'dim': 8, 'num_heads': 2}
+WAYS = list(itertools.product(blocks.REMATS, (False, True)))
+
+
+@pytest.fixture(scope='module')
+def images() -> jax.Array:
+  return jax.random.normal(jax.random.key(0), (4, 16, 16, 3))
+
+
+def layer_norm(x, norm):
+  centred = x - x.mean(-1, keepdims=True)
+  scaled = centred / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+  return scaled * np.asarray(norm['scale']) + np.asarray(norm['bias'])
+
+
+def test_pooling(images):
+  model = vit.ViT(**SMALL, depth=1)
+  variables = model.init(jax.random.key(1), images, train=False)
+  norm = variables['params']['norm']
+  norm['scale'] = jnp.arange(1.0, 9.0)
+  norm['bias'] = jnp.arange(8.0)
+  tokens = np.asarray(
+      model.apply(variables, images, train=False, method='encode'), np.float64
+  )
+  expected = {
+      'mean': layer_norm(tokens, norm)[:, 1:].mean(1),
+      'mean_norm': layer_norm(tokens[:, 1:].mean(1), norm),
+      'cls': layer_norm(tokens[:, 0], norm),
+  }
+  for pool, values in expected.items():
+    out = model.clone(pool=pool).apply(variables, images, train=False)
+    np.testing.assert_allclose(out, values, atol=1e-4)
+
+
+def test_learned_positions_start_as_the_fixed_ones(images):
+  fixed, learned = (
+      vit.ViT(**SMALL, depth=1, positions=name)
+      for name in ('sincos', 'learned')
+  )
+  variables = learned.init(jax.random.key(1), images, train=False)
+  table = variables['params']['pos_embed']
+  np.testing.assert_array_equal(table[0], positions.sincos_2d(2, 8))
+  expected = fixed.init(jax.random.key(1), images, train=False)
+  assert 'pos_embed' not in expected['params']
+  np.testing.assert_array_equal(
+      learned.apply(variables, images, train=False),
+      fixed.apply(expected, images, train=False),
+  )
+
+
+def test_learned_positions_move_the_tokens_they_belong_to(images):
+  model = vit.ViT(**SMALL, depth=1, positions='learned', pool='cls')
+  params = model.init(jax.random.key(1), images, train=False)['params']
+  keep = jnp.array([[2, 0]] * 4)
+
+  def total(params):
+    tokens = model.apply(
+        {'params': params}, images, keep, train=False, method='encode'
+    )
+    return jnp.sum(tokens**2)
+
+  grads = jax.grad(total)(params)['pos_embed'][0]
+  touched = np.abs(np.asarray(grads)).sum(-1) > 0
+  # cls and patches 0 and 2; patches 1 and 3 were not kept.
+  np.testing.assert_array_equal(touched, [True, True, False, True, False])
+
+
+@pytest.fixture(scope='module')
+def deep() -> vit.ViT:
+  """Returns a model with enough blocks to tell one from all."""
+  return vit.ViT(**SMALL, depth=3, drop_path=0.5)
+
+
+def jitted_grads(model, train=True):
+  """Returns the jitted loss and gradients of a model in training."""
+
+  def loss(params, images):
+    key = jax.random.key(3)
+    out = model.apply(
+        {'params': params}, images, train=train, rngs={'dropout': key}
+    )
+    return jnp.sum(out**2)
+
+  return jax.jit(jax.value_and_grad(loss))
+
+
+@pytest.mark.parametrize(('remat', 'scan'), WAYS)
+def test_every_way_gives_the_same_gradients(deep, images, remat, scan):
+  params = deep.init(jax.random.key(1), images, train=False)['params']
+  loss, grads = jitted_grads(deep)(params, images)
+  other = deep.clone(remat=remat, scan=scan)
+  made = other.init(jax.random.key(1), images, train=False)['params']
+  jax.tree.map(np.testing.assert_array_equal, made, params)
+  other_loss, other_grads = jitted_grads(other)(params, images)
+  np.testing.assert_allclose(other_loss, loss, rtol=1e-5)
+  # Float32 sums in another order.
+  jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+      other_grads,
+      grads,
+  )
+  without = jitted_grads(deep, train=False)(params, images)[0]
+  assert abs(without - loss) > 1e-3, 'stochastic depth drew nothing'
+
+
+def test_remat_saves_memory_and_scan_saves_code():
+  model = vit.ViT(image_size=64, patch_size=8, dim=32, depth=4, num_heads=2)
+  images = jnp.zeros((8, 64, 64, 3))
+  params = model.init(jax.random.key(1), images, train=False)['params']
+
+  def compiled(**ways):
+    grads = jitted_grads(model.clone(**ways))
+    return grads.lower(params, images).compile()
+
+  def temporary(**ways):
+    # Under a scan XLA's CPU backend cannot merge the two computations.
+    return compiled(**ways).memory_analysis().temp_size_in_bytes
+
+  bytes_of = {
+      remat: temporary(remat=remat, scan=True) for remat in blocks.REMATS
+  }
+  assert bytes_of['all'] < bytes_of['dots'] < bytes_of['none']
+  code = {scan: len(compiled(scan=scan).as_text()) for scan in (False, True)}
+  assert code[True] < 0.8 * code[False]

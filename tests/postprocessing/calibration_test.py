@@ -1,0 +1,106 @@
+"""Biases against brute force, closed forms and known priors."""
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk_metrics
+
+from abaw_jax.postprocessing import calibration
+
+
+def _rows(n, seed=0, prior=None, k=8):
+  """Returns posteriors that are right if classes are equally frequent."""
+  rng = np.random.default_rng(seed)
+  target = rng.choice(k, n, p=prior)
+  scores = rng.normal(size=[n, k]) + np.eye(k)[target]
+  powers = np.exp(scores)  # the log likelihood ratio of N(1, 1) and N(0, 1)
+  return powers / powers.sum(axis=-1, keepdims=True), target
+
+
+def _f1(prob, target, k=8):
+  return sk_metrics.f1_score(
+      target, prob.argmax(-1), labels=range(k), average='macro', zero_division=0
+  )
+
+
+def test_macro_f1_is_that_of_sklearn():
+  prob, target = _rows(200)
+  found = calibration.macro_f1(prob.argmax(-1), target, 8)
+  np.testing.assert_allclose(found, _f1(prob, target), rtol=1e-12)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_one_coordinate_is_exact(seed):
+  # Of two classes only the difference of the biases counts: brute force.
+  prob, target = _rows(30, seed, k=2)
+  bias = calibration.f1_bias(prob, target)
+  ahead = np.sort(np.log(prob[:, 1] / prob[:, 0]))
+  edges = [ahead[0] - 1, *(ahead[1:] + ahead[:-1]) / 2, ahead[-1] + 1]
+  every = [
+      calibration.macro_f1(
+          (prob[:, 1] > prob[:, 0] * np.exp(e)).astype(int), target, 2
+      )
+      for e in edges
+  ]
+  found = _f1(calibration.apply(prob, bias), target, 2)
+  np.testing.assert_allclose(found, max(every), rtol=1e-12)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_no_single_move_improves_the_bias(seed):
+  prob, target = _rows(120, seed, prior=np.arange(1, 9) / 36)
+  bias = calibration.f1_bias(prob, target)
+  best = _f1(calibration.apply(prob, bias), target)
+  assert best >= _f1(prob, target)
+  np.testing.assert_allclose(bias.sum(), 0, atol=1e-9)
+  for k, move in itertools.product(range(8), np.linspace(-4, 4, 81)):
+    other = bias + move * np.eye(8)[k]
+    pred = calibration.apply(prob, other).argmax(-1)
+    assert calibration.macro_f1(pred, target, 8) <= best + 1e-9
+
+
+def test_prior_bias_matches_the_frequencies():
+  prob, target = _rows(4000, prior=np.arange(1, 9) / 36)
+  moved = calibration.apply(prob, calibration.prior_bias(prob, target))
+  counts = np.bincount(target, minlength=8) + 1
+  np.testing.assert_allclose(
+      moved.mean(axis=0), counts / counts.sum(), rtol=1e-5
+  )
+
+
+def test_a_known_shift_gives_the_posterior_of_the_other_prior():
+  source, target = np.full(8, 1 / 8), np.arange(1, 9) / 36
+  prob, _ = _rows(50)
+  likelihood = prob / source
+  want = likelihood * target
+  want /= want.sum(axis=-1, keepdims=True)
+  found = calibration.apply(prob, calibration.shift_bias(source, target))
+  np.testing.assert_allclose(found, want, rtol=1e-12)
+
+
+def test_em_finds_the_frequencies_without_labels():
+  prior = np.array([0.3, 0.05, 0.05, 0.1, 0.2, 0.1, 0.05, 0.15])
+  prob, target = _rows(20_000, prior=prior)
+  found = calibration.em_prior(prob, np.full(8, 1 / 8))
+  np.testing.assert_allclose(found.sum(), 1, rtol=1e-9)
+  share = np.bincount(target, minlength=8) / len(target)
+  np.testing.assert_allclose(found, share, atol=0.02)
+  # It is where the likelihood of the predictions does not grow any more.
+  posterior = prob * found
+  posterior /= posterior.sum(axis=-1, keepdims=True)
+  np.testing.assert_allclose(
+      posterior.mean(axis=0), found / found.sum(), atol=1e-3
+  )
+
+
+def test_no_bias_changes_nothing_and_a_huge_one_is_finite():
+  prob, target = _rows(20)
+  none = calibration.none(prob, target)
+  np.testing.assert_allclose(calibration.apply(prob, none), prob, rtol=1e-12)
+  huge = np.array([900.0, *[0.0] * 7])
+  found = calibration.apply(prob, huge)
+  np.testing.assert_allclose(found, np.tile(np.eye(8)[0], [20, 1]), atol=1e-12)
+  # A class of probability 0 cannot be brought back.
+  sure = np.eye(8)[[3]]
+  np.testing.assert_array_equal(calibration.apply(sure, huge), sure)

@@ -1,0 +1,168 @@
+"""A postprocessing does what its parts do, and comes back from its file."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from abaw_jax.core import errors, labels
+from abaw_jax.postprocessing import (
+    calibration,
+    pipeline,
+    postprocessing_files,
+    smoothing,
+    thresholds,
+)
+from abaw_jax.scoring import predictions
+from tests.scoring import rows as made
+
+
+def _how():
+  return pipeline.Postprocessing(
+      weights={
+          'va': np.array([0.3, 0.7]),
+          'expr': np.array([1.0, 0.0]),
+          'au': np.array([0.0, 1.0]),
+      },
+      smoothing={
+          'va': smoothing.Smoothing('gaussian', 'frame', 12.5),
+          'expr': smoothing.Smoothing('median', 'row', 2.0),
+          'au': smoothing.Smoothing('mean', 'row', 3.0),
+      },
+      bias=np.linspace(-1, 1, 8),
+      thresholds=np.linspace(0.1, 0.9, 12),
+      expr='probabilities',
+      au='probabilities',
+  )
+
+
+def test_blend_then_smooth_then_calibrate():
+  a, b = made.make(seed=0), made.make(seed=1)
+  found = pipeline.apply(_how(), [a, b])
+  timeline = smoothing.Timeline.of(a)
+  va = 0.3 * a.valence + 0.7 * b.valence
+  want = smoothing.smooth(va[:, None], timeline, _how().smoothing['va'])[:, 0]
+  np.testing.assert_allclose(found.valence, want, rtol=1e-12)
+  au = smoothing.smooth(b.au, timeline, _how().smoothing['au'])
+  np.testing.assert_allclose(found.au, thresholds.apply(au, _how().thresholds))
+  np.testing.assert_array_equal(found.au >= 0.5, au >= _how().thresholds)
+  expression = smoothing.smooth(
+      a.expression, timeline, _how().smoothing['expr']
+  )
+  expression /= expression.sum(axis=-1, keepdims=True)
+  want = calibration.apply(expression, _how().bias)
+  np.testing.assert_allclose(found.expression, want, rtol=1e-9)
+  predictions.check(found, 'found')
+  np.testing.assert_array_equal(found.row, a.row)
+
+
+def test_plain_changes_nothing_of_one_member():
+  rows = made.make()
+  found = pipeline.apply(pipeline.Postprocessing.plain(1), [rows])
+  for name in ('valence', 'arousal', 'expression', 'au'):
+    np.testing.assert_allclose(
+        getattr(found, name), getattr(rows, name), rtol=1e-9
+    )
+
+
+def test_where_all_medians_are_0_the_row_stays():
+  rows = made.make(videos=1, frames=3)
+  sure = dataclasses.replace(rows, expression=np.eye(8)[:3])
+  how = pipeline.Postprocessing.plain(1).smoothing | {
+      'expr': smoothing.Smoothing('median', 'row', 5.0)
+  }
+  found = pipeline.smooth(sure, how)
+  np.testing.assert_array_equal(found.expression, sure.expression)
+
+
+def test_the_file_gives_it_back(tmp_path):
+  path = tmp_path / 'p.json'
+  postprocessing_files.write(path, _how())
+  back = postprocessing_files.read(path)
+  members = [made.make(seed=0), made.make(seed=1)]
+  a, b = (pipeline.apply(how, members) for how in (_how(), back))
+  for name in ('valence', 'arousal', 'expression', 'au'):
+    np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+  content = json.loads(path.read_text())
+  assert content['version'] == 1
+  assert list(content['thresholds']) == list(labels.AU_NAMES)
+  assert list(content['bias']) == list(labels.EXPRESSIONS)
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'message'),
+    [
+        ('version', 2, 'version is 2; expected one of 1'),
+        (
+            'weights.va',
+            [0.5, 0.6],
+            'weights.va is .0.5, 0.6.; expected the sum 1',
+        ),
+        (
+            'weights.au',
+            [1.0],
+            'weights.au is .1.0.; expected one number for each',
+        ),
+        (
+            'weights.expr',
+            [1.5, -0.5],
+            'weights.expr.0 is 1.5; expected .* in .0, 1.',
+        ),
+        ('blend.au', 'sum', "blend.au is 'sum'; expected one of logits"),
+        (
+            'smoothing.va.kind',
+            'box',
+            "smoothing.va.kind is 'box'; expected one of",
+        ),
+        (
+            'smoothing.va.width',
+            0,
+            'smoothing.va.width is .*0.0.*; expected more than 0',
+        ),
+        (
+            'smoothing.au.width',
+            -1,
+            'smoothing.au.width is -1; expected a number',
+        ),
+        (
+            'smoothing.au',
+            3,
+            'smoothing.au is 3; expected the keys kind, by, width',
+        ),
+        ('bias.Anger', None, 'bias.Anger is None; expected a number'),
+        ('bias', {}, 'bias is {}; expected the keys Neutral, Anger'),
+        (
+            'thresholds.AU01',
+            1.0,
+            'thresholds.AU01 is 1.0; expected a number in',
+        ),
+    ],
+)
+def test_a_wrong_value_of_the_file_is_named(tmp_path, path, value, message):
+  file = tmp_path / 'p.json'
+  postprocessing_files.write(file, _how())
+  content = json.loads(file.read_text())
+  *sections, key = path.split('.')
+  section = content
+  for name in sections:
+    section = section[name]
+  section[key] = value
+  file.write_text(json.dumps(content))
+  with pytest.raises(errors.InputError, match=f'p.json: {message}'):
+    postprocessing_files.read(file)
+
+
+def test_no_file_and_no_json(tmp_path):
+  with pytest.raises(errors.InputError, match='there is no such file'):
+    postprocessing_files.read(tmp_path / 'p.json')
+  for text in ('{', '[]'):
+    (tmp_path / 'p.json').write_text(text)
+    with pytest.raises(errors.InputError, match=re.escape('p.json: ')):
+      postprocessing_files.read(tmp_path / 'p.json')
+
+
+def test_another_number_of_members_is_refused():
+  with pytest.raises(errors.InputError, match='blends 2 members; 1 are given'):
+    pipeline.apply(_how(), [made.make()])

@@ -1,0 +1,251 @@
+"""Import of HDF5 files as AIM3 lays them out, written here."""
+
+import h5py
+import numpy as np
+import pytest
+
+from abaw_jax.core import errors
+from abaw_jax.data import sources
+from abaw_jax.sequences import aim3_files
+from tests.data import corpora
+
+VIDEOS = {
+    'train': {'9': 130, '10-30-1280x720': 64},
+    'validation': {'4_left': 7},
+    'test': {'77': 70},
+}
+
+
+def labels_of(n, seed):
+  """Returns random labels [n, 15], some missing; AUs of whole rows."""
+  rng = np.random.default_rng(seed)
+  label = np.concatenate(
+      [
+          rng.uniform(-1, 1, (n, 2)),
+          rng.integers(-1, 8, (n, 1)),
+          rng.integers(0, 2, (n, 12)),
+      ],
+      axis=-1,
+  )
+  label[rng.random(n) < 0.3, :2] = -5
+  label[rng.random(n) < 0.3, 3:] = -1
+  return label
+
+
+@pytest.fixture
+def files(tmp_path):
+  """Returns the arguments of `write`; the files may still be changed."""
+  feature = {}
+  with (
+      h5py.File(tmp_path / 'features.h5', 'w') as source,
+      h5py.File(tmp_path / 'partition.h5', 'w') as partition,
+  ):
+    for videos in VIDEOS.values():
+      for video, n in videos.items():
+        feature[video] = np.random.default_rng(n).normal(size=(n, 3))
+        source[f'{video}/feature'] = feature[video].astype(np.float32)
+    source['never/feature'] = np.zeros((4, 3))
+    # 70 frames, of which one is listed twice.
+    partition['tst/77'] = np.append(np.arange(70) * 3, 6)
+    partition['trn/9'] = np.arange(130)
+  for split in ('train', 'validation'):
+    with h5py.File(tmp_path / f'{split}.h5', 'w') as target:
+      for video, n in VIDEOS[split].items():
+        target[f'{video}/label'] = labels_of(n, seed=n)
+  return {
+      'features': tmp_path / 'features.h5',
+      'targets': {
+          split: tmp_path / f'{split}.h5' for split in ('train', 'validation')
+      },
+      'partition': tmp_path / 'partition.h5',
+      'data_dir': tmp_path,
+      'dataset': 'toy',
+      'name': 'mae',
+  }
+
+
+def test_everything_arrives(files, tmp_path):
+  assert aim3_files.write(**files) == {
+      'train': (2, 194),
+      'validation': (1, 7),
+      'test': (1, 70),
+  }
+  for split, videos in VIDEOS.items():
+    records = sources.Records(tmp_path, 'toy_features', 'mae', split)
+    assert records.num_rows == sum(videos.values())
+    assert max(len(record['row']) for record in records) <= 64
+    rows = {}
+    for record in records:
+      frames = zip(*(record[k] for k in ('row', 'frame_id')), strict=True)
+      for i, (row, frame_id) in enumerate(frames):
+        fields = {k: v[i] for k, v in record.items() if np.ndim(v)}
+        rows[int(row)] = (record['video'].decode(), int(frame_id), fields)
+    # Files list their videos by name.
+    expected = [
+        (video, t) for video in sorted(videos) for t in range(videos[video])
+    ]
+    assert [rows[i][:2] for i in range(len(rows))] == expected
+    for video, t, fields in rows.values():
+      n = videos[video]
+      feature = np.random.default_rng(n).normal(size=(n, 3))[t]
+      np.testing.assert_array_equal(
+          fields['features'], feature.astype(np.float32)
+      )
+      label = labels_of(n, seed=n)[t]
+      if split == 'test':
+        label[:] = -1
+        label[:2] = -5
+      assert fields['valence'] == np.float32(label[0])
+      assert fields['arousal'] == np.float32(label[1])
+      assert fields['expression'] == label[2]
+      np.testing.assert_array_equal(fields['au'], label[3:])
+      assert fields['va'] == (label[0] != -5)
+      assert fields['expr'] == (label[2] != -1)
+      np.testing.assert_array_equal(fields['au_mask'], label[3:] != -1)
+
+
+def test_imported_features_are_videos(files, tmp_path):
+  aim3_files.write(**files)
+  found = corpora.open_videos(tmp_path)
+  assert found.names == ('10-30-1280x720', '9')
+  assert found.sizes == (64, 130)
+  # The same command again finds them finished.
+  aim3_files.write(**files)
+
+
+def test_a_split_may_be_missing(files):
+  files |= {'partition': None, 'targets': {'train': files['targets']['train']}}
+  assert aim3_files.write(**files) == {'train': (2, 194)}
+
+
+def test_aus_are_usable_together_only(files, tmp_path):
+  change(files['targets']['train'], '9/label', (5, 7), -1)
+  aim3_files.write(**files)
+  found = corpora.open_videos(tmp_path).frames(1, 5, 6)
+  assert not found['au_mask'].any()
+
+
+def change(path, name, at, value):
+  with h5py.File(path, 'r+') as file:
+    file[name][at] = value
+
+
+def replace(path, name, value=None):
+  with h5py.File(path, 'r+') as file:
+    del file[name]
+    if value is not None:
+      file[name] = value
+
+
+FEATURES = ('features',)
+TRAIN = ('targets', 'train')
+
+
+@pytest.mark.parametrize(
+    ('file', 'edit', 'args', 'message'),
+    [
+        (FEATURES, replace, ('9/feature',), r'features.h5: has no 9/feature'),
+        (FEATURES, replace, ('9',), r'features.h5: has no 9/feature'),
+        (
+            TRAIN,
+            replace,
+            ('9/label', b'text'),
+            r'has no 9/label; .* of numbers',
+        ),
+        (
+            FEATURES,
+            replace,
+            ('9/feature', np.zeros((129, 3))),
+            '9/feature: has 129 frames, and train has 130 of',
+        ),
+        (
+            FEATURES,
+            replace,
+            ('9/feature', np.zeros((130, 4))),
+            '9/feature: is 4 wide, and others are 3',
+        ),
+        (FEATURES, replace, ('9/feature', np.zeros(130)), r'not \[frames, d\]'),
+        (
+            FEATURES,
+            change,
+            ('9/feature', (100, 1), np.nan),
+            '9/feature: row 100 is NaN or infinite',
+        ),
+        (
+            FEATURES,
+            replace,
+            ('77/feature', np.full((70, 3), 1e300)),
+            '77/feature: row 0 is NaN or infinite',
+        ),
+        (TRAIN, replace, ('9/label',), 'train.h5: has no 9/label'),
+        (
+            TRAIN,
+            replace,
+            ('9/label', np.zeros((130, 14))),
+            r'9/label: has shape \(130, 14\), not \[frames, 15\]',
+        ),
+        (TRAIN, change, ('9/label', (3, 1), 1.5), 'row 3: arousal is 1.5; it'),
+        (TRAIN, change, ('9/label', (3, 0), np.nan), 'row 3: valence is nan'),
+        (
+            TRAIN,
+            change,
+            ('9/label', (3, 0), -2),
+            'valence is -2; it must be -1',
+        ),
+        (
+            TRAIN,
+            change,
+            ('9/label', (3, 2), 8),
+            'expression is 8; it must be 0',
+        ),
+        (TRAIN, change, ('9/label', (3, 2), 1.5), 'expression is 1.5; it must'),
+        (TRAIN, change, ('9/label', (3, 14), 2), 'AU is 2; it must be 0 to 1'),
+        (
+            TRAIN,
+            change,
+            ('9/label', (3, 3), np.nan),
+            'AU is nan; it must be 0 to 1, or -1 where it is missing',
+        ),
+        (
+            ('targets', 'validation'),
+            replace,
+            ('4_left', None),
+            'validation.h5: holds no video',
+        ),
+        (('partition',), replace, ('tst', None), 'has no group tst with'),
+        (
+            ('partition',),
+            replace,
+            ('tst/77', np.arange(69)),
+            '77/feature: has 70 frames, and test has 69',
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(files, tmp_path, file, edit, args, message):
+  path = files
+  for key in file:
+    path = path[key]
+  edit(path, *args)
+  with pytest.raises(errors.InputError, match=message) as caught:
+    aim3_files.write(**files)
+  assert '\n' not in str(caught.value)
+  assert str(caught.value).startswith(str(tmp_path))
+  assert not (tmp_path / 'toy_features' / 'mae' / '1.0.0').exists()
+
+
+def test_a_video_of_two_splits_is_refused(files):
+  files['targets']['validation'] = files['targets']['train']
+  with pytest.raises(errors.InputError, match='is of train and of validation'):
+    aim3_files.write(**files)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [(None, 'no such file'), (b'no HDF5', 'is not a whole HDF5 file')],
+)
+def test_files_that_cannot_be_read_are_named(files, content, message):
+  files['features'].unlink()
+  if content:
+    files['features'].write_bytes(content)
+  with pytest.raises(errors.InputError, match=f'features.h5: {message}'):
+    aim3_files.write(**files)

@@ -1,0 +1,153 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from abaw_jax.core import errors
+from abaw_jax.data import sources
+from abaw_jax.sequences import feature_datasets
+from tests.data import corpora
+
+VIDEOS = corpora.rows({'1': 9, '2': 3})
+
+
+def writer(data_dir, **card):
+  return feature_datasets.FeatureWriter(
+      data_dir,
+      'toy',
+      'mae',
+      dim=2,
+      card=card,
+      num_records={'train': 4, 'validation': 4},
+      records_per_shard=2,
+  )
+
+
+def records(value=0.5):
+  for record in corpora.chunks(VIDEOS, 4):
+    n = len(record['row'])
+    yield {**record, 'features': np.full((n, 2), value, np.float32)}
+
+
+def write(data_dir, value=0.5, **card):
+  both = {key: list(records(value)) for key in ('train', 'validation')}
+  corpora.write_records(data_dir, both, dim=2, card=card, per_shard=2)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+  write(tmp_path, checkpoint='a')
+  for split in ('train', 'validation'):
+    found = sources.Records(tmp_path, 'toy_features', 'mae', split)
+    assert found.num_rows == 12
+    for ours, record in zip(found, records(), strict=True):
+      assert ours['video'] == record['video'].encode()
+      assert ours.keys() == record.keys()
+      for field in ours.keys() - {'video', 'chunk'}:
+        np.testing.assert_array_equal(ours[field], record[field])
+        assert ours[field].dtype == record[field].dtype
+
+
+def test_records_that_were_read_can_be_written_again(tmp_path):
+  write(tmp_path, checkpoint='a')
+  found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+  copies = [{**record, 'image': 'not written'} for record in found]
+  corpora.write_records(
+      tmp_path, {'train': copies}, name='copy', dim=2, card={}, per_shard=9
+  )
+  copy = sources.Records(tmp_path, 'toy_features', 'copy', 'train')
+  for ours, record in zip(copy, found, strict=True):
+    np.testing.assert_equal(ours, record)
+
+
+def test_tfds_reads_it_too(tmp_path):
+  write(tmp_path, checkpoint='a')
+  builder = tfds.builder_from_directory(tmp_path / 'toy_features/mae/1.0.0')
+  assert builder.info.splits['train'].shard_lengths == [2, 2]
+  row = [list(r['row']) for r in builder.as_data_source('train')]
+  assert row == [r['row'].tolist() for r in records()]
+
+
+def test_the_card_lies_beside_the_records(tmp_path):
+  write(tmp_path, checkpoint='a', size=112)
+  path = tmp_path / 'toy_features' / 'mae' / '1.0.0' / 'card.json'
+  card = {'checkpoint': 'a', 'size': 112, 'dim': 2}
+  assert json.loads(path.read_text()) == card
+
+
+def test_shards_that_are_whole_survive_a_failure(tmp_path):
+  def fail(seen):
+    yield from seen[:1]
+    raise RuntimeError('stopped')
+
+  out, seen = writer(tmp_path), list(records())
+  out.begin()
+  first, second, *_ = out.missing()
+  out.write(first, seen[:2])
+  with pytest.raises(RuntimeError, match='stopped'):
+    out.write(second, fail(seen))
+  with pytest.raises(errors.InputError, match='no dataset toy_features/mae'):
+    sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+
+  again = writer(tmp_path)
+  assert not again.finished
+  again.begin()
+  assert len(again.missing()) == 3
+  assert first not in again.missing()
+  for shard in again.missing():
+    again.write(shard, seen[shard.start : shard.stop])
+  again.finish({'train': 12, 'validation': 12})
+  assert writer(tmp_path).finished
+  found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+  assert [len(r['row']) for r in found] == [len(r['row']) for r in seen]
+  folder = tmp_path / 'toy_features' / 'mae'
+  assert [path.name for path in folder.iterdir()] == ['1.0.0']
+  assert not list((folder / '1.0.0').glob('*.tmp'))
+
+
+def test_shards_of_another_card_are_not_gone_on_from(tmp_path):
+  out = writer(tmp_path, checkpoint='a')
+  out.begin()
+  out.write(out.missing()[0], list(records())[:2])
+  other = writer(tmp_path, checkpoint='b')
+  other.begin()
+  assert len(other.missing()) == 4
+
+
+def test_another_card_is_never_overwritten(tmp_path):
+  write(tmp_path, checkpoint='a', sizes=(112, 112))
+  write(tmp_path, value=0.25, checkpoint='a', sizes=(112, 112))
+  found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
+  assert found[0]['features'][0, 0] == 0.25
+  with pytest.raises(
+      errors.InputError, match=r"card.json: holds features with checkpoint='a'"
+  ):
+    writer(tmp_path, checkpoint='b', sizes=(112, 112))
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_bad_features_are_named(tmp_path, value):
+  record = next(records())
+  record['features'][1, 1] = value
+  frame = record['frame_id'][1]
+  out = writer(tmp_path)
+  out.begin()
+  with pytest.raises(errors.InputError, match=f'video 2 frame {frame}: feat'):
+    out.write(out.missing()[0], [record])
+  assert len(out.missing()) == 4
+
+
+def test_nothing_heavy_is_imported():
+  code = (
+      'import sys\n'
+      'from abaw_jax.data import sources, transforms\n'
+      'from abaw_jax.sequences import feature_datasets, windows\n'
+      "print([m for m in ('jax', 'tensorflow', 'torch', 'grain')"
+      ' if m in sys.modules])'
+  )
+  found = subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  )
+  assert found.stdout.strip() == '[]', found.stderr

@@ -1,0 +1,102 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from abaw_jax.core import errors
+from abaw_jax.sequences import windows
+from tests.data import corpora
+
+VIDEOS = corpora.rows({'10': 13, '9_left': 4, 'video1': 1})
+FRAMES = {video: corpora.distinct(rows) for video, rows in VIDEOS.items()}
+SIZES = {video: len(frames['row']) for video, frames in FRAMES.items()}
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  path = tmp_path_factory.mktemp('data')
+  corpora.write_features(path, VIDEOS)
+  return path
+
+
+def make(data_dir, *, length, stride, tail='short'):
+  return windows.Windows(
+      corpora.open_videos(data_dir), length=length, stride=stride, tail=tail
+  )
+
+
+def every(found):
+  """Returns all windows, without relying on how iteration ends."""
+  return [found[i] for i in range(len(found))]
+
+
+@pytest.mark.parametrize('tail', ['short', 'shift'])
+@pytest.mark.parametrize('length', [1, 3, 4, 5, 16])
+def test_each_frame_comes_once_in_order(data_dir, length, tail):
+  found = make(data_dir, length=length, stride=1, tail=tail).once()
+  rows = np.concatenate([window['row'] for window in every(found)])
+  expected = np.concatenate([frames['row'] for frames in FRAMES.values()])
+  np.testing.assert_array_equal(rows, expected)
+  assert found.videos.names == ('10', '9_left', 'video1')
+
+
+@pytest.mark.parametrize(('length', 'stride'), [(4, 1), (4, 3), (6, 2)])
+def test_overlapping_windows_equal_slices_of_the_videos(
+    data_dir, length, stride
+):
+  expected = []
+  for video, columns in FRAMES.items():
+    seen = 0
+    for start in range(0, len(columns['row']), stride):
+      if start + length > seen and seen < len(columns['row']):
+        seen = start + length
+        part = {k: v[start : start + length] for k, v in columns.items()}
+        expected.append((video, start, part))
+  found = make(data_dir, length=length, stride=stride)
+  assert len(found) == len(expected)
+  for i, (video, start, part) in enumerate(expected):
+    window = found[i]
+    assert window['video'] == video == found.videos.names[window['video_id']]
+    assert window['start'] == (start == 0)
+    assert window['window_length'] == length
+    assert window['real']
+    for field, values in part.items():
+      np.testing.assert_array_equal(window[field], values)
+      assert window[field].dtype == values.dtype
+    np.testing.assert_array_equal(
+        window['features'], corpora.row_features(part['row'], 3)
+    )
+
+
+@pytest.mark.parametrize(('length', 'stride'), [(4, 4), (4, 3), (9, 5), (3, 1)])
+def test_shifted_tails_are_full_and_lose_no_frame(data_dir, length, stride):
+  found = every(make(data_dir, length=length, stride=stride, tail='shift'))
+  short = every(make(data_dir, length=length, stride=stride))
+  assert len(found) == len(short)
+  for window, other in zip(found, short, strict=True):
+    size = SIZES[window['video']]
+    assert len(window['row']) == min(length, size)
+    # What is left of the window that is not shifted ends where this one does.
+    assert window['row'][-1] == other['row'][-1]
+    assert window['start'] == (
+        window['row'][0] == FRAMES[window['video']]['row'][0]
+    )
+  rows = {row for window in found for row in window['row'].tolist()}
+  assert rows == {row for f in FRAMES.values() for row in f['row'].tolist()}
+
+
+def test_windows_survive_pickling_and_have_a_stable_repr(data_dir):
+  found = make(data_dir, length=4, stride=3)
+  copy = pickle.loads(pickle.dumps(found))
+  np.testing.assert_array_equal(copy[2]['row'], found[2]['row'])
+  assert repr(copy) == repr(found)
+  assert repr(found) == (
+      'Windows(Videos([Records(toy_features/mae/1.0.0, train, 6 records)], 3 '
+      'videos), length=4, stride=3, 5 windows)'
+  )
+
+
+@pytest.mark.parametrize('stride', [0, 5])
+def test_a_stride_that_loses_rows_is_refused(data_dir, stride):
+  with pytest.raises(errors.InputError, match='choose 1 <= stride <= length'):
+    make(data_dir, length=4, stride=stride)

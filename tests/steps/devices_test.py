@@ -1,0 +1,150 @@
+"""One device and eight, with whole or with split parameters, train the same."""
+
+import functools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from abaw_jax.tasks import inputs
+from tests.training import runs
+
+STEPS = 6
+BATCH = 16
+EIGHT = {'JAX_NUM_CPU_DEVICES': '8'}
+# Name: environment and further arguments.
+DEVICES = {
+    'one': ({}, ()),
+    'eight': (EIGHT, ()),
+    # With XLA's warnings.
+    'split': (
+        EIGHT | {'TF_CPP_MIN_LOG_LEVEL': '1'},
+        ('--config.mesh.fsdp=2',),
+    ),
+}
+# The MAE sums its gradients over parts of a batch.
+EXPERIMENTS = {'mae': ('--config.optim.microbatches=2',), 'mtl': ()}
+# Splitting data and parameters has all of splitting data alone.
+RUNS = (
+    ('mae', 'one'), ('mae', 'eight'), ('mae', 'split'),
+    ('mtl', 'one'), ('mtl', 'split'),
+)  # fmt: skip
+# What else may not change a loss, beside the devices.
+WAYS = {
+    ('mae', 'split'): ('--config.model.scan=True', '--config.model.remat=dots')
+}
+
+
+@pytest.fixture(scope='module')
+def workdirs(data_dir, feature_dir, tmp_path_factory):
+  """Returns (workdir, output, errors) by experiment and devices."""
+  root = tmp_path_factory.mktemp('devices')
+  starts = {}
+  for experiment, name in RUNS:
+    data = feature_dir if experiment == 'mtl' else data_dir
+    source = inputs.make_source(runs.smoke(experiment, data), 'train')
+    env, more = DEVICES[name]
+    starts[experiment, name] = functools.partial(
+        runs.start,
+        'abaw_jax.train',
+        f'--config={runs.ROOT / "configs" / experiment}.py:smoke',
+        f'--workdir={root / experiment / name}',
+        '--config.data.name=s_aff_wild2',
+        f'--config.data.dir={data}',
+        f'--config.data.batch_size={BATCH}',
+        f'--config.epochs={STEPS * BATCH / len(source)}',
+        '--config.eval_epochs=0',
+        '--config.optim.warmup_epochs=0',
+        '--config.log_steps=1',
+        *EXPERIMENTS[experiment],
+        *more,
+        *WAYS.get((experiment, name), ()),
+        **env,
+    )
+  results = runs.finish_all(starts)
+  assert [error for status, _, error in results.values() if status] == []
+  return {
+      (experiment, name): (root / experiment / name, out, error)
+      for (experiment, name), (_, out, error) in results.items()
+  }
+
+
+@pytest.mark.parametrize(
+    ('experiment', 'devices'), [run for run in RUNS if run[1] != 'one']
+)
+def test_losses_are_those_of_one_device(workdirs, experiment, devices):
+  one, out, _ = workdirs[experiment, 'one']
+  assert ' on 1 x ' in out
+  ours, out, _ = workdirs[experiment, devices]
+  assert ' on 8 x ' in out
+  # Devices add the same terms in another order, and float32 rounds relative to
+  # what is added. Scores lie in [-1, 1] and can be close to 0.
+  for split, tolerance in {
+      'train': {'rtol': 1e-5},
+      'validation': {'rtol': 1e-5, 'atol': 1e-5},
+  }.items():
+    expected, found = runs.metrics(one, split), runs.metrics(ours, split)
+    assert list(found) == list(expected)
+    for step, line in expected.items():
+      for name in line.keys() - {'split'} - runs.TIMED:
+        np.testing.assert_allclose(
+            found[step][name],
+            line[name],
+            **tolerance,
+            err_msg=f'{step} {name}',
+        )
+  assert list(runs.metrics(one)) == list(range(1, STEPS + 1))
+
+
+def test_split_parameters_leave_activations_where_they_are(workdirs):
+  # XLA warns where a tensor must be copied whole to change how it is split.
+  _, _, error = workdirs['mae', 'split']
+  assert 'rematerialization' not in error
+
+
+def test_split_parameters_and_moments_lie_in_halves(feature_dir):
+  script = f"""
+import json
+import pathlib
+import jax
+from abaw_jax.training import experiment, inputs, sharding, steps, tasks
+from tests.training import runs
+
+config = runs.smoke('mtl', pathlib.Path({str(feature_dir)!r}))
+mesh = sharding.make_mesh(fsdp=2)
+schedule = experiment.make_schedule(config, total_steps=9, warmup_steps=0)
+with jax.set_mesh(mesh):
+  init, _ = steps.jit_init(
+      tasks.make_task(config),
+      steps.skip_non_finite(experiment.make_optimizer(config, schedule)),
+      mesh,
+      inputs.example(config, inputs.make_source(config, 'train')),
+  )
+  state = init(jax.random.key(0))
+print(json.dumps({{
+    sharding.path_name(path): [
+        'fsdp' in leaf.sharding.spec,
+        leaf.size / leaf.addressable_shards[0].data.size,
+    ]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    if 'qkv' in sharding.path_name(path)
+}}))
+"""
+  done = subprocess.run(
+      [sys.executable, '-c', script],
+      cwd=runs.ROOT,
+      env=runs.environment(**EIGHT),
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  leaves = json.loads(done.stdout)
+  kernels = {path: leaf for path, leaf in leaves.items() if 'kernel' in path}
+  # The parameters and both moments of a layer.
+  assert len(kernels) == 3
+  assert set(map(tuple, kernels.values())) == {(True, 2.0)}
+  biases = {path: leaf for path, leaf in leaves.items() if 'bias' in path}
+  assert set(map(tuple, biases.values())) == {(False, 1.0)}

@@ -1,0 +1,157 @@
+"""Training on a mesh of any part of the devices; and moving it to another.
+
+`python -m tests.steps.meshes FOLDER` does the moves of `FOLDER/job.json`.
+"""
+
+from collections.abc import Mapping
+import hashlib
+import json
+import pathlib
+import sys
+from typing import Any
+
+from absl import flags
+import jax
+from jax.sharding import AxisType, Mesh
+import numpy as np
+
+from abaw_jax.checkpoints import checkpoints as checkpoint
+from abaw_jax.checkpoints import parameters
+from abaw_jax.distributed import sharding
+from abaw_jax.models.layers import basic
+from abaw_jax.steps import optimization, steps
+from abaw_jax.tasks import inputs, registry
+
+
+class Training:
+  """A training as the loop does it, but on devices of our choice."""
+
+  def __init__(self, config: Mapping[str, Any], *, devices: int, fsdp: int):
+    """Prepares to train on the first so many devices."""
+    self.mesh = Mesh(
+        sharding.arrange(jax.devices()[:devices], fsdp=fsdp),
+        basic.BATCH_AXES,
+        axis_types=(AxisType.Auto, AxisType.Auto),
+    )
+    source = inputs.make_source(config, 'train')
+    task = registry.make_task(config)
+    schedule = optimization.make_schedule(config, total_steps=9, warmup_steps=0)
+    optimizer = steps.skip_non_finite(
+        optimization.make_optimizer(config, schedule)
+    )
+    self.batches = inputs.train_batches(config, source)
+    with jax.set_mesh(self.mesh):
+      self._init, self.shapes = steps.jit_init(
+          task,
+          optimizer,
+          self.mesh,
+          inputs.example(config, source),
+          carry=optimization.make_carry(config, task),
+      )
+    self._step = steps.jit_train_step(
+        task, optimizer, self.mesh, self.shapes, seed=0
+    )
+
+  def start(self) -> None:
+    """Starts from scratch."""
+    with jax.set_mesh(self.mesh):
+      self.state = self._init(jax.random.key(0))
+    self.batches.set_state({'next_batch': 0})
+
+  def update(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Does an update; returns its scalars."""
+    with jax.set_mesh(self.mesh):
+      batch = sharding.to_devices(batch, sharding.over_batch(self.mesh))
+      self.state, metrics = self._step(self.state, batch)
+    return jax.device_get(metrics)
+
+  def run(self, count: int) -> list[float]:
+    """Returns the losses of some updates."""
+    return [
+        float(self.update(next(self.batches))['loss']) for _ in range(count)
+    ]
+
+  def save(self, workdir: pathlib.Path) -> None:
+    """Saves the state."""
+    checkpoints = checkpoint.Checkpoints(workdir, score='P_MTL', best='max')
+    checkpoints.save(self.state, self.batches, {}, None)
+    checkpoints.close()
+
+  def restore(self, workdir: pathlib.Path) -> None:
+    """Goes on from what another one has saved."""
+    checkpoints = checkpoint.Checkpoints(workdir, score='P_MTL', best='max')
+    try:
+      self.state = checkpoints.restore(self.shapes, self.batches)
+    finally:
+      checkpoints.close()
+
+
+def restored(config: Mapping[str, Any], workdir: pathlib.Path) -> list[Any]:
+  """Returns the arrays of the newest state of a run."""
+  training = Training(config, devices=1, fsdp=1)
+  training.restore(workdir)
+  training.batches.close()
+  return list(map(np.array, jax.tree.leaves(training.state)))
+
+
+def digests(tree: Any) -> dict[str, str]:
+  """Returns a checksum of the bits of every array by its path."""
+  return {
+      sharding.path_name(path): hashlib.sha256(
+          np.asarray(leaf).tobytes()
+      ).hexdigest()
+      for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def move(first, second, workdir, counts) -> dict[str, Any]:
+  """Returns what came of a training that goes on upon another mesh."""
+  before, after = counts
+  first.start()
+  first.run(before)
+  first.save(workdir)
+  saved = digests(first.state)
+  second.restore(workdir)
+  found = digests(second.state)
+  shares = {
+      sharding.path_name(path): leaf.addressable_shards[0].data.size / leaf.size
+      for path, leaf in jax.tree_util.tree_leaves_with_path(second.state)
+      if sharding.path_name(path).endswith('qkv/kernel')
+  }
+  return {
+      'leaves': len(saved),
+      'digests': saved,
+      'differing': [name for name in saved if found.get(name) != saved[name]],
+      'shares': shares,
+      'unmoved': first.run(after),
+      'losses': second.run(after),
+  }
+
+
+def main(folder: str) -> None:
+  """Does the moves of a job, and starts from the parameters of its workdir."""
+  root = pathlib.Path(folder)
+  job = json.loads((root / 'job.json').read_text())
+  config = job['config']
+  config['model']['head_dims'] = tuple(config['model']['head_dims'])
+  meshes = {tuple(mesh) for pair in job['moves'].values() for mesh in pair}
+  trainings = {
+      mesh: Training(config, devices=mesh[0], fsdp=mesh[1]) for mesh in meshes
+  }
+  done = {
+      name: move(
+          *(trainings[tuple(mesh)] for mesh in pair), root / name, job['counts']
+      )
+      for name, pair in job['moves'].items()
+  }
+  shapes = trainings[8, 4].shapes.params
+  params, _ = parameters.load(pathlib.Path(job['here']), shapes)
+  done['started'] = digests(params)
+  (root / 'done.json').write_text(json.dumps(done))
+  for training in trainings.values():
+    training.batches.close()
+
+
+if __name__ == '__main__':
+  flags.FLAGS.mark_as_parsed()
+  main(*sys.argv[1:])

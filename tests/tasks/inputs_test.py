@@ -1,0 +1,179 @@
+"""What a config reads: datasets, weights, sizes; and what it refuses."""
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from abaw_jax.core import errors
+from abaw_jax.data import mixture, sources
+from abaw_jax.data_builders import build
+from abaw_jax.inference import evaluation
+from abaw_jax.tasks import inputs
+from abaw_jax.training import loop
+from abaw_jax.workflow import procedural
+from tests.training import runs
+
+
+@pytest.fixture(scope='module')
+def mixed_dir(data_dir, tmp_path_factory):
+  """Returns a folder with the tiny corpus and 14 faces of `face_images/celeba`."""
+  root = tmp_path_factory.mktemp('mixed')
+  (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
+  folder = root / 'source' / 'img_align_celeba'
+  folder.mkdir(parents=True)
+  partition = []
+  for i in range(14):
+    # Of CelebA's shape: higher than wide.
+    image = np.full((109, 89, 3), 15 * i, np.uint8)
+    cv2.imwrite(str(folder / f'{i:06d}.jpg'), image)
+    partition.append(f'{i:06d}.jpg {0 if i < 10 else 1}')
+  (root / 'source' / 'list_eval_partition.txt').write_text(
+      '\n'.join(partition) + '\n'
+  )
+  build.build(
+      'face_images',
+      source_dir=root / 'source',
+      data_dir=root,
+      configs=('celeba',),
+  )
+  return root
+
+
+def mixed_config(mixed_dir, weights='', **overrides):
+  return runs.smoke(
+      'mae',
+      mixed_dir,
+      data__name='s_aff_wild2, face_images/celeba',
+      data__weights=weights,
+      **overrides,
+  )
+
+
+@pytest.mark.parametrize('split', ['train', 'validation'])
+def test_several_datasets_are_one_source(mixed_dir, split):
+  source = inputs.make_source(mixed_config(mixed_dir, '3,1'), split)
+  frames = sources.Records(mixed_dir, 's_aff_wild2', 'frames', split)
+  assert isinstance(source, mixture.Mixture)
+  assert source.sizes == (len(frames), 10 if split == 'train' else 4)
+  assert source.weights == (3, 1)
+  assert source[0] == {'image': frames[0]['image']}
+  assert source[len(source) - 1].keys() == {'image'}
+
+
+def test_one_dataset_is_itself(mixed_dir):
+  for name in ('s_aff_wild2', 's_aff_wild2/frames'):
+    config = runs.smoke('mae', mixed_dir, data__name=name, data__weights='2')
+    source = inputs.make_source(config, 'train')
+    assert isinstance(source, sources.Records)
+    assert source[0].keys() == {'image'}
+
+
+def test_labelled_datasets_are_mixed_with_their_masks(data_dir):
+  config = runs.smoke(
+      'frame', data_dir, data__name='s_aff_wild2,s_aff_wild2/frames'
+  )
+  source = inputs.make_source(config, 'train')
+  frames = sources.Records(data_dir, 's_aff_wild2', 'frames', 'train')
+  assert source.sizes == (len(frames), len(frames))
+  to_batch = inputs.make_transform(config)
+  batch = to_batch([source[3], source[len(frames) + 5]], rows=2)
+  expected = to_batch([frames[3], frames[5]], rows=2)
+  for field, value in expected.items():
+    np.testing.assert_array_equal(batch[field], value)
+
+
+@pytest.mark.parametrize(
+    ('weights', 'message'),
+    [
+        (
+            '3',
+            '1 weights for 2 datasets in config.data.name; give one for each',
+        ),
+        ('3,1,1', '3 weights for 2 datasets'),
+        ('3,much', 'much.*give numbers such as 3,1'),
+        ('3,', 'give numbers such as 3,1'),
+        ('nan,1', 'give numbers such as 3,1'),
+        ('1/0,1', 'give numbers such as 3,1'),
+        ('3,0', 'weights must be above 0; take a dataset'),
+        ('3,-1', 'weights must be above 0'),
+    ],
+)
+def test_wrong_weights_are_refused(mixed_dir, weights, message):
+  config = mixed_config(mixed_dir, weights)
+  with pytest.raises(errors.InputError, match=message) as error:
+    inputs.make_source(config, 'train')
+  assert str(error.value).startswith(f'config.data.weights={weights}: ')
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        (
+            's_aff_wild2,faces',
+            'no dataset faces/frames; there is face_images/celeba',
+        ),
+        (
+            'face_images/wide',
+            'no dataset face_images/wide; there is face_images/celeba',
+        ),
+        (
+            's_aff_wild2,',
+            "config.data.name=s_aff_wild2,: '' is no dataset; give",
+        ),
+        ('a/b/c', "'a/b/c' is no dataset; give `name` or `name/config`"),
+        ('a/', "'a/' is no dataset"),
+    ],
+)
+def test_wrong_names_are_refused(mixed_dir, name, message):
+  config = runs.smoke('mae', mixed_dir, data__name=name)
+  with pytest.raises(errors.InputError, match=message):
+    inputs.make_source(config, 'train')
+
+
+def test_the_procedural_corpus_is_not_mixed():
+  config = runs.smoke('mae', 'data', data__name='procedural,face_images/tree')
+  with pytest.raises(errors.InputError, match='procedural stands for itself'):
+    procedural.resolve(config)
+
+
+def test_a_negative_size_is_refused(mixed_dir):
+  config = mixed_config(mixed_dir, data__face_size=-1)
+  with pytest.raises(
+      errors.InputError, match=r'config.data.face_size=-1: give'
+  ):
+    inputs.make_transform(config)
+
+
+def test_the_device_resizes_what_it_is_given(mixed_dir, tmp_path):
+  config = mixed_config(
+      mixed_dir, '1,2', data__face_size=80, optim__warmup_epochs=0.0, epochs=0.3
+  )
+  source = inputs.make_source(config, 'train')
+  batches = inputs.train_batches(config, source)
+  assert next(batches)['image'].shape == (8, 80, 80, 3)
+  batches.close()
+  assert inputs.example(config, source)['image'].shape == (1, 80, 80, 3)
+  # The model of 64 pixels trains, and is scored, on them.
+  loop.train(config, tmp_path / 'mae')
+  scores = evaluation.evaluate(tmp_path / 'mae', 'validation')
+  assert np.isfinite(scores['loss'])
+  with np.load(tmp_path / 'mae' / 'predictions' / 'validation.npz') as rows:
+    validation = inputs.make_source(config, 'validation')
+    assert len(rows['pred_loss']) == len(validation)
+    assert [*rows['name'][-4:]] == [*validation.names()['name'][-4:]]
+    assert rows['dataset'][-1] == 'face_images/celeba/1.0.0'
+
+
+def test_an_empty_example_has_the_shapes_of_a_batch(mixed_dir):
+  for name in ('mae', 'frame'):
+    config = runs.smoke(name, mixed_dir)
+    source = inputs.make_source(config, 'train')
+    batches = inputs.train_batches(config, source)
+    batch = next(batches)
+    batches.close()
+    example = inputs.example(config, source)
+    assert jax.tree.map(lambda x: (x.shape[1:], x.dtype), example) == (
+        jax.tree.map(lambda x: (x.shape[1:], x.dtype), batch)
+    )

@@ -1,0 +1,234 @@
+"""Losses against NumPy, scikit-learn and PyTorch; masks reach nothing."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn import metrics as sk_metrics
+import torch
+
+from abaw_jax.tasks import losses
+
+_SHAPE = (3, 5)
+_WEIGHTS = jnp.array([3.0, 0.5, 1.0, 2.0, 0.0, 1.5, 0.25, 7.0])
+_FACTORS = jnp.array([3.0, 0.5, 1.0, 2.0, 1.5])
+_LOSSES = {
+    'mse': losses.mse_loss,
+    'mse_all': functools.partial(losses.mse_loss, denominator=jnp.float32(15)),
+    'ccc': losses.ccc_loss,
+    'half_ccc': losses.half_ccc_loss,
+    'bce': losses.bce_loss,
+    'bce_weighted': functools.partial(
+        losses.bce_loss, positive=_FACTORS, negative=1 / _FACTORS
+    ),
+    'ce': losses.cross_entropy,
+    'ce_weighted': functools.partial(
+        losses.cross_entropy,
+        weights=_WEIGHTS,
+        smoothing=0.1,
+        offset=jnp.log(jnp.arange(1.0, 9.0) / 36),
+    ),
+    'ce_probs': functools.partial(losses.cross_entropy, weights=_WEIGHTS),
+}
+
+
+def _case(name, dtype=jnp.float32):
+  """Returns a jitted loss with predictions, targets and a mask that fit it."""
+  rng = np.random.default_rng(1)
+  mask = jnp.asarray(rng.random(_SHAPE) < 0.6)
+  if name.startswith('ce'):
+    pred = jnp.asarray(rng.normal(size=(*_SHAPE, 8)), dtype)
+    if name == 'ce_probs':
+      target = jnp.asarray(rng.dirichlet(np.ones(8), _SHAPE), jnp.float32)
+      return jax.jit(_LOSSES[name]), pred, target, mask
+    target = jnp.asarray(rng.integers(0, 8, _SHAPE), jnp.int32)
+    return jax.jit(_LOSSES[name]), pred, target, mask
+  pred = jnp.asarray(rng.normal(size=_SHAPE), dtype)
+  if name.startswith('bce'):
+    target = jnp.asarray(rng.integers(0, 2, _SHAPE), jnp.int8)
+  else:
+    target = jnp.asarray(rng.uniform(-1, 1, _SHAPE), jnp.float32)
+  return jax.jit(_LOSSES[name]), pred, target, mask
+
+
+def test_mse_divides_by_the_number_of_valid_elements():
+  loss, pred, target, mask = _case('mse')
+  want = sk_metrics.mean_squared_error(target[mask], pred[mask])
+  np.testing.assert_allclose(loss(pred, target, mask), want, rtol=1e-6)
+
+
+def test_ccc_uses_population_moments():
+  loss, pred, target, mask = _case('ccc')
+  x, y = np.float64(pred[mask]), np.float64(target[mask])
+  cov = np.cov(x, y, ddof=0)
+  ccc = 2 * cov[0, 1] / (cov.trace() + (x.mean() - y.mean()) ** 2)
+  np.testing.assert_allclose(loss(pred, target, mask), 1 - ccc, rtol=1e-6)
+
+
+def test_ccc_of_perfect_and_of_constant_predictions():
+  loss, _, target, mask = _case('ccc')
+  constant = jnp.full_like(target, 0.1)
+  np.testing.assert_allclose(loss(target, target, mask), 0.0, atol=1e-6)
+  for pred, truth in ((constant, target), (constant, constant)):
+    value, grad = jax.value_and_grad(loss)(pred, truth, mask)
+    np.testing.assert_allclose(value, 1.0, atol=1e-6)
+    assert np.isfinite(grad).all()
+
+
+def test_cross_entropy_equals_sklearn_log_loss():
+  loss, logits, target, mask = _case('ce')
+  want = sk_metrics.log_loss(
+      target[mask], jax.nn.softmax(logits[mask]), labels=range(8)
+  )
+  np.testing.assert_allclose(loss(logits, target, mask), want, rtol=1e-6)
+
+
+def test_mse_may_be_divided_by_all_there_is():
+  loss, pred, target, mask = _case('mse_all')
+  want = np.sum(np.square(pred - target)[mask]) / 15
+  np.testing.assert_allclose(loss(pred, target, mask), want, rtol=1e-6)
+
+
+def test_half_ccc_divides_by_one_less():
+  loss, pred, target, mask = _case('half_ccc')
+  x, y = np.float64(pred[mask]), np.float64(target[mask])
+  cov = np.cov(x, y, ddof=1)
+  ccc = 2 * cov[0, 1] / (cov.trace() + (x.mean() - y.mean()) ** 2)
+  np.testing.assert_allclose(loss(pred, target, mask), (1 - ccc) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+@pytest.mark.parametrize('of', ['classes', 'probs'])
+def test_weighted_cross_entropy_equals_torch(smoothing, of):
+  _, logits, target, mask = _case('ce' if of == 'classes' else 'ce_probs')
+  weights = _WEIGHTS + 0.1  # none is 0, by which PyTorch might divide
+  value = losses.cross_entropy(
+      logits, target, mask, weights=weights, smoothing=smoothing
+  )
+  make = torch.nn.CrossEntropyLoss
+  target = torch.tensor(np.asarray(target[mask]))
+  if of == 'classes':
+    torch_loss = make(
+        torch.tensor(np.asarray(weights)), label_smoothing=smoothing
+    )
+    target = target.long()
+    want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
+  else:
+    # For distributions PyTorch divides by the rows, we by their weights.
+    torch_loss = make(
+        torch.tensor(np.asarray(weights)),
+        reduction='sum',
+        label_smoothing=smoothing,
+    )
+    want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
+    want = want / (target.numpy() @ np.asarray(weights)).sum()
+  np.testing.assert_allclose(value, want, rtol=1e-5)
+
+
+def test_weights_and_smoothing_of_the_single_task_models():
+  # hse_nn.md 2.3: mean over rows of sum_c -w_c q_c log p_c.
+  _, logits, target, mask = _case('ce')
+  value = losses.cross_entropy(
+      logits, target, mask, weights=_WEIGHTS, weigh_mean=False, smoothing=0.1
+  )
+  x, y = np.float64(logits[mask]), np.asarray(target[mask])
+  log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
+  q = 0.9 * np.eye(8)[y] + 0.1 / 8
+  np.testing.assert_allclose(
+      value, np.mean(-(np.asarray(_WEIGHTS) * q * log_p).sum(-1)), rtol=1e-6
+  )
+
+
+def test_an_offset_by_frequency_is_a_balanced_softmax():
+  _, logits, target, mask = _case('ce')
+  shares = jnp.arange(1.0, 9.0) / 36
+  value = losses.cross_entropy(logits, target, mask, offset=jnp.log(shares))
+  x, y = np.float64(logits[mask]), np.asarray(target[mask])
+  raised = np.asarray(shares) * np.exp(x)
+  p = raised / raised.sum(-1, keepdims=True)
+  want = -np.log(p[np.arange(len(y)), y]).mean()
+  np.testing.assert_allclose(value, want, rtol=1e-6)
+
+
+def test_weighted_bce_equals_the_published_formula():
+  # hse_nn.md 3.4: mean of wneg^(1 - t) wpos^t BCE(t, p).
+  loss, logits, target, mask = _case('bce_weighted')
+  t, z = np.float64(target), np.float64(logits)
+  p = 1 / (1 + np.exp(-z))
+  factor = np.asarray(_FACTORS)
+  factors = (1 / factor) ** (1 - t) * factor**t
+  want = factors * -(t * np.log(p) + (1 - t) * np.log(1 - p))
+  np.testing.assert_allclose(
+      loss(logits, target, mask), want[mask].mean(), rtol=1e-6
+  )
+
+
+def test_bce_equals_torch_and_does_not_saturate():
+  loss, logits, target, mask = _case('bce')
+  logits = logits.at[0, :].mul(1000.0)
+  want = torch.nn.functional.binary_cross_entropy_with_logits(
+      torch.tensor(np.asarray(logits[mask])),
+      torch.tensor(np.float32(target[mask])),
+  )
+  np.testing.assert_allclose(loss(logits, target, mask), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', list(_LOSSES))
+def test_gradients_equal_finite_differences(name):
+  loss, pred, target, mask = _case(name)
+  grad = jax.grad(loss)(pred, target, mask)
+  direction = jax.random.normal(jax.random.key(0), pred.shape)
+  # Central difference in float32: step 1e-2 leaves about 1e-4 of both errors.
+  ahead = loss(pred + 1e-2 * direction, target, mask)
+  behind = loss(pred - 1e-2 * direction, target, mask)
+  slope = (ahead - behind) / 2e-2
+  np.testing.assert_allclose(jnp.vdot(grad, direction), slope, atol=1e-3)
+
+
+@pytest.mark.parametrize('name', list(_LOSSES))
+def test_what_lies_under_a_false_mask_reaches_nothing(name):
+  loss, pred, target, mask = _case(name)
+  grad_fn = jax.jit(jax.value_and_grad(loss))
+  value, grad = grad_fn(pred, target, mask)
+  wide = mask if pred.ndim == mask.ndim else mask[..., None]
+  sentinel = jnp.nan if jnp.issubdtype(target.dtype, jnp.floating) else -1
+  for poison in (jnp.nan, jnp.inf, 1e30):
+    dirty = jnp.where(wide, pred, poison)
+    rows = mask if target.ndim == mask.ndim else mask[..., None]
+    dirty_target = jnp.where(rows, target, sentinel).astype(target.dtype)
+    dirty_value, dirty_grad = grad_fn(dirty, dirty_target, mask)
+    assert dirty_value == value
+    np.testing.assert_array_equal(dirty_grad, grad)
+  outside = jnp.broadcast_to(~wide, grad.shape)
+  assert not np.any(grad[outside])
+
+
+@pytest.mark.parametrize('name', list(_LOSSES))
+def test_no_valid_element_gives_zero_and_zero_gradient(name):
+  loss, pred, target, mask = _case(name)
+  value, grad = jax.value_and_grad(loss)(
+      jnp.full_like(pred, jnp.nan), target, jnp.zeros_like(mask)
+  )
+  assert value == 0
+  np.testing.assert_array_equal(grad, jnp.zeros_like(grad))
+
+
+@pytest.mark.parametrize('name', list(_LOSSES))
+def test_one_valid_element_has_a_finite_gradient(name):
+  loss, pred, target, mask = _case(name)
+  one = jnp.zeros_like(mask).at[1, 2].set(True)
+  value, grad = jax.value_and_grad(loss)(pred, target, one)
+  assert np.isfinite(value)
+  assert np.isfinite(grad).all()
+
+
+@pytest.mark.parametrize('name', list(_LOSSES))
+def test_losses_are_float32_whatever_the_predictions(name):
+  loss, pred, target, mask = _case(name, jnp.bfloat16)
+  value = loss(pred, target, mask)
+  assert value.dtype == jnp.float32
+  np.testing.assert_array_equal(
+      value, loss(pred.astype(jnp.float32), target, mask)
+  )

@@ -1,0 +1,238 @@
+"""Every recipe of labelled faces, on faces rendered in the dataset's layout."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from abaw_jax.checkpoints import parameters
+from abaw_jax.core import errors
+from abaw_jax.data import sources
+from abaw_jax.data_builders import build
+from abaw_jax.data_builders.procedural import stills
+from abaw_jax.distributed import sharding
+from abaw_jax.inference import evaluation
+from abaw_jax.steps import steps
+from abaw_jax.tasks import frame, inputs, registry
+from abaw_jax.training import loop
+from abaw_jax.workflow import procedural
+from tests.training import runs
+
+# What has labels on the validation split, by recipe.
+PARTS = {
+    'affectnet': {'VA', 'EXPR'},
+    'fer_plus': {'EXPR'},
+    'raf_db': {'EXPR'},
+    'emotionet': {'AU'},
+    'multi': {'VA', 'EXPR', 'AU'},
+}
+
+
+@pytest.fixture(name='root', scope='module')
+def _root(data_dir, tmp_path_factory) -> pathlib.Path:
+  """Returns a folder with all datasets, tiny."""
+  root = tmp_path_factory.mktemp('recipes')
+  (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
+  for name, (layout, config, seed) in procedural.STILLS.items():
+    source = root / 'sources' / name
+    stills.write(source, layout, videos=12, frames=4, seed=seed, workers=1)
+    build.build(name, source_dir=source, data_dir=root, configs=[config])
+  return root
+
+
+def smoke(name, root, **overrides):
+  """Returns the smoke config of a recipe, its dataset resolved."""
+  config = runs.smoke(name, root, **overrides)
+  if 'data__name' not in overrides:
+    shipped = runs.CONFIGS[name].get_config('smoke').data.name
+    config['data']['name'] = ','.join(
+        procedural._make(root, part, config)[1] for part in shipped.split(',')
+    )
+  return config
+
+
+@pytest.fixture(name='done', scope='module')
+def _done(root) -> pathlib.Path:
+  """Returns a folder with a run of every recipe."""
+  for name in PARTS:
+    loop.train(smoke(name, root), root / 'runs' / name)
+  return root / 'runs'
+
+
+@pytest.mark.parametrize('name', PARTS)
+def test_a_recipe_is_scored_by_what_has_labels(done, name, capsys):
+  scores = json.loads((done / name / 'DONE').read_text())
+  found = {k for k in ('VA', 'EXPR', 'AU') if scores[k] is not None}
+  assert found == PARTS[name]
+  np.testing.assert_allclose(
+      scores['score'], sum(scores[k] for k in found), rtol=1e-12
+  )
+  assert (scores['P_MTL'] is None) == (name != 'multi')
+  again = evaluation.evaluate(done / name, 'validation')
+  line = evaluation.format_scores(again)
+  assert line.startswith('P_MTL ' if name == 'multi' else 'score ')
+  assert {k for k in ('VA', 'EXPR', 'AU') if f'{k} ' in line[8:]} == found
+  table = '\n'.join(evaluation.score_table(again))
+  assert ('accuracy' in table) == ('EXPR' in found)
+  assert 'nan' not in table
+  losses = runs.metrics(done / name).values()
+  assert all(np.isfinite(line['loss']) for line in losses)
+
+
+def load(workdir, config):
+  """Returns (best weights of a run, their step)."""
+  source = inputs.make_source(config, 'train')
+  mesh = sharding.make_mesh(fsdp=1)
+  shapes = steps.param_shapes(
+      registry.make_task(config), inputs.example(config, source), mesh
+  )
+  return parameters.load(workdir, shapes)
+
+
+def test_the_second_stage_starts_from_the_best_heads_of_the_first(
+    root, tmp_path
+):
+  heads = smoke(
+      'raf_db', root, optim__freeze='backbone', epochs=2.0, eval_epochs=0.5
+  )
+  loop.train(heads, tmp_path / 'heads')
+  best, step = load(tmp_path / 'heads', heads)
+  lines = runs.metrics(tmp_path / 'heads', 'validation')
+  assert lines[step]['score'] == max(x['score'] for x in lines.values())
+  # A rate of 0 leaves what it started from.
+  whole = smoke(
+      'raf_db',
+      root,
+      init_from=str(tmp_path / 'heads'),
+      optim__lr=0.0,
+      optim__warmup_epochs=0.0,
+      epochs=0.3,
+  )
+  loop.train(whole, tmp_path / 'whole')
+  weights, _ = load(tmp_path / 'whole', whole)
+  for part in ('backbone', 'heads'):
+    jax.tree.map(np.testing.assert_array_equal, weights[part], best[part])
+
+
+def test_faithful_variants_differ_in_the_statistics_alone():
+  module = runs.CONFIGS['affectnet']
+  for plain, faithful in (('full', 'faithful'), ('heads', 'faithful_heads')):
+    plain = module.get_config(plain).to_dict()
+    other = module.get_config(faithful).to_dict()
+    assert other['optim'].pop('sam_faithful')
+    assert other['optim'].pop('move_frozen_statistics')
+    assert not plain['optim'].pop('sam_faithful')
+    assert not plain['optim'].pop('move_frozen_statistics')
+    assert plain == other
+
+
+def test_counts_are_those_of_all_datasets_that_are_trained_on(root):
+  config = smoke('multi', root, loss__class_weights='counts')
+  source = inputs.make_source(config, 'train')
+  counts = inputs.make_label_counts(config, source)
+  want = np.zeros(8, int)
+  for record in source:
+    if record['expr']:
+      want[record['expression']] += 1
+  np.testing.assert_array_equal(counts.expression, want)
+  weights = registry.make_task(config, counts=counts).loss_fn.class_weights
+  np.testing.assert_allclose(np.multiply(weights, want), want.max())
+  # Predictions need no counts, and their task can be made without.
+  assert registry.make_task(config).loss_fn.class_weights is None
+  config['loss']['class_weights'] = 'none'
+  assert inputs.make_label_counts(config, source) is None
+
+
+def test_only_the_training_of_fer_plus_reads_votes(root):
+  config = smoke('fer_plus', root)
+  train = inputs.make_source(config, 'train')
+  batch = inputs.make_transform(config, train=True)(
+      list(train), rows=len(train)
+  )
+  votes = sources.Records(root, 'fer_plus', 'frames', 'train', fields=['votes'])
+  assert len(votes) == len(train)
+  used = batch['expr']
+  np.testing.assert_allclose(batch['expression_probs'].sum(-1), used, rtol=1e-6)
+  top = np.array([r['votes'].max() > 7 for r in votes])
+  assert used[top].mean() > 0.9
+  validation = inputs.make_source(config, 'validation')
+  assert 'votes' not in validation[0]
+  batch = inputs.make_transform(config)([validation[0]], rows=1)
+  assert 'expression_probs' not in batch
+
+
+def test_drawn_classes_follow_the_distribution():
+  probs = jnp.tile(jnp.array([[0.5, 0.0, 0.3, 0.2]]), (4000, 1))
+  drawn = frame._draw_expressions(jax.random.key(0), probs)
+  np.testing.assert_allclose(drawn.mean(0), probs[0], atol=0.03)
+  assert set(np.unique(drawn)) == {0.0, 1.0}
+  nothing = frame._draw_expressions(jax.random.key(0), jnp.zeros((3, 4)))
+  assert np.isfinite(nothing).all()
+
+
+def test_probability_trains_on_what_is_drawn(root):
+  tasks_of_modes = {}
+  for mode in ('crossentropy', 'probability'):
+    config = smoke('fer_plus', root, data__expression_targets=mode)
+    tasks_of_modes[mode] = registry.make_task(config)
+  source = inputs.make_source(config, 'train')
+  batch = inputs.make_transform(config, train=True)(
+      [source[i] for i in range(4)], rows=4
+  )
+  batch['expression_probs'][:] = [0.5, 0.5, 0, 0, 0, 0, 0, 0]
+  batch['expr'][:] = True
+  batch = jax.tree.map(jnp.asarray, batch)
+  soft, drawing = tasks_of_modes.values()
+  params = soft.init(jax.random.key(0), batch)
+  seen = set()
+  for seed in range(3):
+    key = jax.random.key(seed)
+    drawn = frame._draw_expressions(
+        jax.random.split(key, 4)[3], batch['expression_probs']
+    )
+    seen.add(tuple(np.argmax(drawn, -1).tolist()))
+    want, _ = soft.loss(params, batch | {'expression_probs': drawn}, key)
+    value, _ = drawing.loss(params, batch, key)
+    np.testing.assert_array_equal(value, want)
+  assert len(seen) > 1
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        ({'data__expression_targets': 'mean'}, 'majority, probability, cross'),
+        ({'data__balance': 'au'}, 'choose one of none, expression'),
+        ({'data__validation': 'fer_plus'}, "'fer_plus' is not one of"),
+        (
+            {'data__balance': 'expression', 'data__weights': '2,1'},
+            'set one of them',
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(root, overrides, message):
+  config = smoke('raf_db', root, data__name='raf_db,emotionet', **overrides)
+  with pytest.raises(errors.InputError, match=message):
+    inputs.make_source(config, 'validation')
+
+
+def test_rendered_layouts_are_named_as_they_are_built(tmp_path, monkeypatch):
+  ran = []
+  monkeypatch.setattr(procedural.stage, 'run', ran.extend)
+  config = runs.CONFIGS['multi'].get_config('smoke').to_dict()
+  config['data']['dir'] = str(tmp_path)
+  procedural.resolve(config)
+  assert config['data']['name'] == (
+      's_aff_wild2,affectnet/manual_2017,raf_db/frames,fer_plus/frames,'
+      'emotionet/frames'
+  )
+  assert len({stage.done for stage in ran}) == len(ran) == 10
+  seeds = {w for stage in ran for w in stage.command if '--seed' in w}
+  assert len(seeds) == 4
+  config['data']['name'] = 'procedural/lsd'
+  with pytest.raises(
+      errors.InputError, match="'lsd' cannot be rendered; choose"
+  ):
+    procedural.resolve(config)

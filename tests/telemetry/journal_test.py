@@ -1,0 +1,175 @@
+"""What a run tells about itself: pictures, a profile and where its time went."""
+
+import contextlib
+import gzip
+import io
+import json
+import pathlib
+import shutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from abaw_jax.core import errors
+from abaw_jax.tasks import inputs
+from abaw_jax.telemetry import goodput, profiling
+from abaw_jax.training import loop
+from tests.training import runs
+
+STEPS = 9
+BATCH = 4
+
+
+def config(data_dir, **overrides) -> dict:
+  """Returns a MAE run of 9 updates, with pictures and a profile."""
+  values = runs.smoke(
+      'mae',
+      data_dir,
+      data__batch_size=BATCH,
+      optim__warmup_epochs=0.0,
+      log_steps=2,
+      save_steps=3,
+      plot_steps=4,
+      profile_start=2,
+      profile_steps=3,
+      **overrides,
+  )
+  rows = len(inputs.make_source(values, 'train'))
+  return values | {'epochs': STEPS * BATCH / rows}
+
+
+@pytest.fixture(scope='module')
+def run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[str]]:
+  """Returns (workdir, lines on the console) of a whole run."""
+  workdir = tmp_path_factory.mktemp('run')
+  with contextlib.redirect_stdout(io.StringIO()) as out:
+    loop.train(config(data_dir), workdir, elapsed=1000.0)
+  return workdir, out.getvalue().splitlines()
+
+
+def traces(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the profiles that Perfetto reads."""
+  return list((workdir / 'tb').glob('plugins/profile/*/perfetto_trace.json.gz'))
+
+
+def test_pictures_are_drawn_when_due_and_at_the_end(run):
+  workdir, lines = run
+  names = {path.name for path in (workdir / 'plots').iterdir()}
+  assert names == {f'reconstruction_{step}.png' for step in (4, 8, STEPS)}
+  assert [x for x in lines if x.endswith('plots/reconstruction_4.png')]
+
+
+def test_the_profile_holds_these_updates_and_no_other(run):
+  workdir, _ = run
+  (trace,) = traces(workdir)
+  assert list(trace.parent.glob('*.xplane.pb'))  # TensorBoard's
+  events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+  steps = [x['args']['step_num'] for x in events if x.get('name') == 'train']
+  assert steps == ['2', '3', '4']
+
+
+def test_every_line_tells_how_fast_it_went(run):
+  workdir, lines = run
+  metrics = runs.metrics(workdir)
+  assert list(metrics) == [2, 4, 6, 8, STEPS]
+  for line in metrics.values():
+    assert line['items_per_s'] > 0.0
+    assert 0.0 <= line['data_wait'] <= 1.0
+    assert line['tflops_per_s'] > 0.0
+    assert 'mfu' not in line  # nobody publishes the peak of this CPU
+  shown = [line for line in lines if 'FLOP/s' in line]
+  assert len(shown) == len(metrics)
+  # An update needs the same, however long it takes.
+  flops = [x['tflops_per_s'] / x['items_per_s'] for x in metrics.values()]
+  assert flops == pytest.approx([flops[0]] * len(flops))
+
+
+def test_all_the_time_is_accounted_for(run):
+  workdir, lines = run
+  told = runs.metrics(workdir, 'goodput')
+  assert list(told) == [0, 2, 3, 4, 6, 8, STEPS]
+  for line in told.values():
+    seconds = [line[f'{phase}_s'] for phase in goodput.PHASES]
+    assert sum(seconds) == pytest.approx(line['wall_s'], abs=0.01)
+    assert min(seconds) >= 0.0
+  last = told[STEPS]
+  assert last['init_s'] > 1000.0
+  assert last['lost_s'] == 0.0
+  for phase in ('compile', 'steps', 'evaluation', 'checkpoint', 'plots'):
+    assert last[f'{phase}_s'] > 0.0, phase
+  assert last['profile_s'] > 0.0
+  assert last['goodput'] == pytest.approx(
+      last['steps_s'] / last['wall_s'], abs=1e-3
+  )
+  del last['split'], last['step']
+  assert lines[-1] == goodput.summary(last)
+
+
+def test_a_run_that_goes_on_behind_the_profile_takes_none(
+    run, data_dir, tmp_path
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(run[0], workdir)
+  # As if it had been killed behind its last but one checkpoint.
+  (workdir / 'DONE').unlink()
+  shutil.rmtree(workdir / 'checkpoints' / str(STEPS))
+  shutil.rmtree(workdir / 'tb')
+  before = runs.metrics(workdir, 'goodput')
+  loop.train(config(data_dir), workdir)
+  assert traces(workdir) == []
+  after = runs.metrics(workdir, 'goodput')
+  assert list(after) == [0, 2, 3, 4, 6, 8, STEPS]
+  lost = before[STEPS]['steps_s'] - before[6]['steps_s']
+  assert after[6]['lost_s'] == pytest.approx(lost, abs=2e-3)
+  assert after[6]['steps_s'] == before[6]['steps_s']
+  assert after[6]['wall_s'] > before[STEPS]['wall_s']
+
+
+def test_a_run_that_ends_within_the_profile_closes_it(tmp_path):
+  watch = goodput.Stopwatch()
+  step = jax.jit(lambda x: x + 1.0)
+
+  def profile():
+    return profiling.Profile(tmp_path / 'tb', watch, start=1, count=5, total=9)
+
+  with contextlib.closing(profile()) as first:
+    x = jnp.zeros(())
+    for i in range(3):
+      first.begin(i, x)
+      x = step(x)
+      first.end(i + 1, x)
+    assert traces(tmp_path) == []
+  (trace,) = traces(tmp_path)
+  with contextlib.closing(profile()) as second:
+    second.begin(3, x)
+    second.end(4, step(x))
+  assert traces(tmp_path) == [trace]
+
+
+def test_pictures_of_a_model_without_are_refused(feature_dir, tmp_path):
+  values = runs.smoke('mtl', feature_dir, plot_steps=5)
+  with pytest.raises(errors.InputError, match=r'plot_steps=5: a temporal mod'):
+    loop.train(values, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    ('start', 'steps'), [(STEPS, 1), (-1, 2), (0, -1)], ids=str
+)
+def test_a_profile_of_no_update_is_refused(data_dir, tmp_path, start, steps):
+  values = config(data_dir) | {'profile_start': start, 'profile_steps': steps}
+  with pytest.raises(errors.InputError, match=f'profile_start={start}, '):
+    loop.train(values, tmp_path / 'run')
+
+
+def test_a_dataset_without_validation_is_refused(data_dir, tmp_path):
+  shutil.copytree(data_dir / 's_aff_wild2', tmp_path / 's_aff_wild2')
+  (path,) = tmp_path.glob('s_aff_wild2/frames/*/dataset_info.json')
+  info = json.loads(path.read_text())
+  info['splits'] = [x for x in info['splits'] if x['name'] == 'train']
+  path.write_text(json.dumps(info))
+  with pytest.raises(errors.InputError) as error:
+    loop.train(config(data_dir) | runs.smoke('mae', tmp_path), tmp_path / 'run')
+  assert "no split 'validation'; there is train" in str(error.value)
+  assert 'build the dataset with one' in str(error.value)

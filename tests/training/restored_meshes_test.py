@@ -1,0 +1,164 @@
+"""A checkpoint goes on upon any mesh, bit for bit."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from abaw_jax.checkpoints import checkpoints as checkpoint
+from abaw_jax.checkpoints import parameters
+from abaw_jax.checkpoints import runs as run_files
+from abaw_jax.core import errors
+from tests.steps import meshes
+from tests.training import runs
+
+# Batches of the training on the mesh that saves, and of what goes on.
+BEFORE, AFTER = 2, 3
+# Devices and fsdp of the mesh that saves and of those that go on; 2 means that
+# 4 x 2 devices are data x fsdp.
+MOVES = {
+    'eight to one': ((8, 2), (1, 1)),
+    'one to eight': ((1, 1), (8, 2)),
+    '4x2 to 2x4': ((8, 2), (8, 4)),
+    '2x4 to 4x2': ((8, 4), (8, 2)),
+}
+
+
+@pytest.fixture(scope='module')
+def config(feature_dir) -> dict:
+  """Returns the config of the training."""
+  return runs.smoke(
+      'mtl',
+      feature_dir,
+      model__depth=1,
+      data__batch_size=8,
+      data__window=8,
+      data__stride=4,
+  )
+
+
+@pytest.fixture(scope='module')
+def here(config, tmp_path_factory) -> pathlib.Path:
+  """Returns the workdir that this process, with one device, has saved in."""
+  workdir = tmp_path_factory.mktemp('here')
+  training = meshes.Training(config, devices=1, fsdp=1)
+  training.start()
+  training.run(BEFORE)
+  training.save(workdir)
+  run_files.claim(workdir, config)
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def moved(config, here, tmp_path_factory):
+  """Returns (folder of workdirs, what a process with eight devices did)."""
+  root = tmp_path_factory.mktemp('moved')
+  (root / 'job.json').write_text(
+      json.dumps(
+          {
+              'config': config,
+              'moves': MOVES,
+              'counts': (BEFORE, AFTER),
+              'here': str(here),
+          }
+      )
+  )
+  done = subprocess.run(
+      [sys.executable, '-m', 'tests.steps.meshes', str(root)],
+      cwd=runs.ROOT,
+      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  return root, json.loads((root / 'done.json').read_text())
+
+
+@pytest.mark.parametrize('move', MOVES)
+def test_parameters_and_moments_are_the_same_bits(moved, move):
+  told = moved[1][move]
+  assert told['differing'] == []
+  assert told['leaves'] > 50
+
+
+@pytest.mark.parametrize('move', MOVES)
+def test_they_lie_as_the_new_mesh_splits_them(moved, move):
+  _, (_, fsdp) = MOVES[move]
+  shares = moved[1][move]['shares']
+  # The parameters and both moments of a layer.
+  assert len(shares) == 3
+  assert set(shares.values()) == {1 / fsdp}
+
+
+@pytest.mark.parametrize('move', MOVES)
+def test_training_goes_on_with_the_same_losses(moved, move):
+  told = moved[1][move]
+  assert len(told['losses']) == AFTER
+  # Devices add the same terms in another order, and float32 rounds relative to
+  # what is added.
+  np.testing.assert_allclose(told['losses'], told['unmoved'], rtol=1e-5)
+
+
+def test_a_process_with_one_device_goes_on_from_eight(config, moved):
+  root, told = moved
+  training = meshes.Training(config, devices=1, fsdp=1)
+  training.restore(root / 'eight to one')
+  found = meshes.digests(training.state)
+  assert found == told['eight to one']['digests']
+  losses = training.run(AFTER)
+  np.testing.assert_allclose(losses, told['eight to one']['unmoved'], rtol=1e-5)
+
+
+def test_eight_devices_start_from_the_parameters_of_one(config, here, moved):
+  training = meshes.Training(config, devices=1, fsdp=1)
+  params, step = parameters.load(here, training.shapes.params)
+  assert step == BEFORE
+  assert moved[1]['started'] == meshes.digests(params)
+
+
+def test_another_depth_is_refused_with_its_paths(config, here):
+  other = config | {'model': config['model'] | {'depth': 2}}
+  training = meshes.Training(other, devices=1, fsdp=1)
+  path = 'encoder/layers_1/attn/qkv/kernel'
+  with pytest.raises(errors.InputError, match=f'missing {path}') as resumed:
+    training.restore(here)
+  with pytest.raises(errors.InputError, match=f'missing {path}') as started:
+    parameters.load(here, training.shapes.params)
+  for error in (resumed, started):
+    assert f'{here.resolve() / "checkpoints" / str(BEFORE)}: ' in str(error)
+    assert 'choose the config.model' in str(error)
+  with pytest.raises(errors.InputError, match='depth was 1, is 2'):
+    run_files.check(here, other)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ({'clip_norm': 0.0}, 'missing opt_state/'),
+        ({'freeze': 'encoder'}, 'extra opt_state/'),
+    ],
+)
+def test_another_optimizer_is_refused_with_its_paths(
+    config, here, change, words
+):
+  # Unlike another model, this is not told by the config alone: some settings of
+  # an optimizer may change under a checkpoint.
+  other = config | {'optim': config['optim'] | change}
+  assert run_files.check(here, other)
+  training = meshes.Training(other, devices=1, fsdp=1)
+  with pytest.raises(errors.InputError, match=words) as error:
+    training.restore(here)
+  assert 'the state of another optimizer' in str(error)
+  assert f'--config.init_from={here.resolve()} to go on' in str(error)
+
+
+def test_both_kinds_of_restore_leave_the_checkpoint_alone(config, here):
+  checkpoints = checkpoint.Checkpoints(here, score='P_MTL', best='max')
+  assert checkpoints.latest_step() == BEFORE
+  checkpoints.close()
+  assert jax.device_count() == 1
