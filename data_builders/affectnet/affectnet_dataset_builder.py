@@ -1,5 +1,7 @@
 """AffectNet as a TFDS dataset: expressions, valence and arousal of faces."""
 
+from etils import epath
+
 from abaw_jax.data_builders.affectnet import manual_2017, release_2021
 from abaw_jax.data_builders.labelled import builder, listings
 
@@ -8,6 +10,9 @@ _SPLITS = {'train': 'train', 'validation': 'validation'}
 
 class Builder(builder.Builder):
   """Two releases with the same labels, and two layouts."""
+
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
       'manual_2017': listings.Layout(

@@ -1,11 +1,16 @@
 """EmotioNet as a TFDS dataset: action units of faces, each known or not."""
 
+from etils import epath
+
 from abaw_jax.data_builders.emotionet import lists
 from abaw_jax.data_builders.labelled import builder, listings
 
 
 class Builder(builder.Builder):
   """The lists have no splits: a part of the images is held out."""
+
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
       'frames': listings.Layout(

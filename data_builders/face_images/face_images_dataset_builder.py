@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from etils import epath
 import tensorflow_datasets as tfds
 
 from abaw_jax.core import errors
@@ -25,6 +26,9 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
   The writer of TFDS starts anew after an interruption, which corpora of
   millions of images cannot afford.
   """
+
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'First release.'}

@@ -1,5 +1,7 @@
 """FER+ as a TFDS dataset: expressions of grey faces, with all their votes."""
 
+from etils import epath
+
 from abaw_jax.data_builders.fer_plus import lists
 from abaw_jax.data_builders.fer_plus import votes as votes_lib
 from abaw_jax.data_builders.labelled import builder, listings
@@ -7,6 +9,9 @@ from abaw_jax.data_builders.labelled import builder, listings
 
 class Builder(builder.Builder):
   """Keeps the votes: which of them to train on is a question of training."""
+
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
       'frames': listings.Layout(

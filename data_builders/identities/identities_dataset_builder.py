@@ -1,5 +1,6 @@
 """Faces and who they are, as a TFDS dataset, for pretraining by identity."""
 
+from etils import epath
 import tensorflow_datasets as tfds
 
 from abaw_jax.data_builders.face_images import face_images_dataset_builder
@@ -9,11 +10,13 @@ from abaw_jax.data_builders.face_images.sources import layouts
 class Builder(face_images_dataset_builder.Builder):
   """Describes the dataset; data_builders.build writes it, in shards."""
 
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
+
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'First release.'}
   LAYOUTS = layouts.OF_PEOPLE
   BUILDER_CONFIGS = face_images_dataset_builder.configs(LAYOUTS)
-  pkg_dir_path = None  # its own README, not that of face_images
   OPTIONS = {
       **face_images_dataset_builder.Builder.OPTIONS,
       'hold_out': 'people',

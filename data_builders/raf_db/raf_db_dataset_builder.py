@@ -1,11 +1,16 @@
 """RAF-DB as a TFDS dataset: seven basic expressions of aligned faces."""
 
+from etils import epath
+
 from abaw_jax.data_builders.labelled import builder, listings
 from abaw_jax.data_builders.raf_db import lists
 
 
 class Builder(builder.Builder):
   """The release has no validation split: a config says what takes its place."""
+
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
       'frames': listings.Layout(

@@ -5,6 +5,7 @@ import dataclasses
 import os
 from typing import Any
 
+from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
@@ -37,6 +38,9 @@ class Config(tfds.core.BuilderConfig):
 
 class Builder(tfds.core.GeneratorBasedBuilder):
   """Writes the JPEG bytes untouched beside their labels and masks."""
+
+  # The package that TFDS infers would not be found in a checkout.
+  pkg_dir_path = epath.Path(__file__).parent
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'First release.'}
