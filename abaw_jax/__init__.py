@@ -4,8 +4,8 @@ import pathlib
 
 __version__ = '0.1.0'
 
-# `configs` and `data_builders` are parts of this package: a wheel holds them
-# inside it, a checkout next to it.
-_checkout = pathlib.Path(__file__).parents[1]
-if (_checkout / 'configs' / 'base.py').is_file():
-  __path__.append(str(_checkout))
+# `configs` and `data_builders` are subpackages. A wheel has them in this folder,
+# a checkout has them next to it.
+_folder = pathlib.Path(__file__).parent
+if not (_folder / 'configs').is_dir():
+  __path__.append(str(_folder.parent))
