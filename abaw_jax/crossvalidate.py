@@ -111,7 +111,7 @@ def _check_ended(config, planned, num_folds: int) -> None:
 
 def _report(config, root: pathlib.Path, planned, num_folds: int) -> None:
   """Predicts what each run has left out; writes and says what it is worth."""
-  from abaw_jax.checkpoints import runs
+  from abaw_jax.core import files
   from abaw_jax.inference import evaluation
   from abaw_jax.postprocessing import postprocessing_files
   from abaw_jax.reports import crossvalidation as crossvalidate
@@ -119,17 +119,17 @@ def _report(config, root: pathlib.Path, planned, num_folds: int) -> None:
   from abaw_jax.tasks import inputs
   from abaw_jax.workflow import crossvalidation
 
-  files: dict[int, list[pathlib.Path]] = {}
+  paths: dict[int, list[pathlib.Path]] = {}
   for run in planned:
     file = evaluation.file(run.workdir, 'validation')
     if not _is_newer(file.with_suffix('.json'), run.workdir / 'DONE'):
       evaluation.evaluate(run.workdir, 'validation')
-    files.setdefault(run.seed, []).append(file)
+    paths.setdefault(run.seed, []).append(file)
   official = ()
   if num_folds:
     official = inputs.make_source(config, 'validation').videos.names
   result = crossvalidate.run(
-      files,
+      paths,
       official=official,
       groups=flags.FLAGS.groups,
       resamples=flags.FLAGS.resamples,
@@ -140,7 +140,7 @@ def _report(config, root: pathlib.Path, planned, num_folds: int) -> None:
   beside = root / 'postprocessing.json'
   postprocessing_files.write(beside, result.postprocessing)
   names = [run.workdir.name for run in planned]
-  runs.write_json(
+  files.write_json(
       root / crossvalidation.REPORT, {'runs': names} | result.content
   )
   lines = list(result.lines)

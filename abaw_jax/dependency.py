@@ -58,7 +58,7 @@ def main() -> None:
 
 def report(root: pathlib.Path, planned) -> None:
   """Writes and says what the runs have found."""
-  from abaw_jax.checkpoints import runs
+  from abaw_jax.core import files
   from abaw_jax.reports import task_dependency
   from abaw_jax.telemetry import grid
   from abaw_jax.training import heat_map
@@ -71,8 +71,8 @@ def report(root: pathlib.Path, planned) -> None:
       list(scores.values()), tuple(task_dependency.SCORES)
   )
   lines = found.table()
-  (root / 'table.md').write_text('\n'.join(lines) + '\n')
-  runs.write_json(
+  files.write(root / 'table.md', '\n'.join(lines) + '\n')
+  files.write_json(
       root / 'report.json', {'seeds': list(scores)} | found.as_json()
   )
   image = heat_map.draw(
@@ -83,7 +83,7 @@ def report(root: pathlib.Path, planned) -> None:
       title=f'gain in points over training alone, {len(scores)} seed(s)',
   )
   path = root / 'heat_map.png'
-  path.write_bytes(grid.encode_png(image))
+  files.write(path, grid.encode_png(image))
   print('\n'.join([*lines, f'heat map: {path}']))
 
 

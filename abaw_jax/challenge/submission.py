@@ -16,6 +16,7 @@ import numpy as np
 
 from abaw_jax.challenge import files
 from abaw_jax.core import errors, labels
+from abaw_jax.core import files as file_io
 from abaw_jax.postprocessing import interpolation
 from abaw_jax.scoring import metrics, predictions
 
@@ -52,8 +53,7 @@ def write(
       f'{image},{v:.6f},{a:.6f},{e},{",".join(map(str, units))}'
       for image, v, a, e, units in zip(images, *va, expression, au, strict=True)
   ]
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text('\n'.join([header, *lines]) + '\n', newline='\n')
+  file_io.write(path, '\n'.join([header, *lines]) + '\n')
   return len(images) - len(rows)
 
 

@@ -37,7 +37,7 @@ class Checkpoints:
     self.directory = workdir.resolve() / 'checkpoints'
     self._score = score
     self._num_bytes = 0  # of the last state that was to be saved
-    for path in storage_errors.torn_scores(self.directory):
+    for path in storage_errors.unreadable_scores(self.directory):
       _say(f'{path}: cannot be read; this checkpoint has no score now')
       shutil.rmtree(path.parent, ignore_errors=True)
     policies = checkpoint_managers.AnyPreservationPolicy(
@@ -145,7 +145,7 @@ class Checkpoints:
       try:
         state = self._read(step, shapes, iterator)
         break
-      except storage_errors.FAULTS as e:
+      except storage_errors.ERRORS as e:
         unreadable[step] = e
         if jax.process_count() > 1:
           raise errors.InputError(

@@ -33,7 +33,7 @@ def load(
   """
   task = registry.TASKS[runs.read_config(workdir)['model']['name']]
   directory = workdir.resolve() / 'checkpoints'
-  for path in storage_errors.torn_scores(directory):
+  for path in storage_errors.unreadable_scores(directory):
     raise errors.InputError(
         f'{path}: cannot be read; remove {path.parent} to go without this score'
     )
@@ -58,7 +58,7 @@ def load(
     folder = directory / str(step)
     try:
       return read(manager, step, shapes, renames, folder), step
-    except storage_errors.FAULTS as e:
+    except storage_errors.ERRORS as e:
       raise errors.InputError(
           f'{folder}: cannot be read ({storage_errors.reason(e)}); move it away to take '
           'the next best checkpoint'

@@ -7,12 +7,11 @@ Layout: `config.json`, `metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`,
 from collections.abc import Mapping
 import json
 import math
-import os
 import pathlib
 import time
 from typing import Any
 
-from abaw_jax.core import errors, storage_errors
+from abaw_jax.core import errors, files
 from abaw_jax.training import old_configs
 
 # Sections that make a run what it is: they cannot change under a checkpoint.
@@ -103,8 +102,7 @@ def find_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
 
 def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
   """Makes the workdir this run's own by writing its `config.json`."""
-  workdir.mkdir(parents=True, exist_ok=True)
-  write_json(workdir / 'config.json', config)
+  files.write_json(workdir / 'config.json', config)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -118,17 +116,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   return flat
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes a JSON file that is whole or not there, whatever kills us."""
-  temporary = path.with_name(path.name + '.tmp')
-  with storage_errors.writing(path.parent, path.name):
-    temporary.write_text(json.dumps(value, indent=2) + '\n')
-    os.replace(temporary, path)
-
-
 def write_scores(path: pathlib.Path, scores: Mapping[str, float | int]) -> None:
   """Writes scores as JSON, which knows no NaN: that becomes null."""
-  write_json(path, {k: None if math.isnan(v) else v for k, v in scores.items()})
+  files.write_json(
+      path, {k: None if math.isnan(v) else v for k, v in scores.items()}
+  )
 
 
 def is_done(workdir: pathlib.Path) -> bool:

@@ -153,7 +153,7 @@ def load(workdir: pathlib.Path, step: int, shapes: Any) -> Any:
   ) as manager:
     try:
       return parameters.read(manager, step, shapes, None, folder)
-    except storage_errors.FAULTS as e:
+    except storage_errors.ERRORS as e:
       raise errors.InputError(
           f'{folder}: cannot be read ({storage_errors.reason(e)}); remove it to go '
           'without these weights'

@@ -7,17 +7,15 @@ workdir) and `card.json` (where they come from, checksums, preprocessing).
 
 from collections.abc import Mapping
 import json
-import os
 import pathlib
 import shutil
 from typing import Any
-import uuid
 
 import jax
 import numpy as np
 
 from abaw_jax.checkpoints import parameters, runs
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
@@ -105,23 +103,18 @@ def write_folder(
   Raises:
     InputError: if something else stands there.
   """
-  temporary = folder.with_name(
-      f'{folder.name}.incomplete-{uuid.uuid4().hex[:8]}'
-  )
-  temporary.mkdir(parents=True)
-  try:
+  with files.replacing(folder) as temporary:
+    temporary.mkdir()
     weight_files.write(temporary / _WEIGHTS, params)
     card = dict(card) | {
         'weights_sha256': weight_files.sha256(temporary / _WEIGHTS)
     }
-    runs.write_json(temporary / 'config.json', config)
-    runs.write_json(temporary / _CARD, card)
+    files.write_json(temporary / 'config.json', config)
+    files.write_json(temporary / _CARD, card)
     if folder.exists():
       _check_same_folder(folder, temporary)
+      shutil.rmtree(temporary)
       return False
-    os.replace(temporary, folder)
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
   return True
 
 

@@ -1,4 +1,4 @@
-"""What a full or failing disk does to a workdir, said in a line."""
+"""One-line errors for a full disk, and handling of files that a crash has cut."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -11,69 +11,77 @@ import shutil
 
 from abaw_jax.core import errors
 
-# What Python and Orbax raise for a file that cannot be read or written.
-FAULTS = (OSError, ValueError)
+# Python and Orbax raise these if a file cannot be read or written.
+ERRORS = (OSError, ValueError)
 
 
 @contextlib.contextmanager
 def writing(
-    folder: pathlib.Path, what: str, after: Callable[[], str] = str
+    folder: pathlib.Path, name: str, resume_point: Callable[[], str] = str
 ) -> Iterator[None]:
-  """Makes an InputError of what keeps a file from being written.
+  """Turns a failed write into an InputError.
 
   Args:
-    folder: where it is written; there.
-    what: what it is, such as 'the metrics'.
-    after: returns how the command goes on once there is room.
+    folder: folder of the files that are written inside.
+    name: name of the content for the message, such as 'the metrics'.
+    resume_point: returns where the command resumes, such as ' from step 5'.
   """
   try:
     yield
-  except FAULTS as e:
-    if _system_error(e) is None:
-      raise  # a defect of ours
-    free = shutil.disk_usage(folder).free / 1e6
+  except ERRORS as e:
+    if _errno(e) is None:
+      raise  # a bug, not a problem of the disk
+    existing = next(x for x in (folder, *folder.parents) if x.exists())
+    free = shutil.disk_usage(existing).free / 1e6
     raise errors.InputError(
-        f'{folder}: {what} could not be written ({reason(e)}; {free:,.1f} MB are '
-        f'free there); mend that, and the same command goes on{after()}'
+        f'{folder}: cannot write {name} ({reason(e)}; {free:,.1f} MB free); free '
+        'some space or fix the permissions, then run the same command again to '
+        f'continue{resume_point()}'
     ) from e
 
 
 def reason(error: Exception) -> str:
-  """Returns the cause of one of FAULTS in a few words."""
-  number = _system_error(error)
+  """Returns the cause of one of ERRORS in a few words."""
+  number = _errno(error)
   if number is not None:
     return os.strerror(number)
   lines = str(error).strip().splitlines() or [type(error).__name__]
   return lines[0][:120]
 
 
-def _system_error(error: Exception) -> int | None:
-  """Returns the system's number of an error; Orbax has it in its text only."""
+def _errno(error: Exception) -> int | None:
+  """Returns the error number of the operating system, None if there is none."""
   if isinstance(error, OSError):
     return error.errno
+  # TensorStore, which Orbax writes with, gives the number in its text only.
   found = re.search(r"os_error_code='(\d+)'|OS error (\d+)", str(error))
   return int(found[1] or found[2]) if found else None
 
 
-def torn_scores(directory: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the files of checkpoints' scores that are not JSON.
+def unreadable_scores(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the score files of checkpoints that are not JSON.
 
-  Orbax reads all of them at once, and would open no checkpoint for one.
+  Orbax reads all of them at once: a single bad file makes every checkpoint
+  unreadable.
   """
-  torn = []
+  unreadable = []
   for path in sorted(directory.glob('*/metrics/metrics')):
     try:
       json.loads(path.read_text())
     except ValueError:
-      torn.append(path)
-  return torn
+      unreadable.append(path)
+  return unreadable
 
 
 def set_aside(folder: pathlib.Path) -> pathlib.Path:
-  """Renames a checkpoint so that it is seen no more; returns its new path."""
+  """Renames an unreadable checkpoint, so that no reader sees it.
+
+  Returns:
+    The new path, such as `<folder>.unreadable`.
+  """
   for number in itertools.count(1):
-    more = f'-{number}' if number > 1 else ''
-    aside = folder.with_name(f'{folder.name}.unreadable{more}')
+    suffix = f'-{number}' if number > 1 else ''
+    aside = folder.with_name(f'{folder.name}.unreadable{suffix}')
     if not aside.exists():
       break
   os.rename(folder, aside)

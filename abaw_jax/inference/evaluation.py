@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels, storage_errors
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import prediction
 from abaw_jax.scoring import metrics, verification
@@ -67,8 +67,12 @@ def evaluate(
   scores = score_rows(rows)
   if jax.process_index() == 0:  # all have the same rows
     path = file(workdir, split, data=data, of=of)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **rows | _names(source, rows))
+    with (
+        storage_errors.writing(path.parent, path.name),
+        files.replacing(path) as temporary,
+        temporary.open('wb') as stream,
+    ):
+      np.savez_compressed(stream, **rows | _names(source, rows))
     runs.write_scores(path.with_suffix('.json'), scores)
   return scores
 

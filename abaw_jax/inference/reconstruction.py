@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.checkpoints import runs, weights
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.data import transforms
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import pictures
@@ -70,8 +70,7 @@ def reconstruct(
         task, mesh, faces, seed=seed, prediction=prediction
     )
     image, loss = picture.draw(params)
-  out.parent.mkdir(parents=True, exist_ok=True)
-  out.write_bytes(grid.encode_png(image))
+  files.write(out, grid.encode_png(image))
   return len(faces), loss
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 import hashlib
-import os
 import pathlib
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.porting import torch_reader, torch_writer
 
 
@@ -38,18 +37,18 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> bool:
     InputError: if the file's kind is unknown, or another file stands there.
   """
   writer = _choose(WRITERS, path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(path.name + '.tmp')
-  writer(temporary, tensors)
-  if path.exists():
-    same = path.is_file() and sha256(path) == sha256(temporary)
-    temporary.unlink()
-    if not same:
-      raise errors.InputError(
-          f'{path}: holds something else; name another --out or remove it'
-      )
-    return False
-  os.replace(temporary, path)
+  with (
+      storage_errors.writing(path.parent, path.name),
+      files.replacing(path) as temporary,
+  ):
+    writer(temporary, tensors)
+    if path.exists():
+      if not path.is_file() or sha256(path) != sha256(temporary):
+        raise errors.InputError(
+            f'{path}: holds something else; name another --out or remove it'
+        )
+      temporary.unlink()
+      return False
   return True
 
 

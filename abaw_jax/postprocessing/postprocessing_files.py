@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from jaxtyping import Float
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.postprocessing import blending, pipeline, smoothing
 
 VERSION = 1
@@ -33,8 +33,7 @@ def write(path: pathlib.Path, how: pipeline.Postprocessing) -> None:
       'bias': dict(zip(labels.EXPRESSIONS, bias, strict=True)),
       'thresholds': dict(zip(labels.AU_NAMES, thresholds, strict=True)),
   }
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(content, indent=2) + '\n')
+  files.write_json(path, content)
 
 
 def read(path: pathlib.Path) -> pipeline.Postprocessing:

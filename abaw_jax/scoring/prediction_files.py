@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.scoring import predictions, tables
 
 # Array of the file -> field, kind of its type, and axis behind the rows.
@@ -58,8 +58,11 @@ def write(path: pathlib.Path, rows: predictions.Predictions) -> None:
     InputError: if the suffix is none of FORMATS.
   """
   _, writer = _format(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  writer(path, rows)
+  with (
+      storage_errors.writing(path.parent, path.name),
+      files.replacing(path) as temporary,
+  ):
+    writer(temporary, rows)
 
 
 def _read_npz(path: pathlib.Path) -> predictions.Predictions:
@@ -91,7 +94,8 @@ def _read_npz(path: pathlib.Path) -> predictions.Predictions:
 
 def _write_npz(path: pathlib.Path, rows: predictions.Predictions) -> None:
   arrays = {name: getattr(rows, field) for name, (field, *_) in _ARRAYS.items()}
-  np.savez_compressed(path, **arrays)
+  with path.open('wb') as file:  # given a path, NumPy adds .npz
+    np.savez_compressed(file, **arrays)
 
 
 # What reads and what writes a file of each suffix.

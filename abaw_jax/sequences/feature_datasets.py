@@ -5,19 +5,19 @@ builder and no TensorFlow are involved.
 """
 
 from collections.abc import Iterable, Mapping
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
 from typing import Any
-import uuid
 
 from array_record.python import array_record_module
 from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.data import transforms
 
 VERSION = '1.0.0'
@@ -108,20 +108,17 @@ class FeatureWriter:
     Raises:
       InputError: a feature is NaN or infinite.
     """
-    draft = shard.path.with_name(f'{uuid.uuid4().hex[:8]}.tmp')
-    writer = array_record_module.ArrayRecordWriter(
-        os.fspath(draft), 'group_size:1'
-    )
-    try:
-      for record in records:
-        transforms.check_features(
-            record['features'], _text(record['video']), record['frame_id']
-        )
-        known = {field: record[field] for field in self._features}
-        writer.write(self._features.serialize_example(known))
-    finally:
-      writer.close()
-    os.replace(draft, shard.path)
+    with files.replacing(shard.path) as temporary:
+      writer = array_record_module.ArrayRecordWriter(
+          os.fspath(temporary), 'group_size:1'
+      )
+      with contextlib.closing(writer):
+        for record in records:
+          transforms.check_features(
+              record['features'], _text(record['video']), record['frame_id']
+          )
+          known = {field: record[field] for field in self._features}
+          writer.write(self._features.serialize_example(known))
 
   def finish(self, num_rows: Mapping[str, int]) -> None:
     """Lets the dataset appear.

@@ -13,7 +13,7 @@ from typing import Any
 from jaxtyping import UInt8
 import numpy as np
 
-from abaw_jax.core import errors, storage_errors
+from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.telemetry import events, grid
 
 
@@ -71,8 +71,7 @@ class Writer:
     encoded = grid.encode_png(image)
     path = image_path(self._workdir, step, name)
     with self._writing():
-      path.parent.mkdir(exist_ok=True)
-      path.write_bytes(encoded)
+      files.write(path, encoded)
       self._events.add_png(step, f'plots/{name}', image, encoded)
       self._events.flush()
     return path
@@ -94,7 +93,7 @@ class Writer:
 
   def _writing(self):
     """Returns a context in which a full disk is one line."""
-    return storage_errors.writing(self._workdir, 'what the run measures')
+    return storage_errors.writing(self._workdir, 'the metrics')
 
   def __enter__(self) -> Writer:
     """Returns the writer itself."""
@@ -171,9 +170,7 @@ def _repair(path: pathlib.Path, last_step: int | None) -> None:
       for line in read_lines(path)
       if last_step is None or _still_holds(line, last_step)
   ]
-  part = path.with_name(path.name + '.part')
-  part.write_text(''.join(kept), encoding='utf-8')
-  os.replace(part, path)
+  files.write(path, ''.join(kept))
 
 
 def _still_holds(line: Mapping[str, Any], last_step: int) -> bool:

@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import pathlib
-import uuid
 
 from array_record.python import array_record_module
 import numpy as np
 
+from abaw_jax.core import files
 from abaw_jax.data_builders import images, problems
 from abaw_jax.data_builders.face_images import faces, features
 from abaw_jax.data_builders.face_images import plan as plan_lib
@@ -37,7 +37,7 @@ def write_shard(plan: plan_lib.Plan, index: int) -> None:
   fields = features.make(labelled=bool(labels))
   hashes, bad, faults = [], [], []
   with (
-      _replacing(plan.file(shard)) as draft,
+      files.replacing(plan.file(shard)) as draft,
       stores.Reader(plan.source) as reader,
   ):
     with _writing(draft) as writer:
@@ -57,8 +57,7 @@ def write_shard(plan: plan_lib.Plan, index: int) -> None:
         'bad': bad,
         'problems': faults,
     }
-    with _replacing(plan.card(shard)) as path:
-      path.write_text(json.dumps(card))
+    files.write(plan.card(shard), json.dumps(card))
     if faults and plan.on_error == 'fail':
       draft.unlink()
 
@@ -72,7 +71,7 @@ def drop_records(plan: plan_lib.Plan, index: int) -> None:
   count = reader.num_records()
   # The card keeps the count before: a shard that is done is told by its own.
   if count > len(hashes(plan, index)) - len(dropped):
-    with _replacing(path) as draft, _writing(draft) as writer:
+    with files.replacing(path) as draft, _writing(draft) as writer:
       for start in range(0, count, _RECORDS_AT_ONCE):
         stop = min(start + _RECORDS_AT_ONCE, count)
         for place, record in enumerate(reader.read(start, stop), start):
@@ -100,18 +99,6 @@ def names(plan: plan_lib.Plan, index: int) -> list[str]:
   bad = set(json.loads(plan.card(shard).read_text())['bad'])
   entries = enumerate(plan.entries(shard))
   return [entry.name for place, entry in entries if place not in bad]
-
-
-@contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a temporary file that becomes `path`, unless it is removed."""
-  draft = path.with_name(f'{path.name}.{uuid.uuid4().hex}.tmp')
-  try:
-    yield draft
-    if draft.exists():
-      os.replace(draft, path)
-  finally:
-    draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path, resume_step, kept, torn):
   with writer.Writer(tmp_path, resume_step=resume_step) as w:
     w.write_scalars(20, {'loss': 2.0})
   assert [line['step'] for line in _lines(tmp_path)] == [*kept, 20]
-  assert not list(tmp_path.glob('*.part'))
+  assert not list(tmp_path.glob('*.tmp'))
 
 
 def test_a_resumed_run_begins_with_a_goodput_of_its_own(tmp_path):
@@ -136,9 +136,9 @@ def test_a_full_disk_is_an_error_and_tears_nothing_for_good(tmp_path):
   size = (tmp_path / 'metrics.jsonl').stat().st_size
   resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
   try:
-    with pytest.raises(errors.InputError, match='could not be') as error:
+    with pytest.raises(errors.InputError, match='cannot write') as error:
       w.write_scalars(2, {'loss': 1.0})
-    assert str(error.value).startswith(f'{tmp_path}: what the run measures')
+    assert str(error.value).startswith(f'{tmp_path}: cannot write the metrics')
     with pytest.raises(errors.InputError, match='File too large'):
       w.close()
   finally:

@@ -120,10 +120,9 @@ def test_a_full_disk_is_one_line(died):
   (line,) = [x for x in error.splitlines() if x.startswith('error: ')]
   folder = workdir.resolve() / 'checkpoints'
   assert line.startswith(
-      f'error: {folder}: a checkpoint of about 0.0 MB could '
+      f'error: {folder}: cannot write a checkpoint of about 0.0 MB ('
   )
   assert 'File too large; ' in line
   assert line.endswith(
-      f' MB are free there); mend that, and the same command goes on from '
-      f'step {LAST}'
+      f'then run the same command again to continue from step {LAST}'
   )
