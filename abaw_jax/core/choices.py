@@ -1,23 +1,32 @@
-"""What a config may choose by name."""
+"""Picks one of several choices by name; a wrong name gives a list of them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
-
 from abaw_jax.core import errors
 
-DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+def pick(choices: Mapping[str, Any], name: str, field: str) -> Any:
+  """Returns `choices[name]`.
+
+  Args:
+    choices: values by name.
+    name: the name that a user gave.
+    field: the flag or config key that the user set, for the message.
+
+  Raises:
+    InputError: there is no such choice; the message lists all of them.
+  """
+  if name not in choices:
+    raise errors.InputError(
+        f'{field}: unknown value {name!r}; choose one of {", ".join(choices)}'
+    )
+  return choices[name]
 
 
 def choose(choices: Mapping[str, Any], name: str, field: str) -> Any:
-  """Returns `choices[name]`, or raises an InputError that lists the choices."""
-  if name not in choices:
-    raise errors.InputError(
-        f'config.{field}: unknown value {name!r}; choose one of '
-        f'{", ".join(choices)}'
-    )
-  return choices[name]
+  """Returns `pick` of a config key, given without its leading `config.`."""
+  return pick(choices, name, f'config.{field}')
 
 
 def names(choices: Iterable[str], text: str, field: str) -> tuple[str, ...]:

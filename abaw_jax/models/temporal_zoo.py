@@ -3,7 +3,7 @@
 import functools
 
 from abaw_jax.core import choices, errors
-from abaw_jax.models.layers import initializers
+from abaw_jax.models.layers import basic, initializers
 from abaw_jax.models.multi_task import feedback as feedbacks
 from abaw_jax.models.multi_task import frameworks, heads
 from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
@@ -85,7 +85,7 @@ def make_temporal(
         f'config.model.va_features={va_features}: give 0 for all, or how many of '
         "the last features valence and arousal read, with encoder 'none'"
     )
-  compute = choices.choose(choices.DTYPES, dtype, 'model.dtype')
+  compute = choices.choose(basic.DTYPES, dtype, 'model.dtype')
   transformer = functools.partial(
       transformers.TransformerEncoder,
       mlp_dim=mlp_dim,

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from abaw_jax.core import choices, errors
 from abaw_jax.models import temporal_zoo
-from abaw_jax.models.layers import blocks
+from abaw_jax.models.layers import basic, blocks
 from abaw_jax.models.multi_task import frameworks
 from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
 
@@ -71,7 +71,7 @@ def make_vit(
       drop_path=drop_path,
       remat=remat,
       scan=scan,
-      dtype=choices.choose(choices.DTYPES, dtype, 'model.dtype'),
+      dtype=choices.choose(basic.DTYPES, dtype, 'model.dtype'),
   )
 
 
@@ -85,7 +85,7 @@ def make_convnet(
       **sizes,
       image_size=image_size,
       remat=remat,
-      dtype=choices.choose(choices.DTYPES, dtype, 'model.dtype'),
+      dtype=choices.choose(basic.DTYPES, dtype, 'model.dtype'),
   )
 
 

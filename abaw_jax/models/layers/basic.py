@@ -14,6 +14,9 @@ from abaw_jax.cpu import dense_vjp
 # Mesh axes over which a batch is split (training/sharding.py builds the mesh).
 BATCH_AXES = ('data', 'fsdp')
 
+# Values of `model.dtype`: the type in which layers compute.
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
 XAVIER = nn.initializers.xavier_uniform()
 
 
