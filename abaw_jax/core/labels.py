@@ -3,6 +3,7 @@
 Order and sentinels of the s-Aff-Wild2 files (Kollias, ABAW4 MTL challenge).
 """
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 from jaxtyping import Bool, Float, Int, Int8, UInt8
@@ -57,6 +58,14 @@ NATIVE_EXPRESSIONS = {
 # What stands for a class that we have not, after Savchenko (arXiv 2207.09508).
 _STAND_INS = {'Contempt': 'Other'}
 
+# The mask of each task: True where its label may be used.
+MASKS = {
+    'valence': 'va',
+    'arousal': 'va',
+    'expression': 'expr',
+    'au': 'au_mask',
+}
+
 NUM_AUS = len(AU_NAMES)
 NUM_EXPRESSIONS = len(EXPRESSIONS)
 
@@ -80,8 +89,19 @@ def expression_id(dataset: str, code: int) -> int:
 
 
 def recording(video: str) -> str:
-  """Returns what was filmed: `_left` and `_right` are two people of one video."""
+  """Returns the recording of a video.
+
+  Two people of one recording are two videos, `<name>_left` and `<name>_right`.
+  """
   return video.removesuffix('_left').removesuffix('_right')
+
+
+def recording_ids(
+    videos: Iterable[str],
+) -> Int[np.ndarray, 'n']:
+  """Returns the number of the recording of each video, 0 .. recordings - 1."""
+  names = [recording(str(video)) for video in videos]
+  return np.unique(names, return_inverse=True)[1]
 
 
 class FrameBatch(TypedDict, total=False):

@@ -6,10 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, folds, labels
 from abaw_jax.data import sources
 from abaw_jax.sequences import (
-    folds,
     stateful_videos,
     table,
     video_groups,
@@ -17,13 +16,11 @@ from abaw_jax.sequences import (
     windows,
 )
 
-Sequences = windows.Windows | stateful_videos.Lanes
-
 # The splits that folds are made of.
 _POOL = ('train', 'validation')
 
 
-def make_source(data: Mapping[str, Any], split: str) -> Sequences:
+def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
   """Returns the windows, or the videos side by side, of a split.
 
   With folds `train` and `validation` are parts of both splits together, and with
@@ -74,10 +71,10 @@ def _windows(data: Mapping[str, Any], source: videos.Videos) -> windows.Windows:
   )
 
 
-def _lanes(
+def _stateful_videos(
     data: Mapping[str, Any], source: videos.Videos
-) -> stateful_videos.Lanes:
-  return stateful_videos.Lanes(
+) -> stateful_videos.StatefulVideos:
+  return stateful_videos.StatefulVideos(
       source,
       video_groups.Groups(
           source.sizes,
@@ -89,7 +86,7 @@ def _lanes(
   )
 
 
-BATCHINGS = {'windows': _windows, 'videos': _lanes}
+BATCHINGS = {'windows': _windows, 'videos': _stateful_videos}
 
 
 def _check(data: Mapping[str, Any]) -> None:
@@ -147,17 +144,19 @@ def _fold(
 ) -> table.Table:
   """Returns the fold that is left out, or all others to train on."""
   num_folds = data['num_folds']
-  names = list(map(labels.recording, frames.videos))
-  recordings, which = np.unique(names, return_inverse=True)
-  if num_folds > len(recordings):
+  recordings = len(set(labels.recording_ids(frames.videos)))
+  if num_folds > recordings:
     raise errors.InputError(
         f'config.data.num_folds={num_folds}: {" and ".join(_POOL)} have only '
-        f'{len(recordings)} videos; give at most as many folds'
+        f'{recordings} videos; give at most as many folds'
     )
-  sizes = np.zeros(len(recordings), np.int64)
-  np.add.at(sizes, which, np.diff(frames.bounds()))
-  fold = folds.assign(sizes, num_folds=num_folds, seed=data['fold_seed'])
-  left_out = (fold == data['fold'])[which]
+  fold = folds.assign(
+      frames.videos,
+      np.diff(frames.bounds()),
+      num_folds=num_folds,
+      seed=data['fold_seed'],
+  )
+  left_out = fold == data['fold']
   return frames.only(left_out if split == 'validation' else ~left_out)
 
 
