@@ -1,13 +1,12 @@
 """Runs a command by its name: `abaw-jax COMMAND` or `python -m abaw_jax COMMAND`."""
 
 import ast
-import difflib
 import pathlib
 import runpy
 import sys
 
 import abaw_jax
-from abaw_jax.core import cli
+from abaw_jax.core import choices, cli
 
 # Module of each command, in the order in which a person needs them.
 COMMANDS = {
@@ -37,8 +36,7 @@ def main() -> None:
     print('\n'.join(_usage()))
     return
   if name not in COMMANDS:
-    close = difflib.get_close_matches(name, COMMANDS, n=1)
-    fix = f'did you mean {close[0]}?' if close else '--help lists the commands'
+    fix = choices.suggestion(name, COMMANDS)
     cli.fail(f'unknown command {name!r}; {fix}')
   del sys.argv[1]
   runpy.run_module(COMMANDS[name], run_name='__main__', alter_sys=True)

@@ -1,39 +1,40 @@
-"""Picks one of several choices by name; a wrong name gives a list of them."""
+"""Choices by name, and the same message for every wrong name."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+import difflib
+from typing import TypeVar
 
 from abaw_jax.core import errors
 
+T = TypeVar('T')
 
-def pick(choices: Mapping[str, Any], name: str, field: str) -> Any:
+
+def choose(
+    choices: Mapping[str, T], name: str, field: str, *, prefix: str = 'config.'
+) -> T:
   """Returns `choices[name]`.
 
   Args:
     choices: values by name.
-    name: the name that a user gave.
-    field: the flag or config key that the user set, for the message.
+    name: name that the user gives.
+    field: where the user gives it, such as `model.name`.
+    prefix: of the field: `config.` for a config key, `--` for a flag.
 
   Raises:
-    InputError: there is no such choice; the message lists all of them.
+    InputError: if it is not one of the choices; lists them.
   """
   if name not in choices:
     raise errors.InputError(
-        f'{field}: unknown value {name!r}; choose one of {", ".join(choices)}'
+        f'{prefix}{field}: unknown value {name!r}; choose one of {listing(choices)}'
     )
   return choices[name]
 
 
-def choose(choices: Mapping[str, Any], name: str, field: str) -> Any:
-  """Returns `pick` of a config key, given without its leading `config.`."""
-  return pick(choices, name, f'config.{field}')
-
-
 def names(choices: Iterable[str], text: str, field: str) -> tuple[str, ...]:
-  """Returns the names in a list separated by commas, each at most once.
+  """Returns the names in a comma-separated list.
 
   Raises:
-    InputError: if a name is none of the choices, or is there twice.
+    InputError: if a name is not one of the choices, or is given twice.
   """
   found = tuple(part.strip() for part in text.split(',') if part.strip())
   for name in found:
@@ -43,3 +44,17 @@ def names(choices: Iterable[str], text: str, field: str) -> tuple[str, ...]:
           f'config.{field}={text}: names {name} twice; name it once'
       )
   return found
+
+
+def suggestion(name: str, choices: Iterable[str]) -> str:
+  """Returns the fix for a wrong name: the nearest choice, or all of them."""
+  choices = list(choices)
+  close = difflib.get_close_matches(name, choices, n=1)
+  if close:
+    return f'did you mean {close[0]}?'
+  return f'choose one of {listing(choices)}'
+
+
+def listing(choices: Iterable[str]) -> str:
+  """Returns the choices, separated by commas."""
+  return ', '.join(choices) or 'none'

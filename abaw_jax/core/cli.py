@@ -1,11 +1,10 @@
-"""The command line: --config, --workdir and how a command starts and fails.
+"""Common parts of all commands: shared flags, start, and one-line errors.
 
 Commands import JAX inside `main`, so that --help answers at once.
 """
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
-import difflib
 import pathlib
 import re
 import sys
@@ -16,15 +15,20 @@ from absl import app, flags, logging
 import ml_collections
 from ml_collections.config_flags import config_flags
 
-from abaw_jax.core import errors
+import abaw_jax
+from abaw_jax.core import choices, errors
+
+# The shipped configs: in the package, or next to it in a checkout.
+_CONFIGS = pathlib.Path(abaw_jax.__path__[-1]) / 'configs'
 
 
 def define_config() -> None:
-  """Defines --config, with --config.<key>=<value> for every key of it."""
+  """Defines --config, with --config.<key>=<value> for each of its keys."""
   config_flags.DEFINE_config_file(
       'config',
       None,
-      'Experiment: configs/<name>.py or configs/<name>.py:<variant>.',
+      'Experiment: the name of a shipped config, such as mtl or mtl:small, or '
+      'the path of a file, such as my.py or my.py:small.',
       lock_config=True,
   )
   flags.FLAGS['config'].parser = _ConfigParser('config')
@@ -37,17 +41,15 @@ def define_workdir(help_text: str, *, required: bool = False) -> None:
 
 
 def define_processes() -> None:
-  """Defines the flags that tell a process its place among several.
+  """Defines the flags of a run with several processes.
 
-  Not one is needed where the platform tells it (docs/scale.md).
+  Platforms such as a TPU pod or Slurm set these values (docs/scale.md).
   """
-  flags.DEFINE_string(
-      'coordinator', None, 'host:port at which the others reach process 0.'
-  )
+  flags.DEFINE_string('coordinator', None, 'Address of process 0, host:port.')
   flags.DEFINE_integer(
-      'num_processes', None, 'Processes in all; 1 = look for no others.'
+      'num_processes', None, 'Number of processes; 1 = only this one.'
   )
-  flags.DEFINE_integer('process_id', None, 'Which of them this is, from 0.')
+  flags.DEFINE_integer('process_id', None, 'Number of this process, from 0.')
 
 
 def processes() -> dict[str, str | int | None]:
@@ -57,18 +59,23 @@ def processes() -> dict[str, str | int | None]:
 
 
 def config_name() -> str:
-  """Returns `mtl` for --config=configs/mtl.py, `mtl_small` for mtl.py:small."""
+  """Returns `mtl` for --config=mtl, `mtl_small` for --config=mtl.py:small."""
   path, _, variant = config_flags.get_config_filename(
       flags.FLAGS['config']
   ).partition(':')
   return '_'.join(filter(None, [pathlib.Path(path).stem, variant]))
 
 
+def config_overrides() -> dict[str, Any]:
+  """Returns the config values that the command line sets, by their keys."""
+  return config_flags.get_override_values(flags.FLAGS['config'])
+
+
 def config_arguments() -> list[str]:
-  """Returns the arguments that make this command's config, for another's."""
+  """Returns the arguments with which another command gets the same config."""
   path = config_flags.get_config_filename(flags.FLAGS['config'])
-  keys = [a for a in sys.argv[1:] if re.match(r'--?(?:no)?config\.', a)]
-  return [f'--config={path}', *keys]
+  overrides = config_overrides().items()
+  return [f'--config={path}', *(f'--config.{k}={v}' for k, v in overrides)]
 
 
 def run(
@@ -77,26 +84,26 @@ def run(
     *,
     arguments: Mapping[str, Iterable[str]] | None = None,
 ) -> NoReturn:
-  """Parses the flags and runs `main`; what it returns is the exit status.
+  """Parses the flags, runs `main` and exits with the status that it returns.
 
-  Wrong input ends in a line `error: ...` on stderr and status 2, Ctrl-C in a
-  line and status 130, anything else in its traceback.
+  Wrong input prints one line `error: ...` on stderr and gives status 2. Ctrl-C
+  prints one line and gives status 130. Any other exception shows its traceback.
 
   Args:
     main: the command; takes one string for each of `arguments`.
-    doc: its docstring, shown by --help.
-    arguments: what the command takes beside flags: choices by name.
+    doc: docstring of the command; --help shows it.
+    arguments: name and choices of each argument that is not a flag.
   """
   sys.modules['__main__'].__doc__ = doc
   wanted = list((arguments or {}).items())
 
   def guarded(argv: list[str]) -> int | None:
     given = argv[1:]
-    for name, choices in wanted[len(given) :]:
-      fail(f'no {name} is named; choose from {", ".join(choices)}')
+    for name, known in wanted[len(given) :]:
+      fail(f'the {name} is missing; choose one of {choices.listing(known)}')
     for argument in given[len(wanted) :]:
       fail(f'unexpected argument {argument!r}; flags start with --')
-    # Libraries report their routine through absl; ours goes to stdout.
+    # Libraries log through absl; commands print on stdout.
     logging.set_verbosity(logging.ERROR)
     try:
       return main(*given)
@@ -110,15 +117,15 @@ def run(
 
 
 def fail(message: str) -> NoReturn:
-  """Prints what is wrong on stderr and exits with status 2."""
+  """Prints the error on stderr and exits with status 2."""
   print(f'error: {message}', file=sys.stderr)
   sys.exit(2)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-  """Returns the arguments that are not flags; a wrong flag is one line."""
+  """Returns the arguments that are not flags; fails in one line."""
   for flag in flags.FLAGS.flags_by_module_dict().get(__name__, ()):
-    # --help shows the flags of the main module, which absl calls argv[0].
+    # --help shows the flags of the main module only; absl calls it argv[0].
     flags.FLAGS.register_key_flag_for_module(argv[0], flag)
   try:
     return flags.FLAGS(argv)
@@ -132,26 +139,22 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 class _ConfigParser(config_flags.ConfigFileFlagParser):
-  """Reads a config file; what is wrong with it, or with a key, is one line."""
+  """Reads a config file; errors in it or in an override are one line."""
 
   def parse(self, path: str) -> ml_collections.ConfigDict:
-    file = path.partition(':')[0]
-    if not file.endswith('.py') or not pathlib.Path(file).is_file():
-      raise errors.InputError(
-          f'--config={path}: there is no config file {file!r}; name one of '
-          'configs/, such as configs/mtl.py'
-      )
+    name, colon, variant = path.partition(':')
+    file = _config_file(name)
     try:
-      config = super().parse(path)
+      config = super().parse(f'{file}{colon}{variant}')
     except (TypeError, ValueError) as e:
-      # The library has put a traceback into the message; this is the cause.
+      # The library's message is a traceback; its context is the real error.
       raise errors.InputError(f'--config={path}: {e.__context__}') from e
     except (AttributeError, ImportError, NameError, SyntaxError) as e:
       frames = traceback.extract_tb(e.__traceback__)
-      lines = [frame.lineno for frame in frames if frame.filename == file]
+      lines = [f.lineno for f in frames if f.filename == str(file)]
       where = f'line {lines[-1]}: ' if lines else ''
       raise errors.InputError(
-          f'--config={path}: {where}{type(e).__name__}: {e}; mend the file'
+          f'--config={path}: {where}{type(e).__name__}: {e}; correct the file'
       ) from e
     for argument in sys.argv:
       if match := re.fullmatch(
@@ -159,6 +162,21 @@ class _ConfigParser(config_flags.ConfigFileFlagParser):
       ):
         _check_override(config, match[1], match[2])
     return config
+
+
+def _config_file(name: str) -> pathlib.Path:
+  """Returns the file of a path, or of the name of a shipped config."""
+  shipped = {path.stem: path for path in sorted(_CONFIGS.glob('[!_]*.py'))}
+  del shipped['base']
+  path = pathlib.Path(name)
+  if path.suffix == '.py' and path.is_file():
+    return path
+  if name in shipped:
+    return shipped[name]
+  raise errors.InputError(
+      f'--config={name}: there is no such config file; '
+      f'{choices.suggestion(path.stem, shipped)}'
+  )
 
 
 def _check_override(
@@ -170,15 +188,14 @@ def _check_override(
     is_section = isinstance(value, ml_collections.ConfigDict)
     keys = list(value) if is_section else []
     if name not in keys:
-      close = difflib.get_close_matches(name, keys, n=1)
-      fix = f'did you mean {close[0]}' if close else f'it has {_listing(keys)}'
       raise errors.InputError(
-          f'--config.{path}: {above} has no key {name}; {fix}'
+          f'--config.{path}: {above} has no key {name}; '
+          f'{choices.suggestion(name, keys)}'
       )
     value, above = value[name], f'{above}.{name}'
   if isinstance(value, ml_collections.ConfigDict):
     raise errors.InputError(
-        f'--config.{path} is a section; set a key of it: {_listing(value)}'
+        f'--config.{path} is a section; set a key of it: {choices.listing(value)}'
     )
   if text is not None and not _fits(text, value):
     raise errors.InputError(
@@ -188,7 +205,7 @@ def _check_override(
 
 
 def _fits(text: str, old: Any) -> bool:
-  """Returns whether a text can stand in for a config's value."""
+  """Returns whether a text has the type of the config's value."""
   if isinstance(old, str):
     return True
   if isinstance(old, bool):
@@ -205,7 +222,3 @@ def _fits(text: str, old: Any) -> bool:
 
 def _same_kind(new: Any, old: Any) -> bool:
   return type(new) is type(old) or (type(new), type(old)) == (int, float)
-
-
-def _listing(keys: Iterable[str]) -> str:
-  return ', '.join(keys) or 'none'
