@@ -9,25 +9,27 @@ from abaw_jax.core import errors
 T = TypeVar('T')
 
 
-def choose(
-    choices: Mapping[str, T], name: str, field: str, *, prefix: str = 'config.'
-) -> T:
+def pick(choices: Mapping[str, T], name: str, field: str) -> T:
   """Returns `choices[name]`.
 
   Args:
     choices: values by name.
     name: name that the user gives.
-    field: where the user gives it, such as `model.name`.
-    prefix: of the field: `config.` for a config key, `--` for a flag.
+    field: flag or config key where the user gives it, for the message.
 
   Raises:
     InputError: if it is not one of the choices; lists them.
   """
   if name not in choices:
     raise errors.InputError(
-        f'{prefix}{field}: unknown value {name!r}; choose one of {listing(choices)}'
+        f'{field}: unknown value {name!r}; choose one of {listing(choices)}'
     )
   return choices[name]
+
+
+def choose(choices: Mapping[str, T], name: str, field: str) -> T:
+  """Returns `pick` for a config key, which is given without `config.`."""
+  return pick(choices, name, f'config.{field}')
 
 
 def names(choices: Iterable[str], text: str, field: str) -> tuple[str, ...]:
