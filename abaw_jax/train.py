@@ -36,7 +36,7 @@ def main() -> None:
   registry.make_task(config)  # a wrong name fails before a corpus is rendered
   with processes.joined(**cli.processes()):
     if procedural.is_asked_for(config['data']['name']):
-      processes.check_one(
+      processes.check_single(
           f'config.data.name={config["data"]["name"]} is rendered by one '
           'process; start this command in one, or name a built dataset'
       )

@@ -1,1 +1,1 @@
-"""Device mesh, several processes, and preemption."""
+"""Device mesh, runs of several processes, and preemption."""

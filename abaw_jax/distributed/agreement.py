@@ -1,4 +1,4 @@
-"""What the processes of a run decide together, turn by turn, without waiting."""
+"""Flags that all processes of a run share at every step, without blocking."""
 
 from collections.abc import Sequence
 
@@ -9,30 +9,30 @@ from abaw_jax.distributed import sharding
 
 
 class Agreement:
-  """Flags that any process may raise and that all of them hear in one turn.
+  """Combines flags of all processes: a flag is set if any process sets it.
 
-  They are gathered on the devices, in line with the updates: when a turn begins,
-  the flags of the turn before have long arrived, and no process has waited. With
-  one process there is nothing to gather, and flags are heard at once.
+  The devices gather the flags between two updates. `exchange` returns those of
+  the previous step, which have already arrived, so no process waits. With one
+  process there is nothing to gather, and it returns the flags at once.
   """
 
   def __init__(self, mesh: jax.sharding.Mesh):
-    """Prepares to gather over the devices of a mesh."""
+    """Prepares to gather flags over the devices of a mesh."""
     self._mesh = mesh
     self._gathered = None
 
   def exchange(self, flags: Sequence[bool]) -> tuple[bool, ...]:
-    """Returns which flags a process had raised a turn ago, and raises ours.
+    """Sends the flags of this process; returns the combined previous ones.
 
-    All processes call this in every turn, with as many flags.
+    Every process calls this at every step, with the same number of flags.
     """
     if jax.process_count() == 1:
       return tuple(flags)
-    before, rows = self._gathered, [flags] * jax.local_device_count()
-    ours = sharding.to_devices(
+    previous, rows = self._gathered, [flags] * jax.local_device_count()
+    local = sharding.to_devices(
         {'flags': np.array(rows, bool)}, sharding.over_batch(self._mesh)
     )['flags']
-    self._gathered = jax.device_put(ours, sharding.replicated(self._mesh))
-    if before is None:
+    self._gathered = jax.device_put(local, sharding.replicated(self._mesh))
+    if previous is None:
       return (False,) * len(flags)
-    return tuple(np.asarray(before).any(axis=0).tolist())
+    return tuple(np.asarray(previous).any(axis=0).tolist())

@@ -1,24 +1,24 @@
-"""The notice that preempted machines get before they are taken."""
+"""SIGTERM, the signal that a machine sends before it is preempted."""
 
 import signal
 
 
 class Notice:
-  """Notes SIGTERM while it is entered.
+  """Records SIGTERM inside a `with` block instead of ending the process.
 
   Attributes:
-    received: whether the signal has come.
+    received: whether the signal has arrived.
   """
 
   def __enter__(self) -> 'Notice':
     """Returns the notice itself."""
     self.received = False
-    self._before = signal.signal(signal.SIGTERM, self._note)
+    self._previous = signal.signal(signal.SIGTERM, self._record)
     return self
 
   def __exit__(self, *_: object) -> None:
-    """Gives the signal back its earlier meaning."""
-    signal.signal(signal.SIGTERM, self._before)
+    """Restores the previous signal handler."""
+    signal.signal(signal.SIGTERM, self._previous)
 
-  def _note(self, *_: object) -> None:
+  def _record(self, *_: object) -> None:
     self.received = True

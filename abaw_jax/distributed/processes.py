@@ -1,6 +1,6 @@
-"""Several processes that train as one: how they meet, agree and end together.
+"""Runs of several processes: start, comparison of settings, barrier, common end.
 
-With one process, the usual case, everything here returns at once.
+With one process, which is the usual case, every function returns at once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,24 +16,28 @@ import traceback
 from typing import Any, NoReturn
 
 import jax
-from jax._src import distributed  # the only way to the key-value store
+
+# No public API has the key-value store. `multihost_utils` computes on devices,
+# which a failed process cannot do while the others wait for it there.
+from jax._src import distributed
 
 from abaw_jax.core import errors
 
-# A process that gives no sign of life for so long is dead, and JAX ends the
-# others. Where sockets tell it at once, they end at once.
+# JAX ends all processes if one sends no heartbeat for so long. If a closed socket
+# shows that it is dead, they end at once.
 _HEARTBEAT_S = 60
-# How long processes wait for each other: for ever, as the dead are noticed.
+# Processes wait for each other without a limit in practice: heartbeats find dead
+# processes.
 _WAIT_MS = 7 * 24 * 3600 * 1000
-# How long a failed process waits until all others know.
-_FAREWELL_S = 5
+# A failed process waits so long for the others to read its error.
+_EXIT_BARRIER_S = 5
 _FAILURES = 'abaw_jax/failures/'
-# Set for the commands that a joined process starts: they are alone.
+# Set for commands that a process of a cluster starts: each is a run of its own.
 _CHILD = 'ABAW_JAX_CHILD'
 
-_meetings = itertools.count()
-_checks = itertools.count()
-_leaving = threading.Lock()  # the first to leave keeps it
+_barrier_numbers = itertools.count()
+_check_numbers = itertools.count()
+_exiting = threading.Lock()  # never released: only the first thread exits
 
 
 @contextlib.contextmanager
@@ -44,33 +48,34 @@ def joined(
     process_id: int | None = None,
     timeout_s: int = 300,
 ) -> Iterator[None]:
-  """Joins the processes of a run to one JAX cluster; enter before any device.
+  """Connects the processes of a run to one JAX cluster.
 
-  Without arguments that is left to JAX where it knows the platform: SLURM, Open
-  MPI, Kubernetes and Cloud TPU; elsewhere there is one process. Whatever ends
-  one process inside ends all of them.
+  Enter it before JAX uses any device. Without arguments, JAX finds the processes
+  on SLURM, Open MPI, Kubernetes and Cloud TPU; elsewhere there is one process.
+  An exception inside ends all processes.
 
   Args:
-    coordinator: `host:port` at which process 0 can be reached.
-    num_processes: number of processes; 1 forbids to look for others.
-    process_id: which of them this is, from 0.
+    coordinator: `host:port` of process 0.
+    num_processes: number of processes; 1 alone turns off the search for others.
+    process_id: index of this process, from 0.
     timeout_s: seconds that processes wait for each other to start.
 
   Raises:
-    InputError: the arguments do not fit, or nobody is there.
+    InputError: the arguments are not consistent, or the coordinator does not
+      answer.
   """
   given = coordinator, num_processes, process_id
   if given == (None, 1, None) or (given == (None,) * 3 and not launcher()):
     yield
     return
-  # One SIGTERM handler is enough, see `agreement.py`.
+  # `preemption.py` handles SIGTERM, and `agreement.py` shares it.
   jax.config.update('jax_enable_preemption_service', False)
   _initialize(coordinator, num_processes, process_id, timeout_s)
   os.environ[_CHILD] = '1'
   stop = threading.Event()
-  watcher = threading.Thread(target=_watch, args=(stop,), daemon=True)
+  watcher = threading.Thread(target=_watch_failures, args=(stop,), daemon=True)
   watcher.start()
-  with ending_together():
+  with exiting_together():
     yield
   stop.set()
   watcher.join()
@@ -78,10 +83,11 @@ def joined(
 
 
 @contextlib.contextmanager
-def ending_together() -> Iterator[None]:
-  """Lets an exception inside end all processes at once, with its message.
+def exiting_together() -> Iterator[None]:
+  """Ends all processes if the block raises; each prints the message.
 
-  Put it inside of whatever waits for other processes when it is closed.
+  Put this block inside any context that waits for other processes when it
+  closes.
   """
   try:
     yield
@@ -95,27 +101,27 @@ def ending_together() -> Iterator[None]:
     else:
       traceback.print_exc()
       status, line = 1, f'{type(e).__name__}: {e}'.partition('\n')[0]
-    _leave(status, line)
+    _exit(status, line)
 
 
-def check_same(facts: Mapping[str, Any]) -> None:
-  """Waits for all processes and raises unless they hold the same.
+def check_same(values: Mapping[str, Any]) -> None:
+  """Waits for all processes and compares their values.
 
   Args:
-    facts: values by the name that a message gives them, as JSON.
+    values: JSON values by the name that the error message shows.
 
   Raises:
-    InputError: a value differs from that of process 0.
+    InputError: a value differs from the one of process 0.
   """
   client = distributed.global_state.client
   if client is None:
     return
-  key = f'abaw_jax/facts/{next(_checks)}'
+  key = f'abaw_jax/values/{next(_check_numbers)}'
   if jax.process_index() == 0:
-    client.key_value_set(key, json.dumps(facts))
+    client.key_value_set(key, json.dumps(values))
   else:
     theirs = json.loads(client.blocking_key_value_get(key, _WAIT_MS))
-    ours = json.loads(json.dumps(facts))
+    ours = json.loads(json.dumps(values))
     wrong = [
         f'{name} is {ours.get(name)!r} here and {theirs.get(name)!r} there'
         for name in sorted(ours | theirs)
@@ -127,28 +133,28 @@ def check_same(facts: Mapping[str, Any]) -> None:
           f'{"; ".join(wrong)}; start the same command in all processes, on the '
           'same files'
       )
-  meet()
+  wait_for_all()
 
 
-def meet() -> None:
-  """Waits until all processes have called this as often."""
+def wait_for_all() -> None:
+  """Waits until every process has made the same call."""
   if distributed.global_state.client is not None:
     distributed.global_state.client.wait_at_barrier(
-        f'abaw_jax/meetings/{next(_meetings)}', _WAIT_MS
+        f'abaw_jax/barriers/{next(_barrier_numbers)}', _WAIT_MS
     )
 
 
-def check_one(message: str) -> None:
-  """Raises an InputError with this message where there are several processes."""
+def check_single(message: str) -> None:
+  """Raises an InputError with this message if the run has several processes."""
   if distributed.global_state.num_processes > 1:
     raise errors.InputError(message)
 
 
 def launcher() -> str | None:
-  """Returns who has started several processes that JAX can ask, None if nobody.
+  """Returns the platform that started several processes, None for one process.
 
-  That is decided here because JAX would start its service for one process too,
-  and two runs on one machine would want the same port.
+  JAX does not make this decision: it would start its service for one process
+  too, and two runs on one machine would need the same port.
   """
   env = os.environ
   if _CHILD in env:
@@ -159,8 +165,8 @@ def launcher() -> str | None:
     return 'Open MPI'
   if 'KUBERNETES_SERVICE_HOST' in env and 'JOB_COMPLETION_INDEX' in env:
     return 'Kubernetes'
-  # JAX sets this where it finds the chips of a TPU. How many hosts there are
-  # only its metadata tell, unless they are hidden.
+  # JAX sets this platform if it finds TPU chips. Only the metadata server knows
+  # the number of hosts, unless these variables replace it.
   if 'tpu' in (jax.config.jax_platforms or '') and (
       'TPU_SKIP_MDS_QUERY' not in env
       or 'TPU_WORKER_HOSTNAMES' in env
@@ -171,18 +177,18 @@ def launcher() -> str | None:
 
 
 def _initialize(coordinator, num_processes, process_id, timeout_s) -> None:
-  """Connects to the coordinator; JAX finds out what is None."""
+  """Connects to the coordinator; JAX finds the arguments that are None."""
   given = coordinator, num_processes, process_id
   if given == (None,) * 3:
-    where = f'the processes that {launcher()} has started'
+    where = f'the processes of {launcher()}'
   else:
-    _check(*given)
+    _check_flags(*given)
     where = f'--coordinator={coordinator}'
     if process_id == 0:
       print(f'{where}: waiting for {num_processes} processes', flush=True)
     else:
-      # JAX would end in a stack trace when the time is over.
-      _reach(coordinator, timeout_s)
+      # After a timeout of its own, JAX would print a stack trace.
+      _wait_for_coordinator(coordinator, timeout_s)
   try:
     jax.distributed.initialize(
         *given,
@@ -192,21 +198,20 @@ def _initialize(coordinator, num_processes, process_id, timeout_s) -> None:
   except (RuntimeError, ValueError) as e:
     raise errors.InputError(
         f'{where}: {e}; give --coordinator=host:port --num_processes --process_id'
-        ', with a host and a port of process 0 that are free and open to the '
-        'others'
+        ', with the host of process 0 and a free port that the others can reach'
     ) from e
 
 
-def _check(coordinator, num_processes, process_id) -> None:
-  """Raises an InputError if the flags do not say where this process belongs."""
+def _check_flags(coordinator, num_processes, process_id) -> None:
+  """Raises an InputError if the flags of this process are not consistent."""
   if None in (coordinator, num_processes, process_id):
     raise errors.InputError(
         '--coordinator, --num_processes and --process_id: give all three, or '
-        'none of them where the platform tells them (docs/scale.md)'
+        'none of them on a platform that JAX knows (docs/scale.md)'
     )
   if not 0 <= process_id < num_processes:
     raise errors.InputError(
-        f'--process_id={process_id}: give 0 to {num_processes - 1}, as '
+        f'--process_id={process_id}: give 0 to {num_processes - 1}, because '
         f'--num_processes is {num_processes}'
     )
   host, _, port = coordinator.rpartition(':')
@@ -216,7 +221,7 @@ def _check(coordinator, num_processes, process_id) -> None:
     )
 
 
-def _reach(coordinator: str, timeout_s: int) -> None:
+def _wait_for_coordinator(coordinator: str, timeout_s: int) -> None:
   """Returns once the coordinator answers, or raises an InputError."""
   host, _, port = coordinator.rpartition(':')
   end = time.monotonic() + timeout_s
@@ -227,44 +232,44 @@ def _reach(coordinator: str, timeout_s: int) -> None:
     except OSError as e:
       if time.monotonic() > end:
         raise errors.InputError(
-            f'--coordinator={coordinator}: cannot be reached within {timeout_s} '
-            f's ({e}); start process 0 there, on a port that is open'
+            f'--coordinator={coordinator}: no answer within {timeout_s} s ({e}); '
+            'start process 0 there, on an open port'
         ) from e
     time.sleep(0.2)
 
 
-def _watch(stop: threading.Event) -> None:
-  """Ends this process when another one has failed."""
+def _watch_failures(stop: threading.Event) -> None:
+  """Ends this process if another one fails; runs in a thread."""
   client = distributed.global_state.client
   while not stop.wait(1.0):
     if failures := client.key_value_dir_get(_FAILURES):
       key, text = failures[0]
       status, line = json.loads(text)
       name = key.removeprefix(_FAILURES)
-      _leave(status, f'process {name} has failed: {line}', announce=False)
+      _exit(status, f'process {name} failed: {line}', announce=False)
 
 
-def _leave(status: int, line: str, *, announce: bool = True) -> NoReturn:
+def _exit(status: int, line: str, *, announce: bool = True) -> NoReturn:
   """Ends this process and, with `announce`, all others.
 
-  Nothing is closed: that would wait for processes that cannot come any more. On
-  disk it looks as after a kill, from which every command recovers.
+  Nothing is closed, because that would wait for the other processes. The files
+  look as after a kill, from which every command recovers.
   """
   client = distributed.global_state.client
-  with _leaving:
+  with _exiting:
     print(f'error: {line}', file=sys.stderr, flush=True)
     sys.stdout.flush()
     try:
       if announce:
         name = f'{_FAILURES}{distributed.global_state.process_id}'
         client.key_value_set(name, json.dumps([status, line]))
-      # Process 0 serves the others: it must not go before they know. They stay
-      # too, or a broken connection would reach them before the reason.
-      client.wait_at_barrier('abaw_jax/farewell', _FAREWELL_S * 1000)
+      # All exit together: without process 0 the others cannot read the error,
+      # and a process whose connection breaks first would not print it.
+      client.wait_at_barrier('abaw_jax/exit', _EXIT_BARRIER_S * 1000)
     except RuntimeError:
       print(
-          'error: another process does not answer; it may have been killed, and '
-          'its own messages say more: start the same command in all processes',
+          'error: another process does not answer, it may have been killed; read '
+          'its messages, then start the same command in all processes',
           file=sys.stderr,
           flush=True,
       )

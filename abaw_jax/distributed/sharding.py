@@ -1,4 +1,4 @@
-"""The device mesh, and where batches and parameters live on it."""
+"""The device mesh, and the sharding of batches and parameters."""
 
 from collections.abc import Mapping, Sequence
 import math
@@ -11,17 +11,17 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from abaw_jax.core import errors
-from abaw_jax.models.layers import basic
+from abaw_jax.models.layers import batch_sharding
 
-# Which axis of a parameter is split, and over which axes of the mesh, by its
-# path; the first match counts, and what does not divide evenly stays replicated.
-# In a block it is the axis that does not meet the residual stream: the stream is
-# held to a split over the batch, and gradients would be moved from one split to
-# the other. The many classes of identities are split over all devices. A carry is
-# no parameter: its rows lie where those of the batches lie.
+# (pattern of the path, axis to split, axes of the mesh); the first match counts.
+# An axis that the devices do not divide stays replicated. In a block, the rules
+# split the axis that is not the residual stream's: the stream is split over the
+# batch, and another split of its axis would move gradients between devices.
+# Classes of identities are many: they are split over all devices. The rows of a
+# carry are on the same devices as the rows of the batches.
 RULES = (
-    (r'^carry/', 0, basic.BATCH_AXES),
-    (r'(^|/)classes/(kernel|bias)$', -1, basic.BATCH_AXES),
+    (r'^carry/', 0, batch_sharding.BATCH_AXES),
+    (r'(^|/)classes/(kernel|bias)$', -1, batch_sharding.BATCH_AXES),
     (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1, ('fsdp',)),
     (r'(proj|fc2)/kernel$', -2, ('fsdp',)),
 )
@@ -31,14 +31,14 @@ def make_mesh(*, fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
   """Returns a mesh of devices with axes `data` and `fsdp`.
 
   Args:
-    fsdp: number of devices that split each parameter; divides their count, and
-      that of a slice where there are several.
-    devices: what the mesh is made of; None = all that there are.
+    fsdp: number of devices that share each parameter; divides the number of
+      devices in a slice.
+    devices: devices of the mesh; None means all.
   """
   return Mesh(
       arrange(devices or jax.devices(), fsdp=fsdp),
-      basic.BATCH_AXES,
-      # Explicit axes would compile a step twice.
+      batch_sharding.BATCH_AXES,
+      # With explicit axes, JAX would compile a step twice.
       axis_types=(AxisType.Auto, AxisType.Auto),
   )
 
@@ -46,11 +46,11 @@ def make_mesh(*, fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
 def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
   """Returns the devices as an array [data, fsdp].
 
-  Parameters are only split within a slice (a TPU slice, a GPU node), whose
-  interconnect is fast; `data` alone crosses from one slice to the next.
+  Parameters are split only inside a slice (a TPU slice or a GPU node), because
+  its interconnect is fast. Only the axis `data` crosses slices.
 
   Raises:
-    InputError: if `fsdp` does not divide the devices of a slice.
+    InputError: `fsdp` does not divide the number of devices in a slice.
   """
   slices = len({getattr(device, 'slice_index', 0) for device in devices})
   count = len(devices) // slices
@@ -60,7 +60,7 @@ def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
         f'config.mesh.fsdp={fsdp} does not divide the {count} devices{where}: '
         'choose a divisor'
     )
-  # 8 of the 16 devices along an axis of a TPU slice may share parameters.
+  # For example, 8 of the 16 devices along an axis of a TPU slice.
   split = {'allow_split_physical_axes': True}
   if slices == 1:
     return mesh_utils.create_device_mesh(
@@ -72,13 +72,13 @@ def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Returns the sharding that keeps a whole copy on every device."""
+  """Returns the sharding with a full copy on every device."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
   """Returns the sharding that splits the leading axis over all devices."""
-  return NamedSharding(mesh, PartitionSpec(basic.BATCH_AXES))
+  return NamedSharding(mesh, PartitionSpec(batch_sharding.BATCH_AXES))
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -87,9 +87,10 @@ def path_name(path: tuple[Any, ...]) -> str:
 
 
 def state_shardings(state: Any, mesh: Mesh) -> Any:
-  """Returns a tree of shardings for a (shape of a) training state.
+  """Returns a tree of shardings for a training state or its shapes.
 
-  An optimiser moment ends in its parameter's path, so it lands beside it.
+  The path of an optimizer moment ends in the path of its parameter, so both have
+  the same sharding.
   """
 
   def place(path, leaf):
@@ -110,7 +111,7 @@ def state_shardings(state: Any, mesh: Mesh) -> Any:
 def check_batch(
     batch_size: int, mesh: Mesh, field: str, *, microbatches: int = 1
 ) -> None:
-  """Raises an InputError if a batch cannot be split over the devices."""
+  """Raises an InputError if the devices do not divide a batch evenly."""
   if microbatches < 1:
     raise errors.InputError(
         f'config.optim.microbatches={microbatches}: give 1 or more'
@@ -119,7 +120,7 @@ def check_batch(
     parts = f', {microbatches} microbatches each' if microbatches > 1 else ''
     raise errors.InputError(
         f'{field}={batch_size} is not a multiple of the {mesh.size} devices'
-        f'{parts}: choose one that is'
+        f'{parts}: choose a multiple'
     )
 
 
@@ -135,7 +136,7 @@ def with_shardings(shapes: Any, shardings: Any) -> Any:
 def to_devices(
     batch: Mapping[str, np.ndarray], sharding: NamedSharding
 ) -> dict[str, jax.Array]:
-  """Returns the global batch made of every process's local rows."""
+  """Returns the global batch; every process gives its own rows."""
   return {
       key: jax.make_array_from_process_local_data(sharding, value)
       for key, value in batch.items()

@@ -75,7 +75,7 @@ def extract(
     return
   if jax.process_index() == 0:
     writer.begin()
-  processes.meet()
+  processes.wait_for_all()
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices())
   with jax.set_mesh(mesh):
     embed = functools.partial(
@@ -90,7 +90,7 @@ def extract(
         batch_size // jax.process_count(),
     )
     _write_share(writer, splits, embed, source.face_size)
-  processes.meet()
+  processes.wait_for_all()
   if jax.process_index() == 0:
     writer.finish({split: _num_rows(splits[split]) for split in splits})
 
@@ -104,7 +104,7 @@ def _write_share(
   """Writes every shard that is missing and falls to this process."""
   # All processes must see the same as missing, so none may write yet.
   missing = writer.missing()
-  processes.meet()
+  processes.wait_for_all()
   share = missing[jax.process_index() :: jax.process_count()]
   count = sum(shard.stop - shard.start for shard in share)
   decode = functools.partial(transforms.decode_record, image_size=face_size)

@@ -106,7 +106,7 @@ class _Loop:
     # Only now: a config that cannot run leaves no mark on the workdir.
     if jax.process_index() == 0:
       runs.claim(workdir, config)
-    processes.meet()
+    processes.wait_for_all()
     runs.find_claim(workdir)
     self.selection = selection.Selection(
         config, workdir, self.task, mesh, self.validation
@@ -127,7 +127,7 @@ class _Loop:
     with (
         contextlib.closing(batches),
         contextlib.closing(self.selection),
-        processes.ending_together(),
+        processes.exiting_together(),
     ):
       scores = self._train(batches)
     if scores is not None and jax.process_index() == 0:

@@ -1,4 +1,4 @@
-"""Two processes on loopback are one run: the same losses, saves and end."""
+"""Two processes on one machine train like one: same losses, checkpoints and end."""
 
 from collections.abc import Callable
 import json
@@ -27,30 +27,30 @@ WINDOW = {'data__window': 8, 'data__stride': 4, 'data__batch_size': BATCH}
 
 @pytest.fixture(scope='module')
 def config(feature_dir) -> dict:
-  """Returns the experiment that all runs here share."""
+  """Returns the config of all runs in this file."""
   source = inputs.make_source(runs.smoke('mtl', feature_dir, **WINDOW), 'train')
   epochs = STEPS * BATCH / len(source)
   return runs.smoke(
       'mtl',
       feature_dir,
       **WINDOW,
-      # With 0 what a ReLU reads at step 16 is 0 but for rounding: its gradient is
-      # one or the other.
+      # With seed 0, the input of a ReLU at step 16 is 0 up to rounding, so its
+      # gradient depends on the order of a sum.
       seed=1,
-      data__read_threads=1,  # reads in the order of the batches
+      data__read_threads=1,  # the order of reads is that of the batches
       epochs=epochs,
       eval_epochs=epochs / 4,
       log_steps=1,
       save_steps=4,
-      # Now and then, when only process 0 knows: a save that is not agreed on
-      # would never end.
+      # Only process 0 knows when this time is over. A save that the processes do
+      # not share would never end.
       save_minutes=0.02,
   )
 
 
 @pytest.fixture(scope='module')
 def cache(tmp_path_factory) -> dict[str, str]:
-  """Returns an environment in which all runs here compile once."""
+  """Returns environment variables of a compilation cache for all runs here."""
   return {
       'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
       'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
@@ -60,7 +60,7 @@ def cache(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope='module')
 def backbone(data_dir, tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with the weights of a MAE that nobody has trained."""
+  """Returns a folder with the weights of an untrained MAE."""
   config = runs.smoke('mae', data_dir, model__backbone='vit_micro')
   example = inputs.example(config, inputs.make_source(config, 'train'))
   params = registry.make_task(config).init(jax.random.key(0), example)
@@ -95,7 +95,9 @@ def cluster(count: int) -> list[dict]:
 def start(config, feature_dir, cache) -> Callable[..., list[subprocess.Popen]]:
   """Returns a function that starts two processes of the train command."""
 
-  def go(workdir: pathlib.Path, *more_of_last: str) -> list[subprocess.Popen]:
+  def start_both(
+      workdir: pathlib.Path, *more_of_last: str
+  ) -> list[subprocess.Popen]:
     started = []
     for index, place in enumerate(cluster(2)):
       started.append(
@@ -115,11 +117,11 @@ def start(config, feature_dir, cache) -> Callable[..., list[subprocess.Popen]]:
       )
     return started
 
-  return go
+  return start_both
 
 
 def changed(config: dict) -> list[tuple[str, object]]:
-  """Returns the flags that make the smoke config this one."""
+  """Returns the flags that turn the smoke config into this one."""
   keys = ('dir', 'window', 'stride', 'batch_size', 'read_threads')
   flags = [(f'config.data.{key}', config['data'][key]) for key in keys]
   keys = (
@@ -134,20 +136,20 @@ def witness(workdir: pathlib.Path, index: int) -> pathlib.Path:
 
 
 def reads(workdir: pathlib.Path, index: int) -> list[int]:
-  """Returns the windows that a process has read for training, in order."""
+  """Returns the ids of the windows that a process read for training, in order."""
   first, *batches = map(int, witness(workdir, index).read_text().split())
-  assert first == 0  # for the shapes
+  assert first == 0  # an example, for the shapes
   return batches
 
 
 def written(workdir: pathlib.Path, index: int) -> list[str]:
-  """Returns the shards of features that a process has written."""
+  """Returns the names of the shards of features that a process wrote."""
   return witness(workdir, index).with_suffix('.shards').read_text().split()
 
 
 @pytest.fixture(scope='module')
 def ends(config, cache, backbone, data_dir, tmp_path_factory):
-  """Returns the root of `pair` and `single`: trained, scored and extracted."""
+  """Returns the folder of the finished runs `pair` and `single`."""
   root = tmp_path_factory.mktemp('ends')
   started = {}
   for name, count in {'pair': 2, 'single': 1}.items():
@@ -174,13 +176,13 @@ def ends(config, cache, backbone, data_dir, tmp_path_factory):
 
 
 def assert_close(path, ours, theirs) -> None:
-  """Checks a parameter, or what the optimiser knows of it."""
+  """Compares a parameter or an optimizer moment of two runs."""
   if jax.tree_util.keystr(path).endswith("['qkv']['bias']"):
-    # A bias of keys has no gradient, so AdamW goes where rounding leads it.
+    # The bias of the keys has no gradient: AdamW follows rounding errors.
     ours, theirs = (
         np.delete(np.split(x, 3), 1, axis=0) for x in (ours, theirs)
     )
-  # Sums over four devices in two orders, through 24 updates.
+  # The order of sums over four devices differs, for 24 updates.
   np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-6)
 
 
@@ -203,7 +205,7 @@ def test_two_processes_train_as_one(ends):
   )
 
 
-def test_only_the_first_process_writes_what_it_measures(ends):
+def test_only_the_first_process_writes_metrics(ends):
   for name in ('pair', 'single'):
     assert len(list((ends / name / 'tb').iterdir())) == 1
 
@@ -224,7 +226,7 @@ def test_two_processes_predict_and_extract_as_one(ends, data_dir):
   ]
   with np.load(paths[0]) as ours, np.load(paths[1]) as theirs:
     assert len(ours['row']) == len(np.unique(ours['row']))
-    assert len(theirs['row']) % BATCH, 'the last batch is whole'
+    assert len(theirs['row']) % BATCH, 'the last batch has no padding'
     for name in theirs:
       if name.startswith('pred_'):
         np.testing.assert_allclose(
@@ -233,7 +235,7 @@ def test_two_processes_predict_and_extract_as_one(ends, data_dir):
       else:
         np.testing.assert_array_equal(ours[name], theirs[name])
   shards = [written(ends / 'pair', index) for index in (0, 1)]
-  assert all(shards), 'a process has done nothing'
+  assert all(shards), 'a process wrote nothing'
   assert sorted(shards[0] + shards[1]) == sorted(written(ends / 'single', 0))
   for split in labels.SPLITS:
     ours, theirs = (
@@ -247,9 +249,9 @@ def test_two_processes_predict_and_extract_as_one(ends, data_dir):
       )
 
 
-def test_signals_to_one_process_are_for_both(ends, start, tmp_path):
+def test_a_signal_to_one_process_ends_both(ends, start, tmp_path):
   workdir = tmp_path / 'broken'
-  # SIGTERM to one: both save the same step.
+  # SIGTERM to one process: both save the same step.
   both = start(workdir)
   resume_test.hit(both[1], signal.SIGTERM, lambda: lines(workdir) >= 5)
   status, out, error = runs.finish(both[0])
@@ -260,7 +262,7 @@ def test_signals_to_one_process_are_for_both(ends, start, tmp_path):
   assert (workdir / 'checkpoints' / str(step)).is_dir()
   assert max(runs.metrics(workdir)) == step < STEPS
 
-  # SIGKILL to one, some updates later: the other one ends too.
+  # SIGKILL to one process, some updates later: the other one ends too.
   forget(workdir)
   both = start(workdir)
   resume_test.hit(both[1], signal.SIGKILL, lambda: lines(workdir) >= step + 6)
@@ -276,7 +278,7 @@ def test_signals_to_one_process_are_for_both(ends, start, tmp_path):
     assert found == expected[index][: len(found)]
     assert len(found) >= 4 * 6
 
-  # Both again: the run ends like one that nothing has broken.
+  # Both start again: the run ends like one without interruptions.
   status, _, error = zip(*map(runs.finish, start(workdir)), strict=True)
   assert status == (0, 0), error
   resume_test.assert_same_run(workdir, ends / 'pair')
@@ -287,18 +289,20 @@ def lines(workdir: pathlib.Path) -> int:
 
 
 def forget(workdir: pathlib.Path) -> None:
-  """Removes what has been noted of the reads until now."""
+  """Removes the records of the reads so far."""
   for index in (0, 1):
     witness(workdir, index).unlink()
 
 
-def test_processes_that_differ_all_end_with_the_reason(start, tmp_path):
+def test_processes_with_different_settings_all_end_with_the_reason(
+    start, tmp_path
+):
   both = start(tmp_path / 'run', '--config.optim.lr=0.5')
   found = [runs.finish(process) for process in both]
   assert [status for status, _, _ in found] == [2, 2]
   wrong = 'process 1 differs from process 0: config.optim.lr is 0.5 here and'
   assert f'error: {wrong}' in found[1][2]
-  assert f'error: process 1 has failed: {wrong}' in found[0][2]
+  assert f'error: process 1 failed: {wrong}' in found[0][2]
   assert not (tmp_path / 'run').exists()
 
 
@@ -312,7 +316,7 @@ def test_processes_that_differ_all_end_with_the_reason(start, tmp_path):
         (('h:1', 2, 2), '--process_id=2: give 0 to 1'),
     ],
 )
-def test_flags_that_do_not_fit_are_refused(place, message):
+def test_inconsistent_flags_are_refused(place, message):
   if isinstance(place, tuple):
     names = ('coordinator', 'num_processes', 'process_id')
     place = dict(zip(names, place, strict=True))
@@ -326,7 +330,7 @@ def test_flags_that_do_not_fit_are_refused(place, message):
 def test_a_coordinator_that_does_not_answer_is_named():
   place = cluster(2)[1]
   with (
-      pytest.raises(errors.InputError, match='cannot be reached within 1 s'),
+      pytest.raises(errors.InputError, match='no answer within 1 s'),
       processes.joined(**place, timeout_s=1),
   ):
     pass
@@ -336,7 +340,7 @@ def test_a_coordinator_that_does_not_answer_is_named():
     ('env', 'launcher'),
     [
         ({}, None),
-        ({'SLURM_NTASKS': '2'}, None),  # in the batch script itself
+        ({'SLURM_NTASKS': '2'}, None),  # in the batch script, outside srun
         ({'SLURM_NTASKS': '1', 'SLURM_STEP_NODELIST': 'a'}, None),
         ({'SLURM_NTASKS': '2', 'SLURM_STEP_NODELIST': 'a'}, 'SLURM'),
         ({'OMPI_COMM_WORLD_SIZE': '1'}, None),
@@ -349,7 +353,7 @@ def test_a_coordinator_that_does_not_answer_is_named():
         ({'OMPI_COMM_WORLD_SIZE': '8', 'ABAW_JAX_CHILD': '1'}, None),
     ],
 )
-def test_launchers_are_told_by_what_they_set(monkeypatch, env, launcher):
+def test_the_environment_shows_the_launcher(monkeypatch, env, launcher):
   for name in tuple(os.environ):
     if name.startswith(('SLURM_', 'OMPI_', 'KUBERNETES_', 'JOB_')):
       monkeypatch.delenv(name)

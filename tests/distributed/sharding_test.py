@@ -1,4 +1,4 @@
-"""How devices become a mesh."""
+"""The arrangement of devices as a mesh, and the split of batches over it."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from abaw_jax.distributed import sharding
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-  """What the mesh asks of a device."""
+  """The attributes of a device that a mesh reads."""
 
   id: int
   slice_index: int = 0
@@ -28,15 +28,15 @@ def test_one_slice_is_filled_row_by_row():
 
 
 @pytest.mark.parametrize('fsdp', [1, 2, 4])
-def test_parameters_are_split_within_a_slice_only(fsdp):
-  # As they might come, not in the order of their slices.
+def test_parameters_are_split_only_inside_a_slice(fsdp):
+  # Devices may arrive in any order of their slices.
   devices = [Device(i, slice_index=i % 2) for i in range(8)]
   mesh = sharding.arrange(devices, fsdp=fsdp)
   assert mesh.shape == (8 // fsdp, fsdp)
   assert sorted(device.id for device in mesh.ravel()) == list(range(8))
   for row in mesh:
     assert len({device.slice_index for device in row}) == 1
-  # The outer part of `data` is the slice: its inner part stays within one.
+  # Along `data`, the devices of a slice are neighbors.
   slices = [row[0].slice_index for row in mesh]
   assert slices == sorted(slices)
 
@@ -49,7 +49,7 @@ def test_parameters_are_split_within_a_slice_only(fsdp):
         (2, 8, 'fsdp=8 does not divide the 4 devices of each of 2 slices'),
     ],
 )
-def test_what_does_not_divide_is_refused(slices, fsdp, message):
+def test_fsdp_that_does_not_divide_a_slice_is_refused(slices, fsdp, message):
   devices = [Device(i, slice_index=i % slices) for i in range(8)]
   with pytest.raises(errors.InputError, match=message):
     sharding.arrange(devices, fsdp=fsdp)
@@ -62,7 +62,9 @@ def test_what_does_not_divide_is_refused(slices, fsdp, message):
         (4, 0, 'give 1 or more'),
     ],
 )
-def test_batches_that_cannot_be_split(batch_size, microbatches, message):
+def test_batches_that_the_devices_do_not_divide_are_refused(
+    batch_size, microbatches, message
+):
   mesh = sharding.make_mesh(fsdp=1)
   with pytest.raises(errors.InputError, match=message):
     sharding.check_batch(
