@@ -1,75 +1,89 @@
-"""Images in an order in which every expression comes equally often."""
+"""Class-balanced sampling: every expression is drawn equally often."""
 
-from collections.abc import Iterable, Mapping
 import fractions
+import functools
 from typing import Any
 
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 import numpy as np
 
 from abaw_jax.core import labels
 from abaw_jax.data import order as order_lib
-
-# What must be read of a record to know where it belongs.
-FIELDS = ('expression', 'expr')
+from abaw_jax.data import protocol
 
 
-class Balanced:
-  """The records of a source by expression, those without one behind them.
+class ClassBalanced(protocol.Source):
+  """A source of labelled images whose training order is class-balanced.
 
-  Attributes:
-    sizes: records of each expression that there is, and without one.
-    weights: how often training draws from each, see `order.Order`: expressions
-      equally often, those without one as often as they are.
+  Each expression is drawn equally often. Images without an expression are drawn
+  as often as without class balance. Evaluation does not change.
   """
 
-  def __init__(
-      self,
-      source: Any,
-      expression: Int[np.ndarray, 'n'],
-      expr: Bool[np.ndarray, 'n'],
-  ):
-    """Sorts records; of two of one expression the first stays the first.
+  def __init__(self, source: Any):
+    """Initializes the source; reads no record yet.
 
     Args:
-      source: records by position.
-      expression: class of each.
-      expr: whether it has one.
+      source: records, or a mixture of them, with `expression` and `expr`.
     """
     self._source = source
-    kinds = np.where(expr, expression, labels.NUM_EXPRESSIONS)
-    self._places = np.argsort(kinds, kind='stable')
-    present, counts = np.unique(kinds, return_counts=True)
-    self.sizes = tuple(counts.tolist())
-    labelled = int(expr.sum())
-    classes = max(1, np.count_nonzero(present < labels.NUM_EXPRESSIONS))
-    self.weights = tuple(
-        fractions.Fraction(labelled, int(classes))
-        if kind < labels.NUM_EXPRESSIONS
-        else fractions.Fraction(size)
-        for kind, size in zip(present.tolist(), self.sizes, strict=True)
-    )
 
-  def order(self, seed: int) -> order_lib.Order:
-    """Returns the order of training."""
-    return order_lib.Order(self.sizes, self.weights, seed)
+  def for_training(self, seed: int) -> order_lib.Shuffled:
+    """Returns the examples in the order of training; reads all labels once."""
+    classes = self._classes
+    present, counts = np.unique(classes, return_counts=True)
+    has_class = present < labels.NUM_EXPRESSIONS
+    num_labelled = int(counts[has_class].sum())
+    weights = [
+        fractions.Fraction(num_labelled, int(has_class.sum()))
+        if known
+        else fractions.Fraction(count)
+        for known, count in zip(has_class, counts.tolist(), strict=True)
+    ]
+    by_class = _ByClass(self._source, np.argsort(classes, kind='stable'))
+    order = order_lib.Order(tuple(counts.tolist()), tuple(weights), seed)
+    return order_lib.Shuffled(by_class, order)
+
+  def with_fields(self, *fields: str) -> Any:
+    """Returns the same records with these fields only."""
+    return self._source.with_fields(*fields)
+
+  def names(self, rows) -> protocol.Rows:
+    """Returns the fields that identify each record; see `protocol.Source`."""
+    return self._source.names(rows)
 
   def where(self, index: int) -> str:
-    """Returns what a message calls a record."""
-    return self._source.where(int(self._places[index]))
+    """Returns the dataset and the name of a record for error messages."""
+    return self._source.where(index)
 
   def __len__(self) -> int:
-    return len(self._places)
+    return len(self._source)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[int(self._places[index])]
+    return self._source[index]
 
   def __repr__(self) -> str:
-    return f'Balanced({self._source!r})'
+    return f'ClassBalanced({self._source!r})'
+
+  @functools.cached_property
+  def _classes(self) -> Int[np.ndarray, 'n']:
+    """The class of each record; NUM_EXPRESSIONS if it has none."""
+    return np.array(
+        [
+            record['expression'] if record['expr'] else labels.NUM_EXPRESSIONS
+            for record in self._source.with_fields('expression', 'expr')
+        ]
+    )
 
 
-def balanced(source: Any, records: Iterable[Mapping[str, Any]]) -> Balanced:
-  """Returns a source in balance; `records` are its own, with FIELDS alone."""
-  rows = [(record['expression'], record['expr']) for record in records]
-  expression, expr = zip(*rows, strict=True)
-  return Balanced(source, np.array(expression), np.array(expr, bool))
+class _ByClass:
+  """The records of a source, sorted by class."""
+
+  def __init__(self, source: Any, indices: Int[np.ndarray, 'n']):
+    self._source = source
+    self._indices = indices
+
+  def where(self, index: int) -> str:
+    return self._source.where(int(self._indices[index]))
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._source[int(self._indices[index])]

@@ -5,20 +5,21 @@ import fractions
 from typing import Any
 
 from abaw_jax.core import errors
-from abaw_jax.data import class_balance
-from abaw_jax.data import mixture
-from abaw_jax.data import sources
-from abaw_jax.data import transforms
-from abaw_jax.data import votes
-
-Source = sources.Records | mixture.Mixture
+from abaw_jax.data import (
+    class_balance,
+    mixture,
+    protocol,
+    sources,
+    transforms,
+    votes,
+)
 
 # What `data.expression_targets` and `data.balance` may be.
 TARGETS = ('majority', 'probability', 'crossentropy')
 BALANCES = ('none', 'expression')
 
 
-def frame_source(data: Mapping[str, Any], split: str) -> Source:
+def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
   """Returns the single frames of a split, of every dataset named.
 
   What a dataset does not label is masked: a face without AUs trains the rest.
@@ -41,10 +42,13 @@ def frame_source(data: Mapping[str, Any], split: str) -> Source:
   extra = {votes.DATASET: ('votes',)} if probs else {}
   if split != 'train' and data['validation']:
     data = {**data, 'name': _scored(data), 'weights': ''}
-  return _images(data, split, transforms.FRAME_FIELDS, extra)
+  source = _images(data, split, transforms.FRAME_FIELDS, extra)
+  if data['balance'] == 'none':
+    return source
+  return class_balance.ClassBalanced(source)
 
 
-def image_source(data: Mapping[str, Any], split: str) -> Source:
+def image_source(data: Mapping[str, Any], split: str) -> protocol.Source:
   """Returns the images of a split, without labels, of every dataset named."""
   return _images(data, split, ('image',))
 
@@ -63,17 +67,6 @@ def identity_source(data: Mapping[str, Any], split: str) -> sources.Records:
   name = _dataset(data['name'], data['name'])
   fields = transforms.IDENTITY_FIELDS
   return sources.Records(data['dir'], *name, split, fields=fields)
-
-
-def balanced(
-    data: Mapping[str, Any], source: Source
-) -> Source | class_balance.Balanced:
-  """Returns the source in the balance that is asked for."""
-  if data['balance'] == 'none':
-    return source
-  return class_balance.balanced(
-      source, source.with_fields(*class_balance.FIELDS)
-  )
 
 
 def _scored(data: Mapping[str, Any]) -> str:
@@ -98,7 +91,7 @@ def _images(
     split: str,
     fields: Sequence[str],
     extra: Mapping[str, Sequence[str]] | None = None,
-) -> Source:
+) -> protocol.Source:
   """Returns records with these fields, and those that a dataset has besides."""
   extra = extra or {}
   names = [_dataset(name, data['name']) for name in data['name'].split(',')]

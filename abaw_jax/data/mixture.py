@@ -1,7 +1,7 @@
-"""Several datasets of images as one."""
+"""Several datasets of images, joined to one source."""
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import fractions
 import itertools
 from typing import Any
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.data import order as order_lib
-from abaw_jax.data import sources
+from abaw_jax.data import protocol, sources
 
 
-class Mixture:
+class Mixture(protocol.Source):
   """The records of the first dataset, then those of the second, and so on.
 
   Attributes:
-    sizes: records of each dataset.
-    weights: how often training draws from each, see `order.Order`.
+    sizes: number of records in each dataset.
+    weights: sampling weight of each dataset in training, see `order.Order`.
   """
 
   def __init__(
@@ -26,35 +26,36 @@ class Mixture:
       *,
       weights: Sequence[fractions.Fraction] | None = None,
   ):
-    """Joins records that have the same fields, as far as they are read."""
+    """Joins datasets; all of them must have the fields that are read."""
     self._parts = tuple(parts)
     self.sizes = tuple(len(part) for part in parts)
     self.weights = None if weights is None else tuple(weights)
     self._ends = list(itertools.accumulate(self.sizes))
 
-  def order(self, seed: int) -> order_lib.Order:
-    """Returns the order of training."""
-    return order_lib.Order(self.sizes, self.weights, seed)
+  def for_training(self, seed: int) -> order_lib.Shuffled:
+    """Returns the examples in the order of training."""
+    return order_lib.Shuffled(
+        self, order_lib.Order(self.sizes, self.weights, seed)
+    )
 
   def with_fields(self, *fields: str) -> 'Mixture':
-    """Returns the same records with no fields but these."""
+    """Returns the same records with these fields only."""
     parts = [part.with_fields(*fields) for part in self._parts]
     return Mixture(parts, weights=self.weights)
 
-  def names(self) -> dict[str, np.ndarray]:
-    """Returns `dataset` and `name`, one entry per record."""
+  def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
+    """Returns `dataset` and `name` of all records, in order."""
     names = []
     for part in self._parts:
-      columns = part.names().values()
-      rows = zip(*columns, strict=True)
-      names += ['/'.join(map(str, row)) for row in rows]
+      columns = part.names(rows).values()
+      names += ['/'.join(map(str, keys)) for keys in zip(*columns, strict=True)]
     return {
         'dataset': np.repeat([part.name for part in self._parts], self.sizes),
         'name': np.array(names),
     }
 
   def where(self, index: int) -> str:
-    """Returns what a message calls a record: its dataset and its name."""
+    """Returns the dataset and the name of a record for error messages."""
     part, index = self._locate(index)
     return part.where(index)
 
@@ -73,7 +74,7 @@ class Mixture:
     return f'Mixture({list(self._parts)}, weights {weights})'
 
   def _locate(self, index: int) -> tuple[sources.Records, int]:
-    """Returns the dataset that holds a record, and its position there."""
+    """Returns the dataset that holds a record, and its index there."""
     if not 0 <= index < len(self):
       raise IndexError(f'record {index} of {len(self)}')
     part = bisect.bisect_right(self._ends, index)

@@ -1,37 +1,29 @@
-"""The endless order in which training walks through its examples."""
+"""The order of the examples in training."""
 
 from collections.abc import Callable
 import dataclasses
 import fractions
 import functools
+from typing import Any
 
 from jaxtyping import Int
 import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class AsItIs:
-  """The order of a source that has one of its own."""
-
-  def indices(self, start: int, stop: int) -> list[int]:
-    """Returns the examples at positions from `start` to before `stop`."""
-    return list(range(start, stop))
-
-
-@dataclasses.dataclass(frozen=True)
 class Order:
-  """Which example stands at each position from 0 on: a function of the seed.
+  """An endless sequence of example indices, computed from a seed.
 
-  Without weights epoch e is a permutation of all examples, drawn from (seed, e).
-  With weights an epoch is as long, but each part of the source has its share of
-  it: of all positions so far, its weight over their sum, to within as many
-  examples as there are parts. A part walks through epochs of its own, each a
-  permutation: those drawn too often for their size repeat, the others go on
-  where they stopped.
+  Without weights, epoch e is a permutation of all examples, drawn from (seed, e).
+  With weights, an epoch has the same length, but each part of the source gets
+  its share: weight / sum(weights) of all positions up to any end of an epoch,
+  to within as many examples as there are parts. Each part has its own sequence of
+  permutations. A part that is drawn more often than its size repeats its
+  examples. A part that is drawn less often continues in the next epoch.
 
   Attributes:
-    sizes: examples of each part, at least 1.
-    weights: how often each part is drawn, above 0; None means by size.
+    sizes: number of examples in each part, at least 1.
+    weights: sampling weight of each part, above 0; None means its size.
     seed: any integer from 0.
   """
 
@@ -39,19 +31,44 @@ class Order:
   weights: tuple[fractions.Fraction, ...] | None
   seed: int
 
-  def indices(self, start: int, stop: int) -> list[int]:
-    """Returns the examples at positions from `start` to before `stop`.
+  def __getitem__(self, position: int) -> int:
+    """Returns the index of the example at a position from 0.
 
-    An index counts through the examples of all parts, one after the other.
+    Indices count the examples of the first part, then of the second, and so on.
     """
-    epoch = functools.partial(_epoch, self)
-    return _walk(epoch, sum(self.sizes), start, stop).tolist()
+    epoch, offset = divmod(position, sum(self.sizes))
+    return int(_epoch(self, epoch)[offset])
 
 
-# Threads that cross an epoch together need two orders, hardly ever more.
+class Shuffled:
+  """The examples of a source in an `Order`; see `protocol.TrainingExamples`."""
+
+  def __init__(self, source: Any, order: Order):
+    """Initializes the examples.
+
+    Args:
+      source: examples by index.
+      order: the indices to read.
+    """
+    self._source = source
+    self._order = order
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._source[self._order[index]]
+
+  def where(self, index: int) -> str:
+    """Returns the name of an example for error messages."""
+    return self._source.where(self._order[index])
+
+  def num_examples(self, epochs: float | int) -> float | int:
+    """Returns the number of examples in `epochs` epochs."""
+    return epochs * sum(self._order.sizes)
+
+
+# Threads that pass the end of an epoch together need two epochs at once.
 @functools.lru_cache(maxsize=4)
 def _epoch(order: Order, epoch: int) -> Int[np.ndarray, 'n']:
-  """Returns the examples of one epoch."""
+  """Returns the indices of one epoch."""
   length = sum(order.sizes)
   rng = np.random.default_rng([order.seed, epoch])
   if order.weights is None:
@@ -63,8 +80,8 @@ def _epoch(order: Order, epoch: int) -> Int[np.ndarray, 'n']:
   indices = np.empty(length, np.int64)
   first = 0
   for part, size in enumerate(order.sizes):
-    own = functools.partial(_part_epoch, order.seed, part, size)
-    drawn = _walk(own, size, starts[part], stops[part])
+    part_epoch = functools.partial(_part_epoch, order.seed, part, size)
+    drawn = _slice(part_epoch, size, starts[part], stops[part])
     indices[part_at == part] = first + drawn
     first += size
   return indices
@@ -73,17 +90,25 @@ def _epoch(order: Order, epoch: int) -> Int[np.ndarray, 'n']:
 def _part_epoch(
     seed: int, part: int, size: int, epoch: int
 ) -> Int[np.ndarray, 'n']:
-  # The last number is above 0, which keeps this apart from (seed, epoch).
+  """Returns one permutation of the examples of a part."""
+  # The last number is above 0, so the seed differs from every (seed, epoch).
   return np.random.default_rng([seed, epoch, part + 1]).permutation(size)
 
 
-def _walk(
+def _slice(
     epoch: Callable[[int], Int[np.ndarray, 'n']],
     length: int,
     start: int,
     stop: int,
 ) -> Int[np.ndarray, '{stop-start}']:
-  """Returns what stands from `start` to `stop` in epochs one after the other."""
+  """Returns positions `start` to `stop` of all epochs, joined.
+
+  Args:
+    epoch: returns the permutation of an epoch, given its number.
+    length: number of examples in an epoch.
+    start: first position.
+    stop: position after the last one.
+  """
   pieces = [np.empty(0, np.int64)]
   while start < stop:
     number, first = divmod(start, length)
@@ -96,10 +121,11 @@ def _walk(
 def _shares(
     count: int, weights: tuple[fractions.Fraction, ...]
 ) -> tuple[int, ...]:
-  """Returns how many of the first `count` positions each part has; the sum is it.
+  """Returns how many of the first `count` positions each part gets.
 
-  Never falls as `count` grows: each part takes its share of what those before
-  it have left, rounded down.
+  The result sums to `count` and never decreases as `count` grows: each part gets
+  its share of the positions that the parts before it did not take, rounded
+  down.
   """
   shares = []
   rest = sum(weights)

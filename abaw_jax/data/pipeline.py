@@ -1,14 +1,14 @@
-"""Batches for training (endless, resumable) and for evaluation (exact).
+"""Batches for training (endless and resumable) and for evaluation (exact).
 
-Nothing here imports JAX, and neither may worker processes use it. Grain itself
-imports JAX for its tree functions, which cannot be avoided, but no JAX backend
-is ever initialised here: a worker holds no device.
+This module does not use JAX, and worker processes must not use it either. Grain
+imports JAX for its tree functions, but no JAX backend is initialized here, so a
+worker holds no device.
 
-A batch is a pure function of its index, so the state of an iterator is a single
-number, which resumes with any number of workers or hosts.
+A batch is a pure function of its index. The state of an iterator is therefore one
+number, and training resumes with any number of workers or hosts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import functools
 import multiprocessing
 import os
@@ -18,18 +18,15 @@ import grain
 import numpy as np
 
 from abaw_jax.core import errors
-from abaw_jax.data import class_balance
-from abaw_jax.sequences import stateful_videos
-from abaw_jax.data import mixture
-from abaw_jax.data import order as order_lib
+from abaw_jax.data import protocol
 
 Batch = dict[str, np.ndarray]
 Transform = Callable[..., Batch]
 
-# Records that are read before they are decoded: reading one and decoding it in
-# turn has both wait for their code and data to come back into the cache.
-_AHEAD = 256
-# More batches than anyone will train on; Grain wants a length.
+# Records that are read before the first of them is decoded. Alternating between
+# reading and decoding is slower, because each pushes the other out of the cache.
+_READ_AHEAD = 256
+# Grain needs a length; no training reaches this number of batches.
 _ENDLESS = 2**40
 
 
@@ -48,9 +45,10 @@ class TrainBatches(grain.DatasetIterator):
     self._worker_options = worker_options
     self._next_batch = 0
     self._running = None
+    self._is_open = True
 
   def start_prefetch(self) -> None:
-    """Starts threads or workers that prepare the next batches."""
+    """Starts the threads or workers that prepare the next batches."""
     if self._running is None:
       batches = self._batches[self._next_batch :]
       batches = batches.to_iter_dataset(self._read_options)
@@ -60,7 +58,8 @@ class TrainBatches(grain.DatasetIterator):
       self._running.start_prefetch()
 
   def __next__(self) -> Batch:
-    self._assert_not_closed()
+    if not self._is_open:
+      raise ValueError('the batches are closed')
     self.start_prefetch()
     batch = next(self._running)
     self._next_batch += 1
@@ -75,6 +74,7 @@ class TrainBatches(grain.DatasetIterator):
 
   def close(self) -> None:
     self._stop()
+    self._is_open = False
     super().close()
 
   def _stop(self) -> None:
@@ -84,7 +84,7 @@ class TrainBatches(grain.DatasetIterator):
 
 
 def train_batches(
-    source: grain.sources.RandomAccessDataSource,
+    source: protocol.Source,
     transform: Transform,
     *,
     batch_size: int,
@@ -94,38 +94,33 @@ def train_batches(
     shard_index: int = 0,
     shard_count: int = 1,
 ) -> TrainBatches:
-  """Returns an endless iterator over shuffled batches of examples.
+  """Returns an endless iterator over batches in the training order of a source.
 
-  The order is that of `order.Order`: epoch e visits every example once, or the
-  datasets of a mixture in proportion to its weights, or every expression equally
-  often; a batch may cross from one epoch into the next. Lanes have an order of
-  their own. Host `shard_index` gets its slice of each global batch, so batches do
-  not depend on the number of hosts.
+  A batch may contain the end of one epoch and the start of the next. Host
+  `shard_index` gets its slice of each global batch, so the global batches do not
+  depend on the number of hosts.
 
   Args:
-    source: records, windows or lanes, with random access; picklable.
-    transform: from an iterable of records and `rows` to a batch of so many
-      rows, see `transforms`; picklable.
-    batch_size: examples of a global batch, over all hosts.
+    source: examples; picklable.
+    transform: function from an iterable of examples and `rows` to a batch with
+      that many rows, see `transforms`; picklable.
+    batch_size: examples in a global batch, over all hosts.
     seed: any integer from 0.
-    num_workers: processes that prepare batches; 0 means none.
+    num_workers: processes that prepare batches; 0 uses the calling process.
     read_threads: threads that prepare batches, in each process.
-    shard_index: this host.
+    shard_index: index of this host.
     shard_count: number of hosts.
 
   Raises:
-    InputError: batch_size cannot be divided among the hosts.
+    InputError: batch_size is not a multiple of `shard_count`.
   """
-  if isinstance(source, stateful_videos.Lanes):
-    source = source.shuffled(seed)
-  load = functools.partial(
-      _train_batch,
-      source=source,
-      transform=transform,
-      order=_order(source, seed),
+  load = _loader(
+      source.for_training(seed),
+      transform,
       batch_size=batch_size,
-      local=_local_size(batch_size, shard_count),
+      num_examples=_ENDLESS * batch_size,
       shard_index=shard_index,
+      shard_count=shard_count,
   )
   return TrainBatches(
       grain.MapDataset.range(_ENDLESS).map(load),
@@ -135,7 +130,7 @@ def train_batches(
 
 
 def eval_batches(
-    source: grain.sources.RandomAccessDataSource,
+    source: protocol.Source,
     transform: Transform,
     *,
     batch_size: int,
@@ -145,20 +140,21 @@ def eval_batches(
 ) -> grain.IterDataset:
   """Returns an iterable over all examples in order, each exactly once.
 
-  The last batch is filled up with zeros, where `real` and every other mask are
-  False. All hosts get equally many batches, even where one has only padding.
-  It can be iterated again. Arguments are those of `train_batches`.
+  The last batch is padded with zeros, where `real` and every other mask are
+  False. All hosts get the same number of batches, even if one has only padding.
+  The result can be iterated again. See `train_batches` for the arguments.
 
   Raises:
-    InputError: batch_size cannot be divided among the hosts.
+    InputError: batch_size is not a multiple of `shard_count`.
   """
-  load = functools.partial(
-      _eval_batch,
-      source=source,
-      transform=transform,
+  source = source.for_evaluation()
+  load = _loader(
+      source,
+      transform,
       batch_size=batch_size,
-      local=_local_size(batch_size, shard_count),
+      num_examples=len(source),
       shard_index=shard_index,
+      shard_count=shard_count,
   )
   num_batches = -(-len(source) // batch_size)
   return (
@@ -171,10 +167,10 @@ def eval_batches(
 
 
 def _end_with_parent(index: int, count: int) -> None:
-  """Lets this worker process end when the one that it works for is killed.
+  """Makes this worker process exit when its parent process is killed.
 
-  It would stay, with its memory and with the pipes that whoever started the
-  training waits to be closed.
+  Otherwise it would keep its memory. It would also keep the pipes open, so a
+  process that waits for the output of the training would never finish.
   """
   del index, count
 
@@ -185,58 +181,64 @@ def _end_with_parent(index: int, count: int) -> None:
   threading.Thread(target=watch, daemon=True).start()
 
 
-def _train_batch(
-    index: int, *, source, transform, order, batch_size, local, shard_index
-) -> Batch:
-  start = index * batch_size + shard_index * local
-  return _batch(source, transform, order.indices(start, start + local), local)
-
-
-def _eval_batch(
-    index: int, *, source, transform, batch_size, local, shard_index
-) -> Batch:
-  start = index * batch_size + shard_index * local
-  indices = range(start, min(start + local, len(source)))
-  return _batch(source, transform, indices, local)
-
-
-def _batch(source, transform, indices: Sequence[int], rows: int) -> Batch:
-  """Returns the records at `indices` as a batch, filled up to `rows`."""
-  reading = None  # what the transform has in hand when it fails
-
-  def records():
-    nonlocal reading
-    for start in range(0, len(indices), _AHEAD):
-      ahead = indices[start : start + _AHEAD]
-      reading = None  # a record that cannot be read says itself which it is
-      found = [source[index] for index in ahead]
-      for index, record in zip(ahead, found, strict=True):
-        reading = index
-        yield record
-
-  if not indices:
-    filled_up = transform([source[0]], rows=rows + 1)
-    return {field: value[1:] for field, value in filled_up.items()}
-  try:
-    return transform(records(), rows=rows)
-  except errors.InputError as error:
-    if reading is None or not hasattr(source, 'where'):
-      raise
-    raise errors.InputError(f'{source.where(reading)}: {error}') from error
-
-
-def _order(source, seed: int) -> order_lib.Order | order_lib.AsItIs:
-  if isinstance(source, stateful_videos.Lanes):
-    return order_lib.AsItIs()
-  if isinstance(source, mixture.Mixture | class_balance.Balanced):
-    return source.order(seed)
-  return order_lib.Order((len(source),), None, seed)
-
-
-def _local_size(batch_size: int, shard_count: int) -> int:
+def _loader(
+    examples: protocol.Examples,
+    transform: Transform,
+    *,
+    batch_size: int,
+    num_examples: int,
+    shard_index: int,
+    shard_count: int,
+) -> Callable[[int], Batch]:
+  """Returns a picklable function from the index of a batch to this host's rows."""
   if batch_size % shard_count:
     raise errors.InputError(
         f'batch_size {batch_size} cannot be divided among {shard_count} hosts; '
         f'choose a multiple of {shard_count}'
     )
-  return batch_size // shard_count
+  return functools.partial(
+      _load,
+      examples=examples,
+      transform=transform,
+      batch_size=batch_size,
+      num_examples=num_examples,
+      rows=batch_size // shard_count,
+      shard_index=shard_index,
+  )
+
+
+def _load(
+    index: int,
+    *,
+    examples: protocol.Examples,
+    transform: Transform,
+    batch_size: int,
+    num_examples: int,
+    rows: int,
+    shard_index: int,
+) -> Batch:
+  """Returns the rows of this host in batch `index`, padded to `rows`."""
+  start = index * batch_size + shard_index * rows
+  indices = range(start, min(start + rows, num_examples))
+  if not indices:
+    padded = transform([examples[0]], rows=rows + 1)
+    return {field: value[1:] for field, value in padded.items()}
+  current = None  # the example that the transform processes
+
+  def read():
+    nonlocal current
+    for first in range(0, len(indices), _READ_AHEAD):
+      ahead = indices[first : first + _READ_AHEAD]
+      current = None  # an error of reading names its record itself
+      found = [examples[i] for i in ahead]
+      for i, example in zip(ahead, found, strict=True):
+        current = i
+        yield example
+
+  try:
+    return transform(read(), rows=rows)
+  except errors.InputError as error:
+    name = '' if current is None else examples.where(current)
+    if not name:
+      raise
+    raise errors.InputError(f'{name}: {error}') from error

@@ -1,6 +1,6 @@
 """Random access to the records of a built dataset, without TensorFlow."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import re
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from abaw_jax.core import errors
-from abaw_jax.data import shards
+from abaw_jax.data import protocol, shards
 
 # The list of a tf.train.Feature that holds values of a NumPy dtype kind.
 _LISTS = {
@@ -25,7 +25,7 @@ _NAMING = ('video', 'frame_id', 'name')
 _VERSION = re.compile(r'\d+\.\d+\.\d+')
 
 
-class Records:
+class Records(protocol.Source):
   """The records of one split, by position.
 
   A record is a dict: numbers are NumPy scalars and arrays, text and encoded
@@ -103,11 +103,12 @@ class Records:
     """Returns the same records with no fields but these, which reads faster."""
     return Records(*self._arguments, fields=fields)
 
-  def names(self) -> dict[str, np.ndarray]:
-    """Returns what tells the records apart, by field, one entry per record.
+  def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
+    """Returns the fields that identify each record, in order.
 
-    That is `video` and `frame_id`, or the `name` of an unlabelled image.
+    These are `video` and `frame_id`, or the `name` of an unlabelled image.
     """
+    del rows  # one entry per record, in order
     records = list(self.with_fields(*self._naming))
     return {
         field: np.array([_as_text(record[field]) for record in records])
@@ -115,7 +116,7 @@ class Records:
     }
 
   def where(self, index: int) -> str:
-    """Returns what a message calls a record: its dataset and its name."""
+    """Returns the dataset and the name of a record for error messages."""
     record = self.with_fields(*self._naming)[index]
     name = ' '.join(f'{k} {_as_text(value)}' for k, value in record.items())
     return f'{self.name} {self._arguments[-1]}: {name}'

@@ -12,10 +12,8 @@ from typing import Any
 from jaxtyping import Float, Int, UInt8
 import numpy as np
 
-from abaw_jax.core import errors
-from abaw_jax.core import labels
-from abaw_jax.data import images
-from abaw_jax.data import votes
+from abaw_jax.core import errors, labels
+from abaw_jax.data import images, votes
 
 Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]

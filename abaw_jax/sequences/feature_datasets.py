@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 import shutil
 from typing import Any
 
@@ -31,7 +32,7 @@ class Shard:
   split: str
   start: int
   stop: int
-  path: epath.Path
+  path: pathlib.Path
 
 
 class FeatureWriter:
@@ -71,7 +72,7 @@ class FeatureWriter:
       InputError: a dataset with another card stands there.
     """
     self._name = f'{dataset}_features'
-    self._folder = epath.Path(data_dir) / self._name / features_name / VERSION
+    self._folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
     # Any other name than a version is invisible to readers.
     self._work = self._folder.with_name(f'{VERSION}.incomplete')
     self._card = json.loads(json.dumps({**card, 'dim': dim}))
@@ -144,7 +145,7 @@ class FeatureWriter:
             tfds.core.SplitInfo(
                 name=split,
                 shard_lengths=[shard.stop - shard.start for shard in shards],
-                num_bytes=sum(shard.path.stat().length for shard in shards),
+                num_bytes=sum(shard.path.stat().st_size for shard in shards),
             )
             for split, shards in splits.items()
         ],
@@ -196,7 +197,7 @@ def _features(dim: int) -> tfds.features.FeaturesDict:
   )
 
 
-def _is_finished(folder: epath.Path, card: dict[str, Any]) -> bool:
+def _is_finished(folder: pathlib.Path, card: dict[str, Any]) -> bool:
   """Returns whether the dataset stands; raises if its card is another one."""
   if not folder.exists():
     return False

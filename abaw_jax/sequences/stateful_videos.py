@@ -1,4 +1,4 @@
-"""Whole videos side by side, read window by window."""
+"""Stateful videos: each batch continues the videos of the batch before it."""
 
 from typing import Any
 
@@ -8,44 +8,41 @@ from abaw_jax.sequences import video_groups as groups_lib
 from abaw_jax.sequences import videos as videos_lib
 
 
-class Lanes:
-  """The rows of batches in which each row follows a video from window to window.
+class StatefulVideos(videos_lib.VideoSource):
+  """Whole videos, one per row of a batch, cut into consecutive windows.
 
-  Example i is row i % b of batch i // b. A batch is the window of a group of b
-  videos that comes after that of the batch before, so a model may carry its state
-  on; `start` says where a row begins anew. Hosts take slices of the rows, so a
-  video stays where it began.
+  Example i is row i % b of batch i // b. A batch holds one window of each of b
+  videos. The next batch holds the next windows of the same videos, so a model can
+  carry its hidden state from batch to batch. `start` tells where a new video
+  begins. A host gets the same rows of all batches, so it keeps its videos.
 
-  An example is a dict as `Videos.frames` returns, with `start`, `window_length`
-  (frames of the window up to the end of the group's longest video, the same in
-  all rows) and `real`. The row of a video that has ended has no frames; a row
-  without a video is not `real` either.
-
-  Attributes:
-    videos: what the lanes are over.
+  An example is a dict as `Videos.frames` returns it, with `start`,
+  `window_length` (the frames of this window in the longest video of the batch; the
+  same in all rows) and `real`. If the video of a row has ended, the example has no
+  frames. If a row has no video, `real` is False.
   """
 
   def __init__(self, videos: videos_lib.Videos, groups: groups_lib.Groups):
-    """Makes lanes of one pass over the videos.
+    """Initializes the source; reads nothing.
 
     Args:
-      videos: at most the frames of one batch of them are in memory.
-      groups: of `videos.sizes`.
+      videos: only the frames of one batch are in memory at a time.
+      groups: groups of `videos.sizes`.
     """
-    self.videos = videos
+    super().__init__(videos)
     self._groups = groups
 
-  def shuffled(self, seed: int) -> 'Lanes':
-    """Returns the endless lanes of training, whose order the seed gives."""
-    return Lanes(self.videos, self._groups.with_seed(seed))
+  def for_training(self, seed: int) -> 'StatefulVideos':
+    """Returns the endless examples of training, in the order of a seed."""
+    return StatefulVideos(self.videos, self._groups.with_seed(seed))
 
-  def num_updates(self, epochs: float | int) -> int:
-    """Returns the batches of so many epochs, exactly."""
-    return self._groups.num_steps(epochs)
+  def num_examples(self, epochs: float | int) -> int:
+    """Returns the rows of all batches of `epochs` epochs, a whole number of batches."""
+    return self._groups.num_steps(epochs) * self._groups.rows
 
   def __len__(self) -> int:
-    """Returns the rows of one epoch, the first."""
-    return self.num_updates(1) * self._groups.rows
+    """Returns the number of examples in the first epoch."""
+    return self.num_examples(1)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     update, row = divmod(index, self._groups.rows)
@@ -68,4 +65,4 @@ class Lanes:
     }
 
   def __repr__(self) -> str:
-    return f'Lanes({self.videos!r}, {self._groups.rows} rows)'
+    return f'StatefulVideos({self.videos!r}, {self._groups.rows} rows)'

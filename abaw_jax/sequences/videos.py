@@ -1,13 +1,13 @@
 """Consecutive frames of videos: labels from memory, features read when needed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import functools
 from typing import Any
 
 from jaxtyping import Bool, Float
 import numpy as np
 
-from abaw_jax.data import mixture, sources, statistics, transforms
+from abaw_jax.data import mixture, protocol, sources, statistics, transforms
 from abaw_jax.sequences import table as table_lib
 
 NORMS = ('none', 'train', 'video', 'batch')
@@ -197,6 +197,25 @@ class Videos:
   def _standardised(self, features, moments) -> Float[np.ndarray, 'n d']:
     scaled = (features - moments.mean) / moments.std(ddof=1)
     return np.where(self.normalised, scaled, features).astype(np.float32)
+
+
+class VideoSource(protocol.Source):
+  """A source of examples that are windows of videos.
+
+  Attributes:
+    videos: the videos that the windows are cut from.
+  """
+
+  def __init__(self, videos: Videos):
+    self.videos = videos
+
+  def listed(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
+    """Returns the predictions of every row of the list; see `Videos.listed`."""
+    return self.videos.listed(rows)
+
+  def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
+    """Returns the name of the `video` of each row."""
+    return {'video': np.array(self.videos.names)[rows['video_id']]}
 
 
 def _payload(source: sources.Records) -> list[str]:

@@ -1,4 +1,4 @@
-"""Windows of consecutive frames over videos, each on its own."""
+"""Windows of consecutive frames, each an independent example."""
 
 from typing import Any
 
@@ -10,21 +10,17 @@ from abaw_jax.sequences import videos as videos_lib
 TAILS = ('shift', 'short')
 
 
-class Windows:
-  """Windows of up to `length` frames of one video, in the order of time.
+class Windows(videos_lib.VideoSource):
+  """Windows of up to `length` consecutive frames of one video.
 
-  The windows of a video start at its frames 0, stride, 2 stride, ... as long as
-  they bring a new one. The last may have fewer left than it holds. With the tail
-  'shift' it starts earlier, so that it is full: in training a short window costs
-  as much as a full one and teaches less, and an end of few frames would be
-  learned without what leads to it. With 'short' it stays as short as it is, so
-  that stride == length gives each frame once.
+  The windows of a video start at its frames 0, stride, 2 stride, ... until they
+  cover all frames. The last window may be shorter than `length`, or with the tail
+  'shift' it starts earlier, so it is full. A short window costs as much training
+  time as a full one, and it lacks the context before its frames. With the tail
+  'short', stride == length gives each frame once.
 
-  A window is a dict as `Videos.frames` returns, with `start` (whether its video
-  begins here), `window_length` (that is `length`) and `real`.
-
-  Attributes:
-    videos: what the windows are over.
+  A window is a dict as `Videos.frames` returns it, with `start` (whether it starts
+  at the first frame of its video), `window_length` (always `length`) and `real`.
   """
 
   def __init__(
@@ -38,20 +34,20 @@ class Windows:
     """Plans the windows; reads nothing.
 
     Args:
-      videos: normalised by anything but 'batch'.
+      videos: the videos to cut; their norm must not be 'batch'.
       length: frames per window.
       stride: frames between the starts of two windows, at most `length`.
       tail: one of TAILS.
 
     Raises:
-      InputError: the stride in the config would lose frames.
+      InputError: the stride is not from 1 to `length`.
     """
     if not 0 < stride <= length:
       raise errors.InputError(
-          f'stride is {stride} and length {length}: rows between two windows '
+          f'stride is {stride} and length {length}: frames between two windows '
           'would be lost; choose 1 <= stride <= length'
       )
-    self.videos = videos
+    super().__init__(videos)
     self._length = length
     self._stride = stride
     self._windows = []
@@ -60,8 +56,8 @@ class Windows:
       for start in range(0, max(size - length + stride, 1), stride):
         self._windows.append((video_id, min(start, last)))
 
-  def once(self) -> 'Windows':
-    """Returns windows of this length that hold each frame once."""
+  def for_evaluation(self) -> 'Windows':
+    """Returns windows of the same length that do not overlap."""
     return Windows(self.videos, length=self._length, stride=self._length)
 
   def __len__(self) -> int:

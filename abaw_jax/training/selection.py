@@ -1,6 +1,5 @@
-"""What a run scores itself on, and which of its weights it keeps."""
+"""Scores of a run on the validation split, and the weights that it keeps."""
 
-from collections.abc import Mapping
 import math
 import pathlib
 from typing import Any
@@ -10,10 +9,12 @@ import jax
 
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import task_bests
+from abaw_jax.core import errors
 from abaw_jax.cpu import host_memory
-from abaw_jax.inference import evaluation, prediction
+from abaw_jax.inference import prediction
 from abaw_jax.steps import steps
-from abaw_jax.tasks import inputs, registry
+from abaw_jax.tasks import inputs
+from abaw_jax.tasks import task as task_lib
 from abaw_jax.telemetry import journal
 
 
@@ -26,49 +27,46 @@ class Selection:
 
   def __init__(
       self,
-      config: Mapping[str, Any],
+      task: task_lib.Task,
       workdir: pathlib.Path,
-      task: registry.Task,
       mesh: jax.sharding.Mesh,
-      validation: inputs.Source,
+      validation: Any,
   ):
-    """Opens what `workdir` holds.
+    """Opens the checkpoints of `workdir`.
 
     Args:
-      config: of the run.
+      task: of the run.
       workdir: folder of the run.
-      task: what is trained.
       mesh: of all devices.
-      validation: what weights are scored on.
+      validation: source of the validation split.
     """
-    self._config = config
+    self._task = task
     self._mesh = mesh
     self._validation = validation
-    self._score = task.score
     self._predict_step = steps.jit_predict_step(task, mesh)
     self._is_compiled = False
     self.checkpoints = checkpoint.Checkpoints(
         workdir, score=task.score, best=task.best
     )
-    self._task_bests = (
-        task_bests.TaskBests(workdir) if config['keep_task_bests'] else None
-    )
+    self._task_bests = None
+    if task.config['keep_task_bests']:
+      self._task_bests = task_bests.TaskBests(workdir, task.part_scores)
 
   def scores(self, weights: Any) -> dict[str, float]:
     """Returns the scores of some weights on the validation split."""
     rows = prediction.predict_rows(
         self._predict_step,
         weights,
-        inputs.eval_batches(self._config, self._validation),
+        inputs.eval_batches(self._task, self._validation),
         self._mesh,
     )
     if not self._is_compiled:
       host_memory.retire_fragments()
       self._is_compiled = True
-    return evaluation.score_rows(evaluation.listed(self._validation, rows))
+    return self._task.scores(self._validation.listed(rows))
 
-  def go_on(self, state: steps.TrainState) -> None:
-    """Forgets what an earlier process did behind the state it left."""
+  def resume(self, state: steps.TrainState) -> None:
+    """Forgets the best weights of steps that a killed process did not save."""
     if self._task_bests:
       self._task_bests.forget_after(int(state.step))
 
@@ -78,7 +76,7 @@ class Selection:
       batches: grain.DatasetIterator,
       scores: dict[str, float] | None,
   ) -> None:
-    """Starts to save the state; the bests of its tasks are saved when it ends.
+    """Starts to save the state; the best weights of parts are saved at once.
 
     Raises:
       InputError: as `Checkpoints.save`.
@@ -90,10 +88,10 @@ class Selection:
           scores,
           checkpoint=self.checkpoints.latest_step(),
       )
-    self.checkpoints.save(state, batches, self._config, scores)
+    self.checkpoints.save(state, batches, self._task.config, scores)
 
-  def say(self) -> None:
-    """Says what is best, once all is saved: of one network, and by task."""
+  def report(self) -> None:
+    """Prints the best scores, of one network and of each part, after the run."""
     if not self._task_bests:
       return
     self._task_bests.prune(self.checkpoints.latest_step())
@@ -102,12 +100,26 @@ class Selection:
     if not bests or math.isnan(score):
       return
     journal.say(
-        f'best of one network: {self._score} {score:.4f} (step {step:,})'
+        f'best of one network: {self._task.score} {score:.4f} (step {step:,})'
     )
-    journal.say(task_bests.summary(bests))
+    parts = {
+        part: bests[part].score if part in bests else math.nan
+        for part in self._task.part_scores
+    }
+    total = self._task.part_total(parts)
+    journal.say(task_bests.summary(bests, total))
 
   def close(self) -> None:
-    """Waits for the last save, then lets go of the folders."""
+    """Waits for the last save, then closes the folders."""
     if self._task_bests:
       self._task_bests.close()
     self.checkpoints.close()
+
+
+def check(task: task_lib.Task) -> None:
+  """Raises an InputError if a task cannot keep the best weights of its parts."""
+  if task.config['keep_task_bests'] and not task.part_scores:
+    raise errors.InputError(
+        f'config.keep_task_bests=True: a {task.name} model has one score and no '
+        'parts with scores of their own; set it to False'
+    )

@@ -24,6 +24,7 @@ from abaw_jax.core import errors
 from abaw_jax.data import pipeline
 from abaw_jax.distributed import preemption, sharding
 from abaw_jax.steps import steps
+from tests.data import numbers
 
 EXAMPLES = 37  # so that 1,000 ids are many epochs
 BATCH = 8
@@ -65,15 +66,20 @@ class Line:
     return {'y': params['w'].sum() * batch['row']}
 
 
-def number(values, *, rows):
+def number(examples, *, rows):
   """Returns a batch of ids."""
-  return {'row': np.fromiter(values, np.int32, rows)}
+  found = (example['number'] for example in examples)
+  return {'row': np.fromiter(found, np.int32, rows)}
 
 
 def batches(num_workers: int):
   """Returns the iterator of the training."""
   return pipeline.train_batches(
-      range(EXAMPLES), number, batch_size=BATCH, seed=3, num_workers=num_workers
+      numbers.Numbers(EXAMPLES),
+      number,
+      batch_size=BATCH,
+      seed=3,
+      num_workers=num_workers,
   )
 
 

@@ -6,42 +6,34 @@ import pickle
 import numpy as np
 import pytest
 
-from abaw_jax.data import class_balance
-from abaw_jax.data import mixture
-from abaw_jax.data import pipeline
-from abaw_jax.data import sources
-from tests.data import corpora
+from abaw_jax.data import class_balance, mixture, pipeline, sources
+from tests.data import corpora, numbers
 
 # Class 0 nine times, class 3 twice, class 7 once; three without a class.
 EXPRESSION = [0] * 9 + [3] * 2 + [7] + [-1] * 3
 
 
-class Numbers:
-  """Record i is {'number': i}."""
+class Labelled(numbers.Numbers):
+  """Numbers with the given expressions; -1 means no label."""
 
-  def __len__(self):
-    return len(EXPRESSION)
+  def __init__(self, expressions):
+    super().__init__(len(expressions))
+    self.expressions = expressions
 
-  def __getitem__(self, index):
-    return {'number': index}
-
-  def where(self, index):
-    return f'number {index}'
+  def with_fields(self, *fields):
+    assert fields == ('expression', 'expr')
+    return [{'expression': x, 'expr': x >= 0} for x in self.expressions]
 
 
-def to_batch(records, *, rows):
-  numbers = [record['number'] for record in records]
-  assert len(numbers) == rows
-  return {'number': np.array(numbers)}
+def to_batch(examples, *, rows):
+  found = [example['number'] for example in examples]
+  assert len(found) == rows
+  return {'number': np.array(found)}
 
 
 @pytest.fixture(name='source')
 def _source():
-  records = [
-      {'expression': np.int32(x), 'expr': np.bool_(x >= 0)}
-      for x in np.random.default_rng(0).permutation(EXPRESSION)
-  ]
-  return records, class_balance.balanced(Numbers(), records)
+  return Labelled(np.random.default_rng(0).permutation(EXPRESSION))
 
 
 def draw(source, count, seed=0, batch_size=5):
@@ -53,22 +45,21 @@ def draw(source, count, seed=0, batch_size=5):
   return np.concatenate(drawn)
 
 
-def test_expressions_come_equally_often(source):
-  records, balanced = source
+def test_expressions_are_drawn_equally_often(source):
   epochs = 20
-  drawn = draw(balanced, epochs * len(EXPRESSION))
-  classes = collections.Counter(records[i]['expression'].item() for i in drawn)
+  drawn = draw(class_balance.ClassBalanced(source), epochs * len(EXPRESSION))
+  classes = collections.Counter(source.expressions[drawn].tolist())
   # 12 of 15 have a class: 4 of each in an epoch, and 3 without.
   for expression, share in {0: 4, 3: 4, 7: 4, -1: 3}.items():
     assert abs(classes[expression] - epochs * share) <= 4
-  # Each part walks through epochs of its own.
+  # The images of one class are drawn equally often, too.
   times = collections.Counter(drawn.tolist())
-  own = [times[i] for i, r in enumerate(records) if r['expression'] == 0]
-  assert max(own) - min(own) <= 1
+  of_class = [times[i] for i in np.flatnonzero(source.expressions == 0)]
+  assert max(of_class) - min(of_class) <= 1
 
 
-def test_it_is_a_function_of_seed_and_index(source):
-  _, balanced = source
+def test_the_order_is_a_function_of_the_seed(source):
+  balanced = class_balance.ClassBalanced(source)
   np.testing.assert_array_equal(
       draw(balanced, 60), draw(pickle.loads(pickle.dumps(balanced)), 60)
   )
@@ -78,30 +69,36 @@ def test_it_is_a_function_of_seed_and_index(source):
   )
 
 
-def test_positions_are_those_of_the_records(source):
-  _, balanced = source
-  numbers = [balanced[i]['number'] for i in range(len(balanced))]
-  assert sorted(numbers) == list(range(len(EXPRESSION)))
-  for i, number in enumerate(numbers):
-    assert balanced.where(i) == f'number {number}'
+def test_evaluation_and_messages_have_the_order_of_the_records(source):
+  balanced = class_balance.ClassBalanced(source)
+  batches = pipeline.eval_batches(balanced, to_batch, batch_size=5)
+  found = np.concatenate([batch['number'] for batch in batches])
+  np.testing.assert_array_equal(found, np.arange(len(EXPRESSION)))
+  assert balanced.where(4) == 'number 4'
+  examples = balanced.for_training(0)
+  for i in range(len(EXPRESSION)):
+    assert examples.where(i) == f'number {examples[i]["number"]}'
+  assert examples.num_examples(2.5) == 2.5 * len(EXPRESSION)
 
 
-def test_without_any_expression_it_is_the_order_by_size():
-  records = [{'expression': np.int32(-1), 'expr': np.False_}] * 15
-  drawn = draw(class_balance.balanced(Numbers(), records), 15)
+def test_without_any_expression_the_images_are_drawn_equally_often():
+  drawn = draw(class_balance.ClassBalanced(Labelled(np.full(15, -1))), 15)
   assert sorted(drawn.tolist()) == list(range(15))
 
 
-def test_a_mixture_can_be_balanced(tmp_path):
+def test_a_mixture_can_be_class_balanced(tmp_path):
   corpora.build_toy(tmp_path, 'frames')
   toy = sources.Records(tmp_path, 'toy', 'frames', 'train')
-  both = mixture.Mixture([toy, toy])
-  balanced = class_balance.balanced(
-      both, both.with_fields(*class_balance.FIELDS)
+  balanced = class_balance.ClassBalanced(mixture.Mixture([toy, toy]))
+  assert len(balanced) == 2 * len(toy)
+  examples = balanced.for_training(3)
+  labels = np.concatenate(
+      [v['expression'] for v in corpora.Toy.videos.values()]
   )
-  rows = np.concatenate([v['expression'] for v in corpora.Toy.videos.values()])
-  missing = np.count_nonzero(rows < 0)
-  classes = np.bincount(rows[rows >= 0])
-  expected = (*classes[classes > 0], missing)
-  assert balanced.sizes == tuple(2 * n for n in expected)
-  assert balanced[0].keys() == toy[0].keys()
+  drawn = collections.Counter(
+      int(examples[i]['expression']) for i in range(10 * len(balanced))
+  )
+  missing = np.count_nonzero(labels < 0)
+  assert abs(drawn.pop(-1) - 10 * 2 * missing) <= len(drawn)
+  assert drawn.keys() == set(labels[labels >= 0].tolist())
+  assert max(drawn.values()) - min(drawn.values()) <= len(drawn)

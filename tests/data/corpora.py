@@ -4,10 +4,8 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from abaw_jax.sequences import feature_datasets
 from abaw_jax.data import sources
-from abaw_jax.sequences import table
-from abaw_jax.sequences import videos
+from abaw_jax.sequences import feature_datasets, table, videos
 
 
 def jpeg(seed: int, size: int = 24) -> bytes:

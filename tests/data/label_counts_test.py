@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from abaw_jax.data import label_counts
-from abaw_jax.data import sources
+from abaw_jax.data import label_counts, sources
 from tests.data import corpora
 
 

@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.core import errors
-from abaw_jax.data import mixture
-from abaw_jax.data import pipeline
-from abaw_jax.data import sources
-from abaw_jax.data import transforms
+from abaw_jax.data import mixture, pipeline, sources, transforms
 from tests.data import corpora
 
 WEIGHTS = (Fraction(1), Fraction(3))
@@ -33,7 +30,7 @@ def parts(tmp_path_factory):
 @pytest.fixture(scope='module')
 def broken(parts):
   """Returns the position of the broken image in the mixture."""
-  return 14 + [*parts[1].names()['name']].index('id/106.jpg')
+  return 14 + [*parts[1].names({})['name']].index('id/106.jpg')
 
 
 def first_bytes(records, *, rows):
@@ -61,14 +58,14 @@ def test_records_stand_one_dataset_after_the_other(parts):
 
 
 def test_names_say_which_dataset(parts):
-  names = mixture.Mixture(parts).names()
+  names = mixture.Mixture(parts).names({})
   assert names.keys() == {'dataset', 'name'}
   assert [*names['dataset']] == (
       ['toy/frames/1.0.0'] * 14 + ['toy_faces/wild/1.0.0'] * 7
   )
-  own = parts[0].names()
+  own = parts[0].names({})
   assert names['name'][2] == f'{own["video"][2]}/{own["frame_id"][2]}'
-  assert [*names['name'][14:]] == [*parts[1].names()['name']]
+  assert [*names['name'][14:]] == [*parts[1].names({})['name']]
 
 
 def test_repr_tells_data_and_weights(parts):

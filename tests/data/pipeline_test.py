@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 from abaw_jax.core import errors
-from abaw_jax.data import pipeline
-from abaw_jax.data import sources
-from abaw_jax.data import transforms
+from abaw_jax.data import pipeline, sources, transforms
 from abaw_jax.sequences import windows
-from tests.data import corpora
+from tests.data import corpora, numbers
 
 FRAME = functools.partial(transforms.frame_batch, image_size=24)
 
@@ -46,27 +44,28 @@ def frames(tmp_path_factory):
   return data_dir, sources.Records(data_dir, 'toy', 'frames', 'train')
 
 
-def number(values, *, rows):
-  """A batch that holds the values as `row`."""
-  values = np.array([*values], np.int32)
+def number(examples, *, rows):
+  """Returns a batch with the numbers as `row`."""
+  values = np.array([example['number'] for example in examples], np.int32)
   padding = rows - len(values)
   real = np.arange(rows) < len(values)
   return {'row': np.pad(values, (0, padding)), 'real': real}
 
 
-def where_it_runs(values, *, rows):
-  """A batch that tells its process and whether JAX holds a device there."""
+def number_and_process(examples, *, rows):
+  """Returns a batch with its process id and whether JAX holds a device there."""
   held = jax._src.xla_bridge.backends_are_initialized()
   return {
-      **number(values, rows=rows),
+      **number(examples, rows=rows),
       'pid': np.full(rows, os.getpid()),
       'held': np.full(rows, held),
   }
 
 
-def refuse(values, *, rows):
+def refuse(examples, *, rows):
   del rows
-  raise errors.InputError(f'record {next(iter(values))}: bad')
+  next(iter(examples))
+  raise errors.InputError('bad')
 
 
 def rows_of(batches, num_batches):
@@ -78,7 +77,7 @@ def flat(lists):
 
 
 def train_rows(n, num_batches, **kwargs):
-  batches = pipeline.train_batches(range(n), number, **kwargs)
+  batches = pipeline.train_batches(numbers.Numbers(n), number, **kwargs)
   rows = rows_of(batches, num_batches)
   batches.close()
   return rows
@@ -131,7 +130,7 @@ def test_a_batch_must_divide_among_hosts():
       pipeline.eval_batches,
   ):
     with pytest.raises(errors.InputError, match='batch_size 10 cannot be'):
-      make(range(5), number, batch_size=10, shard_count=4)
+      make(numbers.Numbers(5), number, batch_size=10, shard_count=4)
 
 
 def test_frame_batches_hold_the_records(frames):
@@ -175,7 +174,9 @@ def test_a_new_process_continues_where_the_state_says(frames, num_workers):
 
 
 def test_the_state_goes_back_in_a_running_iterator():
-  batches = pipeline.train_batches(range(50), number, batch_size=8, seed=1)
+  batches = pipeline.train_batches(
+      numbers.Numbers(50), number, batch_size=8, seed=1
+  )
   states, rows = [], []
   for _ in range(9):
     states.append(batches.get_state())
@@ -189,7 +190,9 @@ def test_the_state_goes_back_in_a_running_iterator():
 
 
 def test_orbax_can_save_the_iterator():
-  batches = pipeline.train_batches(range(50), number, batch_size=8, seed=1)
+  batches = pipeline.train_batches(
+      numbers.Numbers(50), number, batch_size=8, seed=1
+  )
   rows_of(batches, 3)
   assert isinstance(batches, grain.DatasetIterator)
   assert json.loads(json.dumps(batches.get_state())) == {'next_batch': 3}
@@ -198,7 +201,11 @@ def test_orbax_can_save_the_iterator():
 
 def test_workers_hold_no_device_and_give_the_same_batches():
   batches = pipeline.train_batches(
-      range(50), where_it_runs, batch_size=8, seed=1, num_workers=2
+      numbers.Numbers(50),
+      number_and_process,
+      batch_size=8,
+      seed=1,
+      num_workers=2,
   )
   found = [next(batches) for _ in range(6)]
   # A state from two workers restored into two workers, mid-cycle.
@@ -218,9 +225,10 @@ def test_reading_never_touches_a_device():
   code = (
       'import sys\n'
       'from abaw_jax.data import pipeline\n'
+      'from tests.data import numbers\n'
       'import jax\n'
       'batches = pipeline.eval_batches(\n'
-      '    range(3), lambda i, rows: {"real": [*i]}, batch_size=2)\n'
+      '    numbers.Numbers(3), lambda i, rows: {"real": [*i]}, batch_size=2)\n'
       'assert len(list(batches)) == 2\n'
       'print(jax._src.xla_bridge.backends_are_initialized(),\n'
       "      [m for m in ('tensorflow', 'torch') if m in sys.modules])"
@@ -234,32 +242,26 @@ def test_reading_never_touches_a_device():
 @pytest.mark.parametrize('num_workers', [0, 1])
 def test_bad_input_arrives_as_it_was_raised(num_workers):
   batches = pipeline.train_batches(
-      range(5), refuse, batch_size=1, seed=0, num_workers=num_workers
+      numbers.Numbers(5), refuse, batch_size=1, seed=0, num_workers=num_workers
   )
-  with pytest.raises(errors.InputError, match=r'record [0-4]: bad'):
+  with pytest.raises(errors.InputError, match=r'^number [0-4]: bad'):
     next(batches)
   batches.close()
 
 
-class Torn:
-  """Five records, of which the last cannot be read."""
-
-  def __len__(self):
-    return 5
+class Damaged(numbers.Numbers):
+  """Numbers of which number 4 cannot be read."""
 
   def __getitem__(self, index):
     if index == 4:
       raise errors.InputError('shard-0: record 4 of 5')
-    return index
-
-  def where(self, index):
-    return f'name of {index:d}'
+    return super().__getitem__(index)
 
 
-def test_a_record_that_cannot_be_read_is_not_called_by_another_name():
-  batches = pipeline.eval_batches(Torn(), number, batch_size=4)
+def test_a_read_error_does_not_get_the_name_of_another_record():
+  batches = pipeline.eval_batches(Damaged(5), number, batch_size=4)
   assert next(iter(batches))['row'].tolist() == [0, 1, 2, 3]
-  with pytest.raises(errors.InputError, match='^shard-0: record 4 of 5'):
+  with pytest.raises(errors.InputError, match=r'^shard-0: record 4 of 5'):
     list(batches)
 
 
@@ -271,7 +273,7 @@ def test_evaluation_sees_every_example_once(n, shard_count):
   for index in range(shard_count):
     batches = list(
         pipeline.eval_batches(
-            range(n),
+            numbers.Numbers(n),
             number,
             batch_size=8,
             shard_index=index,

@@ -66,13 +66,13 @@ def test_records_survive_pickling(data_dir):
 
 def test_names_tell_the_records_apart(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
-  names = records.with_fields('image').names()
+  names = records.with_fields('image').names({})
   assert names.keys() == {'video', 'frame_id'}
   for record, video, frame_id in zip(records, *names.values(), strict=True):
     assert (video, frame_id) == (record['video'].decode(), record['frame_id'])
   faces = sources.Records(data_dir, 'toy_faces', 'wild', 'validation')
-  assert faces.names().keys() == {'name'}
-  assert sorted(faces.names()['name']) == [
+  assert faces.names({}).keys() == {'name'}
+  assert sorted(faces.names({})['name']) == [
       f'id/{i}.jpg' for i in (200, 201, 202)
   ]
 

@@ -3,10 +3,8 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-from abaw_jax.core import errors
-from abaw_jax.core import labels
-from abaw_jax.data import images
-from abaw_jax.data import transforms
+from abaw_jax.core import errors, labels
+from abaw_jax.data import images, transforms
 from tests.data import corpora
 
 

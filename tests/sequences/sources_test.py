@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.core import errors, labels
-from abaw_jax.inference import evaluation
-from abaw_jax.sequences import stateful_videos, windows
+from abaw_jax.sequences import stateful_videos, video_groups, windows
 from abaw_jax.tasks import inputs
 from tests.data import corpora
 from tests.training import runs
@@ -63,7 +62,7 @@ def predictions(config, source):
     kept = ('row', 'frame_id', 'video_id', 'valence', 'va', 'pred_row')
     parts.append({key: columns[key][keep] for key in kept})
   rows = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-  return rows, evaluation.listed(source, rows)
+  return rows, source.listed(rows)
 
 
 @pytest.mark.parametrize('buckets', [False, True])
@@ -92,7 +91,7 @@ def test_evaluation_sees_a_frame_once_and_answers_every_row(
 def test_the_way_to_batch_makes_the_source(toy_dir):
   assert isinstance(source_of(toy_dir), windows.Windows)
   source = source_of(toy_dir, batching='videos', buckets=False)
-  assert isinstance(source, stateful_videos.Lanes)
+  assert isinstance(source, stateful_videos.StatefulVideos)
   config = make(toy_dir, batching='videos', buckets=False)
   batches = inputs.train_batches(config, source)
   counts = []
@@ -112,6 +111,25 @@ def test_the_way_to_batch_makes_the_source(toy_dir):
       k: (x.shape[1:], x.dtype) for k, x in seen[0].items()
   }
   assert isinstance(example['start'], jax.Array)
+
+
+def test_the_ends_of_all_epochs_are_found_in_one_pass(toy_dir, monkeypatch):
+  config = make(toy_dir, batching='videos', buckets=False)
+  config['epochs'] = 40
+  source = source_of(toy_dir, batching='videos', buckets=False)
+  # Each of these starts from the first epoch.
+  expected = [inputs.num_updates(config, source, i + 1) for i in range(40)]
+  plan_epoch = video_groups.Groups._plan_epoch
+  planned = []
+
+  def counted(groups, epoch):
+    planned.append(epoch)
+    return plan_epoch(groups, epoch)
+
+  monkeypatch.setattr(video_groups.Groups, '_plan_epoch', counted)
+  assert list(inputs.epoch_ends(config, source)) == expected
+  assert planned == list(range(41))
+  assert len(set(np.diff(expected))) > 1
 
 
 def test_updates_of_windows_are_counted_by_the_batch(toy_dir):

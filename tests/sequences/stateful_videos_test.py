@@ -36,7 +36,7 @@ def plan(sizes=SIZES, *, rows=3, buckets=False, seed=None):
 
 def make(data_dir, *, rows=3, buckets=False, **options):
   found = corpora.open_videos(data_dir, **options)
-  return stateful_videos.Lanes(found, plan(rows=rows, buckets=buckets))
+  return stateful_videos.StatefulVideos(found, plan(rows=rows, buckets=buckets))
 
 
 def steps(found, start, stop):
@@ -113,9 +113,9 @@ def test_training_has_the_published_batches_of_shuffled_videos(data_dir, norm):
   orders = []
   for epoch in range(4):
     first, last = (
-        source.shuffled(5).num_updates(e) for e in (epoch, epoch + 1)
+        source.for_training(5).num_examples(e) for e in (epoch, epoch + 1)
     )
-    found = [next(batches) for _ in range(last - first)]
+    found = [next(batches) for _ in range((last - first) // 3)]
     order = [
         video
         for batch in found
@@ -135,19 +135,19 @@ def test_every_frame_comes_once_in_an_epoch(data_dir, rows, buckets):
   source = make(data_dir, rows=rows, buckets=buckets)
   expected = np.concatenate([frames['row'] for frames in FRAMES.values()])
   for seed in (None, 3):
-    lane = source if seed is None else source.shuffled(seed)
+    examples = source if seed is None else source.for_training(seed)
     for epoch in range(3):
-      first, last = (rows * lane.num_updates(e) for e in (epoch, epoch + 1))
-      seen = [lane[i]['row'] for i in range(first, last)]
+      first, last = (examples.num_examples(e) for e in (epoch, epoch + 1))
+      seen = [examples[i]['row'] for i in range(first, last)]
       seen = np.sort(np.concatenate(seen))
       np.testing.assert_array_equal(seen, expected)
 
 
 @pytest.mark.parametrize('buckets', [False, True])
 def test_a_row_follows_its_video_from_window_to_window(data_dir, buckets):
-  source = make(data_dir, buckets=buckets).shuffled(1)
+  source = make(data_dir, buckets=buckets).for_training(1)
   following = {}
-  for index in range(3 * source.num_updates(5)):
+  for index in range(source.num_examples(5)):
     example = source[index]
     update, row = divmod(index, 3)
     if example['start']:

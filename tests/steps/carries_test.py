@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.distributed import sharding
-from abaw_jax.inference import evaluation, prediction
+from abaw_jax.inference import prediction
 from abaw_jax.models.layers import variables
 from abaw_jax.steps import carries, steps
 from abaw_jax.tasks import inputs, registry
@@ -170,7 +170,7 @@ def test_evaluation_carries_from_zero_each_time(config, training):
   ]
   for key, values in passes[0].items():
     np.testing.assert_array_equal(values, passes[1][key])
-  rows = evaluation.listed(source, passes[0])
+  rows = source.listed(passes[0])
   for video in range(len(source.videos.names)):
     frames = source.videos.frames(video, 0, 1000)
     features = jnp.asarray(frames['features'][None])

@@ -1,0 +1,80 @@
+"""The interface of every data source: training, evaluation and messages."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from abaw_jax.data import order as order_lib
+
+Rows = dict[str, np.ndarray]
+
+
+@runtime_checkable
+class Examples(Protocol):
+  """Examples by position, from 0."""
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """Returns the fields of one example."""
+    ...
+
+  def where(self, index: int) -> str:
+    """Returns the name of an example for error messages.
+
+    It is empty where the messages about an example name it themselves.
+    """
+    del index
+    return ''
+
+
+@runtime_checkable
+class TrainingExamples(Examples, Protocol):
+  """The endless examples of training, epoch after epoch."""
+
+  def num_examples(self, epochs: float | int) -> float | int:
+    """Returns the number of examples in `epochs` epochs.
+
+    It includes padding examples, if batches of this source have them.
+    """
+    ...
+
+
+@runtime_checkable
+class Source(Examples, Protocol):
+  """A split of a dataset.
+
+  A class that inherits from it defines `__len__`, `__getitem__` and `names`. It
+  then trains on a new permutation in each epoch, and evaluates in order.
+  """
+
+  def __len__(self) -> int:
+    """Returns the number of examples in one epoch."""
+    ...
+
+  def for_training(self, seed: int) -> TrainingExamples:
+    """Returns the examples in the order of training.
+
+    Args:
+      seed: any integer from 0; the order depends on nothing else.
+    """
+    return order_lib.Shuffled(self, order_lib.Order((len(self),), None, seed))
+
+  def for_evaluation(self) -> 'Source':
+    """Returns a source whose examples hold every frame exactly once."""
+    return self
+
+  def listed(self, rows: Mapping[str, np.ndarray]) -> Rows:
+    """Returns the predictions of every row of the split's list.
+
+    Args:
+      rows: one array per field; one entry per frame that was evaluated.
+    """
+    return dict(rows)
+
+  def names(self, rows: Mapping[str, np.ndarray]) -> Rows:
+    """Returns the fields that identify each row, such as `video`.
+
+    Args:
+      rows: predictions, as `listed` returns them.
+    """
+    ...
