@@ -1,4 +1,4 @@
-"""A state that goes from window to window, through steps and checkpoints."""
+"""Recurrent state carried from window to window, in steps and checkpoints."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ WINDOW, BATCH = 8, 2
 
 @pytest.fixture(scope='module')
 def video_dir(tmp_path_factory):
-  """Returns features of videos of many lengths."""
+  """Returns the folder of features of videos of different lengths."""
   path = tmp_path_factory.mktemp('videos')
   rng = np.random.default_rng(0)
   records = {}
@@ -42,12 +42,12 @@ def video_dir(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def config(video_dir) -> dict:
-  """Returns the config of a tiny LSTM that is carried on."""
+  """Returns the config of a tiny LSTM with carried state."""
   return runs.smoke(
       'mtl',
       video_dir,
       data__name='toy',
-      data__batching='videos',
+      data__batching='stateful_videos',
       data__window=WINDOW,
       data__batch_size=BATCH,
       model__encoder='lstm',
@@ -69,7 +69,7 @@ def leaf(state) -> np.ndarray:
   return np.asarray(jax.tree.leaves(state.carry)[0])
 
 
-def test_only_rows_that_begin_a_video_are_reset():
+def test_only_rows_at_the_start_of_a_video_are_reset():
   carry = {'h': (jnp.ones((3, 2)),)}
   batch = {'start': jnp.array([False, True, False])}
   reset = carries.begin(carry, batch)
@@ -77,14 +77,14 @@ def test_only_rows_that_begin_a_video_are_reset():
   assert carries.begin({}, {}) == {}
 
 
-def test_windows_of_their_own_have_no_carry(config):
+def test_single_windows_have_no_carry(config):
   data = config['data'] | {'batching': 'windows', 'stride': WINDOW}
   windows = config | {'data': data}
   state = meshes.Training(windows, devices=1, fsdp=1).shapes
   assert state.carry == {}
 
 
-def test_the_carry_is_that_of_the_frames_so_far(config, training):
+def test_the_carry_is_the_state_after_the_frames_so_far(config, training):
   training.start()
   task = registry.make_task(config)
   seen = []
@@ -109,13 +109,13 @@ def test_the_carry_is_that_of_the_frames_so_far(config, training):
     return carry
 
   carry = run(params, first, task.model.initial_carry(BATCH))
-  # The step is another program than this.
+  # The step is a different program, so rounding differs.
   np.testing.assert_allclose(jax.tree.leaves(carry)[0], after, atol=1e-5)
   carry = run(later, second, carry)
   np.testing.assert_allclose(jax.tree.leaves(carry)[0], then, atol=1e-5)
 
 
-def test_microbatches_carry_what_the_whole_batch_does(config):
+def test_microbatches_give_the_carry_of_the_full_batch(config):
   carried = []
   for parts in (1, 2):
     optim = config['optim'] | {'microbatches': parts}
@@ -127,7 +127,7 @@ def test_microbatches_carry_what_the_whole_batch_does(config):
   assert np.ptp(carried[0], axis=0).max() > 0.01
 
 
-def test_a_restored_run_has_the_same_losses_to_the_bit(training, tmp_path):
+def test_a_restored_run_has_the_same_losses_bit_for_bit(training, tmp_path):
   training.start()
   training.run(2)
   training.save(tmp_path)
@@ -139,7 +139,7 @@ def test_a_restored_run_has_the_same_losses_to_the_bit(training, tmp_path):
   assert training.run(4) == expected
 
 
-def test_a_skipped_update_leaves_a_carry_that_is_finite(training):
+def test_a_skipped_update_keeps_a_finite_carry(training):
   training.start()
   batch = next(training.batches)
   training.update(batch)
@@ -150,7 +150,7 @@ def test_a_skipped_update_leaves_a_carry_that_is_finite(training):
   assert metrics['skipped'] == 1
   after = leaf(training.state)
   np.testing.assert_array_equal(after[0], before[0])
-  # What was carried was another video's.
+  # The carried state belonged to another video.
   np.testing.assert_array_equal(after[1], 0.0)
   assert np.isfinite(training.update(batch)['loss'])
 
@@ -182,7 +182,7 @@ def test_evaluation_carries_from_zero_each_time(config, training):
         task.model.initial_carry(1),
         train=False,
     )
-    # One long window: an LSTM that is carried on reads it all.
+    # An LSTM with carried state gives the same result as one long window.
     ours = passes[0]['pred_valence'][passes[0]['video_id'] == video]
     order = np.argsort(passes[0]['frame_id'][passes[0]['video_id'] == video])
     np.testing.assert_allclose(ours[order], output['valence'][0], atol=1e-5)
@@ -212,7 +212,7 @@ one.batches.close()
 """
 
 
-def test_a_carry_goes_on_upon_another_mesh(config, tmp_path):
+def test_a_carry_can_be_restored_on_another_mesh(config, tmp_path):
   config = config | {'data': config['data'] | {'batch_size': 4}}
   job = json.dumps({'config': config, 'workdir': str(tmp_path)})
   done = subprocess.run(
@@ -230,5 +230,5 @@ def test_a_carry_goes_on_upon_another_mesh(config, tmp_path):
     assert any(name.startswith('carry/') for name in told['digests'])
     assert told['differing'] == []
     assert told['share'] == share
-    # Devices add the same terms in another order.
+    # Several devices add the same terms in a different order.
     np.testing.assert_allclose(told['losses'], told['unmoved'], rtol=1e-5)

@@ -1,4 +1,4 @@
-"""One device and eight, with whole or with split parameters, train the same."""
+"""One device and eight, with or without FSDP, give the same training."""
 
 import functools
 import json
@@ -14,24 +14,24 @@ from tests.training import runs
 STEPS = 6
 BATCH = 16
 EIGHT = {'JAX_NUM_CPU_DEVICES': '8'}
-# Name: environment and further arguments.
+# Name: (environment, extra arguments).
 DEVICES = {
     'one': ({}, ()),
     'eight': (EIGHT, ()),
-    # With XLA's warnings.
+    # Shows the warnings of XLA.
     'split': (
         EIGHT | {'TF_CPP_MIN_LOG_LEVEL': '1'},
         ('--config.mesh.fsdp=2',),
     ),
 }
-# The MAE sums its gradients over parts of a batch.
+# The MAE uses microbatches.
 EXPERIMENTS = {'mae': ('--config.optim.microbatches=2',), 'mtl': ()}
-# Splitting data and parameters has all of splitting data alone.
+# `split` covers everything that `eight` covers.
 RUNS = (
     ('mae', 'one'), ('mae', 'eight'), ('mae', 'split'),
     ('mtl', 'one'), ('mtl', 'split'),
 )  # fmt: skip
-# What else may not change a loss, beside the devices.
+# Other options that must not change a loss.
 WAYS = {
     ('mae', 'split'): ('--config.model.scan=True', '--config.model.remat=dots')
 }
@@ -39,7 +39,7 @@ WAYS = {
 
 @pytest.fixture(scope='module')
 def workdirs(data_dir, feature_dir, tmp_path_factory):
-  """Returns (workdir, output, errors) by experiment and devices."""
+  """Returns (workdir, stdout, stderr) by (experiment, devices)."""
   root = tmp_path_factory.mktemp('devices')
   starts = {}
   for experiment, name in RUNS:
@@ -74,13 +74,13 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
 @pytest.mark.parametrize(
     ('experiment', 'devices'), [run for run in RUNS if run[1] != 'one']
 )
-def test_losses_are_those_of_one_device(workdirs, experiment, devices):
+def test_losses_are_the_same_as_on_one_device(workdirs, experiment, devices):
   one, out, _ = workdirs[experiment, 'one']
   assert ' on 1 x ' in out
   ours, out, _ = workdirs[experiment, devices]
   assert ' on 8 x ' in out
-  # Devices add the same terms in another order, and float32 rounds relative to
-  # what is added. Scores lie in [-1, 1] and can be close to 0.
+  # Several devices add the same terms in a different order. Scores are in
+  # [-1, 1] and can be close to 0, so they need an absolute tolerance.
   for split, tolerance in {
       'train': {'rtol': 1e-5},
       'validation': {'rtol': 1e-5, 'atol': 1e-5},
@@ -98,13 +98,13 @@ def test_losses_are_those_of_one_device(workdirs, experiment, devices):
   assert list(runs.metrics(one)) == list(range(1, STEPS + 1))
 
 
-def test_split_parameters_leave_activations_where_they_are(workdirs):
-  # XLA warns where a tensor must be copied whole to change how it is split.
+def test_split_parameters_do_not_reshard_activations(workdirs):
+  # XLA warns when it must replicate a tensor to change its sharding.
   _, _, error = workdirs['mae', 'split']
   assert 'rematerialization' not in error
 
 
-def test_split_parameters_and_moments_lie_in_halves(feature_dir):
+def test_parameters_and_moments_are_split_in_halves(feature_dir):
   script = f"""
 import json
 import pathlib
@@ -143,7 +143,7 @@ print(json.dumps({{
   assert done.returncode == 0, done.stderr
   leaves = json.loads(done.stdout)
   kernels = {path: leaf for path, leaf in leaves.items() if 'kernel' in path}
-  # The parameters and both moments of a layer.
+  # The kernel and both of its moments.
   assert len(kernels) == 3
   assert set(map(tuple, kernels.values())) == {(True, 2.0)}
   biases = {path: leaf for path, leaf in leaves.items() if 'bias' in path}

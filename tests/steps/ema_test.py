@@ -1,4 +1,4 @@
-"""The average of the weights against NumPy, saved, resumed and started from."""
+"""EMA of the weights: against NumPy, saved, resumed, and in init_from."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from tests.training import runs
 STEPS = 4
 
 
-def test_it_is_the_moving_average_of_all_weights():
+def test_ema_equals_the_moving_average_in_numpy():
   state, step = sam_test.make(optax.sgd(0.1), sam_test.CountingTask(), ema=0.3)
   want = jax.tree.map(np.float64, state.params)
   for done in range(12):
@@ -39,7 +39,7 @@ def test_it_is_the_moving_average_of_all_weights():
   assert not np.allclose(state.average['a']['w'], state.params['a']['w'])
 
 
-def test_training_itself_does_not_see_it():
+def test_ema_does_not_change_training():
   plain, plain_step = sam_test.make(optax.adam(0.1))
   averaged, step = sam_test.make(optax.adam(0.1), ema=0.9)
   assert plain.average is None
@@ -58,7 +58,7 @@ def _run(data_dir, tmp_path_factory):
       'frame',
       data_dir,
       optim__ema=0.8,
-      # A schedule looks ahead: only a constant rate is that of a shorter run.
+      # A shorter run has the same schedule only if the rate is constant.
       optim__scale_lr=False,
       optim__lr=1e-3,
       optim__end_lr=1e-3,
@@ -93,7 +93,7 @@ def restore(workdir, config):
   return state
 
 
-def test_the_weights_of_a_run_are_the_average(run):
+def test_the_weights_of_a_run_are_the_ema(run):
   root, config = run
   state = restore(root / 'whole', config)
   shapes = jax.tree.map(
@@ -105,13 +105,13 @@ def test_the_weights_of_a_run_are_the_average(run):
   jax.tree.map(np.testing.assert_array_equal, weights, state.average)
   kernel = state.params['heads']['au']['out']['kernel']
   assert not np.array_equal(kernel, weights['heads']['au']['out']['kernel'])
-  # What is scored while training is what `evaluate` scores.
+  # `evaluate` gives the score that was logged during training.
   scores = evaluation.evaluate(root / 'whole', 'validation')
   line = runs.metrics(root / 'whole', 'validation')[int(step)]
   np.testing.assert_allclose(scores['score'], line['score'], rtol=1e-5)
 
 
-def test_a_resumed_run_is_the_run_that_was_never_stopped(run, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_run(run, tmp_path):
   root, config = run
   loop.train(config | {'epochs': config['epochs'] / 2}, tmp_path / 'parts')
   (tmp_path / 'parts' / 'DONE').unlink()
@@ -124,7 +124,7 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(run, tmp_path):
   )
 
 
-def test_a_run_that_starts_from_it_begins_both_with_it(run, tmp_path):
+def test_init_from_starts_weights_and_ema_from_the_ema(run, tmp_path):
   root, config = run
   config = config | {
       'init_from': str(root / 'whole'), 'epochs': config['epochs'] / STEPS,
@@ -142,7 +142,7 @@ def test_a_run_that_starts_from_it_begins_both_with_it(run, tmp_path):
       )
 
 
-def test_a_run_cannot_go_on_without_its_average(run):
+def test_a_run_cannot_resume_without_its_ema(run):
   root, config = run
   (root / 'whole' / 'DONE').rename(root / 'DONE')
   config = config | {'epochs': 2.0}

@@ -1,6 +1,6 @@
-"""Training on a mesh of any part of the devices; and moving it to another.
+"""Training on a mesh of some of the devices, and moving it to another mesh.
 
-`python -m tests.steps.meshes FOLDER` does the moves of `FOLDER/job.json`.
+`python -m tests.steps.meshes FOLDER` runs the moves in `FOLDER/job.json`.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ import numpy as np
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import parameters
 from abaw_jax.distributed import sharding
-from abaw_jax.models.layers import basic
+from abaw_jax.models.layers import batch_sharding
 from abaw_jax.steps import optimization, steps
 from abaw_jax.tasks import inputs, registry
 
 
 class Training:
-  """A training as the loop does it, but on devices of our choice."""
+  """The same training as in the loop, on selected devices."""
 
   def __init__(self, config: Mapping[str, Any], *, devices: int, fsdp: int):
-    """Prepares to train on the first so many devices."""
+    """Prepares training on the first `devices` devices."""
     self.mesh = Mesh(
         sharding.arrange(jax.devices()[:devices], fsdp=fsdp),
-        basic.BATCH_AXES,
+        batch_sharding.BATCH_AXES,
         axis_types=(AxisType.Auto, AxisType.Auto),
     )
     source = inputs.make_source(config, 'train')
@@ -53,20 +53,20 @@ class Training:
     )
 
   def start(self) -> None:
-    """Starts from scratch."""
+    """Initialises the state."""
     with jax.set_mesh(self.mesh):
       self.state = self._init(jax.random.key(0))
     self.batches.set_state({'next_batch': 0})
 
   def update(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Does an update; returns its scalars."""
+    """Runs one update; returns its scalars."""
     with jax.set_mesh(self.mesh):
       batch = sharding.to_devices(batch, sharding.over_batch(self.mesh))
       self.state, metrics = self._step(self.state, batch)
     return jax.device_get(metrics)
 
   def run(self, count: int) -> list[float]:
-    """Returns the losses of some updates."""
+    """Runs `count` updates; returns their losses."""
     return [
         float(self.update(next(self.batches))['loss']) for _ in range(count)
     ]
@@ -78,7 +78,7 @@ class Training:
     checkpoints.close()
 
   def restore(self, workdir: pathlib.Path) -> None:
-    """Goes on from what another one has saved."""
+    """Restores the newest state in a workdir."""
     checkpoints = checkpoint.Checkpoints(workdir, score='P_MTL', best='max')
     try:
       self.state = checkpoints.restore(self.shapes, self.batches)
@@ -87,7 +87,7 @@ class Training:
 
 
 def restored(config: Mapping[str, Any], workdir: pathlib.Path) -> list[Any]:
-  """Returns the arrays of the newest state of a run."""
+  """Returns the arrays of the newest saved state of a run."""
   training = Training(config, devices=1, fsdp=1)
   training.restore(workdir)
   training.batches.close()
@@ -95,7 +95,7 @@ def restored(config: Mapping[str, Any], workdir: pathlib.Path) -> list[Any]:
 
 
 def digests(tree: Any) -> dict[str, str]:
-  """Returns a checksum of the bits of every array by its path."""
+  """Returns a checksum of every array, by its path."""
   return {
       sharding.path_name(path): hashlib.sha256(
           np.asarray(leaf).tobytes()
@@ -105,7 +105,7 @@ def digests(tree: Any) -> dict[str, str]:
 
 
 def move(first, second, workdir, counts) -> dict[str, Any]:
-  """Returns what came of a training that goes on upon another mesh."""
+  """Trains on one mesh, resumes on another; returns the differences."""
   before, after = counts
   first.start()
   first.run(before)
@@ -129,7 +129,7 @@ def move(first, second, workdir, counts) -> dict[str, Any]:
 
 
 def main(folder: str) -> None:
-  """Does the moves of a job, and starts from the parameters of its workdir."""
+  """Runs the moves of a job, and loads the parameters of its workdir."""
   root = pathlib.Path(folder)
   job = json.loads((root / 'job.json').read_text())
   config = job['config']

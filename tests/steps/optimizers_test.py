@@ -1,4 +1,4 @@
-"""The optimiser against AdamW written out in NumPy, and its closed forms."""
+"""The optimiser against AdamW in NumPy and against closed forms."""
 
 import math
 
@@ -13,7 +13,7 @@ from abaw_jax.steps import optimizers
 
 
 def _params():
-  """Returns a two-block ViT's names around tiny arrays."""
+  """Returns tiny arrays with the parameter names of a two-block ViT."""
   shapes = {
       'backbone': {
           'cls_token': (1, 1, 4),
@@ -61,7 +61,7 @@ def test_schedule_without_warmup_starts_at_the_full_rate():
   np.testing.assert_allclose([schedule(s) for s in range(3)], [1.0, 0.5, 0.0])
 
 
-def test_schedule_of_warmup_only_never_leaves_the_ramp():
+def test_schedule_with_only_warmup_is_a_linear_ramp():
   schedule = optimizers.make_schedule(
       lr=1.0, warmup_steps=4, total_steps=4, end_lr=0.0
   )
@@ -77,12 +77,12 @@ def test_warmup_longer_than_training_is_an_input_error():
     )
 
 
-def test_scaled_lr_is_the_rule_of_mae():
-  # Their pretraining: base 1.5e-4, batch 4096.
+def test_scaled_lr_follows_the_rule_of_mae():
+  # Pretraining in the MAE paper: base 1.5e-4, batch 4096.
   np.testing.assert_allclose(optimizers.scaled_lr(1.5e-4, 4096), 2.4e-3)
 
 
-def test_only_kernels_decay():
+def test_only_kernels_have_weight_decay():
   mask = optimizers.decay_mask(_params())
   decayed = [
       jax.tree_util.keystr(path, simple=True, separator='/')
@@ -96,7 +96,7 @@ def test_only_kernels_decay():
   ]
 
 
-def test_a_bias_stacked_by_a_scan_over_layers_does_not_decay():
+def test_a_bias_stacked_by_a_scan_over_layers_has_no_weight_decay():
   stacked = {
       'blocks': {'kernel': jnp.ones((2, 4, 4)), 'bias': jnp.ones((2, 4))}
   }
@@ -105,7 +105,7 @@ def test_a_bias_stacked_by_a_scan_over_layers_does_not_decay():
   }
 
 
-def test_layer_scales_follow_the_names():
+def test_layer_scales_depend_on_the_block():
   scales = optimizers.layer_scales(
       _params(), decay=0.5, num_layers=2, prefix='backbone'
   )
@@ -126,7 +126,7 @@ def test_names_outside_the_prefix_keep_their_rate():
   assert scales['encoder']['blocks_0']['kernel'] == 1.0
 
 
-def test_layer_scales_that_cannot_be_right_are_input_errors():
+def test_inconsistent_layer_scales_are_input_errors():
   with pytest.raises(errors.InputError, match='backbone/blocks_1/norm'):
     optimizers.layer_scales(
         _params(), decay=0.5, num_layers=1, prefix='backbone'
@@ -206,7 +206,7 @@ def test_three_updates_equal_adamw_in_numpy(clip_norm, layer_decay):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_each_part_is_clipped_by_itself():
+def test_each_part_is_clipped_separately():
   grads = {
       'encoder': {'w': jnp.array([3.0, 4.0]), 'b': jnp.array(12.0)},
       'au': {'w': jnp.array([0.3, 0.4])},
@@ -224,7 +224,7 @@ def test_each_part_is_clipped_by_itself():
   assert clipped[optimizers.LOSS_WEIGHTS]['au'] == 7.0
 
 
-def test_what_is_clipped_is_one_of_two():
+def test_an_unknown_clip_by_is_an_input_error():
   with pytest.raises(errors.InputError, match='clip_by=network'):
     optimizers.make_optimizer(
         schedule=optax.constant_schedule(1.0),

@@ -1,4 +1,4 @@
-"""NaN and Inf in what a model is trained on: skipped, counted, then a stop."""
+"""NaN and Inf in training data: skipped and counted updates, then a stop."""
 
 import copy
 import pathlib
@@ -21,7 +21,7 @@ MAX_BAD = 3
 
 
 class PoisonedWindows(windows.Windows):
-  """Windows of which some overflow in the model; all where `only` is None."""
+  """Windows of which one overflows in the model, or all if `only` is None."""
 
   only: int | None = None
 
@@ -33,7 +33,7 @@ class PoisonedWindows(windows.Windows):
 
 
 def poison(monkeypatch, only: int | None) -> None:
-  """Poisons training windows from now on."""
+  """Poisons the training windows of sources that are made after this call."""
   make = inputs.SOURCES['temporal']
 
   def source(data, split):
@@ -47,7 +47,7 @@ def poison(monkeypatch, only: int | None) -> None:
 
 @pytest.fixture(scope='module')
 def config(feature_dir) -> dict:
-  """Returns the config of 2 * STEPS updates."""
+  """Returns a config with 2 * STEPS updates."""
   config = runs.smoke(
       'mtl',
       feature_dir,
@@ -64,7 +64,7 @@ def config(feature_dir) -> dict:
 
 
 def with_steps(config, count: int) -> dict:
-  """Returns the config with as many updates."""
+  """Returns the config with `count` updates."""
   rows = len(inputs.make_source(config, 'train'))
   return config | {'epochs': count * BATCH / rows}
 
@@ -88,7 +88,7 @@ def poisoned_batch(batch, what: str, value: float):
 
 @pytest.fixture(scope='module')
 def training(config):
-  """Returns a training with one device."""
+  """Returns a training on one device."""
   training = meshes.Training(config, devices=1, fsdp=1)
   yield training
   training.batches.close()
@@ -99,7 +99,7 @@ def training(config):
     [('features', np.nan), ('features', -np.inf), ('valence', np.nan),
      ('valence', np.inf), ('loss weight', np.inf)],
 )  # fmt: skip
-def test_a_poisoned_update_changes_nothing_but_its_count(
+def test_a_poisoned_update_changes_only_the_counters(
     config, training, what, value
 ):
   if what == 'loss weight':
@@ -114,8 +114,8 @@ def test_a_poisoned_update_changes_nothing_but_its_count(
   metrics = training.update(batch)
   after = training.state
   assert (int(metrics['skipped']), int(metrics['skipped_in_a_row'])) == (1, 1)
-  # An update that is skipped is a step all the same: its batch is done with, and
-  # its randomness. For the moments and the learning rate it never was.
+  # A skipped update still counts as a step: its batch and its randomness are
+  # used. The moments and the learning rate do not count it.
   assert int(after.step) == int(before.step) + 1
   same = np.testing.assert_array_equal
   jax.tree.map(same, after.params, before.params)
@@ -124,7 +124,7 @@ def test_a_poisoned_update_changes_nothing_but_its_count(
     training.batches.close()
 
 
-def test_a_few_bad_batches_are_passed_over(config, monkeypatch, tmp_path):
+def test_a_few_bad_batches_are_skipped(config, monkeypatch, tmp_path):
   source = inputs.make_source(config, 'train')
   window = inputs.make_transform(config)([source[3]], rows=1)['features'][0]
   batches = inputs.train_batches(config, source)
@@ -145,41 +145,41 @@ def test_a_few_bad_batches_are_passed_over(config, monkeypatch, tmp_path):
     assert np.isfinite(part).all()
 
 
-def test_a_run_goes_on_once_its_data_are_mended(
+def test_a_run_resumes_after_its_data_are_repaired(
     config, begun, monkeypatch, tmp_path
 ):
-  whole, mended = tmp_path / 'whole', tmp_path / 'mended'
-  shutil.copytree(begun, whole)
-  shutil.copytree(begun, mended)
-  loop.train(config, whole)
+  clean, repaired = tmp_path / 'clean', tmp_path / 'repaired'
+  shutil.copytree(begun, clean)
+  shutil.copytree(begun, repaired)
+  loop.train(config, clean)
   with monkeypatch.context() as patch:
     poison(patch, only=None)
-    for _ in range(2):  # the same command fails in the same way
+    for _ in range(2):  # the same command fails again in the same way
       with pytest.raises(errors.InputError) as error:
-        loop.train(config, mended)
-      newest = mended.resolve() / 'checkpoints' / str(STEPS)
+        loop.train(config, repaired)
+      newest = repaired.resolve() / 'checkpoints' / str(STEPS)
       assert str(error.value).startswith(
           f'step {STEPS + MAX_BAD}: {MAX_BAD} updates in a row had gradients '
           'with NaN or Inf and were skipped'
       )
       assert f'newest good checkpoint: {newest}; ' in str(error.value)
-      assert not (mended / 'DONE').exists()
-  loop.train(config, mended)
+      assert not (repaired / 'DONE').exists()
+  loop.train(config, repaired)
   jax.tree.map(
       np.testing.assert_array_equal,
-      meshes.restored(config, mended),
-      meshes.restored(config, whole),
+      meshes.restored(config, repaired),
+      meshes.restored(config, clean),
   )
   for split in ('train', 'validation'):
-    ours, expected = runs.metrics(mended, split), runs.metrics(whole, split)
+    ours, expected = runs.metrics(repaired, split), runs.metrics(clean, split)
     assert list(ours) == list(expected)
     for step, line in expected.items():
       for name in line.keys() - runs.TIMED:
         assert ours[step][name] == line[name], (step, name)
 
 
-def test_weights_that_diverged_are_not_saved(config, tmp_path):
-  # Each gradient is finite; what the update makes of the weights is not.
+def test_diverged_weights_are_not_saved(config, tmp_path):
+  # Each gradient is finite, but the updated weights are not.
   config = copy.deepcopy(config)
   config['optim'] |= {'lr': 1e30, 'weight_decay': 1e10}
   with pytest.raises(errors.InputError, match='NaN or Inf in params/') as error:

@@ -1,4 +1,4 @@
-"""Running statistics: moved by training, held where frozen, never optimised."""
+"""Running statistics: updated by training, not by the optimiser."""
 
 from flax import linen as nn
 import jax
@@ -15,7 +15,7 @@ from tests.training import runs
 
 
 class Line(nn.Module):
-  """Normalises, then fits."""
+  """Batch normalisation and one dense layer."""
 
   @nn.compact
   def __call__(self, x, *, train):
@@ -24,7 +24,7 @@ class Line(nn.Module):
 
 
 class LineTask:
-  """Least squares behind batch normalisation."""
+  """Least squares after batch normalisation."""
 
   score, best, unit = 'loss', 'min', 'points'
 
@@ -41,12 +41,12 @@ class LineTask:
     return {'y': variables.apply(Line(), params, batch['x'], train=False)[0]}
 
 
-def make(batch, **ways):
-  """Returns (state, step) of the line on one device."""
+def make(batch, **options):
+  """Returns (state, step) of LineTask on one device."""
   task, mesh = LineTask(), sharding.make_mesh(fsdp=1)
   optimizer = steps.skip_non_finite(optax.adam(0.1))
   init, shapes = steps.jit_init(task, optimizer, mesh, batch)
-  step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **ways)
+  step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **options)
   return init(jax.random.key(0)), step
 
 
@@ -60,7 +60,7 @@ def norm(state):
   return jax.tree.map(np.array, state.params['batch_stats']['norm'])
 
 
-def test_an_update_moves_the_statistics_and_no_optimiser_knows_them():
+def test_an_update_changes_the_statistics_without_the_optimiser():
   batch = points()
   state, step = make(batch)
   paths = [
@@ -71,7 +71,7 @@ def test_an_update_moves_the_statistics_and_no_optimiser_knows_them():
   assert not any('batch_stats' in path for path in paths)
   state, metrics = step(state, batch)
   assert 'batch_stats' not in metrics
-  # Momentum 0.5 of mean 0 and variance 1.
+  # Momentum 0.5, from mean 0 and variance 1.
   np.testing.assert_allclose(
       norm(state)['mean'], 0.5 * batch['x'].mean(0), rtol=1e-5
   )
@@ -80,7 +80,7 @@ def test_an_update_moves_the_statistics_and_no_optimiser_knows_them():
   )
 
 
-def test_microbatches_move_them_one_after_the_other():
+def test_microbatches_update_them_one_after_the_other():
   batch = points()
   state, step = make(batch, microbatches=2)
   state, metrics = step(state, batch)
@@ -91,7 +91,7 @@ def test_microbatches_move_them_one_after_the_other():
 
 
 @pytest.mark.parametrize('microbatches', [1, 2])
-def test_a_poisoned_batch_leaves_them(microbatches):
+def test_a_poisoned_batch_does_not_change_them(microbatches):
   batch = points()
   state, step = make(batch, microbatches=microbatches)
   state, _ = step(state, batch)
@@ -105,9 +105,7 @@ def test_a_poisoned_batch_leaves_them(microbatches):
     ('freeze', 'move', 'moves'),
     [('', False, True), ('backbone', False, False), ('backbone', True, True)],
 )
-def test_a_frozen_backbone_holds_them_unless_told_otherwise(
-    tmp_path, freeze, move, moves
-):
+def test_a_frozen_backbone_keeps_them_by_default(tmp_path, freeze, move, moves):
   config = runs.smoke(
       'convnet',
       tmp_path,

@@ -1,4 +1,4 @@
-"""Sharpness-aware updates against NumPy, PyTorch and plain ones."""
+"""Sharpness-aware minimisation (SAM) against PyTorch and plain updates."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ class CurveTask:
 
 
 class CountingTask(CurveTask):
-  """Its `batch_stats` are the number of passes, and the weights of the last."""
+  """Its `batch_stats` count the passes and keep the weights of the last one."""
 
   def init(self, key, batch):
     still = {'count': jnp.float32(0), 'seen': jnp.ones(DIM)}
@@ -70,7 +70,7 @@ def make(optimizer, task=None, **options):
 
 
 def torch_sam(batches, *, rho, lr, frozen=()):
-  """Returns the parts after an update per batch: SAM around Adam."""
+  """Returns the parts after one update of SAM with Adam per batch."""
   params = {
       name: torch.full((DIM,), value, requires_grad=name not in frozen)
       for name, value in (('a', 1.0), ('b', 0.5))
@@ -112,7 +112,7 @@ def test_three_updates_equal_sam_in_torch(freeze):
     np.testing.assert_allclose(state.params[name]['w'], value, rtol=2e-5)
 
 
-def test_scalars_are_those_of_the_weights_themselves():
+def test_metrics_use_the_unperturbed_weights():
   plain, step = make(optax.sgd(0.1))
   _, expected = step(plain, batch())
   sharp, step = make(optax.sgd(0.1), sam_rho=0.5)
@@ -121,20 +121,20 @@ def test_scalars_are_those_of_the_weights_themselves():
   assert metrics['grad_norm'] != expected['grad_norm']
 
 
-def test_microbatches_make_the_sharp_update_of_the_whole_batch():
-  whole, step = make(optax.sgd(0.1), sam_rho=0.5)
-  whole, _ = step(whole, batch())
+def test_microbatches_give_the_update_of_the_full_batch():
+  full, step = make(optax.sgd(0.1), sam_rho=0.5)
+  full, _ = step(full, batch())
   parts, step = make(optax.sgd(0.1), sam_rho=0.5, microbatches=3)
   parts, _ = step(parts, batch())
   jax.tree.map(
       lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5),
       parts.params,
-      whole.params,
+      full.params,
   )
 
 
 @pytest.mark.parametrize(('faithful', 'passes'), [(False, 1), (True, 2)])
-def test_statistics_move_in_the_first_pass_or_in_both(faithful, passes):
+def test_statistics_change_in_the_first_pass_or_in_both(faithful, passes):
   state, step = make(
       optax.sgd(0.1), CountingTask(), sam_rho=0.5, sam_faithful=faithful
   )
@@ -168,7 +168,7 @@ def test_a_poisoned_batch_changes_nothing(faithful):
   assert not np.array_equal(state.params['a']['w'], before[0]['a']['w'])
 
 
-def test_a_gradient_of_zero_moves_nothing():
+def test_a_gradient_of_zero_changes_nothing():
   state, step = make(optax.sgd(0.1), sam_rho=0.5)
   rows = {k: np.zeros_like(v) for k, v in batch().items()}
   before = jax.tree.map(np.array, state.params)

@@ -1,4 +1,4 @@
-"""One update: golden, skipped when not finite, and safe to save."""
+"""One update: a closed form, skipped if not finite, and saved safely."""
 
 import grain
 import jax
@@ -36,13 +36,13 @@ BATCH = {
 }
 
 
-def make(optimizer, *, task=None, **ways):
-  """Returns (state, step) of a task, by default the line, on one device."""
+def make(optimizer, *, task=None, **options):
+  """Returns (state, step) of a task (default: LineTask) on one device."""
   task = task or LineTask()
   mesh = sharding.make_mesh(fsdp=1)
   optimizer = steps.skip_non_finite(optimizer)
   init, shapes = steps.jit_init(task, optimizer, mesh, BATCH)
-  step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **ways)
+  step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **options)
   return init(jax.random.key(0)), step
 
 
@@ -56,24 +56,24 @@ def test_one_update_is_gradient_descent():
   assert int(state.step) == 1
 
 
-def test_microbatches_make_the_update_of_the_whole_batch():
+def test_microbatches_give_the_update_of_the_full_batch():
   batch = {
       'x': np.arange(6, dtype=np.float32),
       'y': np.array([1.0, -2.0, 0.5, 3.0, 0.0, 1.0], np.float32),
   }
-  whole, step = make(optax.sgd(0.1))
-  whole, expected = step(whole, batch)
+  full, step = make(optax.sgd(0.1))
+  full, expected = step(full, batch)
   for parts in (2, 3, 6):
     state, step = make(optax.sgd(0.1), microbatches=parts)
     state, metrics = step(state, batch)
-    np.testing.assert_allclose(state.params['w'], whole.params['w'], rtol=1e-6)
+    np.testing.assert_allclose(state.params['w'], full.params['w'], rtol=1e-6)
     np.testing.assert_allclose(metrics['loss'], expected['loss'], rtol=1e-6)
     np.testing.assert_allclose(
         metrics['grad_norm'], expected['grad_norm'], rtol=1e-6
     )
 
 
-def test_each_microbatch_draws_its_own_randomness():
+def test_each_microbatch_has_its_own_random_key():
   seen = []
 
   class NoisyTask(LineTask):
@@ -122,7 +122,7 @@ def test_a_frozen_part_keeps_its_values_and_has_no_moments():
   state, metrics = step(state, BATCH)
   assert float(state.params['backbone']['w']) == 1.0
   assert float(state.params['head']['kernel']) != 2.0
-  # d/dk mean((k x - y)^2) at k = 2, and nothing of the frozen part.
+  # d/dk mean((k x - y)^2) at k = 2; the frozen part adds nothing.
   np.testing.assert_allclose(metrics['grad_norm'], 8.0, rtol=1e-6)
 
 
@@ -144,12 +144,12 @@ def test_a_poisoned_batch_changes_nothing_and_is_counted(poison):
 
 
 def place():
-  """Returns an iterator whose position a checkpoint can hold."""
+  """Returns an iterator whose position can be saved."""
   return iter(grain.MapDataset.range(10).to_iter_dataset())
 
 
-def test_a_save_is_not_touched_by_the_updates_that_follow(tmp_path):
-  # The step donates its state: a save that still read it would be torn.
+def test_later_updates_do_not_change_a_save(tmp_path):
+  # The step donates its state, so a save must not read it later.
   key = jax.random.key(0)
 
   class BigTask(LineTask):
@@ -181,7 +181,7 @@ def test_a_save_is_not_touched_by_the_updates_that_follow(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, restored, expected)
 
 
-def test_the_newest_two_and_the_best_checkpoint_stay(tmp_path):
+def test_the_newest_two_and_the_best_checkpoint_are_kept(tmp_path):
   state, step = make(optax.sgd(0.1))
   checkpoints = checkpoint.Checkpoints(tmp_path, score='P_MTL', best='max')
   for score in (0.1, 0.9, None, np.nan, 0.2):

@@ -1,4 +1,4 @@
-"""Whatever ends a run, it goes on from the newest whole checkpoint."""
+"""A run resumes from its newest complete checkpoint, however it died."""
 
 import pathlib
 import signal
@@ -11,7 +11,7 @@ import pytest
 from tests.checkpoints import deaths
 from tests.training import runs
 
-# Way to die, signal that a process gets for it, exit status, newest step.
+# Way to die: (signal to the process, exit status, newest saved step).
 SIGKILL, SIGTERM = signal.SIGKILL, signal.SIGTERM
 LAST = deaths.FATAL - deaths.EVERY
 WAYS = {
@@ -23,17 +23,17 @@ WAYS = {
     'told to stop': (SIGTERM, 0, deaths.FATAL + 3),
     'full disk': (None, 2, LAST),
 }
-# Processes that read; elsewhere threads do.
+# Worker processes that read data; 0 for the others, which use threads.
 WORKERS = {'killed': 2, 'told to stop': 2}
 IDS = 1000
 
 
 def die(way: str, workdir: pathlib.Path, num_workers: int):
-  """Returns (status, output, errors) of a training that dies."""
+  """Returns (status, stdout, stderr) of a training that dies."""
   process = runs.start(
       'tests.checkpoints.deaths', way, str(workdir), str(num_workers)
   )
-  alarm = threading.Timer(120, process.kill)  # instead of hanging with it
+  alarm = threading.Timer(120, process.kill)  # so that the test cannot hang
   alarm.start()
   try:
     number, _, _ = WAYS[way]
@@ -47,7 +47,7 @@ def die(way: str, workdir: pathlib.Path, num_workers: int):
 
 @pytest.fixture(scope='module')
 def died(tmp_path_factory):
-  """Returns (workdir, (status, output, errors)) by way to die."""
+  """Returns (workdir, (status, stdout, stderr)) by way to die."""
   root = tmp_path_factory.mktemp('died')
   folders = {way: root / str(number) for number, way in enumerate(WAYS)}
   results = runs.all_at_once(
@@ -60,8 +60,8 @@ def died(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def unbroken():
-  """Returns (ids of a training that nothing ends, its state by update)."""
+def uninterrupted():
+  """Returns (example ids of an uninterrupted training, its state by step)."""
   state, _, step = deaths.make()
   iterator = deaths.batches(0)
   last = max(newest for _, _, newest in WAYS.values())
@@ -77,11 +77,13 @@ def unbroken():
 
 
 @pytest.mark.parametrize('way', WAYS)
-def test_it_goes_on_where_the_newest_whole_one_stands(died, unbroken, way):
+def test_it_resumes_from_the_newest_complete_checkpoint(
+    died, uninterrupted, way
+):
   workdir, (status, _, error) = died[way]
   _, expected, newest = WAYS[way]
   assert status == expected, error
-  ids, states = unbroken
+  ids, states = uninterrupted
   _, shapes, _ = deaths.make()
   checkpoints = deaths.open_checkpoints(workdir)
   iterator = deaths.batches(WORKERS.get(way, 0))
@@ -93,7 +95,7 @@ def test_it_goes_on_where_the_newest_whole_one_stands(died, unbroken, way):
   checkpoints.close()
 
 
-def test_a_run_that_died_in_a_save_can_save_that_step_again(died):
+def test_a_run_that_died_during_a_save_can_save_that_step_again(died):
   for way in ('before the last rename', 'full disk'):
     workdir, _ = died[way]
     _, shapes, step = deaths.make()
@@ -110,13 +112,13 @@ def test_a_run_that_died_in_a_save_can_save_that_step_again(died):
     jax.tree.map(np.testing.assert_array_equal, again, expected)
     iterator.close()
     checkpoints.close()
-    # Nothing is left of the save that failed.
+    # The failed save left no files.
     assert not list(checkpoints.directory.glob('*tmp*'))
 
 
-def test_a_full_disk_is_one_line(died):
+def test_a_full_disk_is_one_line_of_error(died):
   workdir, (_, _, error) = died['full disk']
-  # Threads of Orbax may report the same in their own way, before or after.
+  # Orbax threads may print their own report of the same error.
   (line,) = [x for x in error.splitlines() if x.startswith('error: ')]
   folder = workdir.resolve() / 'checkpoints'
   assert line.startswith(

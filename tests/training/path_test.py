@@ -1,4 +1,4 @@
-"""The whole path in one process: MAE, frame model, features, temporal model."""
+"""All stages in one process: MAE, frame model, features, temporal model."""
 
 import json
 import pathlib
@@ -22,7 +22,7 @@ from tests.training import runs
 
 @pytest.fixture(scope='module')
 def path(data_dir, tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with the runs `mae`, `frame`, `mtl` and a copy of data."""
+  """Returns a folder with the runs `mae`, `frame`, `mtl` and the data."""
   root = tmp_path_factory.mktemp('path')
   data = root / 'data'
   shutil.copytree(data_dir, data)
@@ -42,7 +42,7 @@ def path(data_dir, tmp_path_factory) -> pathlib.Path:
 
 
 def load(path, run):
-  """Returns (task, parameters, config) of a run's best checkpoint."""
+  """Returns (task, parameters, config) of the best checkpoint of a run."""
   config = run_files.read_config(path / run)
   task = registry.make_task(config)
   source = inputs.make_source(config, 'validation')
@@ -63,7 +63,7 @@ def test_every_stage_ends_with_a_score_and_a_checkpoint(path, run):
   assert validation[done['step']][score] == done[score]
 
 
-def test_a_run_that_has_ended_returns_at_once(path, capsys):
+def test_training_a_finished_run_returns_at_once(path, capsys):
   before = (path / 'mtl' / 'metrics.jsonl').read_text()
   loop.train(runs.smoke('mtl', path / 'data'), path / 'mtl')
   assert 'has ended already' in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_features_are_the_embeddings_of_the_best_frame_model(path):
     assert sorted(stored) == list(range(len(frames)))
     batch = inputs.make_transform(config)([frames[3]], rows=1)
     expected = jax.jit(task.predict)(params, batch)['embedding'][0]
-    # Batches of other sizes sum in another order.
+    # Batches of different sizes are summed in a different order.
     np.testing.assert_allclose(
         stored[int(batch['row'][0])], expected, rtol=1e-4, atol=1e-5
     )
@@ -95,7 +95,7 @@ def test_features_are_the_embeddings_of_the_best_frame_model(path):
 
 @pytest.mark.parametrize('run', ['frame', 'mtl'])
 @pytest.mark.parametrize('split', labels.SPLITS)
-def test_predictions_hold_every_row_of_the_list_once(path, run, split):
+def test_predictions_have_every_row_of_the_list_once(path, run, split):
   scores = evaluation.evaluate(path / run, split)
   with np.load(path / run / 'predictions' / f'{split}.npz') as rows:
     rows = dict(rows)
@@ -123,8 +123,8 @@ def test_predictions_hold_every_row_of_the_list_once(path, run, split):
     )
 
 
-def test_a_frame_model_starts_from_the_encoder_of_the_mae(path, tmp_path):
-  # A learning rate of 0 leaves what it started from.
+def test_a_frame_model_starts_from_the_mae_encoder(path, tmp_path):
+  # With a learning rate of 0, the initial weights stay.
   config = runs.smoke(
       'frame',
       path / 'data',
@@ -141,7 +141,9 @@ def test_a_frame_model_starts_from_the_encoder_of_the_mae(path, tmp_path):
   )
 
 
-def test_a_checkpoint_of_another_size_is_refused_with_its_paths(path, tmp_path):
+def test_a_checkpoint_of_another_size_is_refused_with_parameter_paths(
+    path, tmp_path
+):
   config = runs.smoke(
       'frame',
       path / 'data',

@@ -1,4 +1,4 @@
-"""A run that is killed and started again ends like one that was not."""
+"""A killed and resumed run gives the same result as an uninterrupted run."""
 
 from collections.abc import Callable
 import json
@@ -22,7 +22,7 @@ BATCH = 4
 
 @pytest.fixture(scope='module')
 def command(feature_dir, tmp_path_factory) -> Callable[..., subprocess.Popen]:
-  """Returns a function that starts the training with further arguments."""
+  """Returns a function that starts the training with extra arguments."""
   window = {'data__window': 8, 'data__stride': 4}
   config = runs.smoke('mtl', feature_dir, **window)
   epochs = STEPS * BATCH / len(inputs.make_source(config, 'train'))
@@ -38,7 +38,7 @@ def command(feature_dir, tmp_path_factory) -> Callable[..., subprocess.Popen]:
       '--config.log_steps=1',
       '--config.save_steps=4',
   )
-  # The first run writes this cache; those that are killed only read it.
+  # The first run writes this compilation cache; the killed runs only read it.
   cache = {
       'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
       'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
@@ -52,33 +52,33 @@ def command(feature_dir, tmp_path_factory) -> Callable[..., subprocess.Popen]:
 
 
 @pytest.fixture(scope='module')
-def whole(command, tmp_path_factory) -> pathlib.Path:
-  """Returns the workdir of a run that nothing interrupts."""
-  workdir = tmp_path_factory.mktemp('whole')
+def uninterrupted(command, tmp_path_factory) -> pathlib.Path:
+  """Returns the workdir of an uninterrupted run."""
+  workdir = tmp_path_factory.mktemp('uninterrupted')
   status, _, error = runs.finish(command(f'--workdir={workdir}'))
   assert status == 0, error
   return workdir
 
 
 def num_lines(workdir: pathlib.Path) -> int:
-  """Returns the lines of training metrics that have been written."""
+  """Returns the number of written lines of training metrics."""
   path = workdir / 'metrics.jsonl'
   return path.read_text().count('"train"') if path.exists() else 0
 
 
 def half_saved(workdir: pathlib.Path) -> bool:
-  """Returns whether a checkpoint lies there that is not whole."""
+  """Returns whether the workdir has an incomplete checkpoint."""
   return any((workdir / 'checkpoints').glob('*tmp*'))
 
 
 def hit(
     process: subprocess.Popen, number: int, moment: Callable[[], bool]
 ) -> tuple[int, str, str]:
-  """Sends a signal at the first moment that a condition holds."""
+  """Sends a signal as soon as a condition is true."""
   deadline = time.monotonic() + 120
   while process.poll() is None and time.monotonic() < deadline:
     if moment():
-      # Frozen, it cannot leave the moment while we look again.
+      # A stopped process cannot change the condition before the second check.
       os.kill(process.pid, signal.SIGSTOP)
       if moment():
         os.kill(process.pid, number)
@@ -90,7 +90,7 @@ def hit(
 
 
 def final_state(workdir: pathlib.Path):
-  """Returns the parameters and the optimiser's state of the last step."""
+  """Returns the parameters and the optimiser state of the last step."""
   step = json.loads((workdir / 'DONE').read_text())['step']
   assert step == STEPS
   parts = []
@@ -105,26 +105,28 @@ def final_state(workdir: pathlib.Path):
   return parts
 
 
-def assert_same_run(ours: pathlib.Path, whole: pathlib.Path) -> None:
-  """Checks that two runs have written the same, bit for bit."""
+def assert_same_run(ours: pathlib.Path, expected: pathlib.Path) -> None:
+  """Checks that two runs have the same results, bit for bit."""
   jax.tree.map(
-      np.testing.assert_array_equal, final_state(ours), final_state(whole)
+      np.testing.assert_array_equal, final_state(ours), final_state(expected)
   )
   for split in ('train', 'validation'):
-    mine, expected = runs.metrics(ours, split), runs.metrics(whole, split)
-    assert list(mine) == list(expected)
-    for step, line in expected.items():
+    found, lines = runs.metrics(ours, split), runs.metrics(expected, split)
+    assert list(found) == list(lines)
+    for step, line in lines.items():
       for name in line.keys() - runs.TIMED:
-        assert mine[step][name] == line[name], (step, name)
-  done = [json.loads((run / 'DONE').read_text()) for run in (ours, whole)]
+        assert found[step][name] == line[name], (step, name)
+  done = [json.loads((run / 'DONE').read_text()) for run in (ours, expected)]
   assert done[0] == done[1]
 
 
-def test_a_killed_run_ends_like_a_whole_one(command, whole, tmp_path):
+def test_a_killed_run_ends_like_an_uninterrupted_run(
+    command, uninterrupted, tmp_path
+):
   workdir = tmp_path / 'killed'
   moments = {
       'before the first checkpoint': lambda: num_lines(workdir) >= 2,
-      'in a checkpoint': lambda: half_saved(workdir),
+      'during a save': lambda: half_saved(workdir),
       'between two checkpoints': lambda: num_lines(workdir) >= 14,
   }
   for name, moment in moments.items():
@@ -134,18 +136,20 @@ def test_a_killed_run_ends_like_a_whole_one(command, whole, tmp_path):
   status, out, error = runs.finish(command(f'--workdir={workdir}'))
   assert status == 0, error
   assert 'resuming from step' in out
-  assert_same_run(workdir, whole)
+  assert_same_run(workdir, uninterrupted)
   assert not half_saved(workdir)
   goodput = list(runs.metrics(workdir, 'goodput').values())
   assert goodput[-1]['step'] == STEPS
-  # Two of the kills came when updates were logged that no checkpoint held.
+  # Two of the kills lost updates that were logged but not saved.
   assert goodput[-1]['lost_s'] > 0.0
   wall = [line['wall_s'] for line in goodput]
   assert wall == sorted(wall)
 
 
-def test_sigterm_saves_and_the_same_command_goes_on(command, whole, tmp_path):
-  # Without --workdir: the runs are numbered.
+def test_sigterm_saves_and_the_same_command_resumes(
+    command, uninterrupted, tmp_path
+):
+  # Without --workdir, runs get numbers.
   first, second = (tmp_path / 'runs' / f'mtl_smoke-{n}' for n in (1, 2))
   status, out, error = hit(
       command(cwd=tmp_path), signal.SIGTERM, lambda: num_lines(first) >= 7
@@ -160,11 +164,11 @@ def test_sigterm_saves_and_the_same_command_goes_on(command, whole, tmp_path):
   status, out, error = runs.finish(command(cwd=tmp_path))
   assert status == 0, error
   assert f'resuming from step {step}\n' in out
-  assert_same_run(first, whole)
+  assert_same_run(first, uninterrupted)
   assert not second.exists()
 
   status, out, error = hit(
       command(cwd=tmp_path), signal.SIGKILL, lambda: num_lines(second) >= 1
   )
   assert 'workdir runs/mtl_smoke-2' in out
-  assert_same_run(first, whole)
+  assert_same_run(first, uninterrupted)

@@ -45,14 +45,14 @@ CONFIGS = {
     'heads': heads,
 }
 ROOT = pathlib.Path(__file__).parents[2]
-# What a line of metrics says about speed, which no two runs have in common.
+# Metrics of speed, which differ from run to run.
 TIMED = {'items_per_s', 'data_wait', 'tflops_per_s'}
 
 
 def smoke(name: str, data_dir: pathlib.Path, **overrides: Any) -> dict:
   """Returns the smoke config of an experiment as a plain dict.
 
-  `overrides` are values by key, with `__` for a dot: `data__window=8`.
+  `overrides` maps keys to values, with `__` for a dot: `data__window=8`.
   """
   config = CONFIGS[name].get_config('smoke').to_dict()
   config['data'] |= {'name': 's_aff_wild2', 'dir': str(data_dir)}
@@ -67,7 +67,7 @@ def smoke(name: str, data_dir: pathlib.Path, **overrides: Any) -> dict:
 
 
 def metrics(workdir: pathlib.Path, split: str = 'train') -> dict[int, dict]:
-  """Returns the lines of metrics.jsonl of a split, by step; each step once."""
+  """Returns the lines of one split in metrics.jsonl, by step."""
   text = (workdir / 'metrics.jsonl').read_text()
   lines = map(json.loads, text.splitlines())
   lines = [line for line in lines if line['split'] == split]
@@ -91,12 +91,12 @@ def start(
 
 
 def environment(**env: str) -> dict[str, str]:
-  """Returns our environment, changed, in which our packages are found."""
+  """Returns the environment with our packages on the path, and with `env`."""
   return os.environ | {'PYTHONPATH': str(ROOT)} | env
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-  """Returns (status, stdout, stderr) once the process has ended."""
+  """Waits for the process; returns (status, stdout, stderr)."""
   out, err = process.communicate(timeout=300)
   return process.returncode, out, err
 
@@ -104,14 +104,14 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
 def finish_all(
     starts: Mapping[Any, Callable[[], subprocess.Popen]],
 ) -> dict[Any, tuple[int, str, str]]:
-  """Returns `finish` of every process by key, three of them at a time."""
+  """Returns the result of `finish` by key; three processes run at a time."""
   with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
     ended = pool.map(lambda start: finish(start()), starts.values())
     return dict(zip(starts, ended, strict=True))
 
 
 def all_at_once(calls: Mapping[Any, tuple[Any, ...]]) -> dict[Any, Any]:
-  """Returns what (function, *arguments) return by key, three at a time."""
+  """Calls each (function, *arguments), three at a time; results by key."""
   with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
     futures = {key: pool.submit(*call) for key, call in calls.items()}
     return {key: future.result() for key, future in futures.items()}

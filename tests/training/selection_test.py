@@ -1,4 +1,4 @@
-"""A run that carries a state, normalises features and keeps what is best."""
+"""A run with carried state, normalised features and best weights per task."""
 
 import json
 
@@ -23,7 +23,7 @@ def config(feature_dir) -> dict:
       epochs=6.0,
       eval_epochs=2.0,
       save_steps=0,
-      data__batching='videos',
+      data__batching='stateful_videos',
       data__norm='train',
       data__window=8,
       data__batch_size=2,
@@ -46,7 +46,7 @@ def run(config, tmp_path_factory):
 
 
 def weights(config, workdir):
-  """Returns the weights with the best score."""
+  """Returns the weights of the best checkpoint."""
   task = registry.make_task(config)
   source = inputs.make_source(config, 'train')
   shapes = steps.param_shapes(
@@ -55,7 +55,7 @@ def weights(config, workdir):
   return parameters.load(workdir, shapes)[0]
 
 
-def test_the_rate_moves_at_the_borders_of_epochs(config, run):
+def test_the_learning_rate_changes_only_between_epochs(config, run):
   lines = runs.metrics(run)
   ends = inputs.epoch_ends(config, inputs.make_source(config, 'train'))
   assert len(lines) == ends[-1]
@@ -67,7 +67,9 @@ def test_the_rate_moves_at_the_borders_of_epochs(config, run):
     )
 
 
-def test_features_are_normalised_by_what_the_checkpoint_holds(config, run):
+def test_the_checkpoint_has_the_statistics_of_the_training_features(
+    config, run
+):
   source = inputs.make_source(config, 'train')
   frames = np.concatenate(
       [
@@ -80,13 +82,13 @@ def test_features_are_normalised_by_what_the_checkpoint_holds(config, run):
   np.testing.assert_allclose(norm['std'], frames.std(axis=0), rtol=1e-5)
 
 
-def test_balances_have_seen_every_epoch(config, run):
+def test_loss_weighting_is_updated_every_epoch(config, run):
   held = weights(config, run)['batch_stats']['loss_balance']
   assert held['epoch'] >= 1
   assert all(values['last'] > 0 for values in held['tasks'].values())
 
 
-def test_each_task_is_scored_by_its_own_best(run):
+def test_each_task_is_scored_with_its_best_weights(run):
   lines = runs.metrics(run, 'validation')
   bests = task_bests.read(run)
   for task, key in task_bests.SCORES.items():
@@ -105,14 +107,14 @@ def test_each_task_is_scored_by_its_own_best(run):
   np.testing.assert_allclose(alone['AU'], bests['au'].score, atol=1e-6)
 
 
-def test_the_single_best_is_scored_as_in_training(run):
+def test_the_best_checkpoint_has_the_same_score_as_in_training(run):
   scores = evaluation.evaluate(run, 'validation')
   best = max(line['score'] for line in runs.metrics(run, 'validation').values())
   np.testing.assert_allclose(scores['score'], best, atol=1e-6)
   assert scores['P_MTL'] <= task_bests.together(task_bests.read(run)) + 1e-6
 
 
-def test_both_are_said(config, tmp_path, capsys):
+def test_both_scores_are_printed(config, tmp_path, capsys):
   loop.train(config | {'epochs': 1.0, 'eval_epochs': 0.0}, tmp_path)
   out = capsys.readouterr().out
   assert 'best of one network: score ' in out
@@ -120,6 +122,6 @@ def test_both_are_said(config, tmp_path, capsys):
   assert 'of 1 network\n' in out
 
 
-def test_an_unknown_choice_lists_the_known_ones(run):
+def test_an_unknown_choice_is_refused_with_the_list_of_choices(run):
   with pytest.raises(errors.InputError, match='score, tasks, valence'):
     evaluation.evaluate(run, 'validation', of='mean')

@@ -1,4 +1,4 @@
-"""What is due when, by updates, by minutes and by signal."""
+"""When to evaluate, save, draw and stop: by updates, by minutes, by signal."""
 
 import pytest
 
@@ -16,7 +16,7 @@ class Clock:
 
 def make(clock, *, start=0, **every):
   stop = preemption.Notice()
-  stop.received = False  # as when it is entered
+  stop.received = False  # as after __enter__
   none = dict.fromkeys(('eval_steps', 'save_steps', 'plot_steps'), 0)
   arguments = none | {'save_minutes': 0.0} | every
   made = triggers.Turns(
@@ -29,7 +29,7 @@ def due(made, steps, name):
   return [step for step in steps if getattr(made.turn(step), name)]
 
 
-def test_each_kind_has_its_own_pace():
+def test_each_action_has_its_own_interval():
   every = {'eval_steps': 6, 'save_steps': 4, 'plot_steps': 3}
   for name, steps in {
       'evaluating': [6, 12],
@@ -40,19 +40,19 @@ def test_each_kind_has_its_own_pace():
     assert due(make(Clock(), **every)[0], range(13), name) == steps
 
 
-def test_a_run_that_resumes_does_not_save_what_it_has_loaded():
+def test_a_resumed_run_does_not_save_the_loaded_step_again():
   made, _ = make(Clock(), start=8, eval_steps=4, save_steps=8)
   assert due(made, range(8, 17), 'saving') == [12, 16]
 
 
-def test_nothing_is_due_where_all_is_0():
+def test_nothing_happens_if_all_intervals_are_0():
   clock = Clock()
   made, _ = make(clock)
   clock.seconds = 1e9
   assert made.turn(5) == triggers.Turn(False, False, False, False)
 
 
-def test_minutes_count_from_the_checkpoint_before():
+def test_minutes_count_from_the_last_checkpoint():
   clock = Clock()
   made, _ = make(clock, save_steps=10, save_minutes=2.0)
   saved = []
@@ -60,17 +60,17 @@ def test_minutes_count_from_the_checkpoint_before():
     clock.seconds += 50
     if made.turn(step).saving:
       saved.append(step)
-  # After 150 s, twice again, by update 10, and 150 s after that.
+  # After 150 s, twice more, at update 10, and 150 s after that.
   assert saved == [3, 6, 9, 10, 13]
 
 
-def test_the_signal_saves_and_stops():
+def test_sigterm_saves_and_stops():
   made, stop = make(Clock(), save_steps=100)
   assert not made.turn(1).stopping
   stop.received = True
   assert made.turn(2) == triggers.Turn(False, False, True, True)
 
 
-def test_a_negative_time_is_refused():
+def test_negative_minutes_are_refused():
   with pytest.raises(errors.InputError, match='save_minutes=-1'):
     make(Clock(), save_minutes=-1.0)

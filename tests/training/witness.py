@@ -1,8 +1,9 @@
-"""`python -m tests.training.witness train ...`: a command that notes what it does.
+"""`python -m tests.training.witness train ...`: a command that logs its reads.
 
-Every window that is read for training becomes a line of the file in $WITNESS,
-every shard of features that is written one of the same file with `.shards`.
-`stages` instead of `train` does several things as one of several processes.
+Every training window that is read becomes a line of the file $WITNESS. Every
+shard of features that is written becomes a line of that file with the suffix
+`.shards`. `stages` in place of `train` trains, evaluates and extracts as one of
+several processes.
 """
 
 import json
@@ -15,7 +16,7 @@ from abaw_jax.sequences import feature_datasets, windows
 
 
 def note(path: pathlib.Path) -> None:
-  """Lets every window read and every shard written add a line to a file."""
+  """Makes each read of a window and each written shard add a line."""
   read, write = (
       windows.Windows.__getitem__,
       feature_datasets.FeatureWriter.write,
@@ -37,7 +38,7 @@ def note(path: pathlib.Path) -> None:
 
 
 def stages(text: str) -> None:
-  """Trains, evaluates and extracts, as the JSON object in `text` says."""
+  """Trains, evaluates and extracts; the JSON object in `text` is the job."""
   job = json.loads(text)
 
   def main():
