@@ -1,11 +1,12 @@
-r"""Shows the whole path on the procedural corpus: frames on disk to P_MTL.
+r"""Runs every stage on the procedural corpus, from rendering to P_MTL.
 
-  python -m abaw_jax.demo --workdir=demo
+  abaw-jax demo --workdir=demo
 
 Renders the corpus, builds the dataset, pretrains a small MAE, fine-tunes it on
 frames, extracts features, trains the temporal multi-task model and evaluates
-both models on validation videos of people that training has not seen. Stages
-that have finished are not run again.
+both models on validation videos of people that are not in the training split.
+Run the same command again after an interruption: finished stages are not
+repeated.
 """
 
 import json
@@ -17,24 +18,23 @@ from absl import flags
 
 from abaw_jax.core import cli
 
-cli.define_workdir('Folder for everything the demo makes.', required=True)
+cli.define_workdir('Folder of all datasets and runs.', required=True)
 _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
 
 
 def main() -> None:
-  """Runs the stages and prints the table and the last line."""
+  """Runs the stages and prints the scores."""
   from abaw_jax.inference import evaluation
-  from abaw_jax.workflow import procedural
-  from abaw_jax.workflow import stages as stage
+  from abaw_jax.workflow import procedural, stages
 
   root = pathlib.Path(flags.FLAGS.workdir)
   models = {'static frame model': 'frame', 'temporal model': 'mtl'}
-  stage.run(
+  stages.run(
       [
           *procedural.feature_stages(root),
           procedural.train_stage(
               'train the temporal multi-task model',
-              'mtl.py:small',
+              'mtl:small',
               root / 'mtl',
               f'--config.data.dir={root}',
           ),
@@ -45,7 +45,7 @@ def main() -> None:
       ]
   )
   if memory := _peak_memory():
-    print(f'\nmemory of the largest stage: {memory:.1f} GiB')
+    print(f'\npeak memory of the largest stage: {memory:.1f} GiB')
   print(f'\n{"validation":20}' + ''.join(f'{name:>9}' for name in _COLUMNS))
   for name, run in models.items():
     path = root / run / 'predictions' / 'validation.json'
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _peak_memory() -> float:
-  """Returns the memory of the largest stage in GiB, 0 if none had to run."""
+  """Returns the peak memory of the largest stage in GiB, 0 if no stage ran."""
   peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
   return peak / 2**30 if sys.platform == 'darwin' else peak / 2**20
 

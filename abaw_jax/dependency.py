@@ -1,19 +1,18 @@
-r"""Finds out which tasks help which: trains them alone, in pairs and together.
+r"""Shows which task helps which: trains tasks alone, in pairs and all together.
 
-  python -m abaw_jax.dependency --config=configs/mtl.py:small --seeds=0,1 \
-      --workdir=runs/dependency
+  abaw-jax dependency --config=mtl:small --seeds=0,1 --workdir=runs/dependency
 
-Each task alone, all six pairs and all four, for every seed: eleven runs, which are
-scored once, by their last weights, on the validation split. Labels are fed to no
-task. The same command goes on after an interruption: runs that have ended are not
-repeated.
+For every seed this trains eleven runs: each of the four tasks alone, all six pairs,
+and all four. Each run is scored once, with its last weights, on the validation
+split. Feedback between tasks is off. Run the same command again after an
+interruption: finished runs are not repeated.
 
-Prints the scores alone and what each task gains from the company of another, in
-points (hundredths of CCC or F1), with mean and spread over seeds. Writes table.md,
-report.json and heat_map.png: blue where the task of the column gains from the task
-of the row, red where it loses.
+Prints a table with the scores of each task alone, and the change of its score when
+another task is trained with it, in points (hundredths of CCC or F1), with mean and
+standard deviation over seeds. Writes table.md and report.json.
 """
 
+import json
 import pathlib
 
 from absl import flags
@@ -22,77 +21,58 @@ from abaw_jax.core import cli, errors
 
 
 def _define_flags() -> None:
-  """Defines the flags; not at import, where other commands have theirs."""
+  """Defines the flags of this command."""
   cli.define_config()
   cli.define_workdir('Folder of all runs.', required=True)
-  flags.DEFINE_list('seeds', ['0'], 'Seeds of the runs.')
+  cli.define_seeds()
 
 
 def main() -> None:
-  """Trains what is not trained yet, and reports."""
+  """Trains the runs that have not ended, and reports."""
   from abaw_jax.reports import task_dependency
-  from abaw_jax.workflow import dependencies, procedural, stages
+  from abaw_jax.tasks import registry
+  from abaw_jax.workflow import procedural, studies
 
-  args = flags.FLAGS
-  root = pathlib.Path(args.workdir)
-  config = args.config.to_dict()
-  arguments = cli.config_arguments()
-  dependencies.check_arguments(arguments)
-  planned = dependencies.plan(
-      root, _seeds(args.seeds), tuple(task_dependency.SCORES)
+  root = pathlib.Path(flags.FLAGS.workdir)
+  config = flags.FLAGS.config.to_dict()
+  planned = studies.task_dependency(
+      root, cli.seeds(), tuple(task_dependency.SCORES)
   )
-  if config['model']['name'] != 'temporal':
+  runs = list(planned.values())
+  studies.check_overrides(runs, cli.config_overrides())
+  if 'tasks' not in config['model']:
     raise errors.InputError(
-        f'config.model.name={config["model"]["name"]}: trains all of its tasks; '
-        'take a config of a temporal model, such as configs/mtl.py:small'
+        f'config.model.name={config["model"]["name"]}: always trains all of its '
+        'tasks; use a config of a temporal model, such as mtl:small'
     )
-  procedural.resolve(config)
-  data = config['data']
-  arguments += [
-      f'--config.data.name={data["name"]}', f'--config.data.dir={data["dir"]}'
-  ]  # fmt: skip
-  # Before this process touches a device: one is not shared on every platform.
-  stages.run(dependencies.stages(planned, arguments))
+  procedural.resolve(config, registry.task_class(config).default_data)
+  studies.train(runs, config, cli.config_arguments())
   report(root, planned)
 
 
 def report(root: pathlib.Path, planned) -> None:
-  """Writes and says what the runs have found."""
+  """Writes and prints the gains between tasks.
+
+  Args:
+    root: folder of all runs.
+    planned: ended runs, as `studies.task_dependency` returns them.
+  """
   from abaw_jax.core import files
   from abaw_jax.reports import task_dependency
-  from abaw_jax.telemetry import grid
-  from abaw_jax.training import heat_map
-  from abaw_jax.workflow import dependencies
 
   scores: dict[int, dict] = {}
-  for run in planned:
-    scores.setdefault(run.seed, {})[run.tasks] = dependencies.scores(run)
+  for (seed, tasks), run in planned.items():
+    ended = json.loads((run.workdir / 'DONE').read_text())
+    scores.setdefault(seed, {})[tasks] = ended
   found = task_dependency.gains(
       list(scores.values()), tuple(task_dependency.SCORES)
   )
   lines = found.table()
-  files.write(root / 'table.md', '\n'.join(lines) + '\n')
+  (root / 'table.md').write_text('\n'.join(lines) + '\n')
   files.write_json(
       root / 'report.json', {'seeds': list(scores)} | found.as_json()
   )
-  image = heat_map.draw(
-      found.mean,
-      found.std,
-      rows=found.rows,
-      columns=found.tasks,
-      title=f'gain in points over training alone, {len(scores)} seed(s)',
-  )
-  path = root / 'heat_map.png'
-  files.write(path, grid.encode_png(image))
-  print('\n'.join([*lines, f'heat map: {path}']))
-
-
-def _seeds(texts: list[str]) -> list[int]:
-  if not all(text.strip().isdecimal() for text in texts):
-    raise errors.InputError(
-        f'--seeds={",".join(texts)}: give whole numbers, such as 0,1,2'
-    )
-  return [int(text) for text in texts]
+  print('\n'.join(lines))
 
 
 if __name__ == '__main__':

@@ -89,7 +89,7 @@ def main() -> None:
   from abaw_jax.inference import evaluation
   from abaw_jax.reports import predictions as predict
   from abaw_jax.telemetry import journal
-  from abaw_jax.workflow import crossvalidation
+  from abaw_jax.workflow import studies
 
   args = flags.FLAGS
   _check(args)
@@ -98,7 +98,7 @@ def main() -> None:
   workdirs = [
       run
       for name in args.workdir.split(',')
-      for run in crossvalidation.runs_of(pathlib.Path(name.strip()))
+      for run in studies.runs_of(pathlib.Path(name.strip()))
   ]
   for workdir in workdirs:
     _check_run(workdir)

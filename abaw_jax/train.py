@@ -1,13 +1,13 @@
-r"""Trains one experiment: MAE pretraining, the frame model or the temporal model.
+r"""Trains one experiment: MAE or identity pretraining, a frame or temporal model.
 
-  python -m abaw_jax.train --config=configs/mtl.py
-  python -m abaw_jax.train --config=configs/mae.py:vit_b --workdir=runs/mae \
+  abaw-jax train --config=mtl
+  abaw-jax train --config=mae:vit_b --workdir=runs/mae \
       --config.data.name=s_aff_wild2 --config.data.dir=DATA_DIR
 
-Without a dataset the procedural corpus is made under data/; without --workdir
-the run lives in runs/<config>-<n>. The same command resumes a run that was
-interrupted. Any key of the config can be set: --config.optim.lr=1e-4. Several
-processes train as one, see docs/scale.md.
+Without a dataset, this renders the procedural corpus under data/. Without
+--workdir, the run is in runs/<config>-<n>. The same command resumes a run that
+was interrupted. Every key of the config can be set: --config.optim.lr=1e-4. A
+run can have several processes, see docs/scale.md.
 """
 
 import pathlib
@@ -22,7 +22,7 @@ cli.define_processes()
 
 
 def main() -> None:
-  """Resolves the dataset and the workdir, then trains."""
+  """Makes the dataset if needed, chooses the workdir, and trains."""
   from abaw_jax.checkpoints import runs
   from abaw_jax.cpu import host_memory
   from abaw_jax.distributed import processes
@@ -33,14 +33,15 @@ def main() -> None:
 
   host_memory.keep_freed()
   config = flags.FLAGS.config.to_dict()
-  registry.make_task(config)  # a wrong name fails before a corpus is rendered
+  # Wrong values fail here, before a corpus is rendered.
+  task = registry.make_task(config)
   with processes.joined(**cli.processes()):
-    if procedural.is_asked_for(config['data']['name']):
+    if procedural.is_requested(config['data']['name']):
       processes.check_single(
-          f'config.data.name={config["data"]["name"]} is rendered by one '
-          'process; start this command in one, or name a built dataset'
+          f'config.data.name={config["data"]["name"]}: only a run with one '
+          'process can render it; start one process, or name a built dataset'
       )
-    procedural.resolve(config)
+    procedural.resolve(config, task.default_data)
     inputs.fill_classes(config)
     workdir = flags.FLAGS.workdir
     if workdir is None:

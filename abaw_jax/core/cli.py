@@ -58,6 +58,40 @@ def processes() -> dict[str, str | int | None]:
   return {name: flags.FLAGS[name].value for name in names}
 
 
+def define_seeds() -> None:
+  """Defines --seeds."""
+  flags.DEFINE_list('seeds', ['0'], 'Seeds of the runs, such as 0,1,2.')
+
+
+def define_groups() -> None:
+  """Defines --groups."""
+  flags.DEFINE_integer(
+      'groups', 5, 'Groups of videos for cross-fitting.', lower_bound=2
+  )
+
+
+def define_resamples() -> None:
+  """Defines --resamples."""
+  flags.DEFINE_integer(
+      'resamples', 1000, 'Bootstrap resamples for intervals.', lower_bound=100
+  )
+
+
+def seeds() -> list[int]:
+  """Returns the values of --seeds.
+
+  Raises:
+    InputError: if there are none, one is given twice, or one is not an integer.
+  """
+  texts = flags.FLAGS.seeds
+  found = [int(text) for text in texts if text.strip().isdecimal()]
+  if not texts or len(set(found)) < len(texts):
+    raise errors.InputError(
+        f'--seeds={",".join(texts)}: give different integers, such as 0,1,2'
+    )
+  return found
+
+
 def config_name() -> str:
   """Returns `mtl` for --config=mtl, `mtl_small` for --config=mtl.py:small."""
   path, _, variant = config_flags.get_config_filename(

@@ -1,4 +1,4 @@
-"""The embedded default: from nothing to features of the procedural corpus.
+"""Makes procedural datasets: renders faces, builds datasets, extracts features.
 
 Everything lies under one root: `source/` (the corpus in the layout of
 s-Aff-Wild2), `s_aff_wild2/` (built from it), `mae/` and `frame/` (runs of the
@@ -10,13 +10,13 @@ backbone) and `s_aff_wild2_features/small/`; for identity models `people/` and
 import pathlib
 from typing import Any
 
-from abaw_jax.core import errors
-from abaw_jax.workflow import stages as stage
+from abaw_jax.core import choices, errors
+from abaw_jax.workflow import stages as stage_lib
 
 DATASET = 's_aff_wild2'
 IDENTITIES = 'identities/folders'
-# Other datasets whose layout faces are rendered in: that layout, the config that
-# its builder reads it with, and a seed of its own, or all had the same people.
+# Other datasets: the layout to render, the config of the dataset builder, and the
+# seed. Different seeds give different people.
 STILLS = {
     'affectnet': ('affectnet_2017', 'manual_2017', 1),
     'fer_plus': ('fer_plus', 'frames', 2),
@@ -25,18 +25,19 @@ STILLS = {
 }
 FEATURES = 'small'
 ROOT = pathlib.Path('data') / 'procedural'
-CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
+RENDER = 'abaw_jax.data_builders.procedural'
+BUILD = 'abaw_jax.data_builders.build'
 
 
 def train_stage(
     title: str, config: str, workdir: pathlib.Path, *overrides: str
-) -> stage.Stage:
-  """Returns the stage that trains `configs/<config>` in `workdir`."""
-  return stage.Stage(
+) -> stage_lib.Stage:
+  """Returns the stage that trains a shipped config in `workdir`."""
+  return stage_lib.Stage(
       title,
       (
           'abaw_jax.train',
-          f'--config={CONFIGS / config}',
+          f'--config={config}',
           f'--workdir={workdir}',
           f'--config.data.name={DATASET}',
           *overrides,
@@ -45,28 +46,28 @@ def train_stage(
   )
 
 
-def evaluate_stage(name: str, workdir: pathlib.Path) -> stage.Stage:
+def evaluate_stage(name: str, workdir: pathlib.Path) -> stage_lib.Stage:
   """Returns the stage that scores the run in `workdir` on validation."""
-  return stage.Stage(
+  return stage_lib.Stage(
       f'evaluate the {name}',
       ('abaw_jax.evaluate', f'--workdir={workdir}'),
       workdir / 'predictions' / 'validation.json',
   )
 
 
-def frame_stages(root: pathlib.Path) -> list[stage.Stage]:
+def frame_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
   """Returns the stages up to a built dataset of frames under `root`."""
   info = root / DATASET / 'frames' / '1.0.0' / 'dataset_info.json'
   return [
-      stage.Stage(
+      stage_lib.Stage(
           'render the procedural corpus',
-          ('data_builders.procedural', f'--out={root / "source"}'),
+          (RENDER, f'--out={root / "source"}'),
           root / 'source' / 'corpus.json',
       ),
-      stage.Stage(
+      stage_lib.Stage(
           'build the dataset',
           (
-              'data_builders.build',
+              BUILD,
               DATASET,
               f'--source_dir={root / "source"}',
               f'--data_dir={root}',
@@ -77,24 +78,24 @@ def frame_stages(root: pathlib.Path) -> list[stage.Stage]:
   ]
 
 
-def identity_stages(root: pathlib.Path) -> list[stage.Stage]:
+def identity_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
   """Returns the stages up to a built dataset of people under `root`."""
   source = root / 'people'
   return [
-      stage.Stage(
+      stage_lib.Stage(
           'render people',
           (
-              'data_builders.procedural',
+              RENDER,
               '--layout=identities',
               f'--out={source}',
-              '--seed=5',  # not the people of the other datasets
+              '--seed=5',  # other people than in the other datasets
           ),
           source / 'corpus.json',
       ),
-      stage.Stage(
+      stage_lib.Stage(
           'build the dataset',
           (
-              'data_builders.build',
+              BUILD,
               'identities',
               '--config=folders',
               f'--source_dir={source}',
@@ -106,15 +107,15 @@ def identity_stages(root: pathlib.Path) -> list[stage.Stage]:
   ]
 
 
-def still_stages(root: pathlib.Path, dataset: str) -> list[stage.Stage]:
+def still_stages(root: pathlib.Path, dataset: str) -> list[stage_lib.Stage]:
   """Returns the stages up to a dataset of STILLS, built under `root`."""
   layout, config, seed = STILLS[dataset]
   source = root / 'sources' / dataset
   return [
-      stage.Stage(
+      stage_lib.Stage(
           f'render faces in the layout of {dataset}',
           (
-              'data_builders.procedural',
+              RENDER,
               f'--layout={layout}',
               f'--out={source}',
               f'--seed={seed}',
@@ -123,10 +124,10 @@ def still_stages(root: pathlib.Path, dataset: str) -> list[stage.Stage]:
           ),
           source / 'corpus.json',
       ),
-      stage.Stage(
+      stage_lib.Stage(
           f'build {dataset}',
           (
-              'data_builders.build',
+              BUILD,
               dataset,
               f'--config={config}',
               f'--source_dir={source}',
@@ -137,21 +138,21 @@ def still_stages(root: pathlib.Path, dataset: str) -> list[stage.Stage]:
   ]
 
 
-def feature_stages(root: pathlib.Path) -> list[stage.Stage]:
-  """Returns the stages up to features: `frame_stages`, then a small backbone."""
+def feature_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
+  """Returns the stages up to features that a small backbone extracts."""
   data = f'--config.data.dir={root}'
   card = root / f'{DATASET}_features' / FEATURES / '1.0.0' / 'card.json'
   return [
       *frame_stages(root),
-      train_stage('pretrain a small MAE', 'mae.py:small', root / 'mae', data),
+      train_stage('pretrain a small MAE', 'mae:small', root / 'mae', data),
       train_stage(
           'fine-tune it on frames',
-          'frame.py:small',
+          'frame:small',
           root / 'frame',
           data,
           f'--config.init_from={root / "mae"}',
       ),
-      stage.Stage(
+      stage_lib.Stage(
           'extract features',
           (
               'abaw_jax.extract',
@@ -164,48 +165,57 @@ def feature_stages(root: pathlib.Path) -> list[stage.Stage]:
   ]
 
 
-def is_asked_for(name: str) -> bool:
-  """Returns whether a config's `data.name` asks for the procedural corpus."""
+# Stages that make a dataset, and its name, by `default_data` of a task.
+STAGES = {
+    'frames': (frame_stages, DATASET),
+    'features': (feature_stages, DATASET),
+    'people': (identity_stages, IDENTITIES),
+}
+
+
+def is_requested(name: str) -> bool:
+  """Returns whether a config's `data.name` names a procedural dataset."""
   return any(map(_is_procedural, name.split(',')))
 
 
-def resolve(config: dict[str, Any]) -> None:
-  """Makes the procedural dataset where a config asks for it, and points there.
+def resolve(config: dict[str, Any], default_data: str) -> None:
+  """Makes the procedural dataset that a config names, and points to it.
 
-  That is `procedural`, or `procedural/<dataset>` for faces in the layout of
-  another one; several of these, separated by commas, are mixed.
+  The name is `procedural`, or `procedural/<dataset>` for faces in the layout of
+  another dataset. Several names, separated by commas, make a mixture.
 
   Args:
     config: plain dict of an experiment; its `data.name` and `data.dir` change.
+    default_data: what `procedural` means for this task, a key of STAGES.
 
   Raises:
-    InputError: if a real dataset is named without its folder, or together with
-      a procedural one, or no such faces can be rendered.
+    InputError: if a real dataset has no folder or is mixed with a procedural
+      one, or if a layout cannot be rendered.
   """
   data = config['data']
-  names = [name.strip() for name in data['name'].split(',')]
-  if not is_asked_for(data['name']):
+  if not is_requested(data['name']):
     if not data['dir']:
       raise errors.InputError(
-          f'config.data.dir is empty: give the --data_dir that {data["name"]} '
-          'was built in, --config.data.dir=DATA_DIR'
+          f'config.data.dir is empty: give the --data_dir of the build of '
+          f'{data["name"]}, --config.data.dir=DATA_DIR'
       )
     return
+  names = [name.strip() for name in data['name'].split(',')]
   if not all(map(_is_procedural, names)):
     raise errors.InputError(
-        f'config.data.name={data["name"]}: procedural stands for itself alone; '
-        'to mix its images with others, render and build it into the folder '
-        'of the others with `python -m data_builders.procedural` and '
-        f'`python -m data_builders.build {DATASET}`, and name {DATASET}'
+        f'config.data.name={data["name"]}: real and procedural datasets cannot '
+        'be mixed by these names; render the faces with `abaw-jax render`, build '
+        f'them with `abaw-jax build {DATASET}` in the folder of the real '
+        f'datasets, and name {DATASET}'
     )
   root = pathlib.Path(data['dir'] or ROOT)
-  made = [_make(root, name, config) for name in names]
+  made = [_make(root, name, data['name'], default_data) for name in names]
   print(
       f'No dataset is configured (config.data.name={data["name"]}): using the '
       f'procedural corpus under {root}',
       flush=True,
   )
-  stage.run([step for stages, _ in made for step in stages])
+  stage_lib.run([step for stages, _ in made for step in stages])
   data['name'], data['dir'] = ','.join(name for _, name in made), str(root)
 
 
@@ -214,20 +224,17 @@ def _is_procedural(name: str) -> bool:
 
 
 def _make(
-    root: pathlib.Path, name: str, config: dict[str, Any]
-) -> tuple[list[stage.Stage], str]:
-  """Returns the stages that make what a name stands for, and its real name."""
+    root: pathlib.Path, name: str, field: str, default_data: str
+) -> tuple[list[stage_lib.Stage], str]:
+  """Returns the stages that make a procedural dataset, and its real name."""
   _, _, dataset = name.partition('/')
   if dataset in STILLS:
     return still_stages(root, dataset), f'{dataset}/{STILLS[dataset][1]}'
   if dataset not in ('', DATASET):
+    known = [f'procedural/{known}' for known in (DATASET, *STILLS)]
     raise errors.InputError(
-        f'config.data.name={config["data"]["name"]}: {dataset!r} cannot be '
-        f'rendered; choose from procedural/{DATASET}, '
-        f'{", ".join(f"procedural/{still}" for still in STILLS)}'
+        f'config.data.name={field}: {dataset!r} cannot be rendered; choose from '
+        f'{choices.listing(known)}'
     )
-  if config['model']['name'] == 'identity':
-    return identity_stages(root), IDENTITIES
-  if 'features' in config['data']:
-    return feature_stages(root), DATASET
-  return frame_stages(root), DATASET
+  stages, built = STAGES[default_data]
+  return stages(root), built

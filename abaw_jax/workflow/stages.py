@@ -1,4 +1,4 @@
-"""One stage of a pipeline: a command of ours and the file that ends it."""
+"""Stages of a pipeline: each is a command and the file that shows its end."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -15,9 +15,9 @@ class Stage:
   """A command that runs once.
 
   Attributes:
-    title: what it does, for the reader.
-    command: module and arguments behind `python -m`.
-    done: path that exists when, and only when, the command has finished.
+    title: what the stage does, for the progress line.
+    command: module and arguments, as after `python -m`.
+    done: path that exists if and only if the command has finished.
   """
 
   title: str
@@ -29,12 +29,12 @@ def run(stages: Sequence[Stage]) -> None:
   """Runs the stages that are not done, in order, each in its own process.
 
   Raises:
-    InputError: if a command fails; names it. Its own message stands above.
+    InputError: if a command fails. The command prints its own error before.
   """
   for number, stage in enumerate(stages, start=1):
     head = f'[{number}/{len(stages)}] {stage.title}'
     if stage.done.exists():
-      print(f'{head}: done before', flush=True)
+      print(f'{head}: already done', flush=True)
       continue
     print(f'{head}\n  $ python -m {" ".join(stage.command)}', flush=True)
     start = time.perf_counter()
@@ -44,6 +44,6 @@ def run(stages: Sequence[Stage]) -> None:
     if status or not stage.done.exists():
       raise errors.InputError(
           f'`python -m {" ".join(stage.command)}` ended with status {status} '
-          f'and no {stage.done}; mend what it says above and start again'
+          f'and no {stage.done}; correct the error above and start again'
       )
     print(f'  {time.perf_counter() - start:.0f} s', flush=True)

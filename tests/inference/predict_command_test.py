@@ -6,13 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from abaw_jax import crossvalidate
 from abaw_jax.core import errors
 from abaw_jax.inference import evaluation
 from abaw_jax.postprocessing import postprocessing_files
 from abaw_jax.scoring import prediction_files
 from abaw_jax.training import loop
-from abaw_jax.workflow import crossvalidation
+from abaw_jax.workflow import studies
 from tests.training import runs
 
 SMALL = {
@@ -69,14 +68,14 @@ def test_another_dataset_has_a_folder_of_its_own(fold0, feature_dir):
 
 def test_runs_that_ended_with_another_config_are_not_taken(fold0, feature_dir):
   config = runs.smoke('mtl', feature_dir, **SMALL)
-  planned = crossvalidation.plan(fold0.parent, [0], 2)
-  crossvalidate._check_ended(config, planned, 2)
+  planned = studies.crossvalidation(fold0.parent, [0], 2)
+  studies.check_ended(planned, config)
   config['optim']['lr'] = 0.5
   with pytest.raises(errors.InputError, match=r'fold0_seed0: .*optim\.lr was'):
-    crossvalidate._check_ended(config, planned, 2)
-  planned = crossvalidation.plan(fold0.parent, [0], 3)
+    studies.check_ended(planned, config)
+  planned = studies.crossvalidation(fold0.parent, [0], 3)
   with pytest.raises(errors.InputError, match=r'num_folds was 2, is 3'):
-    crossvalidate._check_ended(config, planned, 3)
+    studies.check_ended(planned, config)
 
 
 def test_folds_to_submission(fold0, feature_dir, data_dir, tmp_path):
@@ -96,7 +95,7 @@ def test_folds_to_submission(fold0, feature_dir, data_dir, tmp_path):
       '--resamples=100',
       f'--workdir={root}',
   )
-  assert 'train fold0_seed0: done before' in out
+  assert 'train fold0_seed0: already done' in out
   assert 'of the official validation split:' in out
   report = json.loads((root / 'report.json').read_text())
   assert report['runs'] == ['fold0_seed0', 'fold1_seed0']

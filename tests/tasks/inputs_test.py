@@ -134,8 +134,8 @@ def test_wrong_names_are_refused(mixed_dir, name, message):
 
 def test_the_procedural_corpus_is_not_mixed():
   config = runs.smoke('mae', 'data', data__name='procedural,face_images/tree')
-  with pytest.raises(errors.InputError, match='procedural stands for itself'):
-    procedural.resolve(config)
+  with pytest.raises(errors.InputError, match='cannot be mixed by these names'):
+    procedural.resolve(config, 'frames')
 
 
 def test_a_negative_size_is_refused(mixed_dir):
@@ -162,7 +162,7 @@ def test_the_device_resizes_what_it_is_given(mixed_dir, tmp_path):
   with np.load(tmp_path / 'mae' / 'predictions' / 'validation.npz') as rows:
     validation = inputs.make_source(config, 'validation')
     assert len(rows['pred_loss']) == len(validation)
-    assert [*rows['name'][-4:]] == [*validation.names()['name'][-4:]]
+    assert [*rows['name'][-4:]] == [*validation.names({})['name'][-4:]]
     assert rows['dataset'][-1] == 'face_images/celeba/1.0.0'
 
 

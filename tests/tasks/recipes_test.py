@@ -204,10 +204,10 @@ def test_probability_trains_on_what_is_drawn(root):
     ('overrides', 'message'),
     [
         ({'data__expression_targets': 'mean'}, 'majority, probability, cross'),
-        ({'data__balance': 'au'}, 'choose one of none, expression'),
+        ({'data__class_balance': 'au'}, 'choose one of none, expression'),
         ({'data__validation': 'fer_plus'}, "'fer_plus' is not one of"),
         (
-            {'data__balance': 'expression', 'data__weights': '2,1'},
+            {'data__class_balance': 'expression', 'data__weights': '2,1'},
             'set one of them',
         ),
     ],
@@ -220,10 +220,10 @@ def test_what_does_not_fit_is_refused(root, overrides, message):
 
 def test_rendered_layouts_are_named_as_they_are_built(tmp_path, monkeypatch):
   ran = []
-  monkeypatch.setattr(procedural.stage, 'run', ran.extend)
+  monkeypatch.setattr(procedural.stage_lib, 'run', ran.extend)
   config = runs.CONFIGS['multi'].get_config('smoke').to_dict()
   config['data']['dir'] = str(tmp_path)
-  procedural.resolve(config)
+  procedural.resolve(config, 'frames')
   assert config['data']['name'] == (
       's_aff_wild2,affectnet/manual_2017,raf_db/frames,fer_plus/frames,'
       'emotionet/frames'
@@ -235,4 +235,4 @@ def test_rendered_layouts_are_named_as_they_are_built(tmp_path, monkeypatch):
   with pytest.raises(
       errors.InputError, match="'lsd' cannot be rendered; choose"
   ):
-    procedural.resolve(config)
+    procedural.resolve(config, 'frames')
