@@ -47,13 +47,13 @@ class Steps:
         groups=flags.FLAGS.groups,
     )
     rows = tuned.in_sample if self.in_sample else tuned.cross_fitted
-    return rows.score().scores()['P_MTL']
+    return rows.scores()['P_MTL']
 
 
 def equal(members: Members) -> float:
   """Returns the P_MTL of the members with equal weights."""
   how = pipeline.Postprocessing.plain(len(members), expr='logits', au='logits')
-  return pipeline.apply(how, members).score().scores()['P_MTL']
+  return pipeline.apply(how, members).scores()['P_MTL']
 
 
 SINGLE = {

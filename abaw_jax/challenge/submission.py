@@ -72,7 +72,7 @@ def score(
 ) -> dict[str, float]:
   """Returns the scores of a submission for which the labels are known.
 
-  For `mtl` those of MTLScore, for `lsd` the mean `F1` of its 6 expressions, that
+  For `mtl` all of metrics.multi_task_scores, for `lsd` the mean `F1` of its 6 expressions, that
   of each, and `n_expr`.
 
   Args:
@@ -87,16 +87,16 @@ def score(
   _, columns = files.TASKS[task]
   known = target != np.array([column.missing for column in columns])
   if task == 'lsd':
-    confusion = metrics.ExpressionConfusion.of(
+    confusion = metrics.confusion(
         pred[:, 0].astype(int), target[:, 0].astype(int), known[:, 0]
     )
     names = files.LSD
-    f1 = confusion.f1()[: len(names)]
+    f1 = metrics.class_f1(confusion)[: len(names)]
     each = {f'F1_{k}': float(v) for k, v in zip(names, f1, strict=True)}
     return {'F1': float(np.mean(f1)), **each, 'n_expr': float(known.sum())}
   # As the organisers count: one missing AU makes the AUs of a row unusable.
   au_known = known[:, 3:].all(axis=-1, keepdims=True)
-  return metrics.MTLScore.of(
+  return metrics.multi_task_scores(
       valence=pred[:, 0],
       arousal=pred[:, 1],
       expression=pred[:, 2].astype(int),
@@ -108,7 +108,7 @@ def score(
       va=known[:, :2].all(axis=-1),
       expr=known[:, 2],
       au_mask=np.repeat(au_known, labels.NUM_AUS, axis=-1),
-  ).scores()
+  )
 
 
 def _names(
@@ -156,6 +156,6 @@ def _check_rows(
     if there != (rows.video[i], rows.frame_id[i]):
       found = f'video {there[0]}, frame {there[1]}' if there else 'nothing'
       raise errors.InputError(
-          f'{rows.where(i)} of the predictions: that line of the list is '
+          f'{rows.describe(i)} of the predictions: that line of the list is '
           f'{found}; expected predictions of this very list'
       )

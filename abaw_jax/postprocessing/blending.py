@@ -40,14 +40,14 @@ def align(
       at = place.get(key.item())
       if at is None:
         raise errors.InputError(
-            f'{name}: {member.where(i)} is not in {names[0]}; blend predictions '
+            f'{name}: {member.describe(i)} is not in {names[0]}; blend predictions '
             'of the same rows'
         )
       where[at] = i
     if (where < 0).any():
       at = int(np.argmax(where < 0))
       raise errors.InputError(
-          f'{name}: {first.where(at)} of {names[0]} is missing; blend '
+          f'{name}: {first.describe(at)} of {names[0]} is missing; blend '
           'predictions of the same rows'
       )
     member = member.take(where)
@@ -180,6 +180,6 @@ def _check_labels(first, member, first_name: str, name: str) -> None:
     same = same.reshape(len(first), -1).all(axis=-1)
     if not same.all():
       raise errors.InputError(
-          f'{name}: {first.where(int(np.argmin(same)))}: its {mask} label is not '
+          f'{name}: {first.describe(int(np.argmin(same)))}: its {mask} label is not '
           f'that of {first_name}; predict both on the same release'
       )

@@ -26,7 +26,7 @@ def fill(
   Raises:
     InputError: if a video of a missing row has no prediction at all.
   """
-  wanted = predictions.Predictions.without_labels(
+  wanted = predictions.Predictions(
       video=video,
       frame_id=frame_id,
       row=row,
@@ -47,7 +47,7 @@ def fill(
     there = np.flatnonzero(missing & (video == one))
     if not len(known):
       raise errors.InputError(
-          f'{wanted.where(there[0])}: no frame of its video is predicted; '
+          f'{wanted.describe(there[0])}: no frame of its video is predicted; '
           'predict at least one'
       )
     frames, where = np.unique(known.frame_id, return_inverse=True)

@@ -22,7 +22,7 @@ from abaw_jax.postprocessing import (
     smoothing,
     thresholds,
 )
-from abaw_jax.scoring import ccc, metrics, predictions
+from abaw_jax.scoring import metrics, predictions
 
 STEPS = ('weights', 'smoothing', 'thresholds', 'bias')
 # What is tried for each task; of equally good ones the first.
@@ -187,17 +187,15 @@ def _va_score(rows: predictions.Predictions) -> float:
   pairs = (
       (rows.valence, rows.target_valence), (rows.arousal, rows.target_arousal)
   )  # fmt: skip
-  both = [ccc.CCCMoments.of(*pair, rows.va).ccc() for pair in pairs]
+  both = [metrics.ccc(*pair, rows.va) for pair in pairs]
   return float(np.mean(both))
 
 
 def _expr_score(rows: predictions.Predictions) -> float:
   """Returns the mean F1 of the most probable expressions."""
   pred = np.argmax(rows.expression, axis=-1)
-  confusion = metrics.ExpressionConfusion.of(
-      pred, rows.target_expression, rows.expr
-  )
-  return float(np.mean(confusion.f1()))
+  confusion = metrics.confusion(pred, rows.target_expression, rows.expr)
+  return float(np.mean(metrics.class_f1(confusion)))
 
 
 def _au_score(rows: predictions.Predictions) -> float:

@@ -60,7 +60,7 @@ def tuning(
     resamples: those of `rows`.
   """
   crossed = intervals.bootstrap(tuned.cross_fitted, resamples=resamples)
-  inside = tuned.in_sample.score().scores()['score']
+  inside = tuned.in_sample.scores()['score']
   base = best(rows)
   gain = crossed['score'].minus(rows[base]['score'])
   optimism = inside - crossed['score'].value

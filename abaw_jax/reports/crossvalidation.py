@@ -69,11 +69,11 @@ def run(
     )
     named[_BLEND] = pipeline.apply(plain, members)
   single = {
-      _title(seed, fold, len(rows)): one.score().scores()
+      _title(seed, fold, len(rows)): one.scores()
       for seed, rows in parts.items()
       for fold, one in enumerate(rows)
   }
-  seeds = _spread([member.score().scores() for member in members])
+  seeds = _spread([member.scores() for member in members])
   content = {'single': {k: _finite(v) for k, v in single.items()}}
   content['over_seeds'] = seeds
   lines = [*_listing(single), _spread_line('over seeds', seeds)]
@@ -83,7 +83,7 @@ def run(
   scores = _bootstrap(named, resamples)
   crossed = {_CALIBRATED: tuned.cross_fitted}
   content['scores'] = _json(scores | _bootstrap(crossed, resamples))
-  content['in_sample'] = tuned.in_sample.score().scores()['score']
+  content['in_sample'] = tuned.in_sample.scores()['score']
   lines += comparison.tuning(scores, tuned, settings.steps, resamples=resamples)
   if official:
     of_it = np.isin(tuned.cross_fitted.video, sorted(official))

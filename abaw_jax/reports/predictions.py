@@ -180,7 +180,7 @@ def _sure(path, rows, name, how) -> predictions.Predictions:
 
 def _unlabelled(rows: predictions.Predictions) -> predictions.Predictions:
   names = ('video', 'frame_id', 'row', 'valence', 'arousal', 'expression', 'au')
-  return predictions.Predictions.without_labels(
+  return predictions.Predictions(
       **{name: getattr(rows, name) for name in names}
   )
 

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 import numpy as np
 
-# The score of each task, a key of `metrics.MTLScore.scores`.
+# The score of each task, a key of `metrics.multi_task_scores`.
 SCORES = {
     'valence': 'CCC_valence',
     'arousal': 'CCC_arousal',

@@ -1,7 +1,4 @@
-"""The scores of the ABAW multi-task challenge, as sums that merge.
-
-Host only, float64. A score is made of sums over rows; sums of any two sets of
-rows merge, in any order, and ratios are taken last:
+"""The scores of the ABAW multi-task challenge, in float64.
 
   P_MTL = (CCC_valence + CCC_arousal) / 2 + F1_expression + F1_AU
 
@@ -9,218 +6,253 @@ rows merge, in any order, and ratios are taken last:
 Challenges", 2022). All rows are pooled: no mean over videos or batches.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import math
 
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer, Num
 import numpy as np
 
 from abaw_jax.core import labels
-from abaw_jax.scoring import ccc, values
+
+Scores = Float[np.ndarray, '*r'] | float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ExpressionConfusion:
-  """How often each class (row) was predicted as each class (column)."""
-
-  counts: Int[np.ndarray, '8 8']
-
-  @classmethod
-  def of(
-      cls,
-      pred: Int[np.ndarray, '*b'],
-      target: Int[np.ndarray, '*b'],
-      mask: Bool[np.ndarray, '*b'],
-  ) -> ExpressionConfusion:
-    """Returns the counts of the rows where `mask` is True.
-
-    Raises ValueError where a row that counts holds no class id.
-    """
-    size = labels.NUM_EXPRESSIONS
-    pred, target = pred[mask], target[mask]
-    for name, ids in (('prediction', pred), ('label', target)):
-      values.check(
-          (ids >= 0) & (ids < size),
-          f'expression {name}s outside 0..{size - 1}',
-      )
-    # int64 first: a small integer type would overflow in the flat index.
-    flat = target.astype(np.int64) * size + pred
-    counts = np.bincount(flat, minlength=size * size).reshape(size, size)
-    return cls(counts)
-
-  def merge(self, other: ExpressionConfusion) -> ExpressionConfusion:
-    """Returns the counts of the rows of both."""
-    return ExpressionConfusion(self.counts + other.counts)
-
-  def f1(self) -> Float[np.ndarray, '8']:
-    """Returns the F1 of each class against the rest; NaN without rows."""
-    hits = np.diagonal(self.counts)
-    predicted, present = self.counts.sum(axis=0), self.counts.sum(axis=1)
-    return _f1(hits, predicted, present, rows=self.counts.sum())
-
-  def accuracy(self) -> float:
-    """Returns the share of rows that are predicted right; NaN without rows."""
-    rows = int(self.counts.sum())
-    return int(np.trace(self.counts)) / rows if rows else math.nan
+# The score of each task, a key of `multi_task_scores`.
+PART_SCORES = {
+    'valence': 'CCC_valence',
+    'arousal': 'CCC_arousal',
+    'expression': 'EXPR',
+    'au': 'AU',
+}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class AUCounts:
-  """True positives, false positives and false negatives of each AU."""
-
-  tp: Int[np.ndarray, '12']
-  fp: Int[np.ndarray, '12']
-  fn: Int[np.ndarray, '12']
-  known: Int[np.ndarray, '12']  # rows in which the AU is usable
-  rows: int  # rows with at least one usable AU
-
-  @classmethod
-  def of(
-      cls,
-      pred: Bool[np.ndarray, '*b 12'] | Integer[np.ndarray, '*b 12'],
-      target: Bool[np.ndarray, '*b 12'] | Integer[np.ndarray, '*b 12'],
-      mask: Bool[np.ndarray, '*b 12'],
-  ) -> AUCounts:
-    """Returns the counts of the entries where `mask` is True.
-
-    Raises ValueError where an entry that counts is neither 0 nor 1.
-    """
-    for name, cells in (('prediction', pred), ('label', target)):
-      used = cells[mask]
-      values.check((used == 0) | (used == 1), f'AU {name}s other than 0 and 1')
-    axes = tuple(range(mask.ndim - 1))
-    pred, target = pred == 1, target == 1
-
-    def count(cell):
-      return np.count_nonzero(cell & mask, axis=axes)
-
-    return cls(
-        tp=count(pred & target),
-        fp=count(pred & ~target),
-        fn=count(~pred & target),
-        known=count(np.True_),
-        rows=int(np.count_nonzero(mask.any(axis=-1))),
-    )
-
-  def merge(self, other: AUCounts) -> AUCounts:
-    """Returns the counts of the rows of both."""
-    return AUCounts(
-        tp=self.tp + other.tp,
-        fp=self.fp + other.fp,
-        fn=self.fn + other.fn,
-        known=self.known + other.known,
-        rows=self.rows + other.rows,
-    )
-
-  def f1(self) -> Float[np.ndarray, '12']:
-    """Returns the F1 of each AU's presence; NaN where it has no label."""
-    predicted, present = self.tp + self.fp, self.tp + self.fn
-    return _f1(self.tp, predicted, present, rows=self.known)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MTLScore:
-  """Everything the multi-task score needs to know about a set of rows."""
-
-  valence: ccc.CCCMoments
-  arousal: ccc.CCCMoments
-  expression: ExpressionConfusion
-  au: AUCounts
-
-  @classmethod
-  def empty(cls) -> MTLScore:
-    """Returns the score of no rows: merging it changes nothing."""
-    pairs = np.zeros([labels.NUM_EXPRESSIONS] * 2, np.int64)
-    none = np.zeros(labels.NUM_AUS, np.int64)
-    return cls(
-        valence=ccc.CCCMoments(),
-        arousal=ccc.CCCMoments(),
-        expression=ExpressionConfusion(pairs),
-        au=AUCounts(tp=none, fp=none, fn=none, known=none, rows=0),
-    )
-
-  @classmethod
-  def of(
-      cls,
-      *,
-      valence: Float[np.ndarray, '*b'],
-      arousal: Float[np.ndarray, '*b'],
-      expression: Int[np.ndarray, '*b'],
-      au: Bool[np.ndarray, '*b 12'] | Integer[np.ndarray, '*b 12'],
-      target_valence: Float[np.ndarray, '*b'],
-      target_arousal: Float[np.ndarray, '*b'],
-      target_expression: Int[np.ndarray, '*b'],
-      target_au: Bool[np.ndarray, '*b 12'] | Integer[np.ndarray, '*b 12'],
-      va: Bool[np.ndarray, '*b'],
-      expr: Bool[np.ndarray, '*b'],
-      au_mask: Bool[np.ndarray, '*b 12'],
-  ) -> MTLScore:
-    """Returns the sums of the rows whose masks are True.
-
-    `expression` holds predicted class ids and `au` predicted presence, not
-    logits. A row counts for a task where `va`, `expr` or `au_mask` is True;
-    elsewhere neither its prediction nor its label matters. Raises ValueError
-    where a value that counts is out of its range or not finite.
-    """
-    return cls(
-        valence=ccc.CCCMoments.of(valence, target_valence, va),
-        arousal=ccc.CCCMoments.of(arousal, target_arousal, va),
-        expression=ExpressionConfusion.of(expression, target_expression, expr),
-        au=AUCounts.of(au, target_au, au_mask),
-    )
-
-  def merge(self, other: MTLScore) -> MTLScore:
-    """Returns the sums of the rows of both."""
-    return MTLScore(
-        valence=self.valence.merge(other.valence),
-        arousal=self.arousal.merge(other.arousal),
-        expression=self.expression.merge(other.expression),
-        au=self.au.merge(other.au),
-    )
-
-  def scores(self) -> dict[str, float]:
-    """Returns all scores by name; those of a task without rows are NaN.
-
-    EXPR is the mean F1 over all 8 expressions: a class that is neither labelled
-    nor predicted has F1 0 and still counts. AU is that over the AUs with labels.
-    P_MTL needs all three parts and all 12 AUs and is NaN without; `score` adds up
-    what there is. `n_*` are numbers of rows.
-    """
-    valence, arousal = self.valence.ccc(), self.arousal.ccc()
-    expression, au = self.expression.f1(), self.au.f1()
-    known = au[~np.isnan(au)]
-    parts = {
-        'VA': (valence + arousal) / 2,
-        'EXPR': float(np.mean(expression)),
-        'AU': float(np.mean(known)) if known.size else math.nan,
-    }
-    found = [part for part in parts.values() if not math.isnan(part)]
-    whole = len(found) == len(parts) and known.size == au.size
-    names = (*labels.EXPRESSIONS, *labels.AU_NAMES)
-    each = zip(names, [*expression, *au], strict=True)
-    return {
-        'CCC_valence': valence,
-        'CCC_arousal': arousal,
-        **parts,
-        'P_MTL': sum(found) if whole else math.nan,
-        'score': sum(found) if found else math.nan,
-        'accuracy': self.expression.accuracy(),
-        **{f'F1_{name}': float(f1) for name, f1 in each},
-        'n_va': float(self.valence.n),
-        'n_expr': float(self.expression.counts.sum()),
-        'n_au': float(self.au.rows),
-    }
-
-
-def _f1(
-    hits: Int[np.ndarray, 'k'],
-    predicted: Int[np.ndarray, 'k'],
-    present: Int[np.ndarray, 'k'],
+def multi_task_scores(
     *,
-    rows: Integer[np.ndarray, '*k'] | np.integer,
+    valence: Float[np.ndarray, '*b'],
+    arousal: Float[np.ndarray, '*b'],
+    expression: Int[np.ndarray, '*b'],
+    au: Bool[np.ndarray, '*b 12'] | Integer[np.ndarray, '*b 12'],
+    target_valence: Float[np.ndarray, '*b'],
+    target_arousal: Float[np.ndarray, '*b'],
+    target_expression: Int[np.ndarray, '*b'],
+    target_au: Bool[np.ndarray, '*b 12'] | Integer[np.ndarray, '*b 12'],
+    va: Bool[np.ndarray, '*b'],
+    expr: Bool[np.ndarray, '*b'],
+    au_mask: Bool[np.ndarray, '*b 12'],
+) -> dict[str, float]:
+  """Returns all scores by name; those of a task without labels are NaN.
+
+  A row counts for a task where `va`, `expr` or `au_mask` is True. Elsewhere its
+  prediction and its label are ignored.
+
+  Args:
+    valence: predictions.
+    arousal: predictions.
+    expression: predicted class ids, not logits.
+    au: predicted presence, not logits.
+    target_valence: labels, as all `target_*`.
+    target_arousal: labels.
+    target_expression: class ids.
+    target_au: 0 or 1.
+    va: mask of valence and arousal.
+    expr: mask of expressions.
+    au_mask: mask of AUs.
+
+  Returns:
+    The keys of `combine`, `CCC_valence`, `CCC_arousal`, `accuracy` of
+    expressions, `F1_<name>` of every expression and AU, and the numbers of
+    labelled rows `n_va`, `n_expr` and `n_au`. A class that is neither labelled
+    nor predicted has F1 0.
+
+  Raises:
+    ValueError: a value that counts is out of its range or not finite.
+  """
+  counts = confusion(expression, target_expression, expr)
+  ccc_valence = ccc(valence, target_valence, va)
+  ccc_arousal = ccc(arousal, target_arousal, va)
+  expression_f1, au_f1 = class_f1(counts), presence_f1(au, target_au, au_mask)
+  combined = combine(
+      valence=ccc_valence,
+      arousal=ccc_arousal,
+      expression=expression_f1.mean(),
+      au=mean_of_known(au_f1),
+      complete=not np.isnan(au_f1).any(),
+  )
+  rows = int(counts.sum())
+  names = (*labels.EXPRESSIONS, *labels.AU_NAMES)
+  each = zip(names, [*expression_f1, *au_f1], strict=True)
+  return {
+      'CCC_valence': ccc_valence,
+      'CCC_arousal': ccc_arousal,
+      **{name: float(score) for name, score in combined.items()},
+      'accuracy': int(np.trace(counts)) / rows if rows else math.nan,
+      **{f'F1_{name}': float(f1) for name, f1 in each},
+      'n_va': float(np.count_nonzero(va)),
+      'n_expr': float(rows),
+      'n_au': float(np.count_nonzero(au_mask.any(axis=-1))),
+  }
+
+
+def combine(
+    *,
+    valence: Scores,
+    arousal: Scores,
+    expression: Scores,
+    au: Scores,
+    complete: Bool[np.ndarray, '*r'] | bool = True,
+) -> dict[str, Scores]:
+  """Returns the scores of the challenge from the scores of the tasks.
+
+  Args:
+    valence: CCC; NaN without labels, as all of these.
+    arousal: CCC.
+    expression: mean F1 over the 8 expressions.
+    au: mean F1 over the AUs that have labels.
+    complete: whether all 12 AUs have labels.
+
+  Returns:
+    `VA`, `EXPR` and `AU`; their sum `P_MTL`, NaN where a part or an AU has no
+    labels; and `score`, the sum of the parts that have labels.
+  """
+  parts = {'VA': (valence + arousal) / 2, 'EXPR': expression, 'AU': au}
+  values = np.stack([*parts.values()]).astype(np.float64)
+  known = ~np.isnan(values).all(axis=0)
+  return {
+      **parts,
+      'P_MTL': np.where(complete, values.sum(axis=0), np.nan),
+      'score': np.where(known, np.nansum(values, axis=0), np.nan),
+  }
+
+
+def ccc(
+    pred: Float[np.ndarray, '*b'],
+    target: Float[np.ndarray, '*b'],
+    mask: Bool[np.ndarray, '*b'],
+) -> float:
+  """Returns the concordance correlation coefficient (Lin, 1989), in [-1, 1].
+
+  It is 0 where predictions and labels are the same constant, for which it is
+  undefined, and NaN without rows.
+
+  Raises:
+    ValueError: a row under a True mask is not finite.
+  """
+  pred, target = (x[mask].astype(np.float64) for x in (pred, target))
+  _check(np.isfinite(pred), 'predictions that are not finite')
+  _check(np.isfinite(target), 'labels that are not finite')
+  if not pred.size:
+    return math.nan
+  # The mean of a constant may differ from it by a rounding error. Relative to
+  # the first row it is exact, and so are the deviations, which are 0.
+  mean_pred = pred[0] + np.mean(pred - pred[0])
+  mean_target = target[0] + np.mean(target - target[0])
+  pred, target = pred - mean_pred, target - mean_target
+  return float(
+      ccc_from_moments(
+          product=np.sum(pred * target),
+          squares=np.sum(pred**2) + np.sum(target**2),
+          shift=pred.size * (mean_pred - mean_target) ** 2,
+      )
+  )
+
+
+def ccc_from_moments(
+    *,
+    product: Scores,
+    squares: Scores,
+    shift: Scores,
+) -> Float[np.ndarray, '*r']:
+  """Returns the concordance correlation coefficient, 0 for 0/0.
+
+  Args:
+    product: sum of the products of the deviations from the means.
+    squares: sum of the squared deviations of predictions and of labels.
+    shift: number of rows times the squared difference of the means.
+  """
+  size = squares + shift
+  return np.where(size > 0, 2 * product / np.where(size > 0, size, 1), 0.0)
+
+
+def confusion(
+    pred: Int[np.ndarray, '*b'],
+    target: Int[np.ndarray, '*b'],
+    mask: Bool[np.ndarray, '*b'],
+    *,
+    num_classes: int = labels.NUM_EXPRESSIONS,
+) -> Int[np.ndarray, 'k k']:
+  """Returns how often each class (row) was predicted as each class (column).
+
+  Raises:
+    ValueError: a row under a True mask holds no class id.
+  """
+  pred, target = pred[mask], target[mask]
+  for name, ids in (('prediction', pred), ('label', target)):
+    _check(
+        (ids >= 0) & (ids < num_classes),
+        f'expression {name}s outside 0..{num_classes - 1}',
+    )
+  # int64 first: a small integer type would overflow in the flat index.
+  flat = target.astype(np.int64) * num_classes + pred
+  counts = np.bincount(flat, minlength=num_classes**2)
+  return counts.reshape(num_classes, num_classes)
+
+
+def class_f1(counts: Num[np.ndarray, '*r k k']) -> Float[np.ndarray, '*r k']:
+  """Returns the F1 of each class of a confusion matrix; NaN without rows."""
+  return f1(
+      np.diagonal(counts, axis1=-2, axis2=-1),
+      counts.sum(axis=-2) + counts.sum(axis=-1),
+      counts.sum(axis=(-2, -1))[..., None],
+  )
+
+
+def presence_f1(
+    pred: Bool[np.ndarray, '*b k'] | Integer[np.ndarray, '*b k'],
+    target: Bool[np.ndarray, '*b k'] | Integer[np.ndarray, '*b k'],
+    mask: Bool[np.ndarray, '*b k'],
 ) -> Float[np.ndarray, 'k']:
-  """Returns 2 hits / (predicted + present), 0 for 0/0, NaN without rows."""
-  f1 = 2 * hits / np.maximum(predicted + present, 1)
-  return np.where(rows > 0, f1, np.nan)
+  """Returns the F1 of each AU's presence; NaN where it has no label.
+
+  Raises:
+    ValueError: an entry under a True mask is neither 0 nor 1.
+  """
+  for name, cells in (('prediction', pred), ('label', target)):
+    used = cells[mask]
+    _check((used == 0) | (used == 1), f'AU {name}s other than 0 and 1')
+  axes = tuple(range(mask.ndim - 1))
+  pred, target = (pred == 1) & mask, (target == 1) & mask
+  return f1(
+      np.count_nonzero(pred & target, axis=axes),
+      np.count_nonzero(pred, axis=axes) + np.count_nonzero(target, axis=axes),
+      np.count_nonzero(mask, axis=axes),
+  )
+
+
+def f1(
+    hits: Num[np.ndarray, '*r k'],
+    size: Num[np.ndarray, '*r k'],
+    rows: Num[np.ndarray, '*r _'],
+) -> Float[np.ndarray, '*r k']:
+  """Returns 2 hits / size, 0 for 0/0, NaN without rows.
+
+  Args:
+    hits: true positives.
+    size: predicted positives and labelled positives, added.
+    rows: labelled rows.
+  """
+  return np.where(rows > 0, 2 * hits / np.maximum(size, 1), np.nan)
+
+
+def mean_of_known(
+    values: Float[np.ndarray, '*r k'],
+) -> Float[np.ndarray, '*r']:
+  """Returns the mean over the last axis without NaNs; NaN if all are."""
+  count = np.count_nonzero(~np.isnan(values), axis=-1)
+  total = np.nansum(values, axis=-1)
+  return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _check(valid: Bool[np.ndarray, 'n'], fault: str) -> None:
+  """Raises ValueError with the number of elements where `valid` is False."""
+  count = np.count_nonzero(~valid)
+  if count:
+    raise ValueError(f'{count} of {valid.size} usable values are {fault}')

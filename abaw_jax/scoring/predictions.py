@@ -1,9 +1,16 @@
-"""Predictions of the rows of a split, with their labels where there are any."""
+"""Predictions of the rows of a split, with labels where they are known.
+
+The fields of `Predictions` are the only definition of a prediction file: of the
+arrays of an .npz, and of the columns of a .parquet or .csv.
+"""
+
+# ruff: noqa: RUF009 (the functions below return `dataclasses.field`s)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+from typing import Any
 
 from jaxtyping import Bool, Float, Int, Integer, Shaped
 import numpy as np
@@ -11,65 +18,138 @@ import numpy as np
 from abaw_jax.core import errors, labels
 from abaw_jax.scoring import metrics
 
-# What may be lost where probabilities are added up in float32.
+# Sums of float32 probabilities are this inexact.
 _SUM_TOLERANCE = 1e-3
 _RANGE_TOLERANCE = 1e-6
+_KINDS = {'U': 'text', 'f': 'float', 'i': 'int', 'b': 'bool'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+  """How a field of `Predictions` is kept in files.
+
+  Attributes:
+    array: name in an .npz file.
+    dtype: type in memory; files may hold other sizes of the same kind.
+    shape: of one row.
+    columns: names in a table, one for each value of a row; a mask has none, the
+      cells of missing labels are empty.
+    mask: field that is True where a label may be used; None if the field is no
+      label.
+  """
+
+  array: str
+  dtype: type
+  shape: tuple[int, ...] = ()
+  columns: tuple[str, ...] = ()
+  mask: str | None = None
+
+
+def _field(*columns: str, array: str = '', dtype: type = np.float64) -> Any:
+  """Returns a field that every file has."""
+  shape = (len(columns),) if len(columns) > 1 else ()
+  schema = Schema(array or columns[0], dtype, shape, columns)
+  return dataclasses.field(metadata={'schema': schema})
+
+
+def _label(task: str, *columns: str, dtype: type = np.float64) -> Any:
+  """Returns an optional field: the label of a task."""
+  shape = (len(columns),) if len(columns) > 1 else ()
+  columns = tuple(f'label_{column}' for column in columns)
+  schema = Schema(task, dtype, shape, columns, labels.MASKS[task])
+  return dataclasses.field(default=None, metadata={'schema': schema})
+
+
+def _mask(name: str, *shape: int) -> Any:
+  """Returns an optional field: where labels may be used."""
+  schema = Schema(name, np.bool_, shape, mask=name)
+  return dataclasses.field(default=None, metadata={'schema': schema})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-  """n rows of a list. Outputs are float64, labels mean nothing if masked.
+  """Predictions of n rows of a list; without labels if they are left out.
 
-  The decisions are always the most probable expression and the AUs with a
-  probability of at least 0.5: calibration moves the probabilities and leaves
-  that rule alone, so nobody who reads a file needs to know what was done to it.
+  The predicted expression is always the most probable one, and an AU is present
+  where its probability is at least 0.5. Calibration changes the probabilities
+  and not this rule, so a reader of a file needs no other information.
   """
 
-  video: Shaped[np.ndarray, 'n']  # names
-  frame_id: Int[np.ndarray, 'n']  # true frame numbers
-  row: Int[np.ndarray, 'n']  # line of the split's list file, 0-based
-  valence: Float[np.ndarray, 'n']  # unbounded
-  arousal: Float[np.ndarray, 'n']
-  expression: Float[np.ndarray, 'n 8']  # probabilities, sum 1
-  au: Float[np.ndarray, 'n 12']  # probabilities
-  target_valence: Float[np.ndarray, 'n']  # [-1, 1]
-  target_arousal: Float[np.ndarray, 'n']
-  target_expression: Int[np.ndarray, 'n']  # index into labels.EXPRESSIONS
-  target_au: Integer[np.ndarray, 'n 12']  # 0 or 1
-  va: Bool[np.ndarray, 'n']  # True where the label may be used
-  expr: Bool[np.ndarray, 'n']
-  au_mask: Bool[np.ndarray, 'n 12']
+  video: Shaped[np.ndarray, 'n'] = _field('video', dtype=np.str_)
+  # True frame numbers.
+  frame_id: Int[np.ndarray, 'n'] = _field(
+      'frame', array='frame_id', dtype=np.int64
+  )
+  # Line of the split's list file, 0-based.
+  row: Int[np.ndarray, 'n'] = _field('row', dtype=np.int64)
+  valence: Float[np.ndarray, 'n'] = _field('valence', array='pred_valence')
+  arousal: Float[np.ndarray, 'n'] = _field('arousal', array='pred_arousal')
+  # Probabilities, sum 1.
+  expression: Float[np.ndarray, 'n 8'] = _field(
+      *(f'expr_{name}' for name in labels.EXPRESSIONS), array='pred_expression'
+  )
+  # Probabilities.
+  au: Float[np.ndarray, 'n 12'] = _field(*labels.AU_NAMES, array='pred_au')
+  # Labels in [-1, 1], an index into labels.EXPRESSIONS, and 0 or 1 for AUs.
+  target_valence: Float[np.ndarray, 'n'] = _label('valence', 'valence')
+  target_arousal: Float[np.ndarray, 'n'] = _label('arousal', 'arousal')
+  target_expression: Int[np.ndarray, 'n'] = _label(
+      'expression', 'expression', dtype=np.int64
+  )
+  target_au: Integer[np.ndarray, 'n 12'] = _label(
+      'au', *labels.AU_NAMES, dtype=np.int8
+  )
+  # True where the label may be used.
+  va: Bool[np.ndarray, 'n'] = _mask('va')
+  expr: Bool[np.ndarray, 'n'] = _mask('expr')
+  au_mask: Bool[np.ndarray, 'n 12'] = _mask('au_mask', labels.NUM_AUS)
+
+  def __post_init__(self):
+    for name, schema in SCHEMA.items():
+      if getattr(self, name) is None:
+        zeros = np.zeros((len(self.row), *schema.shape), schema.dtype)
+        object.__setattr__(self, name, zeros)
 
   @classmethod
-  def without_labels(
-      cls,
-      *,
-      video: Shaped[np.ndarray, 'n'],
-      frame_id: Int[np.ndarray, 'n'],
-      row: Int[np.ndarray, 'n'],
-      valence: Float[np.ndarray, 'n'],
-      arousal: Float[np.ndarray, 'n'],
-      expression: Float[np.ndarray, 'n 8'],
-      au: Float[np.ndarray, 'n 12'],
+  def from_rows(
+      cls, rows: Mapping[str, np.ndarray], **names: np.ndarray
   ) -> Predictions:
-    """Returns predictions whose masks are all False."""
-    n = len(row)
-    return cls(
-        video=video,
-        frame_id=frame_id,
-        row=row,
-        valence=valence,
-        arousal=arousal,
-        expression=expression,
-        au=au,
-        target_valence=np.zeros(n),
-        target_arousal=np.zeros(n),
-        target_expression=np.zeros(n, int),
-        target_au=np.zeros([n, labels.NUM_AUS], int),
-        va=np.zeros(n, bool),
-        expr=np.zeros(n, bool),
-        au_mask=np.zeros([n, labels.NUM_AUS], bool),
+    """Returns the predictions in arrays that are named as in an .npz file.
+
+    Args:
+      rows: arrays by `Schema.array`, such as the outputs `pred_*` of a network
+        and the labels of its batches; other arrays are ignored.
+      **names: more of them, such as `video`.
+
+    Raises:
+      ValueError: an array is missing, or has another kind or shape.
+    """
+    rows = {**rows, **names}
+    n = len(rows['row']) if np.ndim(rows.get('row')) else 0
+    labelled = any(
+        schema.mask and schema.array in rows for schema in SCHEMA.values()
     )
+    fields = {}
+    for name, schema in SCHEMA.items():
+      if schema.mask and not labelled:
+        continue
+      if schema.array not in rows:
+        raise ValueError(f'it has no array {schema.array}')
+      array = np.asarray(rows[schema.array])
+      dtype, shape = np.dtype(schema.dtype), (n, *schema.shape)
+      if array.shape != shape or array.dtype.kind != dtype.kind:
+        raise ValueError(
+            f'{schema.array} is {array.dtype} {list(array.shape)}; expected '
+            f'{_KINDS[dtype.kind]} {list(shape)}'
+        )
+      fields[name] = array.astype(dtype)
+    return cls(**fields)
+
+  def to_rows(self) -> dict[str, np.ndarray]:
+    """Returns the arrays of an .npz file."""
+    return {
+        schema.array: getattr(self, name) for name, schema in SCHEMA.items()
+    }
 
   def __len__(self) -> int:
     return len(self.row)
@@ -79,27 +159,32 @@ class Predictions:
     """True if any row has a label."""
     return bool(self.va.any() or self.expr.any() or self.au_mask.any())
 
+  def without_labels(self) -> Predictions:
+    """Returns the same predictions without labels."""
+    return Predictions(
+        **{k: getattr(self, k) for k, v in SCHEMA.items() if not v.mask}
+    )
+
   def take(
       self, rows: Bool[np.ndarray, 'n'] | Int[np.ndarray, 'm']
   ) -> Predictions:
-    """Returns the rows that a mask or positions name."""
-    return Predictions(
-        **{
-            field.name: getattr(self, field.name)[rows]
-            for field in dataclasses.fields(self)
-        }
-    )
+    """Returns some rows, chosen by a mask or by positions."""
+    return Predictions(**{name: getattr(self, name)[rows] for name in SCHEMA})
 
-  def where(self, index: int | np.integer) -> str:
-    """Returns what a message calls one of the rows."""
+  def describe(self, index: int | np.integer) -> str:
+    """Returns the words with which a message names a row."""
     return (
         f'row {self.row[index]} (video {self.video[index]}, '
         f'frame {self.frame_id[index]})'
     )
 
-  def score(self) -> metrics.MTLScore:
-    """Returns the sums of all labelled rows."""
-    return metrics.MTLScore.of(
+  def scores(self) -> dict[str, float]:
+    """Returns the scores of all labelled rows, see `metrics.multi_task_scores`.
+
+    Raises:
+      ValueError: a value that counts is not finite or out of range.
+    """
+    return metrics.multi_task_scores(
         valence=self.valence,
         arousal=self.arousal,
         expression=np.argmax(self.expression, axis=-1),
@@ -114,42 +199,48 @@ class Predictions:
     )
 
 
+SCHEMA: dict[str, Schema] = {
+    field.name: field.metadata['schema']
+    for field in dataclasses.fields(Predictions)
+}
+
+
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
-  """Returns the rows of all parts: the folds of a cross-validation, say."""
+  """Returns the rows of all parts, such as the folds of a cross-validation."""
   return Predictions(
       **{
-          field.name: np.concatenate([getattr(p, field.name) for p in parts])
-          for field in dataclasses.fields(Predictions)
+          name: np.concatenate([getattr(part, name) for part in parts])
+          for name in SCHEMA
       }
   )
 
 
 def check(rows: Predictions, name: str) -> None:
-  """Checks that every value is one that can be blended and scored.
+  """Checks that all values can be blended and scored.
 
   Raises:
-    InputError: naming the first wrong row, its column, and what was expected.
+    InputError: names the first wrong row, its column, and the expected values.
   """
   if not len(rows):
     raise errors.InputError(f'{name}: it has no rows; predict some first')
-  for column, values, fine, expected in _rules(rows):
-    wrong = np.flatnonzero(~fine)
+  for column, values, valid, expected in _rules(rows):
+    wrong = np.flatnonzero(~valid)
     if wrong.size:
       at = wrong[0]
       raise errors.InputError(
-          f'{name}: {rows.where(at)}: {column} is {values[at]}; expected '
+          f'{name}: {rows.describe(at)}: {column} is {values[at]}; expected '
           f'{expected}'
       )
-  twice = _repeated(rows)
-  if twice.size:
+  repeated = _repeated(rows)
+  if repeated.size:
     raise errors.InputError(
-        f'{name}: {rows.where(twice[0])} is there twice; expected each row of '
+        f'{name}: {rows.describe(repeated[0])} occurs twice; expected each row of '
         'the list once'
     )
 
 
 def keys(rows: Predictions) -> Shaped[np.ndarray, 'n']:
-  """Returns what tells rows apart, also those of two splits: it sorts."""
+  """Returns a sortable key of each row, unique across splits."""
   kind = [
       ('video', rows.video.dtype), ('frame_id', 'i8'), ('row', 'i8')
   ]  # fmt: skip
@@ -160,14 +251,14 @@ def keys(rows: Predictions) -> Shaped[np.ndarray, 'n']:
 
 
 def _repeated(rows: Predictions) -> Int[np.ndarray, 'm']:
-  """Returns the positions of rows that are there a second time."""
+  """Returns the positions of rows that occur a second time."""
   order = np.lexsort((rows.row, rows.frame_id, rows.video))
   table = keys(rows)[order]
   return order[1:][table[1:] == table[:-1]]
 
 
 def _rules(rows: Predictions) -> Iterator[tuple]:
-  """Yields (column, its values, where they are fine, what was expected)."""
+  """Yields (column, its values, where they are valid, the expected values)."""
   yield 'video', rows.video, rows.video != '', 'a name'
   yield 'frame', rows.frame_id, rows.frame_id >= 0, 'a number from 0'
   yield 'row', rows.row, rows.row >= 0, 'a line number from 0'
@@ -180,19 +271,19 @@ def _rules(rows: Predictions) -> Iterator[tuple]:
   ):
     for name, value in zip(names, values.T, strict=True):
       low, high = -_RANGE_TOLERANCE, 1 + _RANGE_TOLERANCE
-      fine = (value >= low) & (value <= high)
-      yield name, value, fine, 'a probability in [0, 1]'
+      valid = (value >= low) & (value <= high)
+      yield name, value, valid, 'a probability in [0, 1]'
   total = rows.expression.sum(axis=-1)
-  fine = np.abs(total - 1) <= _SUM_TOLERANCE
-  yield 'the sum of expr_*', total, fine, '1: probabilities, not logits'
+  valid = np.abs(total - 1) <= _SUM_TOLERANCE
+  yield 'the sum of expr_*', total, valid, '1: probabilities, not logits'
   for name in ('valence', 'arousal'):
     value = getattr(rows, f'target_{name}')
-    fine = ~rows.va | ((value >= -1) & (value <= 1))
-    yield f'label_{name}', value, fine, '[-1, 1] where va is True'
+    valid = ~rows.va | ((value >= -1) & (value <= 1))
+    yield f'label_{name}', value, valid, '[-1, 1] where va is True'
   value, last = rows.target_expression, labels.NUM_EXPRESSIONS - 1
-  fine = ~rows.expr | ((value >= 0) & (value <= last))
-  yield 'label_expression', value, fine, f'0..{last} where expr is True'
+  valid = ~rows.expr | ((value >= 0) & (value <= last))
+  yield 'label_expression', value, valid, f'0..{last} where expr is True'
   for i, name in enumerate(labels.AU_NAMES):
     value = rows.target_au[:, i]
-    fine = ~rows.au_mask[:, i] | (value == 0) | (value == 1)
-    yield f'label_{name}', value, fine, '0 or 1 where au_mask is True'
+    valid = ~rows.au_mask[:, i] | (value == 0) | (value == 1)
+    yield f'label_{name}', value, valid, '0 or 1 where au_mask is True'

@@ -153,7 +153,7 @@ def test_the_score_is_that_of_the_decisions(files, tmp_path, va, other):
   rows, _, path = files
   _labels(tmp_path / 'labels.txt', rows, va, other)
   scores = submission.score(path, tmp_path / 'labels.txt')
-  want = rows.score().scores()
+  want = rows.scores()
   for name in ('EXPR', 'AU', 'n_va', 'n_expr', 'n_au'):
     np.testing.assert_allclose(scores[name], want[name], rtol=1e-12)
   # Six digits, and clipped.

@@ -83,7 +83,7 @@ def test_the_order_of_rows_does_not_matter(how):
 
 def _video(frames, values):
   n = len(frames)
-  rows = predictions.Predictions.without_labels(
+  rows = predictions.Predictions(
       video=np.full(n, 'a'),
       frame_id=np.array(frames),
       row=np.arange(n),

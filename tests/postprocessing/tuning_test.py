@@ -24,7 +24,7 @@ SETTINGS = tuning.Settings(candidates=FEW)
 
 
 def _score(rows):
-  return rows.score().scores()['P_MTL']
+  return rows.scores()['P_MTL']
 
 
 def test_groups_keep_videos_and_recordings_whole():
@@ -88,9 +88,9 @@ def test_what_is_noise_gains_in_sample_only():
   rows = made.make(skill=0.0, videos=20)
   settings = tuning.Settings(steps=('bias',))
   tuned = tuning.tune([rows], settings, groups=5)
-  plain = rows.score().scores()['EXPR']
-  inside = tuned.in_sample.score().scores()['EXPR']
-  crossed = tuned.cross_fitted.score().scores()['EXPR']
+  plain = rows.scores()['EXPR']
+  inside = tuned.in_sample.scores()['EXPR']
+  crossed = tuned.cross_fitted.scores()['EXPR']
   assert inside > plain + 0.02
   assert crossed < inside - 0.02
 

@@ -67,6 +67,6 @@ def test_from_predictions_to_a_scored_submission(tmp_path):
       f'--labels={tmp_path}/labels.txt',
   )
   blend = prediction_files.read(tmp_path / 'blend.parquet')
-  expr = blend.score().scores()['EXPR']
+  expr = blend.scores()['EXPR']
   assert f'EXPR {expr:.4f}' in out
   assert f'VA {rows.va.sum()}, EXPR {rows.expr.sum()}' in out

@@ -43,7 +43,7 @@ def test_single_runs_and_their_spread(found):
   files, members, result = found
   content = result.content
   each = [
-      prediction_files.read(path).score().scores()
+      prediction_files.read(path).scores()
       for paths in files.values()
       for path in paths
   ]
@@ -54,7 +54,7 @@ def test_single_runs_and_their_spread(found):
   assert content['over_folds']['EXPR']['std'] == pytest.approx(
       np.std(values, ddof=1)
   )
-  whole = [one.score().scores()['P_MTL'] for one in members.values()]
+  whole = [one.scores()['P_MTL'] for one in members.values()]
   over = content['over_seeds']['P_MTL']
   assert over['mean'] == pytest.approx(np.mean(whole))
   assert over['std'] == pytest.approx(abs(np.subtract(*whole)) / np.sqrt(2))
@@ -67,9 +67,9 @@ def test_the_blend_stands_beside_single_seeds(found):
   assert [*scores] == ['seed 0', 'seed 4', 'equal weights', 'calibrated']
   for seed, rows in members.items():
     value = scores[f'seed {seed}']['P_MTL']
-    assert value['value'] == pytest.approx(rows.score().scores()['P_MTL'])
+    assert value['value'] == pytest.approx(rows.scores()['P_MTL'])
     assert value['low'] < value['value'] < value['high']
-  calibrated = result.rows.score().scores()['P_MTL']
+  calibrated = result.rows.scores()['P_MTL']
   assert scores['calibrated']['P_MTL']['value'] == pytest.approx(calibrated)
   # Thresholds of rare units are worth something, but less than in sample.
   assert scores['equal weights']['P_MTL']['value'] < calibrated
@@ -80,7 +80,7 @@ def test_official_validation_is_the_part_of_its_videos(found):
   _, _, result = found
   part = result.rows.take(np.isin(result.rows.video, ['video1', 'video5']))
   value = result.content['official_validation']['calibrated']['VA']['value']
-  assert value == pytest.approx(part.score().scores()['VA'])
+  assert value == pytest.approx(part.scores()['VA'])
 
 
 def test_folds_share_the_weight_of_their_seed(found):

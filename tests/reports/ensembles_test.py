@@ -64,7 +64,7 @@ def test_equal_weights_without_tuning(files):
   lines, rows = _run(files, ['a.npz', 'b.npz'])
   a, b = (prediction_files.read(files / f'{name}.npz') for name in 'ab')
   np.testing.assert_allclose(rows.valence, (a.valence + b.valence) / 2)
-  score = rows.score().scores()['P_MTL']
+  score = rows.scores()['P_MTL']
   (written,) = [line for line in lines if line.startswith('written')]
   assert re.match(rf'written +{score:.4f} \[', written)
 
@@ -86,8 +86,8 @@ def test_rows_that_were_tuned_on_are_written_cross_fitted(files):
   lines, rows = _run(files, ['a.npz', 'b.npz'], ['a.npz', 'b.npz'])
   members = [prediction_files.read(files / f'{name}.npz') for name in 'ab']
   tuned = tuning.tune(members, SETTINGS, groups=3)
-  honest = tuned.cross_fitted.score().scores()['P_MTL']
-  inside = tuned.in_sample.score().scores()['P_MTL']
+  honest = tuned.cross_fitted.scores()['P_MTL']
+  inside = tuned.in_sample.scores()['P_MTL']
   np.testing.assert_array_equal(rows.au, tuned.cross_fitted.au)
   text = '\n'.join(lines)
   assert f'scores {inside:.4f} on them: {inside - honest:+.4f} of that' in text

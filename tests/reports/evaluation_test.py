@@ -25,7 +25,7 @@ def test_scores_stand_with_and_without_a_postprocessing():
   lines = evaluation.compare(rows, smooth(), whole=True, resamples=RESAMPLES)
   after = pipeline.apply(smooth(), [rows])
   for line, one in zip(lines[1:], (rows, after), strict=False):
-    assert f'{one.score().scores()["P_MTL"]:.4f} [' in line
+    assert f'{one.scores()["P_MTL"]:.4f} [' in line
   before, after = (
       intervals.bootstrap(one, resamples=RESAMPLES)['score']
       for one in (rows, after)
@@ -45,7 +45,7 @@ def test_tuning_on_the_reported_rows_says_its_optimism():
       fitted.thresholds, expected.postprocessing.thresholds
   )
   inside, honest = (
-      one.score().scores()['score']
+      one.scores()['score']
       for one in (expected.in_sample, expected.cross_fitted)
   )
   assert f'scores {inside:.4f} on them: {inside - honest:+.4f}' in lines[-1]

@@ -1,4 +1,4 @@
-"""Intervals against resampling by hand, and against a known law."""
+"""Intervals against explicit resampling and a known distribution."""
 
 import dataclasses
 
@@ -6,42 +6,41 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abaw_jax.scoring import intervals, metrics, predictions
+from abaw_jax.scoring import intervals, predictions
 from tests.scoring import rows as made
 
 
-def test_draws_are_the_scores_of_the_drawn_videos():
+def test_draws_are_the_scores_of_the_drawn_recordings():
   rows = made.make()
   found = intervals.bootstrap(rows, resamples=8, seed=3)
   names = np.unique(rows.video)
-  parts = [rows.take(rows.video == name).score() for name in names]
+  parts = [rows.take(rows.video == name) for name in names]
   drawn = np.random.default_rng(3).multinomial(
       len(names), np.full(len(names), 1 / len(names)), size=8
   )
   for i, times in enumerate(drawn):
-    total = metrics.MTLScore.empty()
-    for part, count in zip(parts, times, strict=True):
-      for _ in range(count):
-        total = total.merge(part)
-    want = total.scores()
+    sample = [
+        part for part, n in zip(parts, times, strict=True) for _ in range(n)
+    ]
+    want = predictions.concatenate(sample).scores()
     for name, one in found.items():
       np.testing.assert_allclose(
           one.draws[i], want[name], rtol=1e-9, err_msg=name
       )
-  scores = rows.score().scores()
+  scores = rows.scores()
   counts = {'n_va', 'n_expr', 'n_au'}
   assert {k: v.value for k, v in found.items()} == {
       k: v for k, v in scores.items() if k not in counts
   }
 
 
-def test_the_interval_follows_the_binomial_law():
-  # Videos of one row, every AU called: F1 = 2 k / (n + k) with k of n present,
-  # and k is binomial under resampling.
+def test_the_interval_follows_the_binomial_distribution():
+  # Videos have one row and every AU is predicted: F1 = 2 k / (n + k) if k of n
+  # are present, and k is binomial under resampling.
   n, present = 200, 60
   au = np.zeros([n, 12], int)
   au[:present] = 1
-  rows = predictions.Predictions.without_labels(
+  rows = predictions.Predictions(
       video=np.array([f'v{i}' for i in range(n)]),
       frame_id=np.ones(n, int),
       row=np.arange(n),
@@ -58,12 +57,25 @@ def test_the_interval_follows_the_binomial_law():
 
 
 def test_rows_of_a_video_stay_together():
-  # Every row ten times over is no new evidence; resampling rows would think so.
+  # Ten copies of every row are no new evidence.
   rows = made.make()
   many = predictions.concatenate([rows] * 10)
   few = intervals.bootstrap(rows)['P_MTL'].interval()
   found = intervals.bootstrap(many)['P_MTL'].interval()
   np.testing.assert_allclose(found, few, rtol=1e-9)
+
+
+def test_rows_of_a_recording_stay_together():
+  # Two people in one recording are one recording, not two independent videos.
+  rows = made.make()
+  halves = [
+      dataclasses.replace(rows, video=np.char.add(rows.video, suffix))
+      for suffix in ('_left', '_right')
+  ]
+  both = predictions.concatenate(halves)
+  want = intervals.bootstrap(rows)['P_MTL'].interval()
+  found = intervals.bootstrap(both)['P_MTL'].interval()
+  np.testing.assert_allclose(found, want, rtol=1e-9)
 
 
 def test_differences_are_paired():
@@ -88,7 +100,7 @@ def test_a_task_without_labels_is_nan(missing):
   assert np.isfinite(found['score'].interval()).all()
 
 
-def test_a_task_in_few_videos_is_scored_where_it_is_drawn():
+def test_resamples_without_labels_of_a_task_are_left_out():
   rows = made.make()
   rows = dataclasses.replace(rows, expr=rows.expr & (rows.video == 'video0'))
   one = intervals.bootstrap(rows, resamples=200)['EXPR']
@@ -96,7 +108,7 @@ def test_a_task_in_few_videos_is_scored_where_it_is_drawn():
   np.testing.assert_allclose(one.interval(), one.value)
 
 
-def test_the_seed_is_all_there_is_to_it():
+def test_the_seed_decides_the_draws():
   rows = made.make()
   a, b, c = (
       intervals.bootstrap(rows, resamples=50, seed=seed)['VA'].draws

@@ -22,7 +22,7 @@ def test_scores_agree_with_sklearn_whatever_is_missing(missing):
   rows = made.make()
   gone = {name: np.zeros_like(getattr(rows, name)) for name in missing}
   rows = dataclasses.replace(rows, **gone)
-  scores = rows.score().scores()
+  scores = rows.scores()
   want = {}
   if 'va' not in missing:
     m = rows.va
@@ -49,10 +49,10 @@ def test_scores_agree_with_sklearn_whatever_is_missing(missing):
 
 def test_argmin_for_argmax_would_be_seen():
   rows = made.make(skill=3.0)
-  right = rows.score().scores()['EXPR']
+  right = rows.scores()['EXPR']
   flipped = dataclasses.replace(rows, expression=(1 - rows.expression) / 7)
   assert right > 0.6
-  assert flipped.score().scores()['EXPR'] < 0.1
+  assert flipped.scores()['EXPR'] < 0.1
 
 
 def test_parts_come_together():
@@ -123,7 +123,7 @@ def test_logits_repeats_and_nothing_are_no_predictions():
   ):
     predictions.check(half, 'a.npz')
   twice = rows.take(np.array([0, 1, 0]))
-  with pytest.raises(errors.InputError, match='is there twice'):
+  with pytest.raises(errors.InputError, match='occurs twice'):
     predictions.check(twice, 'a.npz')
   with pytest.raises(errors.InputError, match='it has no rows'):
     predictions.check(rows.take(np.zeros(len(rows), bool)), 'a.npz')
