@@ -18,14 +18,7 @@ from abaw_jax.data import images, votes
 Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]
 
-# Which mask says whether a label may be used.
-_MASKS = {
-    'valence': 'va',
-    'arousal': 'va',
-    'expression': 'expr',
-    'au': 'au_mask',
-}
-_FRAME_FIELDS = (*_MASKS, 'va', 'expr', 'au_mask', 'row')
+_FRAME_FIELDS = (*labels.MASKS, 'va', 'expr', 'au_mask', 'row')
 # What a window has one of.
 _WINDOW_FIELDS = ('real', 'video_id', 'start', 'window_length')
 # What the image of a person is read as.
@@ -200,9 +193,9 @@ def _without_sentinels(rows: Record) -> dict[str, np.ndarray]:
   """Returns labels and masks of frames or of a window; 0 under a False mask."""
   values = {
       field: np.where(rows[mask], rows[field], rows[field].dtype.type(0))
-      for field, mask in _MASKS.items()
+      for field, mask in labels.MASKS.items()
   }
-  return values | {mask: rows[mask] for mask in _MASKS.values()}
+  return values | {mask: rows[mask] for mask in labels.MASKS.values()}
 
 
 def _pad(value: np.ndarray, length: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import dataclasses
 from jaxtyping import Bool, Int
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, labels
 from abaw_jax.data import sources
 
 Columns = dict[str, np.ndarray]
@@ -19,15 +19,14 @@ Pick = Callable[[Bool[np.ndarray, 'n']], Int[np.ndarray, 'm']]
 
 # The labels under each mask.
 LABELS = {
-    'va': ('valence', 'arousal'),
-    'expr': ('expression',),
-    'au_mask': ('au',),
+    mask: tuple(task for task, own in labels.MASKS.items() if own == mask)
+    for mask in labels.MASKS.values()
 }
 KEYS = ('frame_id', 'row')
 FIELDS = (
     *KEYS,
     *LABELS,
-    *(name for names in LABELS.values() for name in names),
+    *labels.MASKS,
 )
 
 
