@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from abaw_jax.core import choices, errors, labels
+from abaw_jax.core import choices, errors, labels, numbers
 from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.tasks import losses
@@ -200,7 +200,7 @@ def _class_weights(text: str, counts) -> Floats | None:
   if text == 'counts':
     return tuple(counts.class_weights().tolist())
   try:
-    weights = tuple(float(part) for part in text.split(','))
+    weights = tuple(numbers.number(part.strip()) for part in text.split(','))
   except ValueError:
     weights = ()
   if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
