@@ -1,17 +1,17 @@
-r"""Converts weights of other projects to ours, and ours back.
+r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
 
-  python -m abaw_jax.convert --checkpoint=mae_pretrain_vit_base.pth \
+  abaw-jax convert --checkpoint=mae_pretrain_vit_base.pth \
       --out=weights/mae_vit_b --image_size=112
-  python -m abaw_jax.convert --checkpoint=backbone.pth --arch=iresnet_50 \
+  abaw-jax convert --checkpoint=backbone.pth --arch=iresnet_50 \
       --out=weights/iresnet_50 --verify=reference.npz
-  python -m abaw_jax.convert --init_from=runs/mae --out=mae.pth
+  abaw-jax convert --init_from=runs/mae --out=mae.pth
 
-The first two read `.pth` or `.safetensors`: facebookresearch/mae, timm and Hugging
-Face ViTs, InsightFace's IResNets, DenseNets and ResNets of torchvision and timm,
-timm's tf_efficientnet, and modules that were pickled whole, such as HSE-NN's. They
-write a folder that every --init_from takes. No code in the file is executed, and
-nothing is left over or left out in silence. The last writes a run or such a folder
-as `.pth` or `.safetensors` for PyTorch.
+The first two commands read `.pth` or `.safetensors` files: facebookresearch/mae,
+ViTs of timm and Hugging Face, IResNets of InsightFace, DenseNets and ResNets of
+torchvision and timm, tf_efficientnet of timm, and pickled modules, such as those of
+HSE-NN. They write a folder that every --init_from accepts. No code in the file is
+executed. A tensor that is missing or not used is an error. The last command writes
+a run, or such a folder, as `.pth` or `.safetensors` for PyTorch.
 """
 
 import pathlib
@@ -20,48 +20,53 @@ from absl import flags
 
 from abaw_jax.core import cli
 
-flags.DEFINE_string('checkpoint', None, 'File of another project to read.')
+flags.DEFINE_string('checkpoint', None, 'PyTorch file to read.')
 flags.DEFINE_string(
-    'init_from', None, 'Workdir of a run or folder of weights to write.'
+    'init_from',
+    None,
+    'Workdir of a run, or folder of weights, to write as a file.',
 )
 flags.DEFINE_string(
-    'out', None, 'Folder to write, or file with --init_from.', required=True
+    'out',
+    None,
+    'Folder to write; with --init_from, file to write.',
+    required=True,
 )
 flags.DEFINE_string(
     'arch',
     None,
-    'Backbone that the file must hold, such as vit_b or iresnet_50; any if not '
-    'given.',
+    'Backbone that the file must contain, such as vit_b or iresnet_50; default: '
+    'any.',
 )
 flags.DEFINE_integer(
     'image_size',
     None,
-    'Side in pixels of the images; as in the file, or as usual, if not given.',
+    'Side of the images in pixels; default: as in the file, or the usual size.',
     lower_bound=1,
 )
 flags.DEFINE_string(
     'verify',
     None,
-    '.npz file with images [n, h, w, 3] and the embedding or logits that the '
-    'original gives for them; what was converted is compared.',
+    '.npz file with `images` [n, h, w, 3] and the `embedding` or `logits` of the '
+    'original model for them; the converted model must give the same.',
 )
 flags.DEFINE_integer(
     'num_heads',
     None,
-    'Attention heads; the usual number for the width if not given.',
+    'Attention heads; default: the usual number for the width.',
     lower_bound=1,
 )
 flags.DEFINE_integer(
     'decoder_num_heads',
     None,
-    'Attention heads of the decoder; 16 for the usual width of 512.',
+    'Attention heads of the decoder; default: 16 for the usual width of 512.',
     lower_bound=1,
 )
 flags.DEFINE_bool(
     'norm_pix',
     None,
-    'Whether a MAE learned standardised patches (mae_visualize_* did not); if '
-    'not given, as the training arguments in the file say, else true.',
+    'Whether a MAE was trained on standardised patches (mae_visualize_* was not); '
+    'default: as in the training arguments in the file, else true.',
 )
 
 
@@ -80,7 +85,7 @@ def _one_of_both(values: dict) -> bool:
 
 @flags.multi_flags_validator(
     ('init_from', 'verify', *OPTIONS),
-    message='--init_from knows its sizes, the other flags go with --checkpoint',
+    message='--init_from needs no sizes; use the other flags with --checkpoint',
 )
 def _options_of_checkpoint(values: dict) -> bool:
   given = [name for name in ('verify', *OPTIONS) if values[name] is not None]
@@ -93,15 +98,17 @@ def main() -> None:
 
   out = pathlib.Path(flags.FLAGS.out)
   if flags.FLAGS.init_from is not None:
-    report = convert.write(pathlib.Path(flags.FLAGS.init_from), out)
+    report = convert.export_weights(pathlib.Path(flags.FLAGS.init_from), out)
   else:
-    report = convert.read(
+    report = convert.import_weights(
         pathlib.Path(flags.FLAGS.checkpoint),
         out,
         **{name: flags.FLAGS[name].value for name in OPTIONS},
     )
     if flags.FLAGS.verify is not None:
-      report += parity_check.verify(out, pathlib.Path(flags.FLAGS.verify))
+      report += parity_check.check_outputs(
+          out, pathlib.Path(flags.FLAGS.verify)
+      )
   print('\n'.join(report))
 
 

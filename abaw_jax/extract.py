@@ -1,11 +1,11 @@
-r"""Writes one feature vector per frame, with the backbone of a trained run.
+r"""Extracts one feature vector per frame, with the backbone of a trained run.
 
-  python -m abaw_jax.extract --init_from=runs/frame \
-      --data=DATA_DIR/s_aff_wild2 --name=frame_vit
+  abaw-jax extract --init_from=runs/frame --data=DATA_DIR/s_aff_wild2 \
+      --name=frame_vit
 
-The features become the dataset DATA_DIR/s_aff_wild2_features/frame_vit, which
-`--config=configs/mtl.py --config.data.features=frame_vit` trains on. A card.json
-beside them says which weights and which preprocessing they come from.
+The features become the dataset DATA_DIR/s_aff_wild2_features/frame_vit. Train on
+them with `--config=mtl --config.data.features=frame_vit`. The file card.json next
+to them describes the weights and the preprocessing.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     'data',
     None,
-    'Built dataset: the --data_dir of the build, a slash, and its name.',
+    'Built dataset: DATA_DIR/NAME, with the --data_dir of the build.',
     required=True,
 )
 flags.DEFINE_string('name', None, 'Name of the features.', required=True)
@@ -28,21 +28,21 @@ flags.DEFINE_enum(
     'output',
     'embedding',
     ['embedding', 'logits', 'both'],
-    "What the features are: the backbone's embedding, what the heads or the "
-    'classifier say of it, or both.',
+    'Features: the embedding of the backbone, the logits of the heads or the '
+    'classifier, or both.',
 )
 flags.DEFINE_enum(
     'pool',
     '',
     ['', 'mean', 'mean_norm', 'cls'],
-    "How a ViT's tokens become an embedding; as it was trained if not given.",
+    'How to pool the tokens of a ViT; default: as in training.',
 )
 flags.DEFINE_enum(
     'crops',
     '1',
     ['1', '2', '5', '10'],
-    'Views of an image that are averaged: itself; with its mirror image; five '
-    'crops; with their mirror images.',
+    'Test-time augmentation, averaged over: the image (1); also its mirror image '
+    '(2); five crops (5); five crops and their mirror images (10).',
 )
 flags.DEFINE_integer(
     'batch_size', 256, 'Images per step, over all devices.', lower_bound=1

@@ -1,14 +1,14 @@
-r"""Takes features and labels over from HDF5 files in the layout of AIM3-RUC.
+r"""Imports features and labels from HDF5 files in the layout of AIM3-RUC.
 
-  python -m abaw_jax.import_features --features=features/densenet.h5 \
+  abaw-jax import_features --features=features/densenet.h5 \
       --targets=train=trn_target.h5,validation=val_target.h5 \
       --partition=partition.h5 --data_dir=DATA_DIR --name=densenet
 
-The features become the dataset DATA_DIR/s_aff_wild2_features/densenet, which
-`--config=configs/mtl.py --config.data.features=densenet` trains on. The files hold
-no frame numbers: frames count from 0 in each video, so these features join with
-others of the same files only. Their mean_std_on_trn files are not needed, since
-`--config.data.norm=train` measures the same.
+The features become the dataset DATA_DIR/s_aff_wild2_features/densenet. Train on
+them with `--config=mtl --config.data.features=densenet`. The files have no frame
+numbers, so frames are numbered from 0 in each video. These features can only be
+combined with other features from the same files. The mean_std_on_trn files are not
+needed: `--config.data.norm=train` measures the same values.
 """
 
 import pathlib
@@ -18,23 +18,23 @@ from absl import flags
 from abaw_jax.core import cli, errors
 
 flags.DEFINE_string(
-    'features', None, 'File of features of all videos.', required=True
+    'features', None, 'File with the features of all videos.', required=True
 )
 flags.DEFINE_list(
     'targets',
     None,
-    'Files of labels: train=FILE,validation=FILE, or one of them.',
+    'Files with labels: train=FILE,validation=FILE, or one of them.',
     required=True,
 )
 flags.DEFINE_string(
-    'partition', None, 'File that names the videos of the test split, if any.'
+    'partition',
+    None,
+    'File with the names of the test videos, if there are any.',
 )
 flags.DEFINE_string(
     'data_dir', None, 'Folder of all built datasets.', required=True
 )
-flags.DEFINE_string(
-    'dataset', 's_aff_wild2', 'Dataset that the frames come from.'
-)
+flags.DEFINE_string('dataset', 's_aff_wild2', 'Dataset of the frames.')
 flags.DEFINE_string('name', None, 'Name of the features.', required=True)
 
 SPLITS = ('train', 'validation')
@@ -64,8 +64,8 @@ def _targets(listed: list[str]) -> dict[str, pathlib.Path]:
     split, _, path = item.partition('=')
     if split not in SPLITS or not path or split in targets:
       raise errors.InputError(
-          f'--targets={",".join(listed)}: {item!r} is not one file of one split; '
-          'give train=FILE,validation=FILE'
+          f'--targets={",".join(listed)}: {item!r} does not name one file for one '
+          'split; give train=FILE,validation=FILE'
       )
     targets[split] = pathlib.Path(path)
   return targets

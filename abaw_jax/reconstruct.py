@@ -1,12 +1,13 @@
-r"""Draws what a masked autoencoder sees and what it makes of it, as a PNG.
+r"""Draws images and their reconstructions by a masked autoencoder, as a PNG.
 
-  python -m abaw_jax.reconstruct --init_from=runs/mae --out=grid.png
-  python -m abaw_jax.reconstruct --init_from=WEIGHTS --images=a.jpg,b.png
-  python -m abaw_jax.reconstruct --init_from=WEIGHTS --data=DATA_DIR/face_images
+  abaw-jax reconstruct --init_from=runs/mae --out=grid.png
+  abaw-jax reconstruct --init_from=WEIGHTS --images=a.jpg,b.png
+  abaw-jax reconstruct --init_from=WEIGHTS --data=DATA_DIR/face_images
 
-One row per image: original, masked, and reconstructed, where the prediction
-stands in the hidden patches only. A model that was trained on standardised
-patches gets their true mean and deviation. Prints the mean loss of the images.
+Each row shows the original image, the masked image, and the reconstruction. The
+reconstruction shows predictions in the masked patches only. If the model was
+trained on standardised patches, predictions are scaled with the true mean and
+standard deviation of each patch. Prints the mean loss of the images.
 """
 
 import pathlib
@@ -21,19 +22,19 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     'data',
     None,
-    'Built dataset, DATA_DIR/NAME or DATA_DIR/NAME/CONFIG, to draw images from; '
+    'Built dataset with the images, DATA_DIR/NAME or DATA_DIR/NAME/CONFIG; '
     'default: the dataset of the run.',
 )
 flags.DEFINE_enum('split', 'validation', labels.SPLITS, 'Split of the dataset.')
 flags.DEFINE_list('images', [], 'Image files, instead of a dataset.')
 flags.DEFINE_integer(
-    'num_images', 8, 'Images to draw from the dataset.', lower_bound=1
+    'num_images', 8, 'Number of images from the dataset.', lower_bound=1
 )
 flags.DEFINE_integer(
-    'seed', 0, 'Decides which images and which patches.', lower_bound=0
+    'seed', 0, 'Seed for the choice of images and masks.', lower_bound=0
 )
 flags.DEFINE_bool(
-    'prediction', False, 'Add a column with the prediction of all patches.'
+    'prediction', False, 'Add a column with predictions for all patches.'
 )
 flags.DEFINE_string('out', 'grid.png', 'PNG file to write.')
 
