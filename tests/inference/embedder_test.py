@@ -1,4 +1,4 @@
-"""Features are the outputs asked for, averaged over the views asked for."""
+"""Features are the selected outputs, averaged over the selected crops."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def _images():
 
 
 def features(run, images, **options):
-  """Returns (features, what made them)."""
+  """Returns (features, the loaded embedder)."""
   mesh = sharding.make_mesh(fsdp=1)
   source = embedder.load(run, mesh, **options)
   with jax.set_mesh(mesh):
@@ -46,7 +46,7 @@ def outputs(source, images):
   return jax.tree.map(np.asarray, output)
 
 
-def test_both_are_the_embedding_and_what_the_heads_say_of_it(run, images):
+def test_both_is_the_embedding_and_the_logits(run, images):
   both, source = features(run, images, output='both')
   want = outputs(source, source.augmentation.evaluate(images))
   expected = [want['embedding'], want['valence'][:, None]]
@@ -63,7 +63,7 @@ def test_both_are_the_embedding_and_what_the_heads_say_of_it(run, images):
 
 
 @pytest.mark.parametrize('crops', [2, 10])
-def test_views_are_averaged(run, images, crops):
+def test_features_of_crops_are_averaged(run, images, crops):
   mean, source = features(run, images, crops=crops)
   looks = test_time_augmentation.views(
       images, count=crops, size=source.augmentation.size
@@ -76,7 +76,7 @@ def test_views_are_averaged(run, images, crops):
   assert source.card['crops'] == crops
 
 
-def test_the_pooling_can_be_chosen_anew(run, images):
+def test_the_pooling_can_be_changed(run, images):
   mean, _ = features(run, images)
   cls, source = features(run, images, pool='cls')
   assert source.card['model']['pool'] == 'cls'
@@ -90,7 +90,7 @@ def test_the_pooling_can_be_chosen_anew(run, images):
   np.testing.assert_allclose(mean, tokens[:, 1:].mean(1), rtol=1e-4, atol=1e-5)
 
 
-def test_a_backbone_alone_has_no_logits(run, tmp_path):
+def test_a_backbone_without_heads_has_no_logits(run, tmp_path):
   section = run_files.read_config(run)
   mesh = sharding.make_mesh(fsdp=1)
   source = embedder.load(run, mesh)
@@ -112,6 +112,6 @@ def test_a_backbone_alone_has_no_logits(run, tmp_path):
     ('options', 'text'),
     [({'crops': 3}, '--crops=3'), ({'pool': 'max'}, 'model.pool')],
 )
-def test_what_there_is_not_is_said(run, options, text):
+def test_unknown_options_are_refused(run, options, text):
   with pytest.raises(errors.InputError, match=text):
     embedder.load(run, sharding.make_mesh(fsdp=1), **options)

@@ -1,4 +1,4 @@
-"""From a config to folds, their blend, and the file that is handed in."""
+"""From a config to folds, their blend, and the submission file."""
 
 import json
 
@@ -24,8 +24,8 @@ SMALL = {
 
 
 def _command(module, *arguments):
-  """Returns what a command prints; it must not fail, and is not killed."""
-  # What was compiled for these tests need not be compiled again.
+  """Runs a command, which must not fail; returns its output."""
+  # The command reuses the compilation cache of these tests.
   names = (
       'jax_compilation_cache_dir',
       'jax_persistent_cache_min_compile_time_secs',
@@ -40,19 +40,21 @@ def _command(module, *arguments):
 
 @pytest.fixture(scope='module')
 def fold0(feature_dir, tmp_path_factory):
-  """Returns the workdir of the first of two folds, trained."""
+  """Returns the workdir of the trained first fold of two."""
   workdir = tmp_path_factory.mktemp('cv') / 'fold0_seed0'
   config = runs.smoke('mtl', feature_dir, data__num_folds=2, **SMALL)
   loop.train(config, workdir)
   return workdir
 
 
-def test_another_dataset_has_a_folder_of_its_own(fold0, feature_dir):
+def test_predictions_of_another_dataset_have_their_own_folder(
+    fold0, feature_dir
+):
   data = feature_dir / 's_aff_wild2'
   evaluation.evaluate(fold0, 'test')
   evaluation.evaluate(fold0, 'test', data=data)
   evaluation.evaluate(fold0, 'validation', data=data)
-  own, other, whole = (
+  own, other, full = (
       prediction_files.read(evaluation.file(fold0, split, data=data))
       for split, data in (
           ('test', None), ('test', data), ('validation', data)
@@ -60,13 +62,13 @@ def test_another_dataset_has_a_folder_of_its_own(fold0, feature_dir):
   )  # fmt: skip
   assert not own.labelled
   np.testing.assert_array_equal(own.au, other.au)
-  # Folds are those of the run's own dataset; of another the split is whole.
+  # Folds apply only to the run's own dataset, not to another one.
   official = runs.smoke('mtl', feature_dir)
   source = evaluation.validation_source(official)
-  assert set(whole.video) == set(source.videos.names)
+  assert set(full.video) == set(source.videos.names)
 
 
-def test_runs_that_ended_with_another_config_are_not_taken(fold0, feature_dir):
+def test_finished_runs_with_another_config_are_refused(fold0, feature_dir):
   config = runs.smoke('mtl', feature_dir, **SMALL)
   planned = studies.crossvalidation(fold0.parent, [0], 2)
   studies.check_ended(planned, config)

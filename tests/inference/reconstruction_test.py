@@ -1,4 +1,4 @@
-"""Grids of a small MAE: what stands in them, and whose weights may draw them."""
+"""Reconstruction grids of a small MAE: their content and their inputs."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ from abaw_jax.data import sources
 from abaw_jax.inference import pictures
 from abaw_jax.inference import reconstruction as reconstruction_lib
 from abaw_jax.models.vision import vit
-from abaw_jax.tasks import inputs, registry
+from abaw_jax.tasks import registry
 from abaw_jax.telemetry import grid
 from abaw_jax.training import loop
 from tests.training import runs
@@ -26,18 +26,18 @@ SIDE, SCALE, GAP, TITLE = 64, 2, 4, 22
 
 @pytest.fixture(scope='module')
 def run(data_dir, tmp_path_factory) -> pathlib.Path:
-  """Returns the workdir of a MAE run of four updates."""
+  """Returns the workdir of a MAE run with four updates."""
   workdir = tmp_path_factory.mktemp('run') / 'mae'
   config = runs.smoke(
       'mae', data_dir, optim__warmup_epochs=0.0, plot_steps=0, seed=3
   )
-  rows = len(inputs.make_source(config, 'train'))
+  rows = len(registry.make_task(config).source('train'))
   loop.train(config | {'epochs': 4 * 8 / rows}, workdir)
   return workdir
 
 
 def reconstruct(run, out, **overrides) -> tuple[int, float]:
-  """Returns what the command would print."""
+  """Returns (number of images, loss), as the command prints them."""
   arguments = {
       'data': None,
       'split': 'validation',
@@ -52,7 +52,7 @@ def reconstruct(run, out, **overrides) -> tuple[int, float]:
 
 
 def cells(path: pathlib.Path) -> np.ndarray:
-  """Returns the RGB pictures of a grid, [rows, columns, s, s, 3]."""
+  """Returns the RGB images of a grid, [rows, columns, s, s, 3]."""
   image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
   pitch = SIDE * SCALE + GAP
   rows, columns = (image.shape[0] - TITLE) // pitch, image.shape[1] // pitch
@@ -61,7 +61,7 @@ def cells(path: pathlib.Path) -> np.ndarray:
   return body[:, :, ::SCALE, ::SCALE]
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_another(run, tmp_path):
+def test_the_seed_selects_the_images(run, tmp_path):
   a, b, c = (tmp_path / name for name in ('a.png', 'b.png', 'c.png'))
   assert reconstruct(run, a) == reconstruct(run, b)
   reconstruct(run, c, seed=1)
@@ -83,7 +83,7 @@ def test_rows_are_original_masked_and_reconstructed(run, tmp_path):
     np.testing.assert_array_equal(masked[shown], original[shown])
     np.testing.assert_array_equal(reconstructed[shown], original[shown])
     np.testing.assert_array_equal(reconstructed[~shown], predicted[~shown])
-    # Each patch has the brightness of the true one, clipped where it overshoots.
+    # Each patch has the mean brightness of the true one, up to clipping.
     means = [
         image.reshape(4, 16, 4, 16, 3).mean((1, 3, 4), dtype=float)
         for image in (original, predicted)
@@ -91,7 +91,7 @@ def test_rows_are_original_masked_and_reconstructed(run, tmp_path):
     np.testing.assert_allclose(*means, atol=16)
 
 
-def test_a_dataset_may_be_named_with_and_without_its_config(
+def test_a_dataset_name_works_with_and_without_its_config(
     run, data_dir, tmp_path
 ):
   reconstruct(run, tmp_path / 'run.png')
@@ -101,7 +101,7 @@ def test_a_dataset_may_be_named_with_and_without_its_config(
     assert found == (tmp_path / 'run.png').read_bytes()
 
 
-def test_image_files_are_drawn_in_their_order_and_colour(run, tmp_path):
+def test_image_files_keep_their_order_and_colour(run, tmp_path):
   red = np.zeros((40, 60, 3), np.uint8)
   red[..., 0], blue = 200, red.copy()
   blue[...] = (0, 0, 200)
@@ -120,14 +120,14 @@ def test_image_files_are_drawn_in_their_order_and_colour(run, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['broken.png', 'missing.png'])
-def test_an_image_that_is_none_is_named(run, tmp_path, name):
+def test_a_broken_or_missing_image_is_named(run, tmp_path, name):
   (tmp_path / 'broken.png').write_bytes(b'GIF89')
   with pytest.raises(errors.InputError, match=name):
     reconstruct(run, tmp_path / 'grid.png', images=[tmp_path / name])
   assert not (tmp_path / 'grid.png').exists()
 
 
-def test_weights_without_data_ask_for_images(run, tmp_path):
+def test_weights_without_a_dataset_need_images(run, tmp_path):
   workdir = tmp_path / 'weights'
   shutil.copytree(run, workdir)
   config = json.loads((workdir / 'config.json').read_text())
@@ -137,9 +137,9 @@ def test_weights_without_data_ask_for_images(run, tmp_path):
     reconstruct(workdir, tmp_path / 'grid.png')
 
 
-def test_the_loss_is_that_of_the_pictures(run, data_dir):
-  # The mean over hidden patches of a model that always predicts zero is that of
-  # their standardised values, whose unbiased variance is one.
+def test_the_loss_has_a_closed_form_for_zero_predictions(run, data_dir):
+  # If a model always predicts zero, its loss is the mean square of the
+  # standardised pixels, whose unbiased variance is one.
   config = run_files.read_config(run)
   task = registry.make_task(config)
   records = sources.Records(data_dir, 's_aff_wild2', 'frames', 'validation')

@@ -53,7 +53,7 @@ def config(video_dir) -> dict:
       model__encoder='lstm',
       model__depth=1,
       model__dim=6,
-      model__head_dims=(4,),
+      model__hidden_dims=(4,),
       model__encoder_dropout=0.0,
       model__dropout=0.0,
   )
@@ -159,12 +159,15 @@ def test_evaluation_carries_from_zero_each_time(config, training):
   training.start()
   params = training.state.params
   task = registry.make_task(config)
-  source = inputs.make_source(config, 'validation')
+  source = registry.make_task(config).source('validation')
   mesh = sharding.make_mesh(fsdp=1)
   step = steps.jit_predict_step(task, mesh)
   passes = [
       prediction.predict_rows(
-          step, params, inputs.eval_batches(config, source), mesh
+          step,
+          params,
+          inputs.eval_batches(registry.make_task(config), source),
+          mesh,
       )
       for _ in range(2)
   ]
@@ -195,18 +198,18 @@ from absl import flags
 flags.FLAGS.mark_as_parsed()
 from tests.training import meshes
 job = json.loads(sys.argv[1])
-job['config']['model']['head_dims'] = (4,)
+job['config']['model']['hidden_dims'] = (4,)
 eight, one = (
     meshes.Training(job['config'], devices=devices, fsdp=fsdp)
     for devices, fsdp in ((4, 2), (1, 1))
 )
 for name, pair in (('from', (eight, one)), ('to', (one, eight))):
-  told = meshes.move(*pair, pathlib.Path(job['workdir']) / name, (2, 2))
-  told['share'] = {
+  moved = meshes.move(*pair, pathlib.Path(job['workdir']) / name, (2, 2))
+  moved['share'] = {
       str(ours.state.carry['layers_0'][0].sharding.shard_shape((4, 6)))
       for ours in (pair[1],)
   }.pop()
-  print(json.dumps(told))
+  print(json.dumps(moved))
 eight.batches.close()
 one.batches.close()
 """
@@ -226,9 +229,9 @@ def test_a_carry_can_be_restored_on_another_mesh(config, tmp_path):
   assert done.returncode == 0, done.stderr
   lines = [line for line in done.stdout.splitlines() if line[:1] == '{']
   for line, share in zip(lines, ('(4, 6)', '(1, 6)'), strict=True):
-    told = json.loads(line)
-    assert any(name.startswith('carry/') for name in told['digests'])
-    assert told['differing'] == []
-    assert told['share'] == share
+    moved = json.loads(line)
+    assert any(name.startswith('carry/') for name in moved['digests'])
+    assert moved['differing'] == []
+    assert moved['share'] == share
     # Several devices add the same terms in a different order.
-    np.testing.assert_allclose(told['losses'], told['unmoved'], rtol=1e-5)
+    np.testing.assert_allclose(moved['losses'], moved['unmoved'], rtol=1e-5)

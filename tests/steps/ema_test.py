@@ -52,7 +52,7 @@ def test_ema_does_not_change_training():
 
 @pytest.fixture(name='run', scope='module')
 def _run(data_dir, tmp_path_factory):
-  """Returns (folder with a run `whole`, its config)."""
+  """Returns (folder with a run `full`, its config)."""
   root = tmp_path_factory.mktemp('average')
   config = runs.smoke(
       'frame',
@@ -65,28 +65,28 @@ def _run(data_dir, tmp_path_factory):
       optim__warmup_epochs=0.0,
       epochs=STEPS
       * 8
-      / len(inputs.make_source(runs.smoke('frame', data_dir), 'train')),
+      / len(registry.make_task(runs.smoke('frame', data_dir)).source('train')),
       eval_epochs=0.0,
   )
-  loop.train(config, root / 'whole')
+  loop.train(config, root / 'full')
   return root, config
 
 
 def restore(workdir, config):
   """Returns the newest state of a run."""
   task = registry.make_task(config)
-  source = inputs.make_source(config, 'train')
+  source = registry.make_task(config).source('train')
   schedule = optimization.make_schedule(config, total_steps=9, warmup_steps=0)
   mesh = sharding.make_mesh(fsdp=1)
   _, shapes = steps.jit_init(
       task,
-      steps.skip_non_finite(optimization.make_optimizer(config, schedule)),
+      steps.skip_non_finite(optimization.make_optimizer(task, schedule)),
       mesh,
-      inputs.example(config, source),
+      inputs.example(registry.make_task(config), source),
       ema=config['optim']['ema'],
   )
   checkpoints = checkpoint.Checkpoints(workdir, score='score', best='max')
-  batches = inputs.train_batches(config, source)
+  batches = inputs.train_batches(registry.make_task(config), source)
   state = checkpoints.restore(shapes, batches)
   checkpoints.close()
   batches.close()
@@ -95,19 +95,19 @@ def restore(workdir, config):
 
 def test_the_weights_of_a_run_are_the_ema(run):
   root, config = run
-  state = restore(root / 'whole', config)
+  state = restore(root / 'full', config)
   shapes = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
       state.average,
   )
-  weights, step = parameters.load(root / 'whole', shapes)
+  weights, step = parameters.load(root / 'full', shapes)
   assert step == state.step
   jax.tree.map(np.testing.assert_array_equal, weights, state.average)
   kernel = state.params['heads']['au']['out']['kernel']
   assert not np.array_equal(kernel, weights['heads']['au']['out']['kernel'])
   # `evaluate` gives the score that was logged during training.
-  scores = evaluation.evaluate(root / 'whole', 'validation')
-  line = runs.metrics(root / 'whole', 'validation')[int(step)]
+  scores = evaluation.evaluate(root / 'full', 'validation')
+  line = runs.metrics(root / 'full', 'validation')[int(step)]
   np.testing.assert_allclose(scores['score'], line['score'], rtol=1e-5)
 
 
@@ -120,20 +120,20 @@ def test_a_resumed_run_equals_an_uninterrupted_run(run, tmp_path):
   jax.tree.map(
       np.testing.assert_array_equal,
       restore(tmp_path / 'parts', config),
-      restore(root / 'whole', config),
+      restore(root / 'full', config),
   )
 
 
 def test_init_from_starts_weights_and_ema_from_the_ema(run, tmp_path):
   root, config = run
   config = config | {
-      'init_from': str(root / 'whole'), 'epochs': config['epochs'] / STEPS,
+      'init_from': str(root / 'full'), 'epochs': config['epochs'] / STEPS,
   }  # fmt: skip
   config['optim'] = config['optim'] | {
       'lr': 0.0, 'end_lr': 0.0, 'ema': 0.5,
   }  # fmt: skip
   loop.train(config, tmp_path / 'next')
-  first = restore(root / 'whole', config)
+  first = restore(root / 'full', config)
   state = restore(tmp_path / 'next', config)
   for weights in (state.params, state.average):
     for part in ('backbone', 'heads'):
@@ -144,11 +144,11 @@ def test_init_from_starts_weights_and_ema_from_the_ema(run, tmp_path):
 
 def test_a_run_cannot_resume_without_its_ema(run):
   root, config = run
-  (root / 'whole' / 'DONE').rename(root / 'DONE')
+  (root / 'full' / 'DONE').rename(root / 'DONE')
   config = config | {'epochs': 2.0}
   config['optim'] = config['optim'] | {'ema': 0.0}
   with pytest.raises(errors.InputError, match='another optimizer: extra train'):
-    loop.train(config, root / 'whole')
+    loop.train(config, root / 'full')
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The faithful mode does what a whole run of a PyTorch twin does."""
+"""A run in faithful mode ends with the parameters of a PyTorch twin."""
 
 import jax
 import numpy as np
@@ -19,9 +19,9 @@ WEIGHTS = {'valence': 12.0, 'arousal': 12.0, 'expression': 0.35, 'au': 1.0}
 
 
 def make_videos() -> dict[str, dict[str, np.ndarray]]:
-  """Returns two videos with labels that are missing here and there.
+  """Returns two videos in which some labels are missing.
 
-  Behind frame 16 no expression is labelled: the last window has none.
+  After frame 16 no expression is labelled, so the last window has none.
   """
   videos = corpora.rows(SIZES)
   rng = np.random.default_rng(1)
@@ -36,9 +36,9 @@ def make_videos() -> dict[str, dict[str, np.ndarray]]:
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory) -> dict:
-  """Returns the faithful experiment, small, without dropout.
+  """Returns a small faithful config without dropout.
 
-  One private layer, where the script has three.
+  It has one private layer; the published script has three.
   """
   path = tmp_path_factory.mktemp('videos')
   records = {'train': list(corpora.chunks(make_videos(), 8))}
@@ -49,7 +49,7 @@ def config(tmp_path_factory) -> dict:
   }  # fmt: skip
   config['model'] |= {
       'dim': 16, 'num_heads': 2, 'mlp_dim': 24, 'private_head_dim': 8,
-      'head_dims': (10, 8), 'dropout': 0.0, 'encoder_dropout': 0.0,
+      'hidden_dims': (10, 8), 'dropout': 0.0, 'encoder_dropout': 0.0,
       'private_layers': 1,
   }  # fmt: skip
   config['optim'] |= {'lr': LR, 'warmup_epochs': WARMUP, 'clip_norm': CLIP}
@@ -72,7 +72,7 @@ def make_twin() -> torch_temporal.TemporalModel:
 
 
 def collate() -> dict[str, torch.Tensor]:
-  """Returns both videos, padded to the longest with zeros and sentinels."""
+  """Returns both videos, padded to the longest; labels get "missing" values."""
   longest = max(SIZES.values())
   padding = {
       'features': 0.0, 'valence': -5.0, 'arousal': -5.0, 'expression': -1,
@@ -82,9 +82,9 @@ def collate() -> dict[str, torch.Tensor]:
   for name, fill in padding.items():
     rows = []
     for video in make_videos().values():
-      behind = [(0, longest - len(video[name]))]
-      behind += [(0, 0)] * (video[name].ndim - 1)
-      rows.append(np.pad(video[name], behind, constant_values=fill))
+      widths = [(0, longest - len(video[name]))]
+      widths += [(0, 0)] * (video[name].ndim - 1)
+      rows.append(np.pad(video[name], widths, constant_values=fill))
     batch[name] = torch.tensor(np.stack(rows))
   lengths = np.array([*SIZES.values()])[:, None]
   batch['mask'] = torch.tensor(np.arange(longest)[None] < lengths).float()
@@ -120,7 +120,7 @@ def factor(done: int) -> float:
 
 
 def train_twin(model) -> tuple[list[float], int]:
-  """Returns the losses of STEPS updates, and how often a part was clipped."""
+  """Returns the losses of STEPS updates, and the number of clipped parts."""
   adam = torch.optim.Adam(model.parameters(), lr=LR, betas=(0.5, 0.999))
   schedule = torch.optim.lr_scheduler.LambdaLR(adam, factor)
   batch, found, clipped = collate(), [], 0
@@ -142,20 +142,18 @@ def train_twin(model) -> tuple[list[float], int]:
 
 
 def train_ours(config, params) -> tuple[list[float], dict]:
-  """Returns the losses of STEPS updates from these parameters, and the state."""
-  source = inputs.make_source(config, 'train')
+  """Trains from `params`; returns losses of STEPS updates, and weights."""
+  source = registry.make_task(config).source('train')
   ends = inputs.epoch_ends(config, source)
   assert ends == tuple(range(3, 3 * EPOCHS + 1, 3))
   task = registry.make_task(config)
   schedule = optimization.make_schedule(
       config, total_steps=ends[-1], warmup_steps=0, epoch_ends=ends
   )
-  optimizer = steps.skip_non_finite(
-      optimization.make_optimizer(config, schedule)
-  )
+  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
   mesh = sharding.make_mesh(fsdp=1)
   init, shapes = steps.jit_init(
-      task, optimizer, mesh, inputs.example(config, source)
+      task, optimizer, mesh, inputs.example(registry.make_task(config), source)
   )
   step = steps.jit_train_step(
       task,
@@ -168,10 +166,10 @@ def train_ours(config, params) -> tuple[list[float], dict]:
   state = init(jax.random.key(0))
   trained = {k: v for k, v in state.params.items() if k != 'batch_stats'}
   assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, trained)
-  # Copies: an update consumes its state.
+  # Copies, because an update donates its state.
   state.params |= jax.tree.map(jax.numpy.array, params)
   found = []
-  batches = inputs.train_batches(config, source)
+  batches = inputs.train_batches(registry.make_task(config), source)
   for _ in range(STEPS):
     state, metrics = step(state, next(batches))
     found.append(float(metrics['loss']))
@@ -182,8 +180,8 @@ def train_ours(config, params) -> tuple[list[float], dict]:
 def leaves(params) -> dict[str, np.ndarray]:
   """Returns the parameters by path, without the biases of keys.
 
-  They add the same to all scores of a frame: their gradients are rounding, of
-  which Adam makes steps of full size.
+  These biases add the same value to all scores of a frame. So their gradients
+  are rounding errors, and Adam scales them to full steps.
   """
   found = {}
   for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -195,13 +193,13 @@ def leaves(params) -> dict[str, np.ndarray]:
   return found
 
 
-def test_a_whole_run_ends_with_the_parameters_of_pytorch(config):
+def test_training_ends_with_the_parameters_of_pytorch(config):
   torch.set_num_threads(1)
   twin = make_twin()
   begun = torch_temporal.to_ours(twin)
   expected, clipped = train_twin(twin)
   found, params = train_ours(config, begun)
-  assert clipped > STEPS  # the limit is low enough to matter
+  assert clipped > STEPS  # clipping is active
   np.testing.assert_allclose(found, expected, rtol=1e-4)
   ended, begun = leaves(torch_temporal.to_ours(twin)), leaves(begun)
   ours = leaves(params)
@@ -209,12 +207,12 @@ def test_a_whole_run_ends_with_the_parameters_of_pytorch(config):
     np.testing.assert_allclose(
         ours[name], value, rtol=0, atol=1e-4, err_msg=name
     )
-  # They have moved a hundred times as far.
+  # The parameters have changed by a hundred times the tolerance.
   moved = max(np.abs(ended[name] - begun[name]).max() for name in ended)
   assert moved > 1e-2
 
 
-def test_every_quirk_of_the_model_is_set():
+def test_faithful_sets_every_quirk_of_the_model():
   section = mtl.get_config('faithful').model
   assert all(section[k] == v for k, v in temporal_models.FAITHFUL.items())
   corrected = mtl.get_config().model

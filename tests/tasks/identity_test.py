@@ -1,4 +1,4 @@
-"""Training by identity: on one device and eight, from disk to a frame model."""
+"""Identity training: one device and eight, and from disk to a frame model."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder, evaluation
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
-from abaw_jax.tasks import inputs, registry
+from abaw_jax.tasks import registry
 from abaw_jax.training import loop
 from tests.tasks import people
 from tests.training import runs
@@ -29,15 +29,15 @@ PEOPLE, EACH = 16, 5
 
 @pytest.fixture(scope='module')
 def on_eight():
-  """Returns what one and eight devices did, see `people.main`."""
+  """Returns the comparison of one and eight devices, see `people.main`."""
   status, out, error = runs.finish(runs.start('tests.tasks.people', **EIGHT))
   assert status == 0, error
   return json.loads(out)
 
 
-def test_eight_devices_train_as_one_does(on_eight):
-  # Loss, accuracy, norm of the gradients, every weight after an update, and
-  # predictions before it.
+def test_eight_devices_train_like_one(on_eight):
+  # Compared: loss, accuracy, norm of the gradients, every weight after an
+  # update, and predictions before it.
   assert on_eight['wrong'] == {}
   assert {'loss', 'grad_norm', 'classes/kernel', 'pred_identity'} <= set(
       on_eight['names']
@@ -53,7 +53,7 @@ def test_classes_and_their_moments_are_split_over_all_devices(on_eight):
 def test_no_device_holds_all_logits_or_all_classes(on_eight):
   assert on_eight['in_one'] == ['logits', 'classes']
   assert on_eight['in_eight'] == ['logits_part', 'classes_part']
-  # Neither are gradients of classes sent.
+  # Gradients of classes are not sent either.
   assert on_eight['sent'] == []
   alone, split = on_eight['memory']
   assert split < alone / 3
@@ -66,7 +66,7 @@ def test_augmentation_does_not_depend_on_the_devices(on_eight):
 
 @pytest.fixture(scope='module')
 def people_dir(tmp_path_factory):
-  """Returns a folder with people, built with people and with images held out."""
+  """Returns a folder with datasets that hold out people or images."""
   root = tmp_path_factory.mktemp('people')
   rng = np.random.default_rng(0)
   for person in range(PEOPLE):
@@ -106,18 +106,18 @@ def as_frame_model(model):
 
 @pytest.fixture(scope='module')
 def trained(people_dir):
-  """Returns the workdir of a run, and its config."""
+  """Returns (workdir of a run, its config)."""
   config = smoke(people_dir, epochs=2.0, eval_epochs=1.0)
-  # Compiles faster than a convolutional network.
+  # This model compiles faster than a convolutional network.
   config['model'] = people.make_config()['model'] | {'num_classes': 0}
-  inputs.fill_classes(config)
+  registry.make_task(config).complete(config)
   loop.train(config, people_dir / 'run')
   return people_dir / 'run', config
 
 
 def test_classes_are_the_people_of_the_training_split(trained):
   workdir, config = trained
-  train = inputs.make_source(config, 'train')
+  train = registry.make_task(config).source('train')
   found = {int(record['identity']) for record in train}
   assert found == set(range(config['model']['num_classes']))
   assert len(found) < PEOPLE
@@ -129,10 +129,10 @@ def test_unseen_people_are_verified(trained):
   workdir, config = trained
   scores = evaluation.evaluate(workdir, 'validation')
   assert 0 <= scores['score'] == scores['AUC'] <= 1
-  line = evaluation.format_scores(scores)
+  line = registry.make_task(config).summary(scores)
   assert line.startswith(f'score {scores["AUC"]:.4f} (AUC ')
   assert 'n_same' not in line
-  assert evaluation.score_table(scores) == []
+  assert registry.make_task(config).table(scores) == []
   kept = runs.metrics(workdir, 'validation')
   assert scores['score'] == pytest.approx(
       max(row['score'] for row in kept.values())
@@ -143,27 +143,28 @@ def test_unseen_people_are_verified(trained):
     np.testing.assert_allclose(
         np.linalg.norm(rows['pred_direction'], axis=-1), 1, rtol=1e-5
     )
-    # Its people are the folders of the files.
+    # Each person is one folder of files.
     names = [name.split('/')[0] for name in rows['name']]
     assert len(set(zip(names, rows['identity'].tolist(), strict=True))) == len(
         set(names)
     )
 
 
-def test_known_people_are_identified():
+def test_known_people_are_identified(people_dir):
   rows = {
       'pred_known': np.ones(3, bool),
       'pred_identity': np.array([0, 1, 1]),
       'pred_direction': np.eye(3, dtype=np.float32),
       'identity': np.array([0, 1, 2]),
   }
-  scores = evaluation.score_rows(rows)
+  task = registry.make_task(smoke(people_dir))
+  scores = task.scores(rows)
   assert scores == {'accuracy': 2 / 3, 'n_images': 3, 'score': 2 / 3}
   with pytest.raises(errors.InputError, match='0 pairs of images of one perso'):
-    evaluation.score_rows(rows | {'pred_known': np.zeros(3, bool)})
+    task.scores(rows | {'pred_known': np.zeros(3, bool)})
 
 
-def test_a_frame_model_starts_from_the_backbone_alone(trained):
+def test_a_frame_model_loads_only_the_backbone(trained):
   workdir, config = trained
   mesh = sharding.make_mesh(fsdp=1)
   own = shapes_of(zoo.make_model(**config['model']), mesh)
@@ -178,7 +179,7 @@ def test_a_frame_model_starts_from_the_backbone_alone(trained):
   )
 
 
-def test_its_embedding_is_what_features_are_made_of(trained):
+def test_features_are_the_embedding(trained):
   workdir, _ = trained
   mesh = sharding.make_mesh(fsdp=1)
   assert embedder.load(workdir, mesh).dim == people.DIM
@@ -186,7 +187,7 @@ def test_its_embedding_is_what_features_are_made_of(trained):
     embedder.load(workdir, mesh, output='logits')
 
 
-def test_statistics_of_a_backbone_come_with_it(people_dir, tmp_path):
+def test_a_backbone_is_loaded_with_its_batch_statistics(people_dir, tmp_path):
   model = smoke(people_dir)['model'] | {'num_classes': 7}
   mesh = sharding.make_mesh(fsdp=1)
   rng = np.random.default_rng(0)
@@ -206,7 +207,7 @@ def test_statistics_of_a_backbone_come_with_it(people_dir, tmp_path):
 
 
 def shapes_of(model, mesh):
-  """Returns the weights of a model as shapes, whole on every device."""
+  """Returns the shapes of the weights of a model, replicated on all devices."""
   images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   init = functools.partial(variables.init, model)
   shapes = jax.eval_shape(init, jax.random.key(0), images)
@@ -216,16 +217,16 @@ def shapes_of(model, mesh):
 
 def test_batches_have_the_person_of_each_image(people_dir):
   config = smoke(people_dir, 'images')
-  source = inputs.make_source(config, 'validation')
+  source = registry.make_task(config).source('validation')
   records = [source[i] for i in range(3)]
-  batch = inputs.make_transform(config)(records, rows=4)
+  batch = registry.make_task(config).transform()(records, rows=4)
   np.testing.assert_array_equal(
       batch['identity'], [*(r['identity'] for r in records), 0]
   )
   np.testing.assert_array_equal(batch['real'], [True] * 3 + [False])
   expected = transforms.image_batch(records, rows=4, image_size=32)
   np.testing.assert_array_equal(batch['image'], expected['image'])
-  inputs.fill_classes(config)
+  registry.make_task(config).complete(config)
   assert config['model']['num_classes'] == PEOPLE
 
 
@@ -237,16 +238,16 @@ def test_batches_have_the_person_of_each_image(people_dir):
         ({'data__name': 'identities'}, 'there is identities/folders'),
     ],
 )
-def test_what_has_no_classes_is_refused(people_dir, overrides, message):
+def test_data_without_valid_classes_are_refused(people_dir, overrides, message):
   config = smoke(people_dir, 'images') | {}
   for key, value in overrides.items():
     section, name = key.split('__')
     config[section][name] = value
   with pytest.raises(errors.InputError, match=message):
-    inputs.fill_classes(config)
+    registry.make_task(config).complete(config)
 
 
-def test_settings_that_do_not_go_together_are_refused(people_dir):
+def test_settings_that_contradict_are_refused(people_dir):
   with pytest.raises(errors.InputError, match="head=linear; set it to 'cosine"):
     registry.make_task(smoke(people_dir, model__head='linear'))
   with pytest.raises(errors.InputError, match=r'loss\.name: unknown value'):

@@ -1,4 +1,4 @@
-"""What a config reads: datasets, weights, sizes; and what it refuses."""
+"""Inputs of a config: datasets, weights, image sizes, and refused values."""
 
 import cv2
 import jax
@@ -9,7 +9,7 @@ from abaw_jax.core import errors
 from abaw_jax.data import mixture, sources
 from abaw_jax.data_builders import build
 from abaw_jax.inference import evaluation
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
 from abaw_jax.workflow import procedural
 from tests.training import runs
@@ -17,14 +17,14 @@ from tests.training import runs
 
 @pytest.fixture(scope='module')
 def mixed_dir(data_dir, tmp_path_factory):
-  """Returns a folder with the tiny corpus and 14 faces of `face_images/celeba`."""
+  """Returns a folder with the tiny corpus and 14 faces in CelebA's layout."""
   root = tmp_path_factory.mktemp('mixed')
   (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
   folder = root / 'source' / 'img_align_celeba'
   folder.mkdir(parents=True)
   partition = []
   for i in range(14):
-    # Of CelebA's shape: higher than wide.
+    # Taller than wide, like CelebA's images.
     image = np.full((109, 89, 3), 15 * i, np.uint8)
     cv2.imwrite(str(folder / f'{i:06d}.jpg'), image)
     partition.append(f'{i:06d}.jpg {0 if i < 10 else 1}')
@@ -52,7 +52,7 @@ def mixed_config(mixed_dir, weights='', **overrides):
 
 @pytest.mark.parametrize('split', ['train', 'validation'])
 def test_several_datasets_are_one_source(mixed_dir, split):
-  source = inputs.make_source(mixed_config(mixed_dir, '3,1'), split)
+  source = registry.make_task(mixed_config(mixed_dir, '3,1')).source(split)
   frames = sources.Records(mixed_dir, 's_aff_wild2', 'frames', split)
   assert isinstance(source, mixture.Mixture)
   assert source.sizes == (len(frames), 10 if split == 'train' else 4)
@@ -61,10 +61,10 @@ def test_several_datasets_are_one_source(mixed_dir, split):
   assert source[len(source) - 1].keys() == {'image'}
 
 
-def test_one_dataset_is_itself(mixed_dir):
+def test_one_dataset_is_not_a_mixture(mixed_dir):
   for name in ('s_aff_wild2', 's_aff_wild2/frames'):
     config = runs.smoke('mae', mixed_dir, data__name=name, data__weights='2')
-    source = inputs.make_source(config, 'train')
+    source = registry.make_task(config).source('train')
     assert isinstance(source, sources.Records)
     assert source[0].keys() == {'image'}
 
@@ -73,10 +73,10 @@ def test_labelled_datasets_are_mixed_with_their_masks(data_dir):
   config = runs.smoke(
       'frame', data_dir, data__name='s_aff_wild2,s_aff_wild2/frames'
   )
-  source = inputs.make_source(config, 'train')
+  source = registry.make_task(config).source('train')
   frames = sources.Records(data_dir, 's_aff_wild2', 'frames', 'train')
   assert source.sizes == (len(frames), len(frames))
-  to_batch = inputs.make_transform(config)
+  to_batch = registry.make_task(config).transform()
   batch = to_batch([source[3], source[len(frames) + 5]], rows=2)
   expected = to_batch([frames[3], frames[5]], rows=2)
   for field, value in expected.items():
@@ -102,7 +102,7 @@ def test_labelled_datasets_are_mixed_with_their_masks(data_dir):
 def test_wrong_weights_are_refused(mixed_dir, weights, message):
   config = mixed_config(mixed_dir, weights)
   with pytest.raises(errors.InputError, match=message) as error:
-    inputs.make_source(config, 'train')
+    registry.make_task(config).source('train')
   assert str(error.value).startswith(f'config.data.weights={weights}: ')
   assert '\n' not in str(error.value)
 
@@ -129,10 +129,10 @@ def test_wrong_weights_are_refused(mixed_dir, weights, message):
 def test_wrong_names_are_refused(mixed_dir, name, message):
   config = runs.smoke('mae', mixed_dir, data__name=name)
   with pytest.raises(errors.InputError, match=message):
-    inputs.make_source(config, 'train')
+    registry.make_task(config).source('train')
 
 
-def test_the_procedural_corpus_is_not_mixed():
+def test_the_procedural_corpus_cannot_be_mixed():
   config = runs.smoke('mae', 'data', data__name='procedural,face_images/tree')
   with pytest.raises(errors.InputError, match='cannot be mixed by these names'):
     procedural.resolve(config, 'frames')
@@ -143,24 +143,29 @@ def test_a_negative_size_is_refused(mixed_dir):
   with pytest.raises(
       errors.InputError, match=r'config.data.face_size=-1: give'
   ):
-    inputs.make_transform(config)
+    registry.make_task(config).transform()
 
 
-def test_the_device_resizes_what_it_is_given(mixed_dir, tmp_path):
+def test_the_device_resizes_images(mixed_dir, tmp_path):
   config = mixed_config(
       mixed_dir, '1,2', data__face_size=80, optim__warmup_epochs=0.0, epochs=0.3
   )
-  source = inputs.make_source(config, 'train')
-  batches = inputs.train_batches(config, source)
+  source = registry.make_task(config).source('train')
+  batches = inputs.train_batches(registry.make_task(config), source)
   assert next(batches)['image'].shape == (8, 80, 80, 3)
   batches.close()
-  assert inputs.example(config, source)['image'].shape == (1, 80, 80, 3)
-  # The model of 64 pixels trains, and is scored, on them.
+  assert inputs.example(registry.make_task(config), source)['image'].shape == (
+      1,
+      80,
+      80,
+      3,
+  )
+  # The model of 64 pixels is trained and scored on these images.
   loop.train(config, tmp_path / 'mae')
   scores = evaluation.evaluate(tmp_path / 'mae', 'validation')
   assert np.isfinite(scores['loss'])
   with np.load(tmp_path / 'mae' / 'predictions' / 'validation.npz') as rows:
-    validation = inputs.make_source(config, 'validation')
+    validation = registry.make_task(config).source('validation')
     assert len(rows['pred_loss']) == len(validation)
     assert [*rows['name'][-4:]] == [*validation.names({})['name'][-4:]]
     assert rows['dataset'][-1] == 'face_images/celeba/1.0.0'
@@ -169,11 +174,11 @@ def test_the_device_resizes_what_it_is_given(mixed_dir, tmp_path):
 def test_an_empty_example_has_the_shapes_of_a_batch(mixed_dir):
   for name in ('mae', 'frame'):
     config = runs.smoke(name, mixed_dir)
-    source = inputs.make_source(config, 'train')
-    batches = inputs.train_batches(config, source)
+    source = registry.make_task(config).source('train')
+    batches = inputs.train_batches(registry.make_task(config), source)
     batch = next(batches)
     batches.close()
-    example = inputs.example(config, source)
+    example = inputs.example(registry.make_task(config), source)
     assert jax.tree.map(lambda x: (x.shape[1:], x.dtype), example) == (
         jax.tree.map(lambda x: (x.shape[1:], x.dtype), batch)
     )

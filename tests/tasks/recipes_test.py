@@ -1,4 +1,4 @@
-"""Every recipe of labelled faces, on faces rendered in the dataset's layout."""
+"""Every recipe for labelled faces, on rendered faces in the same layout."""
 
 import json
 import pathlib
@@ -21,7 +21,7 @@ from abaw_jax.training import loop
 from abaw_jax.workflow import procedural
 from tests.training import runs
 
-# What has labels on the validation split, by recipe.
+# Labelled tasks of the validation split, by recipe.
 PARTS = {
     'affectnet': {'VA', 'EXPR'},
     'fer_plus': {'EXPR'},
@@ -33,7 +33,7 @@ PARTS = {
 
 @pytest.fixture(name='root', scope='module')
 def _root(data_dir, tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with all datasets, tiny."""
+  """Returns a folder with tiny versions of all datasets."""
   root = tmp_path_factory.mktemp('recipes')
   (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
   for name, (layout, config, seed) in procedural.STILLS.items():
@@ -44,7 +44,7 @@ def _root(data_dir, tmp_path_factory) -> pathlib.Path:
 
 
 def smoke(name, root, **overrides):
-  """Returns the smoke config of a recipe, its dataset resolved."""
+  """Returns the smoke config of a recipe, with its built dataset."""
   config = runs.smoke(name, root, **overrides)
   if 'data__name' not in overrides:
     shipped = runs.CONFIGS[name].get_config('smoke').data.name
@@ -56,14 +56,14 @@ def smoke(name, root, **overrides):
 
 @pytest.fixture(name='done', scope='module')
 def _done(root) -> pathlib.Path:
-  """Returns a folder with a run of every recipe."""
+  """Returns a folder with one run of every recipe."""
   for name in PARTS:
     loop.train(smoke(name, root), root / 'runs' / name)
   return root / 'runs'
 
 
 @pytest.mark.parametrize('name', PARTS)
-def test_a_recipe_is_scored_by_what_has_labels(done, name, capsys):
+def test_a_recipe_is_scored_on_the_labelled_tasks(done, name, capsys):
   scores = json.loads((done / name / 'DONE').read_text())
   found = {k for k in ('VA', 'EXPR', 'AU') if scores[k] is not None}
   assert found == PARTS[name]
@@ -72,10 +72,11 @@ def test_a_recipe_is_scored_by_what_has_labels(done, name, capsys):
   )
   assert (scores['P_MTL'] is None) == (name != 'multi')
   again = evaluation.evaluate(done / name, 'validation')
-  line = evaluation.format_scores(again)
+  task = registry.make_task(runs.read_config(done / name))
+  line = task.summary(again)
   assert line.startswith('P_MTL ' if name == 'multi' else 'score ')
   assert {k for k in ('VA', 'EXPR', 'AU') if f'{k} ' in line[8:]} == found
-  table = '\n'.join(evaluation.score_table(again))
+  table = '\n'.join(task.table(again))
   assert ('accuracy' in table) == ('EXPR' in found)
   assert 'nan' not in table
   losses = runs.metrics(done / name).values()
@@ -84,10 +85,12 @@ def test_a_recipe_is_scored_by_what_has_labels(done, name, capsys):
 
 def load(workdir, config):
   """Returns (best weights of a run, their step)."""
-  source = inputs.make_source(config, 'train')
+  source = registry.make_task(config).source('train')
   mesh = sharding.make_mesh(fsdp=1)
   shapes = steps.param_shapes(
-      registry.make_task(config), inputs.example(config, source), mesh
+      registry.make_task(config),
+      inputs.example(registry.make_task(config), source),
+      mesh,
   )
   return parameters.load(workdir, shapes)
 
@@ -102,8 +105,8 @@ def test_the_second_stage_starts_from_the_best_heads_of_the_first(
   best, step = load(tmp_path / 'heads', heads)
   lines = runs.metrics(tmp_path / 'heads', 'validation')
   assert lines[step]['score'] == max(x['score'] for x in lines.values())
-  # A rate of 0 leaves what it started from.
-  whole = smoke(
+  # With a learning rate of 0, the initial weights stay.
+  full = smoke(
       'raf_db',
       root,
       init_from=str(tmp_path / 'heads'),
@@ -111,13 +114,13 @@ def test_the_second_stage_starts_from_the_best_heads_of_the_first(
       optim__warmup_epochs=0.0,
       epochs=0.3,
   )
-  loop.train(whole, tmp_path / 'whole')
-  weights, _ = load(tmp_path / 'whole', whole)
+  loop.train(full, tmp_path / 'full')
+  weights, _ = load(tmp_path / 'full', full)
   for part in ('backbone', 'heads'):
     jax.tree.map(np.testing.assert_array_equal, weights[part], best[part])
 
 
-def test_faithful_variants_differ_in_the_statistics_alone():
+def test_faithful_variants_differ_only_in_the_statistics():
   module = runs.CONFIGS['affectnet']
   for plain, faithful in (('full', 'faithful'), ('heads', 'faithful_heads')):
     plain = module.get_config(plain).to_dict()
@@ -129,10 +132,10 @@ def test_faithful_variants_differ_in_the_statistics_alone():
     assert plain == other
 
 
-def test_counts_are_those_of_all_datasets_that_are_trained_on(root):
+def test_label_counts_cover_all_training_datasets(root):
   config = smoke('multi', root, loss__class_weights='counts')
-  source = inputs.make_source(config, 'train')
-  counts = inputs.make_label_counts(config, source)
+  source = registry.make_task(config).source('train')
+  counts = registry.make_task(config).label_counts(source)
   want = np.zeros(8, int)
   for record in source:
     if record['expr']:
@@ -140,16 +143,16 @@ def test_counts_are_those_of_all_datasets_that_are_trained_on(root):
   np.testing.assert_array_equal(counts.expression, want)
   weights = registry.make_task(config, counts=counts).loss_fn.class_weights
   np.testing.assert_allclose(np.multiply(weights, want), want.max())
-  # Predictions need no counts, and their task can be made without.
+  # Prediction needs no counts, so the task can be made without them.
   assert registry.make_task(config).loss_fn.class_weights is None
   config['loss']['class_weights'] = 'none'
-  assert inputs.make_label_counts(config, source) is None
+  assert registry.make_task(config).label_counts(source) is None
 
 
-def test_only_the_training_of_fer_plus_reads_votes(root):
+def test_only_training_on_fer_plus_reads_votes(root):
   config = smoke('fer_plus', root)
-  train = inputs.make_source(config, 'train')
-  batch = inputs.make_transform(config, train=True)(
+  train = registry.make_task(config).source('train')
+  batch = registry.make_task(config).transform(train=True)(
       list(train), rows=len(train)
   )
   votes = sources.Records(root, 'fer_plus', 'frames', 'train', fields=['votes'])
@@ -158,9 +161,9 @@ def test_only_the_training_of_fer_plus_reads_votes(root):
   np.testing.assert_allclose(batch['expression_probs'].sum(-1), used, rtol=1e-6)
   top = np.array([r['votes'].max() > 7 for r in votes])
   assert used[top].mean() > 0.9
-  validation = inputs.make_source(config, 'validation')
+  validation = registry.make_task(config).source('validation')
   assert 'votes' not in validation[0]
-  batch = inputs.make_transform(config)([validation[0]], rows=1)
+  batch = registry.make_task(config).transform()([validation[0]], rows=1)
   assert 'expression_probs' not in batch
 
 
@@ -173,13 +176,13 @@ def test_drawn_classes_follow_the_distribution():
   assert np.isfinite(nothing).all()
 
 
-def test_probability_trains_on_what_is_drawn(root):
+def test_probability_mode_trains_on_the_drawn_classes(root):
   tasks_of_modes = {}
   for mode in ('crossentropy', 'probability'):
     config = smoke('fer_plus', root, data__expression_targets=mode)
     tasks_of_modes[mode] = registry.make_task(config)
-  source = inputs.make_source(config, 'train')
-  batch = inputs.make_transform(config, train=True)(
+  source = registry.make_task(config).source('train')
+  batch = registry.make_task(config).transform(train=True)(
       [source[i] for i in range(4)], rows=4
   )
   batch['expression_probs'][:] = [0.5, 0.5, 0, 0, 0, 0, 0, 0]
@@ -212,13 +215,15 @@ def test_probability_trains_on_what_is_drawn(root):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(root, overrides, message):
+def test_values_that_do_not_fit_are_refused(root, overrides, message):
   config = smoke('raf_db', root, data__name='raf_db,emotionet', **overrides)
   with pytest.raises(errors.InputError, match=message):
-    inputs.make_source(config, 'validation')
+    registry.make_task(config).source('validation')
 
 
-def test_rendered_layouts_are_named_as_they_are_built(tmp_path, monkeypatch):
+def test_rendered_layouts_get_the_names_of_built_datasets(
+    tmp_path, monkeypatch
+):
   ran = []
   monkeypatch.setattr(procedural.stage_lib, 'run', ran.extend)
   config = runs.CONFIGS['multi'].get_config('smoke').to_dict()

@@ -1,4 +1,4 @@
-"""The smoke variant of every temporal experiment trains to its end."""
+"""The smoke variant of every temporal experiment trains to the end."""
 
 import math
 
@@ -11,7 +11,7 @@ from tests.training import runs
 @pytest.mark.parametrize(
     'name', ['mtl_lstm', 'mtl_gru', 'mtl_transformer', 'mtl_fft', 'heads']
 )
-def test_the_smoke_variant_trains_to_its_end(name, feature_dir, tmp_path):
+def test_the_smoke_variant_trains_to_the_end(name, feature_dir, tmp_path):
   config = runs.smoke(name, feature_dir, log_steps=1)
   loop.train(config, tmp_path)
   lines = runs.metrics(tmp_path)

@@ -1,4 +1,4 @@
-"""What the temporal task counts, feeds back and learns beside the model."""
+"""The temporal task: masks, label feedback and learned loss weights."""
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ ROWS, LENGTH, DIM = 2, 5, 3
 
 
 def make_config(**sections) -> dict:
-  """Returns the smoke experiment, tiny, with keys of sections changed."""
+  """Returns a tiny smoke config; `sections` change keys."""
   config = mtl.get_config('smoke').to_dict()
   config['model'] |= {
-      'encoder': 'none', 'head_dims': (4,), 'dropout': 0.0,
+      'encoder': 'none', 'hidden_dims': (4,), 'dropout': 0.0,
   }  # fmt: skip
   for section, keys in sections.items():
     assert set(keys) <= set(config[section])
@@ -25,7 +25,7 @@ def make_config(**sections) -> dict:
 
 
 def make_batch(**fields) -> dict[str, jax.Array]:
-  """Returns windows without any label, with some fields changed."""
+  """Returns windows without labels; `fields` replace some of them."""
   shape = (ROWS, LENGTH)
   features = np.random.default_rng(0).standard_normal((*shape, DIM), np.float32)
   batch = {
@@ -48,14 +48,14 @@ def make_batch(**fields) -> dict[str, jax.Array]:
 
 
 def some(*places) -> np.ndarray:
-  """Returns a mask that is True at these (row, frame)."""
+  """Returns a mask that is True at these (row, frame) places."""
   mask = np.zeros((ROWS, LENGTH), bool)
   mask[tuple(np.transpose(places))] = True
   return mask
 
 
 def grads_of(config, batch):
-  """Returns (loss, scalars, gradients) of new parameters."""
+  """Returns (loss, scalars, gradients) at the initial parameters."""
   task = registry.make_task(config)
   params = task.init(jax.random.key(0), batch)
   statistics = {'batch_stats': params.pop('batch_stats')}
@@ -74,13 +74,13 @@ FAITHFUL = {'va_mean': 'all'}
 @pytest.mark.parametrize(
     ('options', 'real', 'length', 'expected'),
     [
-        (FAITHFUL, (True, True), 5, 2 / 10),  # acceptance test (c)
+        (FAITHFUL, (True, True), 5, 2 / 10),
         (FAITHFUL, (True, True), 4, 2 / 8),
         (FAITHFUL, (True, False), 5, 2 / 5),
         ({}, (True, True), 5, 2 / 2),
     ],
 )
-def test_the_mean_is_over_all_frames_or_over_labelled_ones(
+def test_the_mean_is_over_all_frames_or_over_labelled_frames(
     options, real, length, expected
 ):
   config = make_config(loss=options)
@@ -91,7 +91,7 @@ def test_the_mean_is_over_all_frames_or_over_labelled_ones(
   )
   task = registry.make_task(config)
   params = task.init(jax.random.key(0), batch)
-  # Targets one away from what is predicted.
+  # The targets differ from the predictions by one.
   batch['valence'] = task.predict(params, batch)['valence'] - 1.0
   _, scalars = jax.jit(task.loss)(params, batch, jax.random.key(0))
   np.testing.assert_allclose(scalars['valence'], expected, rtol=1e-5)
@@ -100,16 +100,16 @@ def test_the_mean_is_over_all_frames_or_over_labelled_ones(
 @pytest.mark.parametrize(
     'balance', ['fixed', 'normalized', 'uncertainty', 'dwa']
 )
-def test_without_any_label_nothing_moves(balance):
-  config = make_config(loss={'balance': balance})
+def test_without_labels_all_gradients_are_zero(balance):
+  config = make_config(loss={'weighting': balance})
   total, scalars, grads = grads_of(config, make_batch())
   assert total == 0.0
   assert all(scalars[task] == 0.0 for task in ('valence', 'expression', 'au'))
   assert all((leaf == 0.0).all() for leaf in jax.tree.leaves(grads))
 
 
-def test_learned_weights_of_losses_are_parameters():
-  config = make_config(loss={'balance': 'uncertainty'})
+def test_learned_loss_weights_are_parameters():
+  config = make_config(loss={'weighting': 'uncertainty'})
   batch = make_batch(
       va=some((0, 0), (1, 2)), valence=np.ones((ROWS, LENGTH), np.float32)
   )
@@ -122,15 +122,15 @@ def test_learned_weights_of_losses_are_parameters():
   assert slopes['expression'] == 0.0
 
 
-def test_statistics_of_losses_stand_beside_those_of_features():
-  config = make_config(loss={'balance': 'dwa'})
+def test_loss_statistics_are_batch_stats_like_feature_statistics():
+  config = make_config(loss={'weighting': 'dwa'})
   batch = make_batch(
       va=some((0, 0)), valence=np.ones((ROWS, LENGTH), np.float32)
   )
   _, scalars, _ = grads_of(config, batch)
   moved = scalars['batch_stats']
-  assert set(moved) == {'feature_norm', 'loss_balance'}
-  tasks_moved = moved['loss_balance']['tasks']
+  assert set(moved) == {'feature_norm', 'loss_weighting'}
+  tasks_moved = moved['loss_weighting']['tasks']
   np.testing.assert_allclose(
       tasks_moved['valence']['total'], scalars['valence'], rtol=1e-6
   )
@@ -138,7 +138,7 @@ def test_statistics_of_losses_stand_beside_those_of_features():
   assert tasks_moved['au']['count'] == 0
 
 
-def test_squares_of_linear_heads_are_penalised_and_of_no_others():
+def test_only_kernels_of_linear_heads_have_the_l2_penalty():
   head = {
       'linear_heads': 'valence,expression', 'tasks': 'valence,au',
       'framework': 'share_encoder', 'private_layers': 0, 'feedback': 'none',
@@ -148,7 +148,7 @@ def test_squares_of_linear_heads_are_penalised_and_of_no_others():
   params = registry.make_task(config).init(jax.random.key(0), batch)
   total, _, grads = grads_of(config, batch)
   kernel = params['valence']['head']['out']['kernel']
-  # Nothing has a label, so that the penalty is all.
+  # There are no labels, so the loss is the penalty.
   np.testing.assert_allclose(total, 0.25 * np.sum(kernel**2), rtol=1e-6)
   moved = grads['valence']['head']['out'].pop('kernel')
   np.testing.assert_allclose(moved, 0.5 * kernel, rtol=1e-6)
@@ -157,7 +157,7 @@ def test_squares_of_linear_heads_are_penalised_and_of_no_others():
     registry.make_task(make_config(model=head, loss={'l2': -1}))
 
 
-def test_a_task_that_is_not_trained_has_no_loss():
+def test_an_untrained_task_has_no_loss():
   config = make_config(model={'tasks': 'valence,au'})
   _, scalars, grads = grads_of(config, make_batch(expr=some((0, 0))))
   assert 'expression' not in scalars
@@ -166,10 +166,10 @@ def test_a_task_that_is_not_trained_has_no_loss():
 
 
 @pytest.mark.parametrize(
-    ('decay', 'epoch', 'told'),
+    ('decay', 'epoch', 'is_fed'),
     [(False, 3, True), (True, 0, True), (True, 2, True), (True, 3, False)],
 )
-def test_true_labels_are_told_at_a_rate_that_falls(decay, epoch, told):
+def test_true_labels_are_fed_at_a_falling_rate(decay, epoch, is_fed):
   config = make_config(
       model={
           'feedback': 'label',
@@ -192,4 +192,4 @@ def test_true_labels_are_told_at_a_rate_that_falls(decay, epoch, told):
   losses = [
       loss(params, x, jax.random.key(0))[1]['arousal'] for x in (batch, other)
   ]
-  assert (losses[0] != losses[1]) == told
+  assert (losses[0] != losses[1]) == is_fed

@@ -1,4 +1,4 @@
-"""A checkpoint goes on upon any mesh, bit for bit."""
+"""A checkpoint can be restored on any mesh, bit for bit."""
 
 import json
 import pathlib
@@ -16,10 +16,10 @@ from abaw_jax.core import errors
 from tests.steps import meshes
 from tests.training import runs
 
-# Batches of the training on the mesh that saves, and of what goes on.
+# Updates on the mesh that saves, and on the mesh that restores.
 BEFORE, AFTER = 2, 3
-# Devices and fsdp of the mesh that saves and of those that go on; 2 means that
-# 4 x 2 devices are data x fsdp.
+# (devices, fsdp) of the mesh that saves and of the mesh that restores. (8, 2) is
+# data x fsdp = 4 x 2.
 MOVES = {
     'eight to one': ((8, 2), (1, 1)),
     'one to eight': ((1, 1), (8, 2)),
@@ -43,7 +43,7 @@ def config(feature_dir) -> dict:
 
 @pytest.fixture(scope='module')
 def here(config, tmp_path_factory) -> pathlib.Path:
-  """Returns the workdir that this process, with one device, has saved in."""
+  """Returns the workdir of a checkpoint from this process, with one device."""
   workdir = tmp_path_factory.mktemp('here')
   training = meshes.Training(config, devices=1, fsdp=1)
   training.start()
@@ -55,7 +55,7 @@ def here(config, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def moved(config, here, tmp_path_factory):
-  """Returns (folder of workdirs, what a process with eight devices did)."""
+  """Returns (folder of workdirs, results of a process with eight devices)."""
   root = tmp_path_factory.mktemp('moved')
   (root / 'job.json').write_text(
       json.dumps(
@@ -81,47 +81,48 @@ def moved(config, here, tmp_path_factory):
 
 @pytest.mark.parametrize('move', MOVES)
 def test_parameters_and_moments_are_the_same_bits(moved, move):
-  told = moved[1][move]
-  assert told['differing'] == []
-  assert told['leaves'] > 50
+  result = moved[1][move]
+  assert result['differing'] == []
+  assert result['leaves'] > 50
 
 
 @pytest.mark.parametrize('move', MOVES)
-def test_they_lie_as_the_new_mesh_splits_them(moved, move):
+def test_parameters_and_moments_are_split_over_the_new_mesh(moved, move):
   _, (_, fsdp) = MOVES[move]
   shares = moved[1][move]['shares']
-  # The parameters and both moments of a layer.
+  # The kernel and both of its moments.
   assert len(shares) == 3
   assert set(shares.values()) == {1 / fsdp}
 
 
 @pytest.mark.parametrize('move', MOVES)
-def test_training_goes_on_with_the_same_losses(moved, move):
-  told = moved[1][move]
-  assert len(told['losses']) == AFTER
-  # Devices add the same terms in another order, and float32 rounds relative to
-  # what is added.
-  np.testing.assert_allclose(told['losses'], told['unmoved'], rtol=1e-5)
+def test_training_continues_with_the_same_losses(moved, move):
+  result = moved[1][move]
+  assert len(result['losses']) == AFTER
+  # Several devices add the same terms in a different order.
+  np.testing.assert_allclose(result['losses'], result['unmoved'], rtol=1e-5)
 
 
-def test_a_process_with_one_device_goes_on_from_eight(config, moved):
-  root, told = moved
+def test_one_device_resumes_from_a_checkpoint_of_eight(config, moved):
+  root, results = moved
   training = meshes.Training(config, devices=1, fsdp=1)
   training.restore(root / 'eight to one')
   found = meshes.digests(training.state)
-  assert found == told['eight to one']['digests']
+  assert found == results['eight to one']['digests']
   losses = training.run(AFTER)
-  np.testing.assert_allclose(losses, told['eight to one']['unmoved'], rtol=1e-5)
+  np.testing.assert_allclose(
+      losses, results['eight to one']['unmoved'], rtol=1e-5
+  )
 
 
-def test_eight_devices_start_from_the_parameters_of_one(config, here, moved):
+def test_eight_devices_load_the_parameters_of_one(config, here, moved):
   training = meshes.Training(config, devices=1, fsdp=1)
   params, step = parameters.load(here, training.shapes.params)
   assert step == BEFORE
   assert moved[1]['started'] == meshes.digests(params)
 
 
-def test_another_depth_is_refused_with_its_paths(config, here):
+def test_another_depth_is_refused_with_parameter_paths(config, here):
   other = config | {'model': config['model'] | {'depth': 2}}
   training = meshes.Training(other, devices=1, fsdp=1)
   path = 'encoder/layers_1/attn/qkv/kernel'
@@ -143,11 +144,11 @@ def test_another_depth_is_refused_with_its_paths(config, here):
         ({'freeze': 'encoder'}, 'extra opt_state/'),
     ],
 )
-def test_another_optimizer_is_refused_with_its_paths(
+def test_another_optimizer_is_refused_with_parameter_paths(
     config, here, change, words
 ):
-  # Unlike another model, this is not told by the config alone: some settings of
-  # an optimizer may change under a checkpoint.
+  # The config check cannot refuse this, because some settings of an optimizer
+  # may change when a run resumes.
   other = config | {'optim': config['optim'] | change}
   assert run_files.check(here, other)
   training = meshes.Training(other, devices=1, fsdp=1)
@@ -157,7 +158,7 @@ def test_another_optimizer_is_refused_with_its_paths(
   assert f'--config.init_from={here.resolve()} to go on' in str(error)
 
 
-def test_both_kinds_of_restore_leave_the_checkpoint_alone(config, here):
+def test_restores_do_not_change_the_checkpoint(config, here):
   checkpoints = checkpoint.Checkpoints(here, score='P_MTL', best='max')
   assert checkpoints.latest_step() == BEFORE
   checkpoints.close()
