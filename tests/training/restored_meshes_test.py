@@ -18,7 +18,7 @@ from tests.training import runs
 
 # Updates on the mesh that saves, and on the mesh that restores.
 BEFORE, AFTER = 2, 3
-# (devices, fsdp) of the mesh that saves and of the mesh that restores. (8, 2) is
+# (devices, fsdp) of the mesh that saves and the mesh that restores; (8, 2) is
 # data x fsdp = 4 x 2.
 MOVES = {
     'eight to one': ((8, 2), (1, 1)),
