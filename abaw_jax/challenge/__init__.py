@@ -1,1 +1,1 @@
-"""Lists, labels and submissions of the challenge."""
+"""Lists, labels and submissions of the challenge, as text files."""

@@ -1,6 +1,6 @@
-"""The text files of the challenge, line by line: lists, labels, submissions.
+"""Readers of the challenge's text files: lists, labels and submissions.
 
-A row is a line behind the header, counted from 0.
+A row is a line after the header, counted from 0.
 """
 
 from collections.abc import Sequence
@@ -10,44 +10,50 @@ import pathlib
 from jaxtyping import Float
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, labels, numbers
 
 LSD = tuple(labels.NATIVE_EXPRESSIONS['lsd'].values())
-_HEADER = 'image'  # how the first line of a list may begin
+_HEADER = 'image'  # possible first value of a list
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """A column of a file: its name and what it may hold."""
+  """A column of a file, with the range of its values."""
 
   name: str
   low: int
   high: int
-  whole: bool
-  missing: float | int  # what the labels write where there is none
+  is_integer: bool
+  missing: float | int  # value of a missing label
 
   @property
   def expected(self) -> str:
-    """What a message says it may hold."""
-    if self.whole:
+    """The allowed values, for a message."""
+    if self.is_integer:
       return f'a whole number in {self.low}..{self.high}'
     return f'a number in [{self.low}, {self.high}]'
 
-  def fits(self, text: str, *, label: bool) -> bool:
-    """Returns whether a text may stand in it.
+  def parse(self, text: str, *, label: bool) -> float | None:
+    """Returns the value of a text; None if the column does not allow it.
 
-    A label may be missing, and may write a whole number as 3.0.
+    Args:
+      text: without spaces around it.
+      label: whether the file holds labels. A label may be missing, and a whole
+        number may be written as 3.0.
     """
-    value = number(text)
+    try:
+      value = numbers.number(text)
+    except ValueError:
+      return None
     if label and value == self.missing:
-      return True
+      return value
     if not self.low <= value <= self.high:
-      return False
-    if self.whole:
-      return (
-          value.is_integer() if label else text.isascii() and text.isdecimal()
-      )
-    return True
+      return None
+    if self.is_integer and not (
+        value.is_integer() if label else text.isdigit()
+    ):
+      return None
+    return value
 
 
 def _expression(count: int) -> Column:
@@ -55,8 +61,8 @@ def _expression(count: int) -> Column:
   return Column('expression', 0, count - 1, True, missing)
 
 
-# The header and the columns behind the image, by challenge: multi-task learning
-# and learning from synthetic data.
+# The header and the columns after the image, by challenge: multi-task learning
+# (mtl) and learning from synthetic data (lsd).
 TASKS: dict[str, tuple[str, tuple[Column, ...]]] = {
     'mtl': (
         'image,valence,arousal,expression,aus',
@@ -77,15 +83,19 @@ TASKS: dict[str, tuple[str, tuple[Column, ...]]] = {
 def read_list(path: pathlib.Path) -> list[str]:
   """Returns the images of a list, in its order, repeats included.
 
-  The first value of each line counts: lists with labels will do, and lines may
-  end with a comma. Headers, CRLF and blank lines at the end are accepted.
+  Only the first value of each line is used, so a list with labels is accepted. A
+  comma at the end of a line, a header, CRLF and blank lines at the end are
+  accepted, too.
+
+  Raises:
+    InputError: the list is empty, or a line has no image.
   """
   images = [line.split(',')[0] for line in _lenient(path)]
   if not images:
     raise errors.InputError(f'{path}: the list is empty; name the test list')
   if '' in images:
     raise errors.InputError(
-        f'{path}: row {images.index("")}: image is missing; mend the list'
+        f'{path}: row {images.index("")}: image is missing; correct the list'
     )
   return images
 
@@ -93,12 +103,12 @@ def read_list(path: pathlib.Path) -> list[str]:
 def read_labels(
     path: pathlib.Path, task: str
 ) -> tuple[list[str], Float[np.ndarray, 'n k']]:
-  """Returns images and labels by column, missing ones as `Column.missing`.
+  """Returns images and labels by column; a missing label is `Column.missing`.
 
-  What `read_list` accepts is accepted.
+  Lines may be written as `read_list` accepts them.
 
   Raises:
-    InputError: naming the first wrong row and column, and what was expected.
+    InputError: names the first wrong row and column, and the expected value.
   """
   return _parse(path, _lenient(path), TASKS[task][1], label=True)
 
@@ -106,10 +116,10 @@ def read_labels(
 def read_submission(
     path: pathlib.Path, task: str
 ) -> tuple[list[str], Float[np.ndarray, 'n k']]:
-  """Returns the images and values of a submission, strictly as asked for.
+  """Returns the images and values of a submission; the format must be exact.
 
   Raises:
-    InputError: naming the first wrong row and column, and what was expected.
+    InputError: names the first wrong row and column, and the expected value.
   """
   header, columns = TASKS[task]
   first, *lines = _read(path).split('\n')
@@ -120,18 +130,10 @@ def read_submission(
     )
   if lines[-1:] != ['']:
     raise errors.InputError(
-        f'{path}: row {max(len(lines) - 1, 0)}: the file ends in it; expected a '
-        'newline behind the last row'
+        f'{path}: row {max(len(lines) - 1, 0)}: the file ends inside it; expected '
+        'a newline after the last row'
     )
   return _parse(path, lines[:-1], columns, label=False)
-
-
-def number(text: str) -> float:
-  """Returns the number in a text without spaces around it, NaN if none."""
-  try:
-    return float(text) if text == text.strip() else np.nan
-  except ValueError:
-    return np.nan
 
 
 def _parse(
@@ -150,18 +152,19 @@ def _parse(
           f'{len(columns) + 1}: image, {", ".join(c.name for c in columns)}'
       )
     images.append(image)
-    for column, text in zip(columns, values, strict=True):
-      if not column.fits(text, label=label):
+    for i, (column, text) in enumerate(zip(columns, values, strict=True)):
+      value = column.parse(text, label=label)
+      if value is None:
         raise errors.InputError(
             f'{path}: row {row} ({image}): {column.name} is {text!r}; expected '
             f'{column.expected}'
         )
-    table[row] = [number(text) for text in values]
+      table[row, i] = value
   return images, table
 
 
 def _lenient(path: pathlib.Path) -> list[str]:
-  """Returns the lines behind a header, less spaces and a comma at the end."""
+  """Returns the lines after a header, without spaces and a final comma."""
   text = _read(path).removeprefix('\ufeff').rstrip()
   lines = [
       ','.join(value.strip() for value in line.split(',')).removesuffix(',')
@@ -177,4 +180,6 @@ def _read(path: pathlib.Path) -> str:
   except FileNotFoundError as e:
     raise errors.InputError(f'{path}: there is no such file; name one') from e
   except (IsADirectoryError, UnicodeDecodeError) as e:
-    raise errors.InputError(f'{path}: it is no text file: {e}; name one') from e
+    raise errors.InputError(
+        f'{path}: it is not a text file: {e}; name one'
+    ) from e

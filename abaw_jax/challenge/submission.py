@@ -1,7 +1,7 @@
-"""What is handed in: a line for each line of the test list.
+"""Submissions: a file with one line for each line of the test list.
 
-In the order of the list, repeats included; values are separated by commas without
-spaces, and the last line ends like the others:
+Lines have the order of the list, repeats included. Values are separated by commas
+without spaces, and the last line ends with a newline, too:
 
   image,valence,arousal,expression,aus
   video45_1/00001.jpg,0.711800,0.314700,7,0,0,0,1,1,1,1,0,0,0,1,0
@@ -20,16 +20,16 @@ from abaw_jax.core import files as file_io
 from abaw_jax.postprocessing import interpolation
 from abaw_jax.scoring import metrics, predictions
 
-_IMAGE = re.compile(r'([^/]+)/(\d{1,9})\.jpe?g', re.IGNORECASE)
+_IMAGE = re.compile(r'([^/]+)/([0-9]{1,9})\.jpe?g', re.IGNORECASE)
 
 
 def write(
     path: pathlib.Path, images: Sequence[str], rows: predictions.Predictions
 ) -> int:
-  """Writes the MTL submission; returns how many rows had to be interpolated.
+  """Writes the MTL submission; returns the number of interpolated rows.
 
-  Valence and arousal are clipped to [-1, 1]. Images whose row was not predicted
-  are filled in from other frames of their video; none is left out.
+  Valence and arousal are clipped to [-1, 1]. Rows that were not predicted are
+  interpolated from other frames of their video.
 
   Args:
     path: file to write.
@@ -37,8 +37,8 @@ def write(
     rows: predictions of its rows, in any order.
 
   Raises:
-    InputError: if an image is not named so, if predictions are those of another
-      list, or if a video has none.
+    InputError: an image has another name, the predictions belong to another
+      list, or a video has no prediction.
   """
   video, frame_id = _names(images)
   _check_rows(rows, video, frame_id)
@@ -58,10 +58,10 @@ def write(
 
 
 def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> None:
-  """Checks that a submission answers a list, line by line.
+  """Checks that a submission has a valid row for each line of a list.
 
   Raises:
-    InputError: naming the first wrong row and column, and what was expected.
+    InputError: names the first wrong row and column, and the expected value.
   """
   found, _ = files.read_submission(path, task)
   _check_images(path, found, images)
@@ -70,16 +70,16 @@ def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> None:
 def score(
     path: pathlib.Path, label_path: pathlib.Path, task: str = 'mtl'
 ) -> dict[str, float]:
-  """Returns the scores of a submission for which the labels are known.
+  """Returns the scores of a submission whose labels are known.
 
-  For `mtl` all of metrics.multi_task_scores, for `lsd` the mean `F1` of its 6 expressions, that
-  of each, and `n_expr`.
+  For `mtl` these are the scores of `metrics.multi_task_scores`; for `lsd` the mean
+  `F1` of its 6 expressions, the F1 of each, and `n_expr`.
 
   Args:
     path: the submission.
     label_path: a list of the same images with labels, as the organisers write
-      annotations; a label that is missing does not count.
-    task: a key of challenge_files.TASKS.
+      annotations; a missing label does not count.
+    task: a key of files.TASKS.
   """
   images, pred = files.read_submission(path, task)
   wanted, target = files.read_labels(label_path, task)
@@ -87,14 +87,16 @@ def score(
   _, columns = files.TASKS[task]
   known = target != np.array([column.missing for column in columns])
   if task == 'lsd':
-    confusion = metrics.confusion(
-        pred[:, 0].astype(int), target[:, 0].astype(int), known[:, 0]
+    counts = metrics.confusion(
+        pred[:, 0].astype(int),
+        target[:, 0].astype(int),
+        known[:, 0],
+        num_classes=len(files.LSD),
     )
-    names = files.LSD
-    f1 = metrics.class_f1(confusion)[: len(names)]
-    each = {f'F1_{k}': float(v) for k, v in zip(names, f1, strict=True)}
+    f1 = metrics.class_f1(counts)
+    each = {f'F1_{k}': float(v) for k, v in zip(files.LSD, f1, strict=True)}
     return {'F1': float(np.mean(f1)), **each, 'n_expr': float(known.sum())}
-  # As the organisers count: one missing AU makes the AUs of a row unusable.
+  # The organisers ignore all AUs of a row if one is missing.
   au_known = known[:, 3:].all(axis=-1, keepdims=True)
   return metrics.multi_task_scores(
       valence=pred[:, 0],
@@ -114,7 +116,7 @@ def score(
 def _names(
     images: Sequence[str],
 ) -> tuple[Shaped[np.ndarray, 'n'], Int[np.ndarray, 'n']]:
-  """Returns the videos and frame numbers of some images."""
+  """Returns the videos and frame numbers of images."""
   videos, frames = [], []
   for row, image in enumerate(images):
     match = _IMAGE.fullmatch(image)
@@ -131,7 +133,7 @@ def _names(
 def _check_images(
     path: pathlib.Path, found: Sequence[str], wanted: Sequence[str]
 ) -> None:
-  """Raises an InputError at the first image that is not the one of the list."""
+  """Raises an InputError at the first image that differs from the list."""
   for row, (image, want) in enumerate(zip(found, wanted, strict=False)):
     if image != want:
       raise errors.InputError(
@@ -150,12 +152,12 @@ def _check_rows(
     video: Shaped[np.ndarray, 'n'],
     frame_id: Int[np.ndarray, 'n'],
 ) -> None:
-  """Raises an InputError at the first prediction that is not of the list."""
+  """Raises an InputError at the first prediction that is not in the list."""
   for i, row in enumerate(rows.row):
-    there = (video[row], frame_id[row]) if row < len(video) else None
-    if there != (rows.video[i], rows.frame_id[i]):
-      found = f'video {there[0]}, frame {there[1]}' if there else 'nothing'
+    listed = (video[row], frame_id[row]) if row < len(video) else None
+    if listed != (rows.video[i], rows.frame_id[i]):
+      found = f'video {listed[0]}, frame {listed[1]}' if listed else 'nothing'
       raise errors.InputError(
           f'{rows.describe(i)} of the predictions: that line of the list is '
-          f'{found}; expected predictions of this very list'
+          f'{found}; expected predictions of this list'
       )

@@ -1,4 +1,4 @@
-"""Submissions: what is written is accepted, what is wrong is named."""
+"""Submissions: written files pass the check, and messages name wrong values."""
 
 import re
 
@@ -31,7 +31,7 @@ def files(tmp_path):
 
 
 def _labels(path, rows, va='-5', other='-1'):
-  """Writes the labels of the rows as the organisers do."""
+  """Writes labels in the format of the organisers."""
   rows = rows.take(np.argsort(rows.row))
   lines = ['image,valence,arousal,expression,aus']
   for i, image in enumerate(_images(rows)):
@@ -46,7 +46,7 @@ def _labels(path, rows, va='-5', other='-1'):
   path.write_text('\n'.join(lines) + '\n')
 
 
-def test_the_golden_line(tmp_path):
+def test_a_written_line_has_the_official_format(tmp_path):
   rows = made.make(videos=1, frames=1)
   rows.video[:], rows.frame_id[:] = 'video4', 7
   rows.valence[:], rows.arousal[:] = 0.7118, -1.5
@@ -60,11 +60,11 @@ def test_the_golden_line(tmp_path):
   )
 
 
-def test_every_line_of_the_list_is_answered_in_order(files):
+def test_every_line_of_the_list_has_a_row_in_order(files):
   rows, list_path, path = files
   images = challenge_files.read_list(list_path)
   assert images == _images(rows)
-  # The made-up videos list some frames twice: both lines are there.
+  # Some frames are listed twice: the file has both lines.
   assert len(set(images)) < len(images) == len(rows)
   submission.check(path, images)
   found, values = challenge_files.read_submission(path, 'mtl')
@@ -75,7 +75,7 @@ def test_every_line_of_the_list_is_answered_in_order(files):
   np.testing.assert_allclose(values[:, 0], back.valence.clip(-1, 1), atol=1e-6)
 
 
-def test_rows_that_were_not_predicted_are_not_dropped(files, tmp_path):
+def test_missing_rows_are_interpolated(files, tmp_path):
   rows, list_path, _ = files
   images = challenge_files.read_list(list_path)
   keep = np.arange(len(rows)) % 3 != 0
@@ -106,7 +106,7 @@ WRONG = {
         lambda s: '\n'.join([s.split('\n')[0], *s.split('\n')[-2:0:-1], '']),
         "row 0: image is 'video2/.*expected 'video0/",
     ),
-    'no newline': (lambda s: s[:-1], 'row 59: .*expected a newline behind'),
+    'no newline': (lambda s: s[:-1], 'row 59: .*expected a newline after'),
     'no header': (lambda s: s.split('\n', 1)[1], 'header: .*expected .image,valence'),
     'CRLF': (lambda s: s.replace('\n', '\r\n'), 'header: .*plain newline'),
     'a blank line': (lambda s: s + '\n', 'row 60: it has 1 values; expected 16'),
@@ -117,6 +117,9 @@ VALUES = {
     'a class': (3, '8', r"expression is '8'; expected a whole number in 0..7"),
     'a sentinel': (3, '-1', "expression is '-1'; expected a whole number"),
     'a fraction': (4, '0.5', "AU01 is '0.5'; expected a whole number in 0..1"),
+    'an underscore': (1, '0.7_1', r"valence is '0.7_1'; expected a number"),
+    'another script': (2, '0.\u0667', 'arousal is .*; expected a number'),
+    'an Arabic digit': (3, '\u0663', 'expression is .*; expected a whole'),
     'a float': (15, '1.0', "AU26 is '1.0'; expected a whole number in 0..1"),
     'a space': (6, ' 1', "AU04 is ' 1'; expected a whole number in 0..1"),
     'nothing': (5, '', "AU02 is ''; expected a whole number in 0..1"),
@@ -149,18 +152,18 @@ def test_a_wrong_value_names_row_and_column(files, fault):
 
 
 @pytest.mark.parametrize(('va', 'other'), [('-5', '-1'), ('-5.0', '-1.0')])
-def test_the_score_is_that_of_the_decisions(files, tmp_path, va, other):
+def test_scores_equal_those_of_the_predictions(files, tmp_path, va, other):
   rows, _, path = files
   _labels(tmp_path / 'labels.txt', rows, va, other)
   scores = submission.score(path, tmp_path / 'labels.txt')
   want = rows.scores()
   for name in ('EXPR', 'AU', 'n_va', 'n_expr', 'n_au'):
     np.testing.assert_allclose(scores[name], want[name], rtol=1e-12)
-  # Six digits, and clipped.
+  # The file has six digits, and values are clipped.
   np.testing.assert_allclose(scores['VA'], want['VA'], atol=0.02)
 
 
-def test_lsd_is_macro_f1_of_6(tmp_path):
+def test_lsd_scores_are_the_macro_f1_of_6_classes(tmp_path):
   rng = np.random.default_rng(0)
   target, pred = rng.integers(0, 6, [2, 200])
   for name, ids in (('labels', target), ('lsd', pred)):
@@ -174,6 +177,15 @@ def test_lsd_is_macro_f1_of_6(tmp_path):
   (tmp_path / 'lsd').write_text('image,expression\n0.jpg,6\n')
   with pytest.raises(errors.InputError, match=r"expression is '6'; .* 0..5"):
     submission.check(tmp_path / 'lsd', images, 'lsd')
+
+
+@pytest.mark.parametrize('text', ['0.7_1', '0.\u0667', 'nan', ''])
+def test_labels_are_ascii_numbers(tmp_path, text):
+  path = tmp_path / 'labels'
+  values = ','.join([text, '0.1', '3.0', *['0'] * 12])
+  path.write_text(f'image,valence\na/1.jpg,{values}\n', encoding='utf8')
+  with pytest.raises(errors.InputError, match=r'row 0 .*: valence is .*number'):
+    challenge_files.read_labels(path, 'mtl')
 
 
 @pytest.mark.parametrize(
