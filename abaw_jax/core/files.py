@@ -14,10 +14,11 @@ from abaw_jax.core import storage_errors
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a temporary path in the same folder, which replaces `path` at the end.
+  """Yields a temporary path in the same folder; it replaces `path` at the end.
 
-  Write a file or a folder there. If the block raises an exception or removes the
-  temporary path, `path` does not change. A killed process leaves a `*.tmp` file.
+  Write a file or a folder there. If the block raises an exception or removes
+  the temporary path, `path` does not change. A killed process leaves a `*.tmp`
+  file.
 
   Args:
     path: file to create or replace, or folder to create; its parents are made.

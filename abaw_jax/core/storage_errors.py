@@ -1,4 +1,4 @@
-"""One-line errors for a full disk, and handling of files that a crash has cut."""
+"""One-line errors for a full disk, and files that a crash has damaged."""
 
 from collections.abc import Callable, Iterator
 import contextlib

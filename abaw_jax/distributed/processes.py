@@ -1,4 +1,5 @@
-"""Runs of several processes: start, comparison of settings, barrier, common end.
+"""Runs of several processes: start, comparison of settings, barrier, common
+end.
 
 With one process, which is the usual case, every function returns at once.
 """
@@ -23,11 +24,11 @@ from jax._src import distributed
 
 from abaw_jax.core import errors
 
-# JAX ends all processes if one sends no heartbeat for so long. If a closed socket
-# shows that it is dead, they end at once.
+# JAX ends all processes if one sends no heartbeat for so long. If a closed
+# socket shows that it is dead, they end at once.
 _HEARTBEAT_S = 60
-# Processes wait for each other without a limit in practice: heartbeats find dead
-# processes.
+# Processes wait for each other without a limit in practice: heartbeats find
+# dead processes.
 _WAIT_MS = 7 * 24 * 3600 * 1000
 # A failed process waits so long for the others to read its error.
 _EXIT_BARRIER_S = 5
@@ -50,9 +51,9 @@ def joined(
 ) -> Iterator[None]:
   """Connects the processes of a run to one JAX cluster.
 
-  Enter it before JAX uses any device. Without arguments, JAX finds the processes
-  on SLURM, Open MPI, Kubernetes and Cloud TPU; elsewhere there is one process.
-  An exception inside ends all processes.
+  Enter it before JAX uses any device. Without arguments, JAX finds the
+  processes on SLURM, Open MPI, Kubernetes and Cloud TPU; elsewhere there is one
+  process. An exception inside ends all processes.
 
   Args:
     coordinator: `host:port` of process 0.

@@ -13,12 +13,13 @@ import numpy as np
 from abaw_jax.core import errors
 from abaw_jax.models.layers import batch_sharding
 
-# (pattern of the path, axis to split, axes of the mesh); the first match counts.
-# An axis that the devices do not divide stays replicated. In a block, the rules
-# split the axis that is not the residual stream's: the stream is split over the
-# batch, and another split of its axis would move gradients between devices.
-# Classes of identities are many: they are split over all devices. The rows of a
-# carry are on the same devices as the rows of the batches.
+# (pattern of the path, axis to split, axes of the mesh); the first match
+# counts. An axis that the devices do not divide stays replicated. In a block,
+# the rules split the axis that is not the residual stream's: the stream is
+# split over the batch, and another split of its axis would move gradients
+# between devices. Classes of identities are many: they are split over all
+# devices. The rows of a carry are on the same devices as the rows of the
+# batches.
 RULES = (
     (r'^carry/', 0, batch_sharding.BATCH_AXES),
     (r'(^|/)classes/(kernel|bias)$', -1, batch_sharding.BATCH_AXES),
@@ -89,8 +90,8 @@ def path_name(path: tuple[Any, ...]) -> str:
 def state_shardings(state: Any, mesh: Mesh) -> Any:
   """Returns a tree of shardings for a training state or its shapes.
 
-  The path of an optimizer moment ends in the path of its parameter, so both have
-  the same sharding.
+  The path of an optimizer moment ends in the path of its parameter, so both
+  have the same sharding.
   """
 
   def place(path, leaf):

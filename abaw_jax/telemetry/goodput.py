@@ -1,7 +1,7 @@
-"""Where the wall clock of a run goes, over all the processes that work on it.
+"""The wall-clock time of a run by phase, summed over all its processes.
 
-Only updates that the run still holds are productive; goodput is their share. A
-process that is killed leaves the time up to its last line of metrics.
+Goodput is the share of time spent on updates that the run did not lose. For a
+killed process, the time up to its last line of metrics is known.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-# In the order of the printed line. `steps` is the productive one; `lost` are
-# steps that were done, but not saved when their process ended.
+# In the order of the printed line. `steps` is productive time; `lost` is the
+# time of steps that were not saved before their process ended.
 PHASES = (
     'init', 'compile', 'data_wait', 'steps', 'evaluation', 'checkpoint',
     'plots', 'profile', 'lost',
@@ -20,7 +20,7 @@ PHASES = (
 
 
 class Stopwatch:
-  """Splits wall-clock time among `PHASES`: each moment counts for one of them."""
+  """Splits wall-clock time into `PHASES`; every moment counts for one phase."""
 
   def __init__(
       self,
@@ -31,7 +31,7 @@ class Stopwatch:
     """Starts in the phase `init`.
 
     Args:
-      elapsed: seconds since the process began, which count as `init`.
+      elapsed: seconds since the process started; they count as `init`.
       clock: returns seconds.
     """
     self.clock = clock
@@ -40,34 +40,34 @@ class Stopwatch:
     self._since = clock()
 
   def switch(self, phase: str) -> str:
-    """Lets time count for `phase` from now on; returns the phase until now."""
+    """Starts to count time for `phase`; returns the previous phase."""
     now = self.clock()
     self._seconds[self._phase] += now - self._since
     self._since = now
-    before, self._phase = self._phase, phase
-    return before
+    previous, self._phase = self._phase, phase
+    return previous
 
   @contextlib.contextmanager
   def phase(self, name: str) -> Iterator[None]:
-    """Lets the time inside count for the phase `name`."""
-    before = self.switch(name)
+    """Counts the time of a `with` block for the phase `name`."""
+    previous = self.switch(name)
     try:
       yield
     finally:
-      self.switch(before)
+      self.switch(previous)
 
   def move(self, seconds: float, phase: str) -> None:
-    """Lets seconds of the present phase count for another."""
+    """Moves seconds of the current phase to another phase."""
     self._seconds[self._phase] -= seconds
     self._seconds[phase] += seconds
 
   def add(self, seconds: Mapping[str, float]) -> None:
-    """Adds what earlier processes have spent, by phase."""
+    """Adds the seconds of earlier processes, by phase."""
     for phase, value in seconds.items():
       self._seconds[phase] += value
 
   def seconds(self) -> dict[str, float]:
-    """Returns the seconds of each phase until now; their sum is all the time."""
+    """Returns the seconds of each phase so far; their sum is the total time."""
     self.switch(self._phase)
     return dict(self._seconds)
 
@@ -81,26 +81,26 @@ class Stopwatch:
 
 
 def process_age() -> float:
-  """Returns the seconds since this process began."""
+  """Returns the seconds since this process started."""
   return max(0.0, time.time() - psutil.Process().create_time())
 
 
 def earlier(
     lines: Sequence[Mapping[str, Any]], resume_step: int
 ) -> dict[str, float]:
-  """Returns the seconds by phase that a run's earlier processes have spent.
+  """Returns the seconds that earlier processes of a run spent, by phase.
 
   Args:
-    lines: lines of metrics.jsonl, before any is dropped.
-    resume_step: updates held by the state that the run goes on from. Steps that
-      were done after it are `lost`; what else happened stays what it was.
+    lines: all lines of metrics.jsonl, before the writer drops any.
+    resume_step: step of the restored state. The time of later steps counts as
+      `lost`; all other phases keep their time.
   """
   lines = [line for line in lines if line['split'] == 'goodput']
   if not lines:
     return {}
   seconds = {phase: lines[-1][f'{phase}_s'] for phase in PHASES}
-  held = [x['steps_s'] for x in lines if x['step'] <= resume_step]
-  lost = seconds['steps'] - (held[-1] if held else 0.0)
+  saved = [x['steps_s'] for x in lines if x['step'] <= resume_step]
+  lost = seconds['steps'] - (saved[-1] if saved else 0.0)
   return seconds | {
       'steps': seconds['steps'] - lost,
       'lost': seconds['lost'] + lost,
@@ -108,7 +108,7 @@ def earlier(
 
 
 def summary(scalars: Mapping[str, float]) -> str:
-  """Returns `goodput 87 %: init 3.1 s, compile 12 s, ...` of `scalars()`."""
+  """Returns `goodput 87 %: init 3.1 s, compile 12 s, ...` for `scalars()`."""
   parts = []
   for phase in PHASES:
     seconds = scalars[f'{phase}_s']

@@ -1,4 +1,4 @@
-"""A grid of pictures under column titles, and the PNG it is kept as."""
+"""A grid of pictures with column titles, and its PNG file."""
 
 from collections.abc import Mapping
 
@@ -8,28 +8,27 @@ import numpy as np
 
 _GAP = 4  # pixels between two pictures
 _TITLE = 22  # pixels above the columns
-_LEAST = 112  # side in pixels that a picture is scaled up to
+_MIN_SIDE = 112  # pixels; smaller pictures are scaled up
 
 
 def draw(
     columns: Mapping[str, UInt8[np.ndarray, 'b s s 3']],
 ) -> UInt8[np.ndarray, 'h w 3']:
-  """Returns one RGB image: b rows of pictures, a column for each title.
+  """Returns one RGB image: b rows of pictures, with one column per title.
 
-  Pictures below 112 pixels are scaled up by a whole number, pixel by pixel, so
-  that one sees what the model saw.
+  Pictures with a side below 112 pixels are scaled up by an integer factor
+  without interpolation, so that the pixels of the model's input are visible.
   """
   side = next(iter(columns.values())).shape[-2]
-  scale = -(-_LEAST // side)
+  scale = -(-_MIN_SIDE // side)
   parts = [_column(title, images, scale) for title, images in columns.items()]
   grid = np.concatenate(parts, axis=1)
-  return np.pad(
-      grid, ((0, 0), (_GAP, 0), (0, 0)), constant_values=255
-  )  # the gap on the left
+  left_gap = ((0, 0), (_GAP, 0), (0, 0))
+  return np.pad(grid, left_gap, constant_values=255)
 
 
 def encode_png(image: UInt8[np.ndarray, 'h w 3']) -> bytes:
-  """Returns an RGB image as the bytes of a PNG file."""
+  """Returns the bytes of a PNG file of an RGB image."""
   _, encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
   return encoded.tobytes()
 
@@ -37,7 +36,7 @@ def encode_png(image: UInt8[np.ndarray, 'h w 3']) -> bytes:
 def _column(
     title: str, images: UInt8[np.ndarray, 'b s s 3'], scale: int
 ) -> UInt8[np.ndarray, 'h w 3']:
-  """Returns pictures below each other and their title, gaps below and right."""
+  """Returns a title and a column of pictures, with gaps below and right."""
   images = images.repeat(scale, axis=1).repeat(scale, axis=2)
   images = np.pad(
       images, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=255

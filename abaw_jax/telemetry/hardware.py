@@ -1,4 +1,4 @@
-"""What an accelerator can do at best, by the name that JAX gives it."""
+"""Peak FLOP/s, memory and bandwidths of accelerators, by their name in JAX."""
 
 import dataclasses
 
@@ -11,12 +11,13 @@ class Tpu:
 
   Attributes:
     flops: dense bfloat16 FLOP/s.
-    hbm_bytes: memory.
-    hbm_bandwidth: bytes/s to and from it.
-    link_bandwidth: bytes/s that one of its links to another chip sends.
-    dcn_bandwidth: bytes/s that it sends to other slices.
-    wrap: chips along an axis of a slice from which on its ends are linked too.
-    devices: JAX devices, which share all of this.
+    hbm_bytes: size of the memory.
+    hbm_bandwidth: bytes/s of reads and writes in the memory.
+    link_bandwidth: bytes/s in one direction of one link to another chip.
+    dcn_bandwidth: bytes/s that the chip sends to other slices.
+    wrap: smallest number of chips along an axis of a slice whose two ends are
+      linked, too.
+    devices: number of JAX devices of the chip; they share its resources.
   """
 
   flops: float
@@ -28,24 +29,25 @@ class Tpu:
   devices: int = 1
 
 
-# Sources: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e and /tpu7x. A link
-# sends half of "bidirectional ICI bandwidth per chip" over the chip's links (4
-# or 6), or, for v4, "all-reduce bandwidth per Pod" over all links. DCN is given
-# per chip or per pod; for v4 100 Gbit/s per host of 4 chips are assumed.
+# Sources: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e and /tpu7x. The
+# bandwidth of a link is half of "bidirectional ICI bandwidth per chip", divided
+# by the links of a chip (4 or 6). For v4 it is "all-reduce bandwidth per Pod"
+# divided by all links. The DCN bandwidth is given per chip or per pod; v4
+# assumes 100 Gbit/s per host of 4 chips.
 TPUS = {
     'TPU v4': Tpu(275e12, 32 * GIB, 1200e9, 45e9, 25e9 / 8, wrap=4),
     'TPU v5 lite': Tpu(197e12, 16 * GIB, 819e9, 50e9, 25e9 / 8, wrap=16),
     'TPU v5': Tpu(459e12, 95 * GIB, 2765e9, 100e9, 50e9 / 8, wrap=4),
     'TPU v6 lite': Tpu(918e12, 32 * GIB, 1638e9, 100e9, 100e9 / 8, wrap=16),
-    # Each of its two cores is a device.
+    # Each of the two cores is a device.
     'TPU7x': Tpu(
         2307e12, 192 * GIB, 7380e9, 100e9, 100e9 / 8, wrap=4, devices=2
     ),
 }
 
-# Dense bfloat16 FLOP/s of one JAX device, as `device_kind` names it. NVIDIA's
-# data sheets print twice this, for sparse matrices. On TPU v2 and v3 each of a
-# chip's two cores is a device: half the chip's figure.
+# Dense bfloat16 FLOP/s of one JAX device, by its `device_kind`. NVIDIA's data
+# sheets give twice this value, for sparse matrices. On TPU v2 and v3, each of
+# the two cores of a chip is a device, with half the FLOP/s of the chip.
 PEAK_FLOPS = {
     'TPU v2': 22.5e12,
     'TPU v3': 61.5e12,
@@ -69,9 +71,9 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device_kind: str) -> float | None:
-  """Returns the peak FLOP/s of a device, None where it is not known.
+  """Returns the peak FLOP/s of a device, None if it is not known.
 
-  It is that of bfloat16 whatever a model computes in: a float32 run shows how
-  much of the device it leaves unused.
+  The peak is that of bfloat16 for every model, so the MFU of a float32 run
+  shows the unused part of the device.
   """
   return PEAK_FLOPS.get(device_kind)

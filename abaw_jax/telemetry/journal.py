@@ -1,4 +1,4 @@
-"""What a run tells about itself: to the console, metrics.jsonl and TensorBoard."""
+"""Metrics and messages of a run: console, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable, Mapping
 import pathlib
@@ -8,22 +8,22 @@ import jax
 from jaxtyping import UInt8
 import numpy as np
 
-from abaw_jax.inference import evaluation
-from abaw_jax.models.multi_task import heads
+from abaw_jax.core import labels
 from abaw_jax.telemetry import goodput, progress, writer
 
 
 def say(text: str) -> None:
-  """Prints a line, on the first process only."""
+  """Prints a line; only the first process does."""
   if jax.process_index() == 0:
     print(text, flush=True)
 
 
 class Journal:
-  """The records of one run; goes on from those of its earlier processes.
+  """The log of one run; it continues the log of its earlier processes.
 
-  What an update measures is noted at once but written later, when it is there.
-  Only the first process writes.
+  `note` keeps the metrics of an update on the devices. `write_noted` writes
+  them after the next update has started, so that no device waits. Only the
+  first process writes.
   """
 
   def __init__(
@@ -37,23 +37,23 @@ class Journal:
       total: int,
       unit: str,
   ):
-    """Opens the records and drops what the run will do again.
+    """Opens the files and drops the steps that the run repeats.
 
     Args:
       workdir: folder of the run.
-      watch: gets the time that earlier processes have spent.
-      meter: measures the speed from line to line.
-      schedule: learning rate by update.
-      start: updates done by the state that the run goes on from.
-      total: updates of the whole run.
-      unit: what an item of a batch is called.
+      watch: receives the time that earlier processes spent.
+      meter: measures the speed between two log lines.
+      schedule: learning rate by number of updates.
+      start: number of updates of the restored state.
+      total: number of updates of the run.
+      unit: name of the items of a batch, such as 'frames'.
     """
     self._watch = watch
     self._meter = meter
     self._schedule = schedule
     self._total = total
     self._unit = unit
-    self._writer: writer.Writer | writer.Silence
+    self._writer: writer.Writer | writer.NullWriter
     self._noted: tuple[int, Mapping[str, Any], progress.Speed] | None = None
     self._goodput_step: int | None = None
     self._scored: set[int] = set()
@@ -67,15 +67,15 @@ class Journal:
       }
       self._writer = writer.Writer(workdir, resume_step=start)
     else:
-      self._writer = writer.Silence(workdir)
+      self._writer = writer.NullWriter(workdir)
     self.write_goodput(start)
 
   def note(self, step: int, metrics: Mapping[str, Any]) -> None:
-    """Keeps what update `step` measures, and the speed until now."""
+    """Keeps the metrics of update `step`, and the speed since the last call."""
     self._noted = step, metrics, self._meter.report()
 
   def write_noted(self) -> dict[str, float | int]:
-    """Writes and says what was noted; returns it, {} if there was nothing."""
+    """Writes, prints and returns the noted metrics; {} if there are none."""
     if self._noted is None:
       return {}
     step, metrics, speed = self._noted
@@ -88,7 +88,7 @@ class Journal:
             step=step,
             total_steps=self._total,
             loss=metrics['loss'],
-            parts={k: metrics[k] for k in heads.TASK_DIMS if k in metrics},
+            parts={k: metrics[k] for k in labels.MASKS if k in metrics},
             lr=lr,
             speed=speed,
             unit=self._unit,
@@ -96,29 +96,31 @@ class Journal:
     )
     return {'step': step} | metrics
 
-  def write_scores(self, step: int, scores: Mapping[str, float]) -> None:
-    """Writes and says the scores on the validation split.
+  def write_scores(
+      self, step: int, scores: Mapping[str, float], summary: str
+  ) -> None:
+    """Writes the scores of the validation split and prints their summary.
 
-    A run that ended without saying so scores its last step again; the line that
-    is there holds the same.
+    A run that is killed after its last evaluation repeats it. Its line is
+    already there, with the same scores.
     """
     if step not in self._scored:
       self._writer.write_scalars(step, scores, split='validation')
-    say(f'step {step:,}  validation  {evaluation.format_scores(scores)}')
+    say(f'step {step:,}  validation  {summary}')
 
   def write_picture(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']
   ) -> None:
-    """Writes a picture and says where it is."""
+    """Writes a picture and prints its path."""
     say(f'step {step:,}  {self._writer.write_image(step, name, image)}')
 
-  def write_goodput(self, step: int, *, aloud: bool = False) -> None:
-    """Writes where the time of the run went, once for a step, and may say it."""
+  def write_goodput(self, step: int, *, show: bool = False) -> None:
+    """Writes the goodput once per step; prints it with `show`."""
     scalars = self._watch.scalars()
     if step != self._goodput_step:
       self._goodput_step = step
       self._writer.write_scalars(step, scalars, split='goodput')
-    if aloud:
+    if show:
       say(goodput.summary(scalars))
 
   def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A trace of a few updates, for TensorBoard's profile plugin and for Perfetto."""
+"""A trace of a few updates, for TensorBoard's profile plugin and Perfetto."""
 
 import pathlib
 from typing import Any
@@ -10,10 +10,10 @@ from abaw_jax.telemetry import goodput, journal
 
 
 class Profile:
-  """Traces `count` updates, from the one after `start` updates.
+  """Traces `count` updates, after the first `start` updates.
 
-  The trace holds these updates whole and no other. A run that resumes behind
-  its first one traces nothing; one that ends before the last one still closes
+  The trace contains exactly these updates. A run that resumes after the first
+  of them writes no trace. A run that ends before the last of them still closes
   the trace. Only the first process traces.
   """
 
@@ -26,22 +26,23 @@ class Profile:
       count: int,
       total: int,
   ):
-    """Prepares a trace; starts nothing yet.
+    """Checks the settings; does not start the trace.
 
     Args:
-      folder: of the event files; the trace is in `plugins/profile` below it.
-      watch: gets the phase `profile`, what it takes to start and to end.
-      start: updates before the first traced one.
-      count: updates to trace; 0 means no trace.
-      total: updates of the whole run.
+      folder: folder of the event files; the trace is in `plugins/profile`
+        there.
+      watch: receives the time to start and end the trace, as phase `profile`.
+      start: number of updates before the first traced update.
+      count: number of updates to trace; 0 means no trace.
+      total: number of updates of the run.
 
     Raises:
       InputError: the run has no such update.
     """
     if count < 0 or start < 0 or (count and start >= total):
       raise errors.InputError(
-          f'config.profile_start={start}, config.profile_steps={count}: not '
-          f'among the {total} updates of this run; lower them, or set '
+          f'config.profile_start={start}, config.profile_steps={count}: this run '
+          f'has {total} updates; choose updates of the run, or set '
           'config.profile_steps=0'
       )
     self._folder = folder
@@ -54,15 +55,15 @@ class Profile:
     """Starts the trace if it is due.
 
     Args:
-      step: updates done so far.
-      before: arrays that are ready when the last of them has ended.
+      step: number of finished updates.
+      before: arrays that are ready when the last of these updates has ended.
     """
     if step != self._start:
       return
     with self._watch.phase('profile'):
       jax.block_until_ready(before)
       options = jax.profiler.ProfileOptions()
-      # Every Python call would slow down the host that is being measured.
+      # Tracing Python calls would slow down the measured host.
       options.python_tracer_level = 0
       jax.profiler.start_trace(
           self._folder, create_perfetto_trace=True, profiler_options=options
@@ -70,18 +71,18 @@ class Profile:
     self._running = True
 
   def end(self, step: int, result: Any) -> None:
-    """Ends the trace if it is due, and says where it is.
+    """Ends the trace if it is due, and prints its folder.
 
     Args:
-      step: updates dispatched so far.
-      result: arrays that are ready when the last of them has ended.
+      step: number of dispatched updates.
+      result: arrays that are ready when the last of these updates has ended.
     """
     if self._running and step == self._end:
       jax.block_until_ready(result)
       self.close()
 
   def close(self) -> None:
-    """Ends the trace if it still runs."""
+    """Ends the trace if it is running."""
     if self._running:
       self._running = False
       with self._watch.phase('profile'):

@@ -1,4 +1,4 @@
-"""The speed of a training run, and the console line that shows it."""
+"""The speed of a training run, and its console line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
@@ -14,15 +14,16 @@ from abaw_jax.telemetry import goodput
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-  """How fast a run went since the report before.
+  """The speed of a run since the previous report.
 
   Attributes:
-    items_per_s: images or frames, padding not counted.
-    steps_per_s: updates.
-    wait: share of the time in which the devices had nothing to do because the
-      next batch was not there, 0 to 1.
+    items_per_s: images or frames per second, without padding.
+    steps_per_s: updates per second.
+    wait: share of the time, 0 to 1, in which the devices were idle because the
+      next batch was not ready.
     flops_per_s: model FLOP/s of each device (`models/flops.py`).
-    mfu: `flops_per_s` over the device's peak; None where that is not known.
+    mfu: `flops_per_s` divided by the peak of the device, None if it is not
+      known.
   """
 
   items_per_s: float
@@ -32,7 +33,7 @@ class Speed:
   mfu: float | None
 
   def scalars(self) -> dict[str, float]:
-    """Returns what belongs into the metrics; without `mfu` where it is None."""
+    """Returns the speed as metrics; without `mfu` if it is None."""
     scalars = {
         'items_per_s': self.items_per_s,
         'data_wait': self.wait,
@@ -42,10 +43,10 @@ class Speed:
 
 
 class Meter:
-  """Counts steps and items, and the time that devices wait for data.
+  """Counts updates, items, and the time that devices wait for data.
 
-  Only the phases `steps` and `data_wait` of the stopwatch make up the time: what
-  happens between two updates, such as evaluation, does not slow a run down.
+  Speeds refer to the phases `steps` and `data_wait` of the stopwatch only.
+  Evaluation, for example, does not count.
   """
 
   def __init__(
@@ -58,14 +59,14 @@ class Meter:
     """Starts to count.
 
     Args:
-      watch: the run's stopwatch; gets `data_wait` from here.
-      flops_per_step: model FLOPs of an update, per device.
-      peak_flops: FLOP/s of a device at best, None if not known.
+      watch: stopwatch of the run; receives the time of `data_wait`.
+      flops_per_step: model FLOPs of an update on each device.
+      peak_flops: peak FLOP/s of a device, None if it is not known.
     """
     self._watch = watch
     self._flops_per_step = flops_per_step
     self._peak_flops = peak_flops
-    # Waits for the devices, so that training does not have to.
+    # A thread waits for the devices, so that training does not.
     self._waiter = futures.ThreadPoolExecutor(max_workers=1)
     self._finish: futures.Future[float] | None = None
     self._reset()
@@ -76,9 +77,11 @@ class Meter:
     self._items = 0
 
   def add(self, items: int, result: Any) -> None:
-    """Counts a step over this number of items, dispatched just now.
+    """Counts an update that was just dispatched.
 
-    `result` are arrays that are ready when the step has ended.
+    Args:
+      items: number of items of its batch.
+      result: arrays that are ready when the update has ended.
     """
     self._steps += 1
     self._items += items
@@ -86,9 +89,9 @@ class Meter:
 
   @contextlib.contextmanager
   def waiting(self) -> Iterator[None]:
-    """Measures how long the devices wait; put it around `next(batches)`.
+    """Measures how long the devices wait; put `next(batches)` inside.
 
-    While they still work on the step before, nothing is lost.
+    The time until the previous update has ended does not count.
     """
     start = self._watch.clock()
     try:
@@ -102,7 +105,7 @@ class Meter:
         self._watch.move(max(idle, 0.0), 'data_wait')
 
   def report(self) -> Speed:
-    """Returns the speed since the last report, and counts from 0 again."""
+    """Returns the speed since the last report and resets all counters."""
     now = self._watch.seconds()
     steps, wait = (now[x] - self._start[x] for x in ('steps', 'data_wait'))
     seconds = max(steps + wait, 1e-9)
@@ -118,14 +121,17 @@ class Meter:
     return speed
 
 
-def count(batch: Mapping[str, Any]) -> int:
-  """Returns the images or frames of a batch, as if all parts were like ours."""
-  ours = batch.get('frame_mask', batch['real']).sum()
-  return int(ours) * jax.process_count()
+def count_items(batch: Mapping[str, Any]) -> int:
+  """Returns the images or frames of a batch, without padding.
+
+  The number of this process stands for every process.
+  """
+  local = batch.get('frame_mask', batch['real']).sum()
+  return int(local) * jax.process_count()
 
 
 def _when_ready(result: Any, clock: Callable[[], float]) -> float:
-  """Returns the time at which arrays are ready."""
+  """Waits for arrays; returns the time at which they are ready."""
   jax.block_until_ready(result)
   return clock()
 
@@ -143,9 +149,16 @@ def progress_line(
   """Returns one line for the console, without a newline.
 
   For example `step 1,200/10,000  loss 0.4310 (valence 0.1102 au 0.3208)  lr
-  1.0e-04  812 frames/s  41.3 TFLOP/s (mfu 21 %)  wait 3 %  eta 0:04:12`. `parts`
-  are the losses of the tasks, none for a single one; `unit` is what an item is
-  called; FLOP/s are those of each device.
+  1.0e-04  812 frames/s  41.3 TFLOP/s (mfu 21 %)  wait 3 %  eta 0:04:12`.
+
+  Args:
+    step: number of finished updates.
+    total_steps: number of updates of the run.
+    loss: total loss.
+    parts: losses that are parts of the total; empty for a single loss.
+    lr: learning rate.
+    speed: speed since the previous line; its FLOP/s are those of each device.
+    unit: name of the items, such as 'frames'.
   """
   detail = ' '.join(f'{name} {value:.4f}' for name, value in parts.items())
   if speed.steps_per_s > 0:
@@ -168,7 +181,7 @@ def progress_line(
 
 
 def _flops(speed: Speed) -> str:
-  """Returns `41.3 TFLOP/s (mfu 21 %)`, or `12.1 GFLOP/s` where no peak is known."""
+  """Returns `41.3 TFLOP/s (mfu 21 %)`, or `12.1 GFLOP/s` if `mfu` is None."""
   scale, prefix = (1e12, 'T') if speed.flops_per_s >= 1e12 else (1e9, 'G')
   text = f'{speed.flops_per_s / scale:.1f} {prefix}FLOP/s'
   return text if speed.mfu is None else f'{text} (mfu {100 * speed.mfu:.0f} %)'

@@ -1,4 +1,4 @@
-"""Writes what a run measures: JSON lines always, TensorBoard event files too."""
+"""Writes the metrics of a run as JSON lines and as TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Writer:
 
   One line holds one step of one split, such as
   `{"step": 100, "split": "train", "loss": 0.5}`. It is on disk when
-  `write_scalars` returns. JSON knows no NaN and no infinity: both are `null`.
-  Pictures are files in `<workdir>/plots`, and in the event files too.
+  `write_scalars` returns. JSON has no NaN and no infinity: both become `null`.
+  Pictures are written to `<workdir>/plots` and to the event files.
   """
 
   def __init__(self, workdir: os.PathLike | str, *, resume_step: int | None):
-    """Opens both files and forgets what a resumed run will do again.
+    """Opens both files and drops the steps that a resumed run repeats.
 
     Args:
-      workdir: folder of the run, created if it does not exist.
-      resume_step: number of updates done by the state the run goes on from;
-        lines of later steps are dropped, and TensorBoard hides them. So is the
-        goodput of that very step, which a resumed run begins with. -1 drops
-        all of them, for a run that starts over. None keeps all of them.
+      workdir: folder of the run; created if it is missing.
+      resume_step: step of the restored state. Lines of later steps are dropped,
+        and TensorBoard hides them. The goodput line of this step is dropped
+        too, because a resumed run starts with its own. -1 drops all lines, None
+        keeps all.
 
     Raises:
-      InputError: a line of metrics.jsonl, not merely its torn end, is not JSON,
-        or nothing can be written, for want of room, say; so do all methods.
+      InputError: a line of metrics.jsonl is not JSON (an incomplete last line
+        is dropped), or the disk is full. All methods raise it on a full disk.
     """
     self._workdir = pathlib.Path(workdir)
     self._workdir.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class Writer:
   def write_scalars(
       self, step: int, scalars: Mapping[str, Any], *, split: str = 'train'
   ) -> None:
-    """Writes one line; values are numbers, or arrays that hold one number."""
+    """Writes one line; values are numbers or arrays of one number."""
     values = {name: np.asarray(x).item() for name, x in scalars.items()}
     line = {'step': step, 'split': split}
     line |= {k: x if math.isfinite(x) else None for k, x in values.items()}
@@ -67,7 +67,7 @@ class Writer:
   def write_image(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']
   ) -> pathlib.Path:
-    """Writes an RGB image; returns its path, `<workdir>/plots/<name>_<step>.png`."""
+    """Writes an RGB image and returns its path, see `image_path`."""
     encoded = grid.encode_png(image)
     path = image_path(self._workdir, step, name)
     with self._writing():
@@ -77,7 +77,7 @@ class Writer:
     return path
 
   def flush(self) -> None:
-    """Forces everything written so far to disk."""
+    """Writes all buffered data to disk."""
     with self._writing():
       self._lines.flush()
       self._events.flush()
@@ -92,7 +92,7 @@ class Writer:
       pass
 
   def _writing(self):
-    """Returns a context in which a full disk is one line."""
+    """Returns a context that turns a full disk into an InputError."""
     return storage_errors.writing(self._workdir, 'the metrics')
 
   def __enter__(self) -> Writer:
@@ -100,15 +100,15 @@ class Writer:
     return self
 
   def __exit__(self, *exc_info: object) -> None:
-    """Closes the writer, whatever happened."""
+    """Closes the writer."""
     self.close()
 
 
-class Silence:
-  """Takes what a `Writer` takes and writes nothing, beside the one that does."""
+class NullWriter:
+  """A `Writer` that writes nothing, for every process but the first."""
 
   def __init__(self, workdir: os.PathLike | str):
-    """Touches no file of the workdir."""
+    """Keeps the workdir for the paths of pictures."""
     self._workdir = pathlib.Path(workdir)
 
   def write_scalars(
@@ -119,7 +119,7 @@ class Silence:
   def write_image(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']
   ) -> pathlib.Path:
-    """Returns the path that the picture has."""
+    """Returns the path of the picture."""
     return image_path(self._workdir, step, name)
 
   def close(self) -> None:
@@ -127,23 +127,23 @@ class Silence:
 
 
 def image_path(workdir: pathlib.Path, step: int, name: str) -> pathlib.Path:
-  """Returns where a picture of a run lies."""
+  """Returns the path of a picture, `<workdir>/plots/<name>_<step>.png`."""
   return workdir / 'plots' / f'{name}_{step}.png'
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the lines of a metrics.jsonl; none if there is no such file.
+  """Returns the lines of a metrics.jsonl, without an incomplete last line.
 
-  A last line that was cut off is left out.
+  A missing file has no lines.
 
   Raises:
-    InputError: another line is not a JSON object with a step.
+    InputError: a line is not a JSON object with a step.
   """
   if not path.exists():
     return []
   text = path.read_text(encoding='utf-8', errors='replace')
-  # A write that was cut off is what follows the last newline.
-  *texts, _torn = text.split('\n')
+  # Text after the last newline is an incomplete write.
+  *texts, _incomplete = text.split('\n')
   lines = []
   for number, text in enumerate(texts, start=1):
     try:
@@ -159,22 +159,19 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _repair(path: pathlib.Path, last_step: int | None) -> None:
-  """Keeps lines of steps up to `last_step` (None: all), but no torn last line.
-
-  The new file replaces the old one in one move: a kill leaves either.
-  """
+  """Drops an incomplete last line, and lines after `last_step` if given."""
   if not path.exists():
     return
   kept = [
       json.dumps(line) + '\n'
       for line in read_lines(path)
-      if last_step is None or _still_holds(line, last_step)
+      if last_step is None or _is_kept(line, last_step)
   ]
   files.write(path, ''.join(kept))
 
 
-def _still_holds(line: Mapping[str, Any], last_step: int) -> bool:
-  """Returns whether a line is about the updates that a run goes on from."""
+def _is_kept(line: Mapping[str, Any], last_step: int) -> bool:
+  """Returns whether a line is valid for a run that resumes at `last_step`."""
   if line['split'] == 'goodput':
-    return line['step'] < last_step  # the resumed run begins with its own
+    return line['step'] < last_step  # the resumed run starts with its own
   return line['step'] <= last_step

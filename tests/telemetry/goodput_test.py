@@ -1,4 +1,4 @@
-"""Time is counted once and once only, also over processes that were killed."""
+"""Every second counts for one phase, also if processes of the run are killed."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def spend(watch, clock, phase, seconds):
     clock.now += seconds
 
 
-def test_phases_add_up_to_the_time_that_has_passed():
+def test_phases_add_up_to_the_elapsed_time():
   clock = _Clock()
   watch = goodput.Stopwatch(elapsed=3.0, clock=clock)
   clock.now += 1.0
@@ -43,7 +43,7 @@ def test_phases_add_up_to_the_time_that_has_passed():
   assert scalars['goodput'] == pytest.approx(23.5 / scalars['wall_s'])
 
 
-def test_a_phase_ends_where_an_error_leaves_it():
+def test_an_exception_ends_its_phase():
   clock = _Clock()
   watch = goodput.Stopwatch(clock=clock)
   with pytest.raises(ZeroDivisionError), watch.phase('checkpoint'):
@@ -62,7 +62,7 @@ def test_summary():
 
 
 class Process:
-  """A process of a run: half a second a step, and lines like the journal's."""
+  """A process with 0.5 s per step that writes lines like the journal."""
 
   def __init__(self, lines, start):
     self.clock = _Clock()
@@ -88,22 +88,22 @@ class Process:
         self.write(step)
 
 
-def test_steps_behind_the_checkpoint_are_lost():
+def test_steps_after_the_checkpoint_are_lost():
   first = Process([], 0)
-  first.steps(1, 23)  # killed; its last line is of step 20
+  first.steps(1, 23)  # killed; step 20 is its last line
   assert first.lines[-1]['steps_s'] == 10.0
 
-  second = Process(first.lines, 10)  # it was saved at 10
+  second = Process(first.lines, 10)  # the checkpoint is of step 10
   seconds = second.watch.seconds()
   assert (seconds['steps'], seconds['lost'], seconds['init']) == (5.0, 5.0, 4.0)
-  second.steps(11, 17)  # killed again, before anything was saved
+  second.steps(11, 17)  # killed again, before the first save
 
   third = Process(second.lines, 10)
   seconds = third.watch.seconds()
   assert (seconds['steps'], seconds['lost'], seconds['init']) == (5.0, 7.5, 6.0)
   third.steps(11, 30)
 
-  fourth = Process(third.lines, 30)  # it ended by itself
+  fourth = Process(third.lines, 30)  # the third process ended normally
   seconds = fourth.watch.seconds()
   assert (seconds['steps'], seconds['lost'], seconds['init']) == (
       15.0,
@@ -112,13 +112,13 @@ def test_steps_behind_the_checkpoint_are_lost():
   )
 
 
-def test_what_is_saved_at_once_is_never_lost():
+def test_steps_that_are_saved_are_not_lost():
   first = Process([], 0)
   first.steps(1, 20)
   assert goodput.earlier(first.lines, 20)['lost'] == 0.0
 
 
-def test_a_run_from_before_there_was_goodput_starts_at_zero():
+def test_a_run_without_goodput_lines_starts_at_zero():
   assert goodput.earlier([{'step': 5, 'split': 'train', 'loss': 1.0}], 5) == {}
   assert goodput.earlier([], 0) == {}
 

@@ -1,4 +1,4 @@
-"""Grids of pictures, and their PNG as Pillow reads it."""
+"""Grids of pictures, and their PNG read with Pillow."""
 
 import io
 
@@ -9,7 +9,7 @@ import pytest
 from abaw_jax.telemetry import grid
 
 
-def test_a_png_holds_red_where_red_is():
+def test_a_png_keeps_rgb_order():
   image = np.zeros((2, 3, 3), np.uint8)
   image[0, 0] = (255, 10, 20)
   with Image.open(io.BytesIO(grid.encode_png(image))) as decoded:
@@ -18,7 +18,7 @@ def test_a_png_holds_red_where_red_is():
 
 
 @pytest.mark.parametrize(('side', 'scale'), [(64, 2), (112, 1), (224, 1)])
-def test_every_picture_is_in_its_place(side, scale):
+def test_every_picture_is_at_its_position(side, scale):
   rng = np.random.default_rng(0)
   left, right = rng.integers(0, 256, (2, 3, side, side, 3), np.uint8)
   drawn = grid.draw({'left': left, 'right': right})
@@ -35,6 +35,6 @@ def test_every_picture_is_in_its_place(side, scale):
       np.testing.assert_array_equal(
           found, np.kron(image, np.ones((scale, scale, 1), np.uint8))
       )
-  # What is no picture is white.
+  # The background is white.
   assert (drawn[title:, :gap] == 255).all()
   assert (drawn[-gap:] == 255).all()

@@ -1,4 +1,4 @@
-"""What a run tells about itself: pictures, a profile and where its time went."""
+"""The log of a run: pictures, profile, speed and goodput."""
 
 import contextlib
 import gzip
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 from abaw_jax.core import errors
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import registry
 from abaw_jax.telemetry import goodput, profiling
 from abaw_jax.training import loop
 from tests.training import runs
@@ -22,7 +22,7 @@ BATCH = 4
 
 
 def config(data_dir, **overrides) -> dict:
-  """Returns a MAE run of 9 updates, with pictures and a profile."""
+  """Returns the config of a MAE run of 9 updates, with pictures and profile."""
   values = runs.smoke(
       'mae',
       data_dir,
@@ -35,13 +35,13 @@ def config(data_dir, **overrides) -> dict:
       profile_steps=3,
       **overrides,
   )
-  rows = len(inputs.make_source(values, 'train'))
+  rows = len(registry.make_task(values).source('train'))
   return values | {'epochs': STEPS * BATCH / rows}
 
 
 @pytest.fixture(scope='module')
 def run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[str]]:
-  """Returns (workdir, lines on the console) of a whole run."""
+  """Returns (workdir, lines on the console) of a finished run."""
   workdir = tmp_path_factory.mktemp('run')
   with contextlib.redirect_stdout(io.StringIO()) as out:
     loop.train(config(data_dir), workdir, elapsed=1000.0)
@@ -49,18 +49,18 @@ def run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[str]]:
 
 
 def traces(workdir: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the profiles that Perfetto reads."""
+  """Returns the traces for Perfetto."""
   return list((workdir / 'tb').glob('plugins/profile/*/perfetto_trace.json.gz'))
 
 
-def test_pictures_are_drawn_when_due_and_at_the_end(run):
+def test_pictures_are_drawn_every_plot_steps_and_at_the_end(run):
   workdir, lines = run
   names = {path.name for path in (workdir / 'plots').iterdir()}
   assert names == {f'reconstruction_{step}.png' for step in (4, 8, STEPS)}
   assert [x for x in lines if x.endswith('plots/reconstruction_4.png')]
 
 
-def test_the_profile_holds_these_updates_and_no_other(run):
+def test_the_profile_contains_exactly_its_updates(run):
   workdir, _ = run
   (trace,) = traces(workdir)
   assert list(trace.parent.glob('*.xplane.pb'))  # TensorBoard's
@@ -69,7 +69,7 @@ def test_the_profile_holds_these_updates_and_no_other(run):
   assert steps == ['2', '3', '4']
 
 
-def test_every_line_tells_how_fast_it_went(run):
+def test_every_line_has_the_speed(run):
   workdir, lines = run
   metrics = runs.metrics(workdir)
   assert list(metrics) == [2, 4, 6, 8, STEPS]
@@ -77,23 +77,23 @@ def test_every_line_tells_how_fast_it_went(run):
     assert line['items_per_s'] > 0.0
     assert 0.0 <= line['data_wait'] <= 1.0
     assert line['tflops_per_s'] > 0.0
-    assert 'mfu' not in line  # nobody publishes the peak of this CPU
+    assert 'mfu' not in line  # the peak of this CPU is not known
   shown = [line for line in lines if 'FLOP/s' in line]
   assert len(shown) == len(metrics)
-  # An update needs the same, however long it takes.
+  # FLOPs per item do not depend on the time.
   flops = [x['tflops_per_s'] / x['items_per_s'] for x in metrics.values()]
   assert flops == pytest.approx([flops[0]] * len(flops))
 
 
-def test_all_the_time_is_accounted_for(run):
+def test_goodput_covers_the_time_of_the_run(run):
   workdir, lines = run
-  told = runs.metrics(workdir, 'goodput')
-  assert list(told) == [0, 2, 3, 4, 6, 8, STEPS]
-  for line in told.values():
+  written = runs.metrics(workdir, 'goodput')
+  assert list(written) == [0, 2, 3, 4, 6, 8, STEPS]
+  for line in written.values():
     seconds = [line[f'{phase}_s'] for phase in goodput.PHASES]
     assert sum(seconds) == pytest.approx(line['wall_s'], abs=0.01)
     assert min(seconds) >= 0.0
-  last = told[STEPS]
+  last = written[STEPS]
   assert last['init_s'] > 1000.0
   assert last['lost_s'] == 0.0
   for phase in ('compile', 'steps', 'evaluation', 'checkpoint', 'plots'):
@@ -106,12 +106,12 @@ def test_all_the_time_is_accounted_for(run):
   assert lines[-1] == goodput.summary(last)
 
 
-def test_a_run_that_goes_on_behind_the_profile_takes_none(
+def test_a_run_that_resumes_after_the_profile_writes_none(
     run, data_dir, tmp_path
 ):
   workdir = tmp_path / 'run'
   shutil.copytree(run[0], workdir)
-  # As if it had been killed behind its last but one checkpoint.
+  # As after a kill between the last two checkpoints.
   (workdir / 'DONE').unlink()
   shutil.rmtree(workdir / 'checkpoints' / str(STEPS))
   shutil.rmtree(workdir / 'tb')
@@ -126,7 +126,7 @@ def test_a_run_that_goes_on_behind_the_profile_takes_none(
   assert after[6]['wall_s'] > before[STEPS]['wall_s']
 
 
-def test_a_run_that_ends_within_the_profile_closes_it(tmp_path):
+def test_a_run_that_ends_during_the_profile_closes_it(tmp_path):
   watch = goodput.Stopwatch()
   step = jax.jit(lambda x: x + 1.0)
 
@@ -147,7 +147,7 @@ def test_a_run_that_ends_within_the_profile_closes_it(tmp_path):
   assert traces(tmp_path) == [trace]
 
 
-def test_pictures_of_a_model_without_are_refused(feature_dir, tmp_path):
+def test_a_model_without_pictures_refuses_plot_steps(feature_dir, tmp_path):
   values = runs.smoke('mtl', feature_dir, plot_steps=5)
   with pytest.raises(errors.InputError, match=r'plot_steps=5: a temporal mod'):
     loop.train(values, tmp_path / 'run')

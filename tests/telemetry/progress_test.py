@@ -1,4 +1,4 @@
-"""The meter under a clock made by hand, and the line it ends up in."""
+"""The meter with a manual clock, and the progress line."""
 
 import threading
 
@@ -15,7 +15,7 @@ class _Clock:
 
 
 class _Step:
-  """A result that is there when the test says so."""
+  """The result of an update that ends when the test says so."""
 
   def __init__(self):
     self._ready = threading.Event()
@@ -46,7 +46,7 @@ def meter(watch):
   return progress.Meter(watch, flops_per_step=4e12, peak_flops=1e13)
 
 
-def test_meter_reports_rates_and_starts_again(clock, watch, meter):
+def test_meter_reports_rates_and_resets(clock, watch, meter):
   for _ in range(4):
     with meter.waiting():
       clock.now += 0.5
@@ -67,7 +67,7 @@ def test_meter_reports_rates_and_starts_again(clock, watch, meter):
   assert watch.seconds()['data_wait'] == 2.0
 
 
-def test_waiting_beside_a_busy_device_is_no_loss(clock, meter):
+def test_waiting_does_not_count_while_the_device_works(clock, meter):
   step = _Step()
   meter.add(1, step)
   with meter.waiting():
@@ -76,7 +76,7 @@ def test_waiting_beside_a_busy_device_is_no_loss(clock, meter):
   assert meter.report().wait == 0.0
 
 
-def test_waiting_counts_from_where_the_device_was_done(clock, meter):
+def test_waiting_counts_from_the_end_of_the_update(clock, meter):
   step = _Step()
   meter.add(1, step)
   with meter.waiting():

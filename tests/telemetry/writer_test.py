@@ -1,4 +1,4 @@
-"""What the writer leaves on disk, before and after a run is cut off."""
+"""The files of the writer, also after a kill or a full disk."""
 
 import json
 import math
@@ -30,13 +30,13 @@ def _events(workdir):
     data = path.read_bytes()
     while data:
       size = int.from_bytes(data[:8], 'little')
-      assert len(data) >= 16 + size, 'torn record'
+      assert len(data) >= 16 + size, 'incomplete record'
       events.append(event_pb2.Event.FromString(data[12 : 12 + size]))
       data = data[16 + size :]
   return events
 
 
-def test_a_line_per_call_and_the_same_in_the_event_file(tmp_path):
+def test_each_call_writes_a_line_and_events(tmp_path):
   with writer.Writer(tmp_path / 'run', resume_step=None) as w:
     w.write_scalars(1, {'loss': np.float32(0.5), 'count': 3})
     w.write_scalars(2, {'P_MTL': np.array(1.25)}, split='validation')
@@ -62,7 +62,7 @@ def test_a_line_is_on_disk_when_the_call_returns(tmp_path):
     assert _lines(tmp_path)[-1]['step'] == 7
 
 
-def test_what_is_not_finite_is_null(tmp_path):
+def test_nan_and_infinity_become_null(tmp_path):
   with writer.Writer(tmp_path, resume_step=None) as w:
     w.write_scalars(1, {'a': math.nan, 'b': np.float32(-np.inf), 'c': 0.0})
   (line,) = _lines(tmp_path)
@@ -72,20 +72,22 @@ def test_what_is_not_finite_is_null(tmp_path):
 @pytest.mark.parametrize(
     ('resume_step', 'kept'), [(None, [0, 5, 5, 10]), (5, [0, 5, 5]), (-1, [])]
 )
-@pytest.mark.parametrize('torn', ['', '{"step": 15, "split": "tr'])
-def test_a_resumed_run_has_each_step_once(tmp_path, resume_step, kept, torn):
+@pytest.mark.parametrize('incomplete', ['', '{"step": 15, "split": "tr'])
+def test_a_resumed_run_has_each_step_once(
+    tmp_path, resume_step, kept, incomplete
+):
   with writer.Writer(tmp_path, resume_step=None) as w:
     for step, split in ((0, 'train'), (5, 'train'), (5, 'val'), (10, 'train')):
       w.write_scalars(step, {'loss': 1.0}, split=split)
   with (tmp_path / 'metrics.jsonl').open('a') as f:
-    f.write(torn)
+    f.write(incomplete)
   with writer.Writer(tmp_path, resume_step=resume_step) as w:
     w.write_scalars(20, {'loss': 2.0})
   assert [line['step'] for line in _lines(tmp_path)] == [*kept, 20]
   assert not list(tmp_path.glob('*.tmp'))
 
 
-def test_a_resumed_run_begins_with_a_goodput_of_its_own(tmp_path):
+def test_a_resumed_run_drops_the_goodput_of_its_first_step(tmp_path):
   with writer.Writer(tmp_path, resume_step=None) as w:
     for step in (0, 5, 10):
       w.write_scalars(step, {'loss': 1.0})
@@ -95,7 +97,7 @@ def test_a_resumed_run_begins_with_a_goodput_of_its_own(tmp_path):
   assert kept == [(0, 'train'), (0, 'goodput'), (5, 'train')]
 
 
-def test_a_picture_is_a_file_and_in_the_event_file(tmp_path):
+def test_a_picture_is_in_plots_and_in_the_event_file(tmp_path):
   image = np.zeros((4, 6, 3), np.uint8)
   image[..., 0] = 200
   with writer.Writer(tmp_path, resume_step=None) as w:
@@ -110,7 +112,7 @@ def test_a_picture_is_a_file_and_in_the_event_file(tmp_path):
     np.testing.assert_array_equal(np.asarray(decoded), image)
 
 
-def test_tensorboard_hides_what_the_resumed_run_does_again(tmp_path):
+def test_tensorboard_hides_the_repeated_steps(tmp_path):
   with writer.Writer(tmp_path, resume_step=5) as w:
     w.write_scalars(6, {'loss': 1.0})
   starts = [
@@ -129,7 +131,7 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
   assert 'nonsense' in path.read_text()
 
 
-def test_a_full_disk_is_an_error_and_tears_nothing_for_good(tmp_path):
+def test_a_full_disk_is_one_line_and_the_next_run_continues(tmp_path):
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   w = writer.Writer(tmp_path, resume_step=None)
   w.write_scalars(1, {'loss': 1.0})
