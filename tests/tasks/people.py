@@ -1,6 +1,6 @@
 """Identity training on meshes of one and of eight devices.
 
-`python -m tests.tasks.people` prints what they did as JSON.
+`python -m tests.tasks.people` prints the comparison as JSON.
 """
 
 import json
@@ -25,7 +25,7 @@ AUGMENT = {
 
 
 def make_config() -> dict:
-  """Returns the smoke experiment on a tiny ViT, which compiles fast."""
+  """Returns the smoke config with a tiny ViT, which compiles fast."""
   config = identity.get_config('smoke').to_dict()
   config['model'] = {
       'name': 'identity',
@@ -43,13 +43,13 @@ def make_config() -> dict:
       'scan': False,
       'dtype': 'float32',
   }
-  # Adam makes as much of a gradient that is rounding as of any other.
+  # A larger eps: else Adam scales rounding errors of gradients to full steps.
   config['optim']['eps'] = 1e-3
   return config
 
 
 def make_batch() -> dict[str, np.ndarray]:
-  """Returns noise of random people."""
+  """Returns images of noise, with random people."""
   rng = np.random.default_rng(0)
   shape = (BATCH, SIZE, SIZE, 3)
   return {
@@ -88,14 +88,12 @@ def leaves(tree) -> dict[str, np.ndarray]:
 
 
 def train(devices: int, fsdp: int) -> tuple[dict, dict]:
-  """Returns (arrays after an update, what is said of the program)."""
+  """Returns (arrays after an update, facts about the compiled program)."""
   config = make_config()
   task = registry.make_task(config)
   mesh = sharding.make_mesh(fsdp=fsdp, devices=jax.devices()[:devices])
   schedule = optimization.make_schedule(config, total_steps=9, warmup_steps=0)
-  optimizer = steps.skip_non_finite(
-      optimization.make_optimizer(config, schedule)
-  )
+  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
   with jax.set_mesh(mesh):
     example = jax.tree.map(lambda x: jnp.zeros_like(x[:1]), make_batch())
     init, shapes = steps.jit_init(task, optimizer, mesh, example)
@@ -128,7 +126,7 @@ def train(devices: int, fsdp: int) -> tuple[dict, dict]:
 
 
 def main() -> None:
-  """Trains on meshes and compares."""
+  """Trains on both meshes and prints the differences."""
   one, alone = train(1, 1)
   eight, split = train(8, 2)
   wrong = {
