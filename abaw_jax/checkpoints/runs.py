@@ -1,7 +1,7 @@
-"""A workdir: the folder that holds one run, and what it remembers of it.
+"""The workdir, which is the folder of one run, and its config.
 
-Layout: `config.json`, `metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`,
-`predictions/` and, once training has ended, `DONE`.
+Content: `config.json`, `metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`,
+`predictions/` and, after the end of training, `DONE`.
 """
 
 from collections.abc import Mapping
@@ -11,54 +11,54 @@ import pathlib
 import time
 from typing import Any
 
+from abaw_jax.checkpoints import stored_config
 from abaw_jax.core import errors, files
-from abaw_jax.training import old_configs
 
-# Sections that make a run what it is: they cannot change under a checkpoint.
+# Sections that cannot change when a run resumes.
 FIXED = ('model', 'data', 'seed')
-# What each machine may have of its own.
-OWN = ('data.dir', 'data.num_workers', 'data.read_threads')
-# How a run is carried out may change: where data lies, how many processes and
-# threads read it, and what XLA saves or loops over.
-FREE = (*OWN, 'model.remat', 'model.scan')
+# Keys that may differ between the machines of a run.
+PER_MACHINE = ('data.dir', 'data.num_workers', 'data.read_threads')
+# Keys of fixed sections that may change, because they have no effect on
+# results.
+CHANGEABLE = (*PER_MACHINE, 'model.remat', 'model.scan')
 
 
 def read_config(workdir: pathlib.Path) -> dict[str, Any]:
-  """Returns the config of a run; keys that it is too old for are completed.
+  """Returns the config of a run or of a folder of weights.
 
   Raises:
-    InputError: if there is none, or it is no config; later, if a key is read
-      that it lacks.
+    InputError: the file is missing or is not JSON. The sections of the config
+      raise it when a missing key is read.
   """
   path = workdir / 'config.json'
   if not path.is_file():
     raise errors.InputError(
-        f'{path}: no such file; name the workdir of a run of '
+        f'{path}: no such file; give the workdir of a run of '
         '`python -m abaw_jax.train`'
     )
   try:
     config = json.loads(path.read_text())
   except json.JSONDecodeError as e:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
-  return old_configs.complete(path, config)
+  return stored_config.Section(path, 'config', config)
 
 
 def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
-  """Returns how the config differs from the one this workdir's run began with.
+  """Compares a config with the stored one; returns one text per change.
 
   Raises:
-    InputError: if the workdir is another run's, with another model, other data
-      or another seed; the differences are listed.
+    InputError: the workdir belongs to a run with another model, other data or
+      another seed; the message lists the differences.
   """
   if workdir.is_file():
-    raise errors.InputError(f'--workdir={workdir} is a file; name a folder')
+    raise errors.InputError(f'--workdir={workdir} is a file; give a folder')
   if not is_claimed(workdir):
     return []
   old, new = flatten(read_config(workdir)), flatten(config)
   differing = [
       key
       for key in sorted(old | new)
-      if old.get(key) != new.get(key) and key not in FREE
+      if old.get(key) != new.get(key) and key not in CHANGEABLE
   ]
   changes = {
       key: f'config.{key} was {old.get(key)!r}, is {new.get(key)!r}'
@@ -68,40 +68,42 @@ def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
   if fixed:
     raise errors.InputError(
         f'{workdir}: belongs to another run: {"; ".join(fixed)}; choose another '
-        '--workdir or these settings'
+        '--workdir or the settings of that run'
     )
   return list(changes.values())
 
 
 def shared(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the settings that all processes of a run must have in common."""
+  """Returns the settings that must be the same in all processes of a run."""
   flat = flatten(config)
-  return {f'config.{key}': flat[key] for key in flat if key not in OWN}
+  return {f'config.{key}': flat[key] for key in flat if key not in PER_MACHINE}
 
 
 def is_claimed(workdir: pathlib.Path) -> bool:
-  """Returns whether this workdir is some run's."""
+  """Returns whether the workdir belongs to a run."""
   return (workdir / 'config.json').is_file()
 
 
-def find_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
-  """Returns once the workdir's `config.json` is seen, which a process wrote.
+def wait_for_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
+  """Waits until this process sees the `config.json` that process 0 wrote.
+
+  A network file system may need some seconds.
 
   Raises:
-    InputError: it never is. Network file systems may take a while.
+    InputError: the file does not appear.
   """
   end = time.monotonic() + timeout_s
   while not is_claimed(workdir):
     if time.monotonic() > end:
       raise errors.InputError(
-          f'{workdir}: has no config.json here, though process 0 wrote it; name '
-          'a --workdir on a file system that all processes share'
+          f'{workdir}: config.json of process 0 does not appear here; choose a '
+          '--workdir on a file system that all processes share'
       )
     time.sleep(0.5)
 
 
 def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Makes the workdir this run's own by writing its `config.json`."""
+  """Writes `config.json`: the workdir now belongs to this run."""
   files.write_json(workdir / 'config.json', config)
 
 
@@ -117,19 +119,19 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def write_scores(path: pathlib.Path, scores: Mapping[str, float | int]) -> None:
-  """Writes scores as JSON, which knows no NaN: that becomes null."""
+  """Writes scores as JSON, which has no NaN: NaN becomes null."""
   files.write_json(
       path, {k: None if math.isnan(v) else v for k, v in scores.items()}
   )
 
 
 def is_done(workdir: pathlib.Path) -> bool:
-  """Returns whether the run of this workdir has ended."""
+  """Returns whether the run of this workdir has finished."""
   return (workdir / 'DONE').is_file()
 
 
 def choose_workdir(root: pathlib.Path, name: str) -> pathlib.Path:
-  """Returns `<root>/<name>-<n>`: the newest run that has not ended, or a new one."""
+  """Returns `<root>/<name>-<n>`, the newest run if unfinished, else a new one."""
   numbers = [
       int(path.name.removeprefix(f'{name}-'))
       for path in root.glob(f'{name}-*')

@@ -1,1 +1,1 @@
-"""What every room uses: errors, label spaces, choices by name, the command line."""
+"""Errors, files, label spaces, choices by name and the command line."""
