@@ -1,8 +1,8 @@
 r"""Blends predictions, and smooths and calibrates them, honestly scored.
 
-  python -m abaw_jax.ensemble --out=val.npz \
+  abaw-jax ensemble --out=val.npz \
       --predictions=runs/a/predictions/validation.npz,runs/b/predictions/validation.npz
-  python -m abaw_jax.ensemble --out=test.npz \
+  abaw-jax ensemble --out=test.npz \
       --predictions=runs/a/predictions/test.npz,runs/b/predictions/test.npz \
       --tune_on=runs/a/predictions/validation.npz,runs/b/predictions/validation.npz
 

@@ -1,8 +1,8 @@
 r"""Writes, checks and scores the file that is handed in for a challenge.
 
-  python -m abaw_jax.submission write mtl.txt --predictions=blend.npz --list=LIST
-  python -m abaw_jax.submission check mtl.txt --list=LIST
-  python -m abaw_jax.submission score mtl.txt --labels=ANNOTATIONS
+  abaw-jax submission write mtl.txt --predictions=blend.npz --list=LIST
+  abaw-jax submission check mtl.txt --list=LIST
+  abaw-jax submission score mtl.txt --labels=ANNOTATIONS
 
 `write` takes the predictions of a test set, in any order, and gives every line of
 the list its row; what was not predicted is interpolated, and said. `check` holds a

@@ -3,7 +3,7 @@ r"""What each step that follows the network is worth, over the seeds of models.
   python -m benchmarks.postprocessing --model=runs/gru \
       --blend=encoders=runs/lstm,runs/gru --blend=features=runs/gru,runs/gru_mae
 
-Each folder is of `python -m abaw_jax.crossvalidate --seeds=...`: the same seeds on
+Each folder is of `abaw-jax crossvalidate --seeds=...`: the same seeds on
 the same rows. The steps are tuned cross-fitted, as `abaw_jax.ensemble` does it: no
 video is processed by what was fitted to it. Prints P_MTL, mean and standard
 deviation over seeds, and the gain over the same seed of --model as it is; then of
@@ -87,7 +87,7 @@ def read(folder: str) -> dict[str, predictions.Predictions]:
   if not files:
     raise errors.InputError(
         f'{folder}: no seed*/predictions/{flags.FLAGS.split}.npz; give a workdir '
-        'of python -m abaw_jax.crossvalidate --seeds=...'
+        'of abaw-jax crossvalidate --seeds=...'
     )
   return {file.parts[-3]: prediction_files.read(file) for file in files}
 

@@ -1,12 +1,12 @@
 r"""MT-EmotiEffNet: expressions, valence and arousal of AffectNet, with SAM.
 
-Heads:  python -m abaw_jax.train --config=configs/affectnet.py:heads \
+Heads:  abaw-jax train --config=configs/affectnet.py:heads \
             --config.init_from=weights/efficientnet_b0 --workdir=runs/heads
-Train:  python -m abaw_jax.train --config=configs/affectnet.py \
+Train:  abaw-jax train --config=configs/affectnet.py \
             --config.init_from=runs/heads --workdir=runs/affectnet
 Real:   add --config.data.name=affectnet/manual_2017 --config.data.dir=DATA_DIR
 Small:  the same two with :small_heads and :small (2 CPU cores; no weights needed)
-Smoke:  python -m abaw_jax.train --config=configs/affectnet.py:smoke (seconds)
+Smoke:  abaw-jax train --config=configs/affectnet.py:smoke (seconds)
 
 The recipe of Savchenko (arXiv 2207.09508): an EfficientNet-B0 that knows faces,
 224 x 224 pixels, no augmentation, batches of 48, sharpness-aware Adam at constant

@@ -1,11 +1,11 @@
 r"""The static model on a convolutional backbone, trained on single frames.
 
-Train:  python -m abaw_jax.train --config=configs/convnet.py:iresnet_50 \
+Train:  abaw-jax train --config=configs/convnet.py:iresnet_50 \
             --config.init_from=weights/iresnet_50 --workdir=runs/iresnet
 Heads:  add --config.optim.freeze=backbone
-Smoke:  python -m abaw_jax.train --config=configs/convnet.py:smoke (seconds)
+Smoke:  abaw-jax train --config=configs/convnet.py:smoke (seconds)
 
-`init_from` takes a folder of weights (`python -m abaw_jax.convert`) or another
+`init_from` takes a folder of weights (`abaw-jax convert`) or another
 run of this config. Other sizes: --config.model.backbone=iresnet_100.
 """
 

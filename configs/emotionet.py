@@ -1,10 +1,10 @@
 r"""EmotioNet: action units, of which each face has some labelled.
 
-Train:  python -m abaw_jax.train --config=configs/emotionet.py \
+Train:  abaw-jax train --config=configs/emotionet.py \
             --config.init_from=runs/mae --workdir=runs/emotionet
 Real:   add --config.data.name=emotionet --config.data.dir=DATA_DIR
-Small:  python -m abaw_jax.train --config=configs/emotionet.py:small (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/emotionet.py:smoke (seconds)
+Small:  abaw-jax train --config=configs/emotionet.py:small (2 CPU cores)
+Smoke:  abaw-jax train --config=configs/emotionet.py:smoke (seconds)
 
 The model and the fine-tuning of configs/frame.py. Present and absent units weigh
 the same, whatever their counts. Seven of the twelve units of the challenge have

@@ -1,10 +1,10 @@
 r"""FER+: eight expressions of small grey faces, from the votes of ten people.
 
-Train:  python -m abaw_jax.train --config=configs/fer_plus.py \
+Train:  abaw-jax train --config=configs/fer_plus.py \
             --config.init_from=runs/mae --workdir=runs/fer_plus
 Real:   add --config.data.name=fer_plus --config.data.dir=DATA_DIR
-Small:  python -m abaw_jax.train --config=configs/fer_plus.py:small (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/fer_plus.py:smoke (seconds)
+Small:  abaw-jax train --config=configs/fer_plus.py:small (2 CPU cores)
+Smoke:  abaw-jax train --config=configs/fer_plus.py:smoke (seconds)
 
 The model and the fine-tuning of configs/frame.py. Modes of Barsoum et al. (arXiv
 1608.01041): --config.data.expression_targets=majority, probability or

@@ -1,11 +1,11 @@
 r"""The static model: a backbone with linear heads, trained on single frames.
 
-Train:  python -m abaw_jax.train --config=configs/frame.py \
+Train:  abaw-jax train --config=configs/frame.py \
             --config.init_from=runs/mae --workdir=runs/frame
-Small:  python -m abaw_jax.train --config=configs/frame.py:small (2 CPU cores)
-Probe:  python -m abaw_jax.train --config=configs/frame.py:probe \
+Small:  abaw-jax train --config=configs/frame.py:small (2 CPU cores)
+Probe:  abaw-jax train --config=configs/frame.py:probe \
             --config.init_from=runs/mae-small    linear heads on frozen features
-Smoke:  python -m abaw_jax.train --config=configs/frame.py:smoke (seconds)
+Smoke:  abaw-jax train --config=configs/frame.py:smoke (seconds)
 
 `init_from` takes the workdir of a MAE run with the same backbone. The recipe is
 the fine-tuning of He et al. (arXiv 2111.06377): layer-wise learning rate decay,

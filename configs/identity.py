@@ -1,11 +1,11 @@
 r"""Pretraining by identity: a backbone that tells people apart.
 
-Train:  python -m abaw_jax.train --config=configs/identity.py:iresnet_50 \
+Train:  abaw-jax train --config=configs/identity.py:iresnet_50 \
             --config.data.name=identities/recordio --config.data.dir=DATA_DIR
-HSE:    python -m abaw_jax.train --config=configs/identity.py:efficientnet_b0 \
+HSE:    abaw-jax train --config=configs/identity.py:efficientnet_b0 \
             --config.init_from=weights/efficientnet_b0 ...
-Small:  python -m abaw_jax.train --config=configs/identity.py:small (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/identity.py:smoke (seconds)
+Small:  abaw-jax train --config=configs/identity.py:small (2 CPU cores)
+Smoke:  abaw-jax train --config=configs/identity.py:smoke (seconds)
 
 The run starts a frame model with its backbone: --config.init_from=runs/identity.
 Checkpoints are scored by identification where validation shows people of the

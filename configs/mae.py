@@ -1,8 +1,8 @@
 r"""Masked autoencoder pretraining of a ViT on face images.
 
-Train:  python -m abaw_jax.train --config=configs/mae.py:vit_b --workdir=runs/mae
-Small:  python -m abaw_jax.train --config=configs/mae.py:small   (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/mae.py:smoke   (seconds)
+Train:  abaw-jax train --config=configs/mae.py:vit_b --workdir=runs/mae
+Small:  abaw-jax train --config=configs/mae.py:small   (2 CPU cores)
+Smoke:  abaw-jax train --config=configs/mae.py:smoke   (seconds)
 1 GPU:  add --config.data.batch_size=512; the learning rate follows
 
 The recipe of He et al. (arXiv 2111.06377) at 112 pixels: patches of 8 pixels

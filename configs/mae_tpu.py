@@ -1,8 +1,8 @@
 r"""The MAE of configs/mae.py on TPU slices, at the paper's size: 224 pixels.
 
-Prove:  python -m abaw_jax.compile --config=configs/mae_tpu.py:vit_l_v5e_256 \
+Prove:  abaw-jax compile --config=configs/mae_tpu.py:vit_l_v5e_256 \
             --topology=v5e:16x16
-Train:  python -m abaw_jax.train --config=configs/mae_tpu.py:vit_l_v5e_256 \
+Train:  abaw-jax train --config=configs/mae_tpu.py:vit_l_v5e_256 \
             --config.data.name=... --config.data.dir=... --workdir=runs/mae
 
 A variant is the encoder, the generation of the TPU and the number of chips, in

@@ -1,9 +1,9 @@
 r"""The FFT encoder of AIM3-RUC: relative attention and convolutions over time.
 
-Train:  python -m abaw_jax.train --config=configs/mtl_fft.py
-As run: python -m abaw_jax.train --config=configs/mtl_fft.py:faithful
-Small:  python -m abaw_jax.train --config=configs/mtl_fft.py:small   (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/mtl_fft.py:smoke   (seconds)
+Train:  abaw-jax train --config=configs/mtl_fft.py
+As run: abaw-jax train --config=configs/mtl_fft.py:faithful
+Small:  abaw-jax train --config=configs/mtl_fft.py:small   (2 CPU cores)
+Smoke:  abaw-jax train --config=configs/mtl_fft.py:smoke   (seconds)
 
 configs/mtl_transformer.py with another encoder; padded frames are never read.
 """

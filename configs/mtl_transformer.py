@@ -1,9 +1,9 @@
 r"""The single transformer of AIM3-RUC: four shared layers and a head for each task.
 
-Train:  python -m abaw_jax.train --config=configs/mtl_transformer.py
-As run: python -m abaw_jax.train --config=configs/mtl_transformer.py:faithful
-Small:  python -m abaw_jax.train --config=configs/mtl_transformer.py:small
-Smoke:  python -m abaw_jax.train --config=configs/mtl_transformer.py:smoke
+Train:  abaw-jax train --config=configs/mtl_transformer.py
+As run: abaw-jax train --config=configs/mtl_transformer.py:faithful
+Small:  abaw-jax train --config=configs/mtl_transformer.py:small
+Smoke:  abaw-jax train --config=configs/mtl_transformer.py:smoke
 
 `small` (2 CPU cores) and `smoke` (seconds) are those of configs/mtl.py, which has
 the same framework there. What their script leaves to its caller has the default of

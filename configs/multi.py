@@ -1,13 +1,13 @@
 r"""Five datasets at once: each face trains what it has labels for.
 
-Train:  python -m abaw_jax.train --config=configs/multi.py \
+Train:  abaw-jax train --config=configs/multi.py \
             --config.init_from=runs/mae --workdir=runs/multi
 Real:   add --config.data.dir=DATA_DIR --config.data.name=\
             s_aff_wild2,affectnet/manual_2017,raf_db,fer_plus,emotionet
-Small:  python -m abaw_jax.train --config=configs/multi.py:small (2 CPU cores)
+Small:  abaw-jax train --config=configs/multi.py:small (2 CPU cores)
 Single: the same with --config.data.name=procedural/s_aff_wild2 \
             --config.data.weights=
-Smoke:  python -m abaw_jax.train --config=configs/multi.py:smoke (seconds)
+Smoke:  abaw-jax train --config=configs/multi.py:smoke (seconds)
 
 The model and the fine-tuning of configs/frame.py; the weights are averaged. Half
 of the images are s-Aff-Wild2's, on whose validation split the run is scored.

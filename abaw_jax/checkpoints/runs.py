@@ -34,7 +34,7 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
   if not path.is_file():
     raise errors.InputError(
         f'{path}: no such file; give the workdir of a run of '
-        '`python -m abaw_jax.train`'
+        '`abaw-jax train`'
     )
   try:
     config = json.loads(path.read_text())

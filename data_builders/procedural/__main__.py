@@ -1,8 +1,8 @@
 r"""Renders videos of parametric faces in the on-disk layout of s-Aff-Wild2.
 
-  python -m data_builders.procedural --out=DIR [--videos=N --frames=N --seed=S]
-  python -m data_builders.procedural --layout=fer_plus --out=DIR
-  python -m data_builders.procedural --sheet=docs/contact_sheet.png
+  abaw-jax render --out=DIR [--videos=N --frames=N --seed=S]
+  abaw-jax render --layout=fer_plus --out=DIR
+  abaw-jax render --sheet=docs/contact_sheet.png
 
 The corpus stands in for the real data, which needs a signed agreement: the same
 builder reads both. --layout writes faces as another dataset has them, with the

@@ -125,9 +125,9 @@ def test_newest_version_wins_by_number(data_dir, tmp_path):
             'train',
             'no dataset other/frames; there is toy/frames, toy/sequences, '
             'toy_faces/wild; '
-            'build it with `python -m data_builders.build other --config=frames',
+            'build it with `abaw-jax build other --config=frames',
         ),
-        ('toy_features', 'mae', 'train', 'python -m abaw_jax.extract'),
+        ('toy_features', 'mae', 'train', 'abaw-jax extract'),
         ('toy', 'clips', 'train', 'no dataset toy/clips; there is toy/frames'),
         ('toy', 'frames', 'val', "no split 'val'; there is train$"),
     ],

@@ -225,7 +225,7 @@ def test_the_command_tells_a_wrong_call_in_one_line(args):
 
 def test_help_explains_itself():
   done = command('-m', 'data_builders.build', '--help')
-  assert 'python -m data_builders.build s_aff_wild2' in done.stdout
+  assert 'abaw-jax build s_aff_wild2' in done.stdout
   assert '--on_error: <fail|skip>' in done.stdout
 
 
