@@ -45,19 +45,19 @@ def main() -> int:
   from abaw_jax.tasks import inputs, registry
 
   config = flags.FLAGS.config.to_dict()
-  topology = topologies.make(
+  topology = topologies.make_topology(
       flags.FLAGS.topology, num_slices=flags.FLAGS.num_slices
   )
-  made = forecast.make_forecast(
+  result = forecast.make_forecast(
       config,
       topology,
       inputs.example_without_data(
           registry.make_task(config), feature_dim=flags.FLAGS.feature_dim
       ),
   )
-  print(report.table(config, topology, made))
-  print(json.dumps(report.record(config, topology, made)))
-  return 0 if made.fits else 1
+  print('\n'.join(report.to_table(config, topology, result)))
+  print(json.dumps(report.to_json(config, topology, result)))
+  return 0 if result.fits else 1
 
 
 if __name__ == '__main__':

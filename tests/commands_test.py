@@ -116,8 +116,8 @@ WRONG = {
         ('--config.data.batch_size=7.5', 'give int, such as 8'),
     ),
     'text in a tuple of numbers': (
-        (*MTL, *EMPTY, '--config.model.head_dims=wide'),
-        ('--config.model.head_dims=wide', 'give tuple, such as (64,)'),
+        (*MTL, *EMPTY, '--config.model.hidden_dims=wide'),
+        ('--config.model.hidden_dims=wide', 'give tuple, such as (64,)'),
     ),
     'a word for a truth': (
         (*MTL, *EMPTY, '--config.optim.scale_lr=maybe'),
@@ -157,7 +157,7 @@ WRONG = {
     ),
     'a model of another config': (
         (*MTL, *EMPTY, '--config.model.name=frame'),
-        ('this config is of another model', 'start from a config of frame'),
+        ('the keys belong to another model', 'start from a config of frame'),
     ),
     'an unknown backbone': (
         (*FRAME, *EMPTY, '--config.model.backbone=foo'),
@@ -490,8 +490,8 @@ config = runs.smoke(
 )
 loop.train(config, folder / 'frame')
 evaluation.evaluate(folder / 'frame', 'validation')
-conversion.write(folder / 'frame', folder / 'frame.pth')
-conversion.read(folder / 'frame.pth', folder / 'weights')
+conversion.export_weights(folder / 'frame', folder / 'frame.pth')
+conversion.import_weights(folder / 'frame.pth', folder / 'weights')
 print(sorted(set(sys.modules) & {{'tensorflow', 'torch', 'clu'}}))
 """
   done = subprocess.run(

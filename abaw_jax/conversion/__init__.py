@@ -1,1 +1,1 @@
-"""Weights of other projects to ours, and ours to theirs."""
+"""Converts weights of other projects to ours, and ours to theirs."""

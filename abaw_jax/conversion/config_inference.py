@@ -1,38 +1,52 @@
-"""The `model` section of a config, completed from what another's file tells."""
+"""Infers the `model` section of a config from another project's file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+import pathlib
 from typing import Any
 
 from abaw_jax.core import errors
 from abaw_jax.models import zoo
 from abaw_jax.models.vision import convnets
 
-# Numbers of heads, which no shape tells, of the published models by width.
+# Numbers of heads of the published models by width; no shape shows them.
 HEADS = {row['dim']: row['num_heads'] for row in zoo.VITS.values()}
 DECODER_HEADS = {512: 16}
 
 
-def vit(
-    told: Mapping[str, Any],
-    where: str,
+def complete_model(
+    inferred: Mapping[str, Any],
+    checkpoint: pathlib.Path,
+    **options: int | bool | None,
+) -> dict[str, Any]:
+  """Returns the `model` section; arguments are those of `complete_vit`."""
+  is_vit = 'patch_size' in inferred
+  return (complete_vit if is_vit else complete_convnet)(
+      inferred, checkpoint, **options
+  )
+
+
+def complete_vit(
+    inferred: Mapping[str, Any],
+    checkpoint: pathlib.Path,
     *,
     num_heads: int | None,
     decoder_num_heads: int | None,
     norm_pix: bool | None,
 ) -> dict[str, Any]:
-  """Returns the section of a ViT or MAE, as `conversion.read` takes it.
+  """Returns the `model` section of a ViT or MAE.
 
   Args:
-    told: what shapes tell, `Layout.describe`.
-    where: file to name in messages.
-    num_heads: attention heads; None takes those that are usual for the width.
-    decoder_num_heads: likewise, of the decoder of a MAE.
-    norm_pix: whether a MAE learned standardised patches; not None if it is one.
+    inferred: result of `Layout.infer_model`.
+    checkpoint: file to name in messages.
+    num_heads: attention heads; None uses the usual number for the width.
+    decoder_num_heads: attention heads of a MAE's decoder; None as `num_heads`.
+    norm_pix: whether a MAE was trained on normalised patches; not None for a
+      MAE.
   """
-  model = dict(told)
+  model = dict(inferred)
   sizes = {key: model.pop(key) for key in ('dim', 'depth')}
   sizes['num_heads'] = _heads(
-      num_heads, HEADS, sizes['dim'], 'num_heads', where
+      num_heads, HEADS, sizes['dim'], 'num_heads', checkpoint
   )
   names = [name for name, row in zoo.VITS.items() if row == sizes]
   model |= {'backbone': names[0]} if names else {'backbone': '', **sizes}
@@ -43,14 +57,14 @@ def vit(
       'remat': 'none',
       'scan': False,
   }
-  if model['name'] != 'mae':
+  if 'decoder_dim' not in model:
     return model
   heads = _heads(
       decoder_num_heads,
       DECODER_HEADS,
       model['decoder_dim'],
       'decoder_num_heads',
-      where,
+      checkpoint,
   )
   return model | {
       'decoder_num_heads': heads,
@@ -59,27 +73,28 @@ def vit(
   }
 
 
-def convnet(
-    told: Mapping[str, Any], where: str, **options: int | bool | None
+def complete_convnet(
+    inferred: Mapping[str, Any],
+    checkpoint: pathlib.Path,
+    **options: int | bool | None,
 ) -> dict[str, Any]:
-  """Returns the section of a convolutional network.
+  """Returns the `model` section of a convolutional network.
 
   Args:
-    told: what shapes tell, `Layout.describe`.
-    where: file to name in messages.
-    **options: those of ViTs, which must be None.
+    inferred: result of `Layout.infer_model`.
+    checkpoint: file to name in messages.
+    **options: options of ViTs, which must be None.
 
   Raises:
-    InputError: if no network of that size has a name here, or an option of
-      ViTs is given.
+    InputError: if no network has these sizes, or an option of ViTs is given.
   """
   for name, value in options.items():
     if value is not None:
       raise errors.InputError(
-          f'--{name}={value}: {where} holds a convolutional network, which has '
-          'none; leave it out'
+          f'--{name}={value}: is for ViTs, but {checkpoint} has a convolutional '
+          'network; omit the flag'
       )
-  model = dict(told)
+  model = dict(inferred)
   kept = {
       key: model.pop(key)
       for key in ('name', 'image_size', 'num_classes')
@@ -90,37 +105,30 @@ def convnet(
   ]
   if not names:
     raise errors.InputError(
-        f'{where}: no network here has its sizes ({model}); there are '
+        f'{checkpoint}: no network has these sizes ({model}); convert one of '
         f'{", ".join(convnets.CONVNETS)}'
     )
   return kept | {'backbone': names[0], 'remat': 'none', 'dtype': 'float32'}
 
 
-SECTIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    'mae': vit,
-    'vit': vit,
-    'convnet': convnet,
-}
-
-
 def _heads(
-    given: int | None,
+    heads: int | None,
     usual: Mapping[int, int],
     dim: int,
     flag: str,
-    where: str,
+    checkpoint: pathlib.Path,
 ) -> int:
-  """Returns a number of heads, which no shape tells, or an InputError."""
-  heads = given or usual.get(dim)
+  """Returns the given or usual number of heads, or raises an InputError."""
+  heads = heads or usual.get(dim)
   if heads is None:
     raise errors.InputError(
-        f'{where}: is {dim} wide, for which no number of heads is usual, and no '
-        f'shape tells it; give --{flag}'
+        f'{checkpoint}: the number of heads is unknown for a width of {dim}, '
+        f'and no shape shows it; give --{flag}'
     )
-  # Sine-cosine codes take a quarter of the channels each.
+  # Each of the four sine-cosine codes has a quarter of the channels.
   if dim % heads or dim % 4:
     raise errors.InputError(
-        f'{where}: is {dim} wide, which is no multiple of --{flag}={heads} and '
-        'of 4; give the number that it was trained with'
+        f'{checkpoint}: a width of {dim} is no multiple of --{flag}={heads} and '
+        'of 4; give the number of heads in training'
     )
   return heads

@@ -1,8 +1,7 @@
-"""Weights of other projects to a folder of weights, and ours to their files."""
+"""Imports weight files of other projects, and exports our weights to them."""
 
 import collections
 from collections.abc import Mapping
-import functools
 import pathlib
 from typing import Any
 
@@ -15,12 +14,12 @@ from abaw_jax.conversion import config_inference, position_tables
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
-from abaw_jax.models.layers import variables
 from abaw_jax.porting import weight_files
 from abaw_jax.porting.layouts import registry, state_dicts
+from abaw_jax.tasks import registry as tasks
 
 
-def read(
+def import_weights(
     checkpoint: pathlib.Path,
     out: pathlib.Path,
     *,
@@ -35,51 +34,51 @@ def read(
   Args:
     checkpoint: `.pth` or `.safetensors` file.
     out: folder to write.
-    arch: backbone that the file must hold, such as `vit_b` or `iresnet_50`;
-      None takes what it holds.
-    image_size: side in pixels of the images that the model shall take; None
-      keeps the file's, or what is usual.
-    num_heads: attention heads; None takes those that are usual for the width.
-    decoder_num_heads: likewise, of the decoder of a MAE.
-    norm_pix: whether a MAE learned standardised patches; None takes what the
-      arguments of the training say if the file holds them, and else True.
+    arch: expected backbone, such as `vit_b` or `iresnet_50`; None accepts any.
+    image_size: side of the model's images in pixels; None keeps the size of
+      the file, or the usual size.
+    num_heads: attention heads; None uses the usual number for the width.
+    decoder_num_heads: attention heads of a MAE's decoder; None as `num_heads`.
+    norm_pix: whether the MAE was trained on normalised patches; None uses the
+      training arguments in the file, or True without them.
 
   Raises:
-    InputError: if the file is broken, wants code executed, is of no known
-      architecture or does not fit it, holds another one than `arch`, or if
-      `out` holds something else.
+    InputError: if the file is broken, asks for code to be executed, has no
+      known architecture, does not fit its architecture or `arch`, or if `out`
+      has other content.
   """
-  where = str(checkpoint)
-  tensors, arguments = weight_files.read(checkpoint)
-  layout = registry.LAYOUTS[registry.recognise(tensors, where)]
-  tensors = layout.tidy(tensors, where)
-  told = layout.describe({k: x.shape for k, x in tensors.items()}, where)
-  if norm_pix is None and told['name'] == 'mae':
+  tensors, arguments = weight_files.read_tensors(checkpoint)
+  layout = registry.LAYOUTS[registry.detect_layout(tensors, checkpoint)]
+  tensors = layout.canonicalize(tensors, checkpoint)
+  inferred = layout.infer_model(
+      {k: x.shape for k, x in tensors.items()}, checkpoint
+  )
+  if norm_pix is None and 'decoder_dim' in inferred:
     norm_pix = bool(arguments.get('norm_pix_loss', True))
-  model = config_inference.SECTIONS[told['name']](
-      told,
-      where,
+  model = config_inference.complete_model(
+      inferred,
+      checkpoint,
       num_heads=num_heads,
       decoder_num_heads=decoder_num_heads,
       norm_pix=norm_pix,
   )
-  _check_arch(model, arch, where)
-  tables = {} if zoo.is_convnet(model) else position_tables.fixed(model)
+  _check_arch(model, arch, checkpoint)
+  tables = {} if zoo.is_convnet(model) else position_tables.sincos_tables(model)
   shapes = _shapes(model) | {k: table.shape for k, table in tables.items()}
   rules = _rules(shapes, model, layout)
-  params = state_dicts.to_ours(tensors, shapes, rules, where)
+  params = state_dicts.to_ours(tensors, shapes, rules, checkpoint)
   note = 'none'
   if tables:
-    params, model, note = position_tables.settle(
+    params, model, note = position_tables.reconcile(
         params,
         model,
         dtypes={path: tensors[rules[path].name].dtype for path in tables},
         image_size=image_size or model['image_size'],
-        where=where,
+        checkpoint=checkpoint,
     )
   elif image_size:
     model['image_size'] = image_size
-    _check_fits(model, params, where)
+    _check_image_size(model, params, checkpoint)
   report = {
       'mapped': len(tensors),
       'missing': [],
@@ -104,57 +103,55 @@ def read(
       'labels': _labels(model, layout),
       'report': report,
   }
-  is_new = weights.write_folder(
+  written = weights.write_folder(
       out, params, {'model': model, 'augment': augment}, card
   )
   return [
-      f'{where}: {_sizes(model)}',
+      f'{checkpoint}: {_sizes(model)}',
       *(f'{key}: {_value(value)}' for key, value in report.items()),
       f'licence: {layout.licence}',
-      f'{out}: {"written" if is_new else "these weights are there already"}',
+      f'{out}: {"written" if written else "has these weights already"}',
   ]
 
 
-def write(origin: pathlib.Path, out: pathlib.Path) -> list[str]:
-  """Writes our weights in the layout that PyTorch projects use; returns a report.
+def export_weights(init_from: pathlib.Path, out: pathlib.Path) -> list[str]:
+  """Writes our weights in the layout of PyTorch projects; returns a report.
 
-  Of a MAE everything is written, of any other model the backbone.
+  Writes all weights of a MAE, and the backbone of any other model.
 
   Args:
-    origin: workdir of a run, or a folder of weights.
+    init_from: workdir of a run, or a folder of weights.
     out: `.pth` or `.safetensors` file to write.
 
   Raises:
-    InputError: if there are no such weights, or another file stands there.
+    InputError: if there are no such weights, or `out` has other content.
   """
-  model = runs.read_config(origin)['model']
-  if model['name'] not in ('mae', 'vit', 'convnet'):
+  model = runs.read_config(init_from)['model']
+  if not tasks.task_class({'model': model}).has_layout:
     model = zoo.backbone_section(model)
-  params, source = weights.load(origin, model, param_shapes(model))
+  params, source = weights.load(init_from, model, param_shapes(model))
   params = _flat(jax.device_get(params))
   if not zoo.is_convnet(model):
-    params = position_tables.fixed(model) | params
-  layout = registry.of_model(model)
+    params = position_tables.sincos_tables(model) | params
+  layout = registry.layout_for(model)
   tensors = state_dicts.to_theirs(params, _rules(params, model, layout))
-  tensors = layout.complete(tensors)
-  is_new = weight_files.write(out, tensors)
+  tensors = layout.export(tensors)
+  written = weight_files.write_tensors(out, tensors)
   return [
-      f'{origin}: {_sizes(model)}; {_listing(source)}',
+      f'{init_from}: {_sizes(model)}; {_listing(source)}',
       f'{out}: {len(tensors)} tensors '
-      f'{"written" if is_new else "are there already"}',
+      f'{"written" if written else "are in the file already"}',
   ]
 
 
 def param_shapes(model: Mapping[str, Any]) -> Any:
-  """Returns the weights of a model of images as shapes on the first device."""
-  backbone = zoo.make_backbone(model)
-  size = backbone.image_size
-  inputs = [jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)]
-  if model['name'] == 'mae':
-    noise = (1, backbone.num_patches)
-    inputs.append(jax.ShapeDtypeStruct(noise, jnp.float32))
-  init = functools.partial(variables.init, zoo.make_model(**model))
-  shapes = jax.eval_shape(init, jax.random.key(0), *inputs)
+  """Returns the shapes of the weights of an image model, on the first device."""
+  # Shapes do not depend on pixel values.
+  augment = {'mean': (0.0,) * 3, 'std': (1.0,) * 3, 'crop_scale': 1.0}
+  task = tasks.make_task({'model': model, 'augment': augment | {'flip': False}})
+  size = model['image_size']
+  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+  shapes = jax.eval_shape(task.init, jax.random.key(0), {'image': images})
   place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   return jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
@@ -166,26 +163,28 @@ def _shapes(model: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _flat(tree: Any) -> dict[str, Any]:
-  """Returns the leaves of a tree of parameters by path."""
+  """Returns the leaves of a parameter tree by path."""
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   return {sharding.path_name(path): leaf for path, leaf in leaves}
 
 
 def _rules(paths, model, layout) -> dict[str, state_dicts.Rule]:
-  return {path: layout.rule_of(path, model) for path in paths}
+  return {path: layout.make_rule(path, model) for path in paths}
 
 
-def _check_arch(model: Mapping[str, Any], arch: str | None, where: str) -> None:
-  """Raises an InputError if the backbone is not the one that is wanted."""
+def _check_arch(
+    model: Mapping[str, Any], arch: str | None, checkpoint: pathlib.Path
+) -> None:
+  """Raises an InputError if the file has another backbone than `arch`."""
   if arch is not None and model['backbone'] != arch:
     raise errors.InputError(
-        f'--arch={arch}: {where} holds {model["backbone"] or "another ViT"}; '
-        'leave --arch out to take what it holds'
+        f'--arch={arch}: {checkpoint} has {model["backbone"] or "another ViT"}; '
+        'omit --arch to convert it'
     )
 
 
-def _check_fits(model, params, where: str) -> None:
-  """Raises an InputError if a network cannot take images of another size."""
+def _check_image_size(model, params, checkpoint: pathlib.Path) -> None:
+  """Raises an InputError if the weights need another image size."""
   wrong = [
       path
       for path, shape in _shapes(model).items()
@@ -193,13 +192,13 @@ def _check_fits(model, params, where: str) -> None:
   ]
   if wrong:
     raise errors.InputError(
-        f'--image_size={model["image_size"]}: {", ".join(wrong)} of {where} is '
-        'for one size; leave it out'
+        f'--image_size={model["image_size"]}: {", ".join(wrong)} of '
+        f'{checkpoint} needs the size of the file; omit the flag'
     )
 
 
 def _dtype_changes(tensors: Mapping[str, np.ndarray]) -> dict[str, int]:
-  """Returns how many tensors of each other type become float32."""
+  """Returns the number of tensors of each dtype other than float32."""
   names = [str(x.dtype) for x in tensors.values() if x.dtype != np.float32]
   return dict(collections.Counter(names))
 
@@ -207,16 +206,16 @@ def _dtype_changes(tensors: Mapping[str, np.ndarray]) -> dict[str, int]:
 def _labels(
     model: Mapping[str, Any], layout: state_dicts.Layout
 ) -> dict[str, Any] | None:
-  """Returns what is known of the outputs of a classifier."""
+  """Returns the names of the outputs of a classifier, where they are known."""
   count = model.get('num_classes')
   if not count:
     return None
-  unknown = 'that of the training data; the file does not tell it'
+  unknown = 'the order of the training data, which the file does not contain'
   return {'classes': count, 'order': layout.labels.get(count, unknown)}
 
 
 def _sizes(model: Mapping[str, Any]) -> str:
-  """Returns the sizes of a model, with the heads that no file tells."""
+  """Returns a model's name and sizes as text."""
   backbone = zoo.make_backbone(model)
   sizes = {'width': backbone.dim}
   if not zoo.is_convnet(model):
@@ -224,7 +223,8 @@ def _sizes(model: Mapping[str, Any]) -> str:
   for key, value in model.items():
     if key.startswith('decoder') or key in ('image_size', 'patch_size', 'pool'):
       sizes[key] = value
-  return f'{model["name"]} {model["backbone"]} ({_listing(sizes)})'
+  name = tasks.task_class({'model': model}).name
+  return f'{name} {model["backbone"]} ({_listing(sizes)})'
 
 
 def _listing(values: Mapping[str, Any]) -> str:
@@ -232,7 +232,7 @@ def _listing(values: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-  """Returns an entry of a report as text."""
+  """Returns an entry of the report as text."""
   if isinstance(value, dict):
     return _listing(value) or 'all float32'
   return str(value or 'none')

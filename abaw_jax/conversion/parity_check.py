@@ -1,4 +1,4 @@
-"""Whether converted weights give the outputs that they gave where they are from."""
+"""Checks that converted weights give the outputs of the original project."""
 
 import pathlib
 import zipfile
@@ -12,27 +12,27 @@ from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder
 from abaw_jax.models.layers import variables
 
-# Of the largest output of the reference: float32 sums in another order.
+# Relative to the largest value of the reference: float32 sums differ in order.
 TOLERANCE = 1e-4
 OUTPUTS = ('embedding', 'logits')
 
 
-def verify(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
-  """Returns a line for each output that was compared.
+def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
+  """Returns a line for each compared output.
 
   Args:
     weights: folder of weights, or workdir of a run.
-    reference: `.npz` file with `images` [n, h, w, 3], uint8 RGB as stored or
-      float32 as the model takes them, and with its `embedding` [n, d], its
+    reference: `.npz` file with `images` [n, h, w, 3], uint8 RGB pixels or
+      float32 normalised input of the model, and with `embedding` [n, d],
       `logits` [n, k] or both.
 
   Raises:
-    InputError: if the file holds something else, or an output differs by more
-      than `TOLERANCE` of the largest value of the reference.
+    InputError: if the file has other content, or an output differs by more
+      than `TOLERANCE` times the largest value of the reference.
   """
-  arrays = _read(reference)
+  arrays = _read_reference(reference)
   images = jnp.asarray(arrays.pop('images'))
-  # A handful of images need not be split over many devices.
+  # One device is enough for a few images.
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices()[:1])
   lines, wrong = [], []
   for name, want in arrays.items():
@@ -46,22 +46,25 @@ def verify(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
     )
     have = np.asarray(output[name])
     if have.shape != want.shape:
-      wrong.append(f'{name} is {have.shape}, there {want.shape}')
+      wrong.append(f'{name} is {have.shape}, the reference is {want.shape}')
       continue
     gap, scale = np.abs(have - want).max(), np.abs(want).max()
-    lines.append(f'{name}: differs by {gap:.1e} at most, of {scale:.1e}')
+    lines.append(
+        f'{name}: differs by at most {gap:.1e}; largest value {scale:.1e}'
+    )
     if not gap <= TOLERANCE * scale:
       wrong.append(lines[-1])
   if wrong:
     raise errors.InputError(
-        f'{reference}: {weights} gives something else: {"; ".join(wrong)}; were '
-        'the images prepared as card.json says, and the model in evaluation?'
+        f'{reference}: {weights} gives other outputs: {"; ".join(wrong)}; '
+        'prepare the images as in card.json, and use the original model in '
+        'evaluation mode'
     )
   return lines
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Returns the arrays of a reference, checked."""
+def _read_reference(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Returns the arrays of a reference file after checking them."""
   try:
     with np.load(path, allow_pickle=False) as file:
       arrays = dict(file)
@@ -74,12 +77,12 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
   if not known or images.ndim != 4 or images.shape[-1] != 3:
     found = ', '.join(f'{k} {v.shape}' for k, v in arrays.items())
     raise errors.InputError(
-        f'{path}: holds {found or "nothing"}; give images [n, h, w, 3] and '
+        f'{path}: has {found or "no array"}; give images [n, h, w, 3] and '
         f'{" or ".join(OUTPUTS)}'
     )
   if images.dtype not in (np.uint8, np.float32):
     raise errors.InputError(
-        f'{path}: images are {images.dtype}; give uint8 pixels, or float32 as '
-        'the model takes them'
+        f'{path}: images are {images.dtype}; give uint8 pixels or normalised '
+        'float32 images'
     )
   return arrays

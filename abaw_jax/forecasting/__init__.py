@@ -1,1 +1,1 @@
-"""What a step needs of a TPU slice, from its compiled program."""
+"""Memory, communication and time of a step on TPUs, from its compiled program."""

@@ -1,4 +1,4 @@
-"""What a compiled step sends from device to device."""
+"""Bytes that a compiled step sends between devices."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ import numpy as np
 
 from abaw_jax.forecasting import hlo
 
-# Bytes that each of n devices in a ring sends, over those of the whole array.
+# Bytes that each of n devices in a ring sends, relative to the full array.
 SENT = {
     'all-reduce': lambda n: 2 * (n - 1) / n,
     'all-gather': lambda n: (n - 1) / n,
@@ -15,22 +15,21 @@ SENT = {
     'all-to-all': lambda n: (n - 1) / n,
     'collective-permute': lambda n: 1.0,
 }
-# From TPU slice to slice the program hands arrays to the host, which does the
-# collective that this names.
+# Between TPU slices, the program sends arrays to the host. The host executes the
+# collective with this name.
 _TRANSFER = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
-  """All collectives of one kind over one network, in a step of one device.
+  """All collectives of one kind over one network, per step and device.
 
   Attributes:
     kind: a key of SENT.
-    network: 'ici' within a slice, 'dcn' from slice to slice.
-    count: how often it is run.
-    num_bytes: of the whole arrays: those of one device before they are split,
-      or after they are gathered.
-    sent_bytes: what the device sends of them.
+    network: 'ici' within a slice, 'dcn' between slices.
+    count: executions per step.
+    num_bytes: size of the full arrays, before splitting or after gathering.
+    sent_bytes: bytes that the device sends.
   """
 
   kind: str
@@ -43,15 +42,15 @@ class Collective:
 def find(
     program: hlo.Program, *, num_devices: int, num_slices: int = 1
 ) -> list[Collective]:
-  """Returns the collectives of a device's program, by kind and network.
+  """Returns the collectives of a program by kind and network.
 
   Args:
-    program: what each device runs.
-    num_devices: those of one slice.
-    num_slices: slices that exchange over the data-centre network.
+    program: program of each device.
+    num_devices: devices of one slice.
+    num_slices: slices, which communicate over the data-centre network.
   """
   sums, seen = {}, set()
-  for name, instruction, times in program.run(fusions=True):
+  for name, instruction, times in program.walk(fusions=True):
     kind = _kind(instruction, name)
     if kind is None or _is_repeated(instruction, seen):
       continue
@@ -70,47 +69,47 @@ def find(
 
 
 def group_size(instruction: hlo.Instruction, num_devices: int) -> int:
-  """Returns how many devices take part in each group of a collective.
+  """Returns the number of devices in each group of a collective.
 
-  XLA writes groups in full, as `[groups,size]<=[...]`, or as the axes of a mesh
-  that they span; no groups are one of all devices.
+  XLA writes groups as lists of devices, as `[groups,size]<=[...]`, or as axes of
+  a mesh. Without groups, all devices are one group.
 
   Raises:
-    ValueError: if it writes them in yet another way.
+    ValueError: if the groups have another format.
   """
   text = instruction.attributes
   if match := re.search(r'replica_groups=\[(\d+),(\d+)\]', text):
     return int(match[2])
-  # An order of the devices may stand before the axes that are spanned.
+  # The order of the devices may come before the axes.
   if match := re.search(
       r'replica_groups=mesh\[([^\]]*)\](?:, device_ids=[^{]*)? \{([^}]*)\}',
       text,
   ):
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
-    spanned = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", match[2])
-    return int(np.prod([int(part or sizes[axis]) for axis, part in spanned]))
+    grouped = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", match[2])
+    return int(np.prod([int(part or sizes[axis]) for axis, part in grouped]))
   if match := re.search(r'replica_groups=\{\{([\d,]*)\}', text):
     return len(match[1].split(','))
   if re.search(r'replica_groups=(?!\{\})', text):
-    raise ValueError(f'unknown way to write groups: {text}')
+    raise ValueError(f'unknown format of replica groups: {text}')
   return num_devices
 
 
 def _kind(instruction: hlo.Instruction, computation: str) -> str | None:
-  """Returns the key of SENT that an instruction is, None if it is none."""
+  """Returns the key of SENT for an instruction, or None."""
   if instruction.opcode == 'send':
     match = _TRANSFER.search(instruction.attributes)
     return match[1].lower().replace('_', '-') if match else None
   kind = instruction.opcode.removesuffix('-start')
   if kind == 'all-reduce' and computation.startswith('all-reduce-scatter'):
-    return 'reduce-scatter'  # a fusion that keeps a part of the sum
+    return 'reduce-scatter'  # this fusion keeps one part of the sum
   return kind if kind in SENT else None
 
 
 def _is_repeated(instruction: hlo.Instruction, seen: set[str]) -> bool:
   """Returns whether a collective was seen before.
 
-  One that runs beside other work is written down again in each fusion of it.
+  The text repeats an asynchronous collective in each fusion that overlaps it.
   """
   text = instruction.attributes
   chain = re.search(r'chain_id="?(\d+)', text)

@@ -1,4 +1,4 @@
-"""What a training step takes of a TPU slice, found out without a TPU."""
+"""Costs of a train step on a TPU slice, without a TPU."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -9,46 +9,48 @@ import jax
 from jaxtyping import Array
 
 from abaw_jax.distributed import sharding
-from abaw_jax.forecasting import collectives, hlo, roofline, topologies, traffic
-from abaw_jax.models import flops
+from abaw_jax.forecasting import collectives as collectives_lib
+from abaw_jax.forecasting import hlo, roofline, topologies, traffic
 from abaw_jax.steps import compilation, optimization, steps
 from abaw_jax.tasks import registry
 from abaw_jax.telemetry import hardware
 
-# How the TPU compiler writes bytes.
+# Format of bytes in messages of the TPU compiler.
 _SIZE = re.compile(r'\b(\d+(?:\.\d+)?)([KMGT])\b')
 _UNITS = {'K': 2**10, 'M': 2**20, 'G': 2**30, 'T': 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-  """A step on a topology; bytes are those of one device.
+  """Costs of a step on a topology; bytes are per device.
+
+  If the step does not fit, `compiled` and all later attributes are None.
 
   Attributes:
-    parameters: of the model.
+    parameters: number of parameters of the model.
     flops: model FLOPs of a step, over all devices.
-    limit: bytes of memory that there are.
-    total: bytes that the program takes, or would need.
-    compiled: the program; None, as all below, if it does not fit.
-    memory: what its bytes are for.
-    hbm_bytes: what it moves in and out of the memory in a step.
-    sent: what it sends in a step.
-    estimate: how long a step takes.
+    limit_bytes: memory of the device.
+    total_bytes: memory that the program needs.
+    compiled: the program.
+    memory: its memory by use.
+    hbm_bytes: HBM traffic of a step, reads and writes.
+    collectives: communication of a step.
+    estimate: time of a step.
   """
 
   parameters: int
   flops: float
-  limit: int
-  total: int
+  limit_bytes: int
+  total_bytes: int
   compiled: jax.stages.Compiled | None = None
   memory: compilation.Memory | None = None
   hbm_bytes: int | None = None
-  sent: tuple[collectives.Collective, ...] | None = None
+  collectives: tuple[collectives_lib.Collective, ...] | None = None
   estimate: roofline.Estimate | None = None
 
   @property
   def fits(self) -> bool:
-    return self.compiled is not None and self.total <= self.limit
+    return self.compiled is not None and self.total_bytes <= self.limit_bytes
 
 
 def make_forecast(
@@ -56,15 +58,16 @@ def make_forecast(
     topology: topologies.Topology,
     example: Mapping[str, Array],
 ) -> Forecast:
-  """Returns what the step of a config takes, compiled as the loop compiles it.
+  """Compiles the train step of a config and returns its costs.
 
   Args:
     config: plain nested dict of `configs/`.
-    topology: what to compile for.
+    topology: devices to compile for.
     example: a batch of any size.
 
   Raises:
-    InputError: the config does not fit together, or not to this many devices.
+    InputError: a value of the config is wrong, or does not fit the number of
+      devices.
   """
   batch_size, section = config['data']['batch_size'], config['optim']
   mesh = sharding.make_mesh(
@@ -80,22 +83,21 @@ def make_forecast(
   with jax.set_mesh(mesh):
     step, shapes = _make_step(config, task, mesh, example)
     try:
-      compiled, total = compilation.compile_step(
+      compiled, total_bytes = compilation.compile_step(
           step, shapes, example, mesh, batch_size=batch_size
       )
     except jax.errors.JaxRuntimeError as error:
-      compiled, total = None, needed(error)
-  row_flops = flops.train_flops(task.model, example, freeze=section['freeze'])
+      compiled, total_bytes = None, required_bytes(error)
   forecast = Forecast(
       parameters=sum(x.size for x in jax.tree.leaves(shapes.params)),
-      flops=float(row_flops * batch_size),
-      limit=topology.chip.hbm_bytes // topology.chip.devices,
-      total=total,
+      flops=float(task.flops(example) * batch_size),
+      limit_bytes=topology.chip.hbm_bytes // topology.chip.devices,
+      total_bytes=total_bytes,
   )
   if compiled is None:
     return forecast
   program = hlo.parse(compiled.as_text())
-  sent = collectives.find(
+  collectives = collectives_lib.find(
       program,
       num_devices=mesh.size // topology.num_slices,
       num_slices=topology.num_slices,
@@ -106,14 +108,14 @@ def make_forecast(
       compiled=compiled,
       memory=compilation.memory(compiled),
       hbm_bytes=hbm_bytes,
-      sent=tuple(sent),
+      collectives=tuple(collectives),
       estimate=roofline.estimate(
           topology,
           flops=forecast.flops,
           remat=config['model'].get('remat', 'none'),
           hbm_bytes=hbm_bytes,
-          ici_bytes=sum(x.sent_bytes for x in sent if x.network == 'ici'),
-          dcn_bytes=sum(x.sent_bytes for x in sent if x.network == 'dcn'),
+          ici_bytes=_sent_bytes(collectives, 'ici'),
+          dcn_bytes=_sent_bytes(collectives, 'dcn'),
           batch_size=batch_size,
       ),
   )
@@ -122,51 +124,48 @@ def make_forecast(
 def suggest(
     config: Mapping[str, Any], topology: topologies.Topology, forecast: Forecast
 ) -> str:
-  """Returns what to change first in a config whose step does not fit."""
+  """Returns the first change to try in a config whose step does not fit."""
   section, fsdp = config['optim'], config['mesh']['fsdp']
   per_slice = len(topology.devices) // topology.num_slices
   rows = config['data']['batch_size'] // len(topology.devices)
   parts = section['microbatches']
-  # Parameters and two moments; gradients come on top.
+  # Parameters and two moments, without gradients.
   state = 12 * forecast.parameters / fsdp
-  if state > forecast.limit / 3 and 2 * fsdp <= per_slice:
+  if state > forecast.limit_bytes / 3 and 2 * fsdp <= per_slice:
     return (
         f'--config.mesh.fsdp={min(per_slice, 8 * fsdp)}: parameters and '
         f'moments alone take {state / hardware.GIB:.1f} GiB of each device'
     )
   if config['model'].get('remat') == 'none':
-    return '--config.model.remat=dots: compute attention, norms and GELU twice'
+    return '--config.model.remat=dots: recompute attention, norms and GELU'
   if rows % (2 * parts) == 0:
-    # Beside the state there are the gradients and their sum over the parts.
-    room, parts = forecast.limit - state * 20 / 12, 2 * parts
-    needed = forecast.total / 2
-    while needed > room and rows % (2 * parts) == 0:
+    # Gradients and their sum over microbatches also take memory.
+    available, parts = forecast.limit_bytes - state * 20 / 12, 2 * parts
+    needed = forecast.total_bytes / 2
+    while needed > available and rows % (2 * parts) == 0:
       needed, parts = needed / 2, 2 * parts
     return (
         f'--config.optim.microbatches={parts}: {rows // parts} rows of a '
         f'device at once instead of {rows // section["microbatches"]}'
     )
   if config['model'].get('remat') == 'dots':
-    return '--config.model.remat=all: compute every block twice'
-  return 'a smaller config.data.batch_size, or more chips'
+    return '--config.model.remat=all: recompute every block'
+  return 'a smaller --config.data.batch_size, or more chips'
 
 
 def _make_step(config, task, mesh, example):
-  """Returns (jitted step, state as shapes) as the training loop makes them."""
-  # How many steps there are is a number in the program and changes nothing.
+  """Returns (jitted step, shapes of the state) as in the training loop."""
+  # The numbers of steps are constants; they do not change the costs.
   schedule = optimization.make_schedule(
       config, total_steps=100_000, warmup_steps=1_000
   )
-  optimizer = steps.skip_non_finite(
-      optimization.make_optimizer(config, schedule)
-  )
+  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
   _, shapes = steps.jit_init(
       task,
       optimizer,
       mesh,
       example,
       ema=config['optim']['ema'],
-      carry=optimization.make_carry(config, task),
   )
   step = steps.jit_train_step(
       task,
@@ -178,11 +177,21 @@ def _make_step(config, task, mesh, example):
   return step, shapes
 
 
-def needed(error: jax.errors.JaxRuntimeError) -> int:
-  """Returns the bytes that a program would need of a device, at least."""
+def _sent_bytes(
+    collectives: list[collectives_lib.Collective], network: str
+) -> int:
+  return sum(x.sent_bytes for x in collectives if x.network == network)
+
+
+def required_bytes(error: jax.errors.JaxRuntimeError) -> int:
+  """Returns a lower bound of the bytes per device from a compiler message.
+
+  Raises:
+    JaxRuntimeError: the same error, if it is not about memory.
+  """
   message = str(error)
   sizes = _SIZE.findall(message)
   if not message.startswith('RESOURCE_EXHAUSTED') or not sizes:
     raise error
-  # It names what is needed, what there is and, at times, what needs it.
+  # The message has the needed bytes and smaller numbers, such as the limit.
   return max(round(float(size) * _UNITS[unit]) for size, unit in sizes)

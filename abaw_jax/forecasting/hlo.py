@@ -1,11 +1,11 @@
-"""XLA's optimised program as text, read far enough to count what it moves."""
+"""Parses the text of XLA's optimised programs, to count bytes."""
 
 from collections.abc import Iterator
 import dataclasses
 import math
 import re
 
-# Bits of an element; what is not listed (token, opaque) holds no data.
+# Bits of an element; other types (token, opaque) have no data.
 BITS = {
     'pred': 8,
     's4': 4, 's8': 8, 's16': 16, 's32': 32, 's64': 64,
@@ -29,11 +29,11 @@ class Instruction:
 
   Attributes:
     name: unique in its computation.
-    type: its result, `f32[8,128]{1,0}` or a tuple of such in parentheses.
+    type: type of its result, `f32[8,128]{1,0}` or a tuple in parentheses.
     opcode: such as `fusion` or `all-reduce-start`.
     operands: names of its arguments.
-    attributes: the rest of the line.
-    root: whether it is the computation's result.
+    attributes: rest of the line.
+    root: whether it is the result of the computation.
   """
 
   name: str
@@ -44,7 +44,7 @@ class Instruction:
   root: bool
 
   def called(self) -> list[str]:
-    """Returns the computations it names, a loop's excepted."""
+    """Returns the names of the computations it calls, except those of loops."""
     names = _CALLED.findall(self.attributes)
     if match := re.search(r'branch_computations=\{([^}]*)\}', self.attributes):
       names += _OPERAND.findall(match[1])
@@ -52,46 +52,48 @@ class Instruction:
 
 
 Computation = dict[str, Instruction]
-Run = tuple[str, Instruction, int]
+Execution = tuple[str, Instruction, int]
 
-# What runs the computations that it names, beside loops; `call-start` runs them
-# on another core.
+# Opcodes, except loops, that execute the computations they name. `call-start`
+# executes them on another core.
 CALLS = ('call', 'call-start', 'conditional', 'async-start')
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-  """Computations by name; `entry` is run once a step."""
+  """Computations by name; a step executes `entry` once."""
 
   computations: dict[str, Computation]
   entry: str
 
-  def run(self, *, fusions: bool = False) -> Iterator[Run]:
-    """Yields (computation's name, instruction, times a step) of all that runs.
+  def walk(self, *, fusions: bool = False) -> Iterator[Execution]:
+    """Yields (name of computation, instruction, executions per step).
 
-    Loop bodies count as often as their loop turns, once where that is not
-    known; every branch of a conditional counts. With `fusions` what is inside
-    of them is yielded as well.
+    The body of a loop counts once per iteration, or once if the number of
+    iterations is unknown. Every branch of a conditional counts.
+
+    Args:
+      fusions: whether to also yield the instructions inside of fusions.
     """
-    return self._run(self.entry, 1, CALLS + ('fusion',) * fusions)
+    return self._walk(self.entry, 1, CALLS + ('fusion',) * fusions)
 
-  def _run(self, name, times, calls):
+  def _walk(self, name, times, calls):
     for instruction in self.computations[name].values():
       yield name, instruction, times
       if instruction.opcode == 'while':
-        turns = self.turns(instruction) or 1
-        yield from self._run(
-            _attribute(instruction, 'body'), times * turns, calls
+        iterations = self.trip_count(instruction) or 1
+        yield from self._walk(
+            _attribute(instruction, 'body'), times * iterations, calls
         )
       elif instruction.opcode in calls:
         for called in instruction.called():
-          yield from self._run(called, times, calls)
+          yield from self._walk(called, times, calls)
 
-  def turns(self, loop: Instruction) -> int | None:
-    """Returns how often a `while` turns, None where the text does not tell.
+  def trip_count(self, loop: Instruction) -> int | None:
+    """Returns the number of iterations of a `while`, or None if unknown.
 
-    XLA notes it for some targets. Else the condition compares a counter that
-    starts at 0, as that of `lax.scan` does, with its only constant.
+    XLA writes it for some targets. Otherwise this assumes that the condition
+    compares a counter from 0, as in `lax.scan`, with its only constant.
     """
     noted = r'"known_trip_count":\{"n":"(\d+)"\}'
     if match := re.search(noted, loop.attributes):
@@ -107,7 +109,7 @@ class Program:
 
 
 def parse(text: str) -> Program:
-  """Returns the program that `jax.stages.Compiled.as_text` prints."""
+  """Returns the program of a text of `jax.stages.Compiled.as_text`."""
   computations, entry, current = {}, '', None
   for line in text.splitlines():
     if match := _HEADER.match(line):
@@ -121,8 +123,8 @@ def parse(text: str) -> Program:
 def arrays(text: str) -> list[tuple[int, bool]]:
   """Returns (bytes, whether in HBM) of each array of a type.
 
-  A TPU's vector memory is memory space 1, and its scalar memory 2; tiles that
-  are not full are not counted as full.
+  Memory space 1 is the vector memory of a TPU, and 2 its scalar memory. Padding
+  of incomplete tiles does not count.
   """
   return [
       (
@@ -135,12 +137,12 @@ def arrays(text: str) -> list[tuple[int, bool]]:
 
 
 def num_bytes(text: str) -> int:
-  """Returns the bytes of all arrays of a type, wherever they lie."""
+  """Returns the bytes of all arrays of a type, in any memory."""
   return sum(size for size, _ in arrays(text))
 
 
 def hbm_bytes(text: str) -> int:
-  """Returns the bytes of those arrays of a type that lie in HBM."""
+  """Returns the bytes of the arrays of a type that are in HBM."""
   return sum(size for size, in_hbm in arrays(text) if in_hbm)
 
 
@@ -155,14 +157,14 @@ def _instruction(name: str, line: str, start: int) -> Instruction:
       type=line[start:end],
       opcode=opcode,
       operands=tuple(_OPERAND.findall(inner)),
-      # A constant's value and a parameter's number stand where operands do.
+      # A constant's value and a parameter's number are in place of operands.
       attributes=inner if opcode in ('constant', 'parameter') else line[close:],
       root=line.lstrip().startswith('ROOT '),
   )
 
 
 def _end_of_group(line: str, start: int) -> int:
-  """Returns the position behind the bracket that closes the one at `start`."""
+  """Returns the position after the bracket that closes the one at `start`."""
   depth = 0
   for position in range(start, len(line)):
     depth += line[position] in _OPENING

@@ -1,69 +1,74 @@
-"""A forecast as a table to read and as a line of JSON."""
+"""Formats a forecast as a table and as a line of JSON."""
 
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from abaw_jax.forecasting import forecast, roofline, topologies
+from abaw_jax.core import text_table
+from abaw_jax.forecasting import forecast as forecast_lib
+from abaw_jax.forecasting import roofline, topologies
+from abaw_jax.tasks import registry
 
 _UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB')
 
 
-def record(
+def to_json(
     config: Mapping[str, Any],
     topology: topologies.Topology,
-    made: forecast.Forecast,
+    forecast: forecast_lib.Forecast,
 ) -> dict[str, Any]:
-  """Returns a forecast as JSON; bytes and FLOP/s are those of one chip.
+  """Returns a forecast for JSON; bytes are per chip.
 
-  `estimate`, `memory` and `collectives` are missing where it does not fit.
+  `memory`, `hbm_traffic`, `collectives` and `estimate` are missing if the step
+  does not fit.
   """
   chip = topology.chip
   line = {
       'topology': topology.name,
       'chips': topology.num_chips,
       'slices': topology.num_slices,
-      'model': config['model'].get('backbone', config['model']['name']),
+      'model': config['model'].get('backbone')
+      or registry.task_class(config).name,
       'batch_size': config['data']['batch_size'],
       'microbatches': config['optim']['microbatches'],
       'fsdp': config['mesh']['fsdp'],
       'remat': config['model'].get('remat', 'none'),
       'scan': config['model'].get('scan', False),
-      'parameters': made.parameters,
-      'flops': made.flops,
-      'fits': made.fits,
-      'total_bytes': made.total * chip.devices,
-      'limit_bytes': made.limit * chip.devices,
+      'parameters': forecast.parameters,
+      'flops': forecast.flops,
+      'fits': forecast.fits,
+      'total_bytes': forecast.total_bytes * chip.devices,
+      'limit_bytes': forecast.limit_bytes * chip.devices,
   }
-  if made.compiled is None:
+  if forecast.compiled is None:
     return line
   return line | {
       'memory': {
           name: value * chip.devices
-          for name, value in dataclasses.asdict(made.memory).items()
+          for name, value in dataclasses.asdict(forecast.memory).items()
       },
-      'hbm_traffic': made.hbm_bytes * chip.devices,
+      'hbm_traffic': forecast.hbm_bytes * chip.devices,
       'collectives': [
           dataclasses.asdict(x)
           | {
               'num_bytes': x.num_bytes * chip.devices,
               'sent_bytes': x.sent_bytes * chip.devices,
           }
-          for x in made.sent
+          for x in forecast.collectives
       ],
-      'estimate': dataclasses.asdict(made.estimate),
+      'estimate': dataclasses.asdict(forecast.estimate),
   }
 
 
-def table(
+def to_table(
     config: Mapping[str, Any],
     topology: topologies.Topology,
-    made: forecast.Forecast,
-) -> str:
-  """Returns the same as rows of name and value."""
-  line = record(config, topology, made)
+    forecast: forecast_lib.Forecast,
+) -> list[str]:
+  """Returns a forecast as lines of a name and a value."""
+  line = to_json(config, topology, forecast)
   chip = topology.chip
-  at_once = line['batch_size'] / line['microbatches'] / topology.num_chips
+  microbatch = line['batch_size'] / line['microbatches'] / topology.num_chips
   rows = [
       (
           'topology',
@@ -72,12 +77,12 @@ def table(
       ),
       (
           'batch',
-          f'{line["batch_size"]:,} rows, {at_once:g} per chip at once',
+          f'{line["batch_size"]:,} rows, {microbatch:g} per chip and microbatch',
       ),
-      ('parameters', f'{made.parameters:,}'),
-      ('model FLOPs per step', f'{made.flops:.4g}'),
+      ('parameters', f'{forecast.parameters:,}'),
+      ('model FLOPs per step', f'{forecast.flops:.4g}'),
   ]
-  if made.compiled is not None:
+  if forecast.compiled is not None:
     rows += [
         (f'{name} per chip', _size(size))
         for name, size in line['memory'].items()
@@ -87,34 +92,37 @@ def table(
           'total per chip',
           f'{_size(line["total_bytes"])} of {_size(line["limit_bytes"])}, '
           f'{line["total_bytes"] / line["limit_bytes"]:.0%}: '
-          f'{"fits" if made.fits else "does not fit"}',
+          f'{"fits" if forecast.fits else "does not fit"}',
       )
   )
-  if not made.fits:
-    rows.append(('try', forecast.suggest(config, topology, made)))
-  if made.compiled is None:
-    return _align(rows)
+  if not forecast.fits:
+    rows.append(('try', forecast_lib.suggest(config, topology, forecast)))
+  if forecast.compiled is None:
+    return text_table.aligned(rows, '<')
   rows += [
       (
           f'{x["kind"]} over {x["network"].upper()}',
-          f'{x["count"]} a step, {_size(x["num_bytes"])}, a chip sends '
+          f'{x["count"]} per step, {_size(x["num_bytes"])}; each chip sends '
           f'{_size(x["sent_bytes"])}',
       )
       for x in line['collectives']
   ]
   rows.append(('HBM traffic per chip', _size(line['hbm_traffic'])))
-  made = made.estimate
+  estimate = forecast.estimate
   rows += [
-      ('time of products', _ms(made.compute)),
-      ('time of memory', _ms(made.memory)),
-      ('time of collectives', f'ICI {_ms(made.ici)}, DCN {_ms(made.dcn)}'),
+      ('time of matmuls', _ms(estimate.compute)),
+      ('time of HBM traffic', _ms(estimate.memory)),
       (
-          'estimate',
-          f'{_ms(made.step)} a step, {made.rows_per_s:,.0f} rows/s, '
-          f'MFU {made.mfu:.0%}',
+          'time of collectives',
+          f'ICI {_ms(estimate.ici)}, DCN {_ms(estimate.dcn)}',
       ),
       (
-          'of a chip',
+          'estimate',
+          f'{_ms(estimate.step)} per step, {estimate.rows_per_s:,.0f} rows/s, '
+          f'MFU {estimate.mfu:.0%}',
+      ),
+      (
+          'data sheet of a chip',
           f'{chip.flops / 1e12:g} TFLOP/s, '
           f'HBM {chip.hbm_bandwidth / 1e9:g} GB/s, '
           f'ICI {topology.ici_bandwidth * chip.devices / 1e9:g} GB/s, '
@@ -122,12 +130,7 @@ def table(
       ),
       *(('assumed', text) for text in roofline.ASSUMPTIONS),
   ]
-  return _align(rows)
-
-
-def _align(rows: list[tuple[str, str]]) -> str:
-  width = max(len(name) for name, _ in rows)
-  return '\n'.join(f'{name:{width}}  {value}' for name, value in rows)
+  return text_table.aligned(rows, '<')
 
 
 def _size(num_bytes: float) -> str:

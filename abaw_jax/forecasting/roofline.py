@@ -1,38 +1,39 @@
-"""How long a step would take if the hardware did what its data sheet says."""
+"""Roofline estimate of the time of a step, from data sheets of the hardware."""
 
 import dataclasses
 
 from abaw_jax.forecasting import topologies
 
-# Share of the peak that matrix products are assumed to reach: sequences of 50
-# and 197 tokens and heads of 32 do not fill the matrix units. Published: MAE
-# with ViT-L 0.29 of a TPU v3 with all else, language models 0.5 to 0.65.
-PRODUCTS = 0.5
-# Products that are computed again in the backward pass, over the model's;
-# `dots` repeats those of attention only, which are left out.
-REPEATED = {'none': 0.0, 'dots': 0.0, 'all': 1 / 3}
+# Assumed share of the peak FLOP/s in matrix multiplications (matmuls): sequences
+# of 50 and 197 tokens and heads of width 32 do not fill the matrix units.
+# Published, for the entire step: MAE with ViT-L 0.29 of a TPU v3, language models
+# 0.5 to 0.65.
+MATMUL_EFFICIENCY = 0.5
+# Recomputed matmuls of the backward pass, relative to the model's. `dots`
+# recomputes only those of attention, which this ignores.
+RECOMPUTED = {'none': 0.0, 'dots': 0.0, 'all': 1 / 3}
 
 ASSUMPTIONS = (
-    f'products reach {PRODUCTS} of the peak; the memory moves what each fusion '
-    'reads and writes; both at the same time',
-    'collectives send at the full rate of all links along the axes of the '
-    'slice, and nothing is computed meanwhile',
-    'the input keeps up; an estimate, never measured on a TPU',
+    f'matmuls reach {MATMUL_EFFICIENCY} of the peak; each fusion reads its '
+    'inputs from HBM and writes its outputs; both at the same time',
+    'collectives use the full bandwidth of all links along the axes of the '
+    'slice, and do not overlap with computation',
+    'input is never slow; an estimate, never measured on a TPU',
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-  """Seconds of a step, by what takes them, and what follows.
+  """Seconds of a step by cause, and throughput.
 
   Attributes:
-    compute: products at their share of the peak.
+    compute: matmuls at their assumed share of the peak.
     memory: HBM traffic at its bandwidth.
     ici: collectives within a slice.
-    dcn: collectives from slice to slice.
+    dcn: collectives between slices.
     step: max(compute, memory) + ici + dcn.
-    rows_per_s: rows of the batch, over all chips.
-    mfu: model FLOP/s over the peak of all chips.
+    rows_per_s: rows per second, over all chips.
+    mfu: model FLOP/s relative to the peak of all chips.
   """
 
   compute: float
@@ -57,17 +58,17 @@ def estimate(
   """Returns the estimate of a step.
 
   Args:
-    topology: where it runs.
+    topology: devices of the step.
     flops: model FLOPs of a step, over all devices.
-    remat: what is computed twice, a key of REPEATED.
-    hbm_bytes: what a device moves in and out of its memory.
-    ici_bytes: what a device sends within its slice.
-    dcn_bytes: what a device sends to other slices.
+    remat: rematerialisation, a key of RECOMPUTED.
+    hbm_bytes: HBM traffic of a device, reads and writes.
+    ici_bytes: bytes that a device sends within its slice.
+    dcn_bytes: bytes that a device sends to other slices.
     batch_size: rows of a step, over all devices.
   """
   chip, num_devices = topology.chip, len(topology.devices)
   peak = chip.flops / chip.devices * num_devices
-  compute = flops * (1 + REPEATED[remat]) / (PRODUCTS * peak)
+  compute = flops * (1 + RECOMPUTED[remat]) / (MATMUL_EFFICIENCY * peak)
   memory = hbm_bytes / (chip.hbm_bandwidth / chip.devices)
   ici = ici_bytes / topology.ici_bandwidth if ici_bytes else 0.0
   dcn = dcn_bytes / (chip.dcn_bandwidth / chip.devices)

@@ -1,4 +1,4 @@
-"""TPU slices to compile for, without a TPU."""
+"""TPU slices as targets of the compiler, without a TPU."""
 
 import dataclasses
 import math
@@ -24,9 +24,9 @@ SLICES = {
     'v6e': _SQUARES,
     'tpu7x': _CUBES,
 }
-# Other names for the same.
+# Other names of the same generations.
 ALIASES = {'v5': 'v5p', 'v7x': 'tpu7x'}
-# Largest part of a slice that one host holds.
+# Largest part of a slice on one host.
 _HOST = (2, 2, 1)
 
 
@@ -37,8 +37,8 @@ class Topology:
   Attributes:
     generation: a key of SLICES.
     shape: chips along each axis of a slice.
-    num_slices: slices, which exchange over the data-centre network.
-    devices: JAX devices that can be compiled for, but compute nothing.
+    num_slices: slices, which communicate over the data-centre network.
+    devices: JAX devices as compile targets; they cannot compute.
   """
 
   generation: str
@@ -61,27 +61,27 @@ class Topology:
 
   @property
   def ici_bandwidth(self) -> float:
-    """Bytes/s that a device sends into its slice at best.
+    """Maximum bytes/s that a device sends within its slice.
 
-    Along an axis a chip has one link, or two where the ends are linked: on each
-    axis that is long enough, and in three dimensions only on all of them.
+    A chip has one link along an axis, or two if the axis wraps around. An axis
+    wraps if it is long enough; in three dimensions, all axes wrap or none.
     """
-    closed = [size >= self.chip.wrap for size in self.shape]
+    wrapped = [size >= self.chip.wrap for size in self.shape]
     if len(self.shape) == 3:
-      closed = [all(closed)] * 3
+      wrapped = [all(wrapped)] * 3
     links = sum(
-        1 + wraps
-        for size, wraps in zip(self.shape, closed, strict=True)
+        1 + is_wrapped
+        for size, is_wrapped in zip(self.shape, wrapped, strict=True)
         if size > 1
     )
     return links * self.chip.link_bandwidth / self.chip.devices
 
 
-def make(name: str, *, num_slices: int = 1) -> Topology:
+def make_topology(name: str, *, num_slices: int = 1) -> Topology:
   """Returns the topology `generation:AxB` or `generation:AxBxC`.
 
   Raises:
-    InputError: there is no such slice, or no compiler for it (libtpu).
+    InputError: there is no such slice, or its compiler (libtpu) is missing.
   """
   _check_compiler()
   match = re.fullmatch(r'(\w+):(\d+(?:x\d+){1,2})', name)
@@ -89,8 +89,8 @@ def make(name: str, *, num_slices: int = 1) -> Topology:
   if generation not in SLICES:
     known = ', '.join(f'{key}:{shapes[5]}' for key, shapes in SLICES.items())
     raise errors.InputError(
-        f'--topology={name}: no such TPU; name a generation and the chips '
-        f'along each axis of a slice, such as {known}'
+        f'--topology={name}: no such TPU; give a generation and the number of '
+        f'chips along each axis of a slice, such as {known}'
     )
   shape = tuple(map(int, match[2].split('x')))
   bounds = (*shape, 1)[:3]
@@ -99,7 +99,7 @@ def make(name: str, *, num_slices: int = 1) -> Topology:
       'num_slices': num_slices,
   }
   if generation == 'v4':
-    # One device per chip, as on a TPU VM; libtpu's default is one per core.
+    # One device per chip, as on a TPU VM; the default is one per core.
     options['chip_config_name'] = 'megacore'
   try:
     devices = topologies.get_topology_desc(
@@ -108,25 +108,25 @@ def make(name: str, *, num_slices: int = 1) -> Topology:
   except jax.errors.JaxRuntimeError as error:
     raise errors.InputError(
         f'--topology={name}: no such slice; slices of {generation} are '
-        f'{", ".join(SLICES[generation])} and larger ones'
+        f'{", ".join(SLICES[generation])} and larger'
     ) from error
   return Topology(generation, shape, num_slices, tuple(devices))
 
 
 def _check_compiler() -> None:
-  """Readies libtpu for compiling; raises an InputError if it is not there."""
+  """Prepares libtpu for compiling; raises an InputError if it is missing."""
   try:
     import libtpu  # noqa: F401
   except ImportError as error:
     raise errors.InputError(
-        "there is no TPU compiler: pip install 'jax[tpu]', which brings libtpu"
+        "the TPU compiler (libtpu) is missing; pip install 'jax[tpu]'"
     ) from error
   os.environ |= {
-      # Else it asks the cloud which TPU this is, and waits for an answer.
+      # Without these two, libtpu waits for an answer of the cloud.
       'TPU_SKIP_MDS_QUERY': '1',
       'TPU_WORKER_HOSTNAMES': 'localhost',
-      # Any will do: without one it complains on stderr.
+      # Any type; without one, libtpu writes warnings to stderr.
       'TPU_ACCELERATOR_TYPE': 'v5litepod-4',
-      # Only one process may own a TPU; compiling owns none.
+      # Compiling needs no TPU, so several processes may compile at once.
       'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
   }

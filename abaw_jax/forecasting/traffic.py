@@ -1,8 +1,8 @@
-"""What a compiled step reads from and writes to a device's memory."""
+"""HBM traffic of a compiled step."""
 
 from abaw_jax.forecasting import hlo
 
-# What moves nothing, or only says that something has moved.
+# Opcodes that move no data, or only mark the end of a transfer.
 _FREE = frozenset(
     {
         'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast',
@@ -10,20 +10,20 @@ _FREE = frozenset(
         'partition-id', 'replica-id', 'async-start', 'async-update',
     }
 )  # fmt: skip
-# What reads only as much of its first operand as it returns.
+# Opcodes that read only a part of the first operand, as large as the result.
 _SLICES = frozenset({'dynamic-slice', 'slice', 'gather', 'slice-start'})
 
 
 def hbm_bytes(program: hlo.Program) -> int:
-  """Returns the bytes that a step moves in and out of HBM.
+  """Returns the bytes that a step reads from HBM and writes to it.
 
-  Each instruction reads its operands and writes its result once; a fusion is
-  one instruction. Of an array that is sliced or updated in place only that
-  part counts, and what lies in the vector memory of a TPU does not.
+  Each instruction reads its operands and writes its result once; a fusion is one
+  instruction. Slices and updates in place count only the part that they touch.
+  Arrays in the vector memory of a TPU do not count.
   """
   return sum(
       times * _moved(program, program.computations[name], instruction)
-      for name, instruction, times in program.run()
+      for name, instruction, times in program.walk()
       if instruction.opcode not in _FREE
       and not instruction.opcode.endswith('-done')
   )
@@ -36,7 +36,7 @@ def _moved(program, computation, instruction) -> int:
     fused = program.computations[instruction.called()[0]]
     return _fused(fused, instruction, operands)
   if instruction.opcode in ('copy-start', 'slice-start'):
-    # A tuple of what is written, what is read, and a counter.
+    # The type is a tuple of the output, the input and a counter.
     arrays = hlo.arrays(instruction.type)[:2]
     size = min(size for size, _ in arrays)
     return size * sum(in_hbm for _, in_hbm in arrays)
@@ -47,13 +47,14 @@ def _moved(program, computation, instruction) -> int:
     return 2 * hlo.hbm_bytes(operands[1])
   written = instruction.type
   if instruction.opcode.endswith('-start'):
-    written = ''  # names its operands and its result; the result is as large
+    # The type lists operands and result, which have the same size.
+    written = ''
     operands *= 2
   return hlo.hbm_bytes(written) + sum(map(hlo.hbm_bytes, operands))
 
 
 def _fused(fused, instruction, operands) -> int:
-  """Returns the bytes that a fusion with this body moves."""
+  """Returns the bytes that a fusion moves; `fused` is its body."""
   users, parameters = {}, {}
   for inner in fused.values():
     if inner.opcode == 'parameter':
@@ -77,7 +78,7 @@ def _fused(fused, instruction, operands) -> int:
 
 
 def _read(fused, users, name, size) -> int:
-  """Returns the bytes that the body of a fusion reads of a value of it."""
+  """Returns the bytes that the body of a fusion reads of one value."""
   total = 0
   for user, position in users.get(name, ()):
     if user.opcode == 'bitcast':

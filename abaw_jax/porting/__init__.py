@@ -1,1 +1,1 @@
-"""Files of tensors of other projects, read and written without PyTorch."""
+"""Reads and writes tensor files of other projects without PyTorch."""

@@ -1,10 +1,10 @@
-"""Reads pickled tensors and plain containers, and executes nothing.
+"""Reads pickled tensors and plain containers, and executes no code.
 
-A pickle is a program. `pickletools` takes it apart; known here are only the
-instructions that build plain values, and the only calls they can make are the
-constructors of `torch_values`. Whatever else a pickle wants called is refused by
-its name, before anything is called. Classes and functions are names here, and an
-object of a class is a dict of its attributes: neither is looked up or imported.
+A pickle is a program. `pickletools` splits it into instructions. This module
+follows only instructions that build plain values, and calls only the
+constructors in `torch_values`. It refuses all other calls by name, before any
+call. Classes and functions stay names: they are never looked up or imported. An
+object becomes a dict of its attributes.
 """
 
 import pathlib
@@ -15,18 +15,18 @@ from abaw_jax.core import errors
 from abaw_jax.porting import torch_values
 
 RESAVE = (
-    "re-save it where it was made, torch.save({'model': module.state_dict()}, "
-    'path)'
+    "save it again with the original code, torch.save({'model': "
+    'module.state_dict()}, path)'
 )
 
 
 class _Global(NamedTuple):
-  """The name of a class or a function, which is never looked up."""
+  """Name of a class or function, which is never looked up."""
 
   name: str
 
 
-# Instructions that push a value of their own, or their argument.
+# Instructions that push a constant, an empty container or their argument.
 _CONSTANTS = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False}
 _EMPTY = {'EMPTY_DICT': dict, 'EMPTY_LIST': list, 'EMPTY_SET': set}
 _TUPLES = {'EMPTY_TUPLE': 0, 'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
@@ -42,18 +42,18 @@ def load(
     path: pathlib.Path,
     storages: dict[str, torch_values.Storage] | None = None,
 ) -> Any:
-  """Returns the plain value that a pickle describes.
+  """Returns the plain value of a pickle.
 
-  A tensor becomes a `torch_values.Tensor`, whose elements are not read; an
+  A tensor becomes a `torch_values.Tensor`, without reading its elements. An
   ordered dict becomes a dict, and an object a `torch_values.Instance`.
 
   Args:
-    stream: binary file at the start of the pickle; is left at its end.
+    stream: binary file at the start of the pickle; afterwards at its end.
     path: file to name in messages.
-    storages: is filled with every storage that is mentioned, by its key.
+    storages: receives all storages of the pickle, by key.
 
   Raises:
-    InputError: if the pickle is broken, or wants anything but these.
+    InputError: if the pickle is broken or asks for other calls.
   """
   machine = _Machine(path, {} if storages is None else storages)
   try:
@@ -63,13 +63,15 @@ def load(
       machine.execute(opcode.name, argument)
   except (ValueError, TypeError, LookupError, AttributeError) as e:
     raise errors.InputError(
-        f'{path}: holds a broken pickle ({e}); copy or download the file again'
+        f'{path}: contains a broken pickle ({e}); copy or download it again'
     ) from e
-  raise errors.InputError(f'{path}: holds a pickle without an end')
+  raise errors.InputError(
+      f'{path}: contains a pickle without an end; copy or download it again'
+  )
 
 
 class _Machine:
-  """The stack of a pickle that is being read."""
+  """Stack machine that follows the instructions of a pickle."""
 
   def __init__(
       self, path: pathlib.Path, storages: dict[str, torch_values.Storage]
@@ -77,11 +79,11 @@ class _Machine:
     self._path = path
     self._storages = storages
     self._stack = []
-    self._below = []  # stacks under the open marks
+    self._outer_stacks = []  # one for each open mark
     self._memo = {}
 
   def execute(self, name: str, argument: Any) -> None:
-    """Follows one instruction."""
+    """Executes one instruction."""
     if name in _LITERALS:
       self._stack.append(argument)
     elif name in _CONSTANTS:
@@ -97,24 +99,24 @@ class _Machine:
       self._refuse(f'the pickle instruction {name}')
 
   def pop(self) -> Any:
-    """Returns the topmost value and removes it."""
+    """Removes the top value of the stack and returns it."""
     return self._stack.pop()
 
-  def _refuse(self, what: str) -> NoReturn:
+  def _refuse(self, request: str) -> NoReturn:
     raise errors.InputError(
-        f'{self._path}: asks for {what}, which is neither a tensor nor plain '
-        f'data; nothing was executed; {RESAVE}'
+        f'{self._path}: asks for {request}, which is neither a tensor nor plain '
+        f'data; no code was executed; {RESAVE}'
     )
 
   def ignore(self, _) -> None:
-    """Passes over an instruction that carries no value."""
+    """Skips an instruction without a value."""
 
   def mark(self, _) -> None:
-    self._below.append(self._stack)
+    self._outer_stacks.append(self._stack)
     self._stack = []
 
   def _since_mark(self) -> list[Any]:
-    items, self._stack = self._stack, self._below.pop()
+    items, self._stack = self._stack, self._outer_stacks.pop()
     return items
 
   def put(self, key: int) -> None:
@@ -126,12 +128,12 @@ class _Machine:
   def get(self, key: int) -> None:
     self._stack.append(self._memo[key])
 
-  def mention(self, name: str) -> None:
+  def push_global(self, name: str) -> None:
     self._stack.append(_Global(name))
 
-  def mention_stacked(self, _) -> None:
+  def push_stacked_global(self, _) -> None:
     name, module = self.pop(), self.pop()
-    self.mention(f'{module} {name}')
+    self.push_global(f'{module} {name}')
 
   def call(self, _) -> None:
     arguments, constructor = self.pop(), self.pop()
@@ -149,7 +151,7 @@ class _Machine:
     ):
       self.call(None)
       return
-    # What its `__new__` would do with the arguments is not known.
+    # The effect of the arguments on its `__new__` is unknown: drop them.
     self.pop()
     self.pop()
     self._stack.append(torch_values.Instance(constructor.name))
@@ -160,24 +162,24 @@ class _Machine:
       # An object with slots has a second dict for them.
       for part in state if isinstance(state, tuple) else (state,):
         if not isinstance(part, dict | None):
-          self._refuse('.'.join(target.kind.split()))
+          self._refuse('.'.join(target.class_name.split()))
         target.update(part or {})
     elif not isinstance(target, dict):
-      # The state of an ordered dict is PyTorch's bookkeeping; nothing else
-      # here has one.
+      # An ordered dict has a state of PyTorch, which we do not need. No other
+      # type has one.
       self._refuse(f'a state for {type(target).__name__}')
 
   def persistent(self, _) -> None:
-    kind, mentioned, *rest = self.pop()
-    if kind == 'module':  # a class, and the text of its source
-      self._stack.append(mentioned)
+    kind, class_name, *rest = self.pop()
+    if kind == 'module':  # a class and its source text
+      self._stack.append(class_name)
     else:
-      self._stack.append(self._storage(kind, mentioned, *rest))
+      self._stack.append(self._storage(kind, class_name, *rest))
 
-  def _storage(self, kind, mentioned, key, _, size, *view):
-    dtype = torch_values.STORAGES.get(mentioned.name)
+  def _storage(self, kind, class_name, key, _, size, *view):
+    dtype = torch_values.STORAGES.get(class_name.name)
     if kind != 'storage' or dtype is None or any(view):
-      raise ValueError('a tensor in another form than PyTorch writes today')
+      raise ValueError('a tensor in a form that current PyTorch does not write')
     if type(key) is not str or type(size) is not int or size < 0:
       raise ValueError('a storage without a name or a size')
     self._storages[key] = torch_values.Storage(dtype, key, size)
@@ -218,8 +220,8 @@ _INSTRUCTIONS = {
     'MEMOIZE': _Machine.memoize,
     'BINGET': _Machine.get,
     'LONG_BINGET': _Machine.get,
-    'GLOBAL': _Machine.mention,
-    'STACK_GLOBAL': _Machine.mention_stacked,
+    'GLOBAL': _Machine.push_global,
+    'STACK_GLOBAL': _Machine.push_stacked_global,
     'REDUCE': _Machine.call,
     'NEWOBJ': _Machine.make_object,
     'BUILD': _Machine.set_state,

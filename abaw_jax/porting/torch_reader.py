@@ -1,7 +1,7 @@
-"""Reads what `torch.save` wrote, without PyTorch and without executing anything.
+"""Reads files of `torch.save` without PyTorch and without executing code.
 
-Two containers are known: the zip file of PyTorch 1.6 and later, and the row of
-pickles and raw storages of the versions before.
+Reads both formats: the zip file of PyTorch 1.6 and later, and the older sequence
+of pickles and raw storages.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,22 +18,24 @@ from abaw_jax.porting import pickles, torch_modules, torch_values
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-# Where a checkpoint keeps its state dict, if it is not one itself.
-_PARTS = ('model', 'state_dict')
+# Keys under which a checkpoint may hold its state dict.
+_STATE_DICT_KEYS = ('model', 'state_dict')
 
 _ReadStorage = Callable[[torch_values.Storage], Any]
 
 
-def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Returns the tensors of a state dict by name, and the arguments beside it.
+def read_checkpoint(
+    path: pathlib.Path,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Returns tensors of a state dict by name, and training arguments.
 
-  The arguments are those of the training script, which checkpoints of
-  facebookresearch/mae keep as `args`; empty where there are none. A module that
-  was pickled as a whole counts as its state dict.
+  Checkpoints of facebookresearch/mae hold the arguments of the training script
+  as `args`; other files give an empty dict. A pickled module counts as its state
+  dict.
 
   Raises:
-    InputError: if the file is broken or not of PyTorch, wants code executed, or
-      holds no state dict.
+    InputError: if the file is broken, is no PyTorch file, asks for code to be
+      executed, or holds no state dict.
   """
   with path.open('rb') as file:
     is_zip = file.read(4) == b'PK\x03\x04'
@@ -51,14 +53,14 @@ def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _open_zip(file: BinaryIO, path: pathlib.Path) -> tuple[Any, _ReadStorage]:
-  """Returns the pickled object, and what reads the bytes of a storage."""
+  """Returns the pickled object, and a function from a storage to its bytes."""
   try:
     archive = zipfile.ZipFile(file)
     names = archive.namelist()
     roots = [x.removesuffix('data.pkl') for x in names if _is_pickle(x)]
     if len(roots) != 1 or f'{roots[0]}constants.pkl' in names:
       raise errors.InputError(
-          f'{path}: is a zip file, but not one of torch.save (perhaps a '
+          f'{path}: is a zip file, but not from torch.save (perhaps a '
           f'TorchScript module); {pickles.RESAVE}'
       )
     root = roots[0]
@@ -83,11 +85,11 @@ def _is_pickle(name: str) -> bool:
 def _open_legacy(
     file: BinaryIO, path: pathlib.Path
 ) -> tuple[Any, _ReadStorage]:
-  """Returns the pickled object, and what finds the bytes of a storage."""
+  """Returns the pickled object, and a function from a storage to its bytes."""
   foreign = errors.InputError(
-      f'{path}: is no file of torch.save; name a .pth or .safetensors file'
+      f'{path}: is no file of torch.save; give a .pth or .safetensors file'
   )
-  if not file.read(1) == b'\x80':  # how a pickle starts
+  if file.read(1) != b'\x80':  # first byte of a pickle
     raise foreign
   data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
   if pickles.load(data, path) != _LEGACY_MAGIC:
@@ -109,7 +111,7 @@ def _open_legacy(
 def _legacy_places(
     data: mmap.mmap, keys: Any, storages: Mapping[str, torch_values.Storage]
 ) -> dict[str, memoryview]:
-  """Returns the bytes of every storage by key; they follow the pickles."""
+  """Returns the bytes of every storage by key, from the end of the file."""
   places = {}
   start = data.tell()
   for key in keys:
@@ -121,7 +123,7 @@ def _legacy_places(
     places[key] = memoryview(data)[start:end]
     start = end
   if start > len(data):
-    raise ValueError(f'it ends {start - len(data)} bytes early')
+    raise ValueError(f'{start - len(data)} bytes are missing')
   return places
 
 
@@ -130,7 +132,7 @@ def _state_dict(
 ) -> Mapping[str, torch_values.Tensor]:
   """Returns the state dict of a checkpoint, or raises an InputError."""
   state = content
-  for part in _PARTS:
+  for part in _STATE_DICT_KEYS:
     if isinstance(content, dict) and isinstance(content.get(part), dict):
       state = content[part]
       break
@@ -138,7 +140,7 @@ def _state_dict(
     state = torch_modules.state_dict(state, path)
   if not isinstance(state, dict):
     raise errors.InputError(
-        f'{path}: holds a {type(state).__name__} and no state dict; '
+        f'{path}: contains a {type(state).__name__} and no state dict; '
         f'{pickles.RESAVE}'
     )
   for name, value in state.items():
@@ -153,7 +155,7 @@ def _state_dict(
 def _to_numpy(
     tensor: torch_values.Tensor, read_storage: _ReadStorage
 ) -> np.ndarray:
-  """Returns a view of the storage; NumPy checks that it stays inside."""
+  """Returns a view of the storage; NumPy checks its bounds."""
   data = read_storage(tensor.storage)
   itemsize = tensor.storage.dtype.itemsize
   if len(data) != tensor.storage.size * itemsize:
@@ -170,12 +172,12 @@ def _to_numpy(
 def _check_byte_order(is_little: bool, path: pathlib.Path) -> None:
   if not is_little:
     raise errors.InputError(
-        f'{path}: was written on a big-endian machine; re-save it on another '
-        'one'
+        f'{path}: was written on a big-endian machine; save it again on a '
+        'little-endian one'
     )
 
 
 def _broken(path: pathlib.Path, cause: Exception) -> errors.InputError:
   return errors.InputError(
-      f'{path}: is not whole ({cause}); copy or download it again'
+      f'{path}: is incomplete or damaged ({cause}); copy or download it again'
   )

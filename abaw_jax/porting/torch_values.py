@@ -1,4 +1,4 @@
-"""The only things that the pickle of a weights file may mention, as plain data."""
+"""Plain data for all types that the pickle of a weights file may contain."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Storage(NamedTuple):
-  """A flat array that lies beside the pickle."""
+  """A flat array, stored next to the pickle."""
 
   dtype: np.dtype
   key: str
@@ -25,26 +25,26 @@ class Tensor(NamedTuple):
 
 
 class Instance(dict):
-  """What was an object of some class: its attributes by name.
+  """Attributes of an object by name.
 
-  The class is a name and stays one: it is not looked up, and no code of it runs.
+  Its class is only a name: it is not looked up, and none of its code runs.
   """
 
-  def __init__(self, kind: str):
+  def __init__(self, class_name: str):
     super().__init__()
-    self.kind = kind
+    self.class_name = class_name
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_) -> Tensor:
-  """Returns a tensor whose elements all lie in its storage."""
+  """Returns a tensor, after a check that its storage holds all elements."""
   sizes = (offset, *shape, *strides)
   if not isinstance(storage, Storage) or len(shape) != len(strides):
     raise ValueError('a tensor without a storage')
   if any(type(size) is not int or size < 0 for size in sizes):
-    raise ValueError('a tensor with sizes that are no whole numbers')
+    raise ValueError('a tensor with sizes that are no integers')
   last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
   if 0 not in shape and last >= storage.size:
-    raise ValueError('a tensor that reaches beyond its storage')
+    raise ValueError('a tensor that is larger than its storage')
   return Tensor(storage, offset, shape, strides)
 
 

@@ -1,4 +1,4 @@
-"""Writes float32 tensors as `torch.save` would, without PyTorch."""
+"""Writes float32 tensors in the format of `torch.save`, without PyTorch."""
 
 from collections.abc import Mapping
 import pathlib
@@ -9,14 +9,15 @@ import zipfile
 import numpy as np
 
 
-def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
-  """Writes `{'model': {name: tensor}}` such that `torch.load` reads it.
+def write_checkpoint(
+    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
+) -> None:
+  """Writes `{'model': {name: tensor}}` for `torch.load(weights_only=True)`.
 
-  The file depends on names and values alone, so the same weights give the same
-  bytes. It holds no more than `weights_only=True` allows.
+  The same names and values always give the same bytes.
 
   Args:
-    path: file to write, `.pth` by custom.
+    path: file to write, usually `.pth`.
     tensors: float32 arrays by name.
   """
   with zipfile.ZipFile(path, 'w') as archive:
@@ -28,15 +29,16 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-  # ZipInfo carries the same date always; entries are not compressed, because
-  # PyTorch maps them into memory.
+  # ZipInfo always has the same date. Entries are not compressed, because PyTorch
+  # maps them into memory.
   archive.writestr(zipfile.ZipInfo(f'archive/{name}'), content)
 
 
 def _pickled(tensors: Mapping[str, np.ndarray]) -> bytes:
-  """Returns the pickle of `{'model': tensors}`, whose storages are numbered.
+  """Returns the pickle of `{'model': tensors}` with numbered storages.
 
-  `pickle.dumps` would import PyTorch for the globals, so these are spelled out.
+  `pickle.dumps` would import PyTorch for its globals, so this writes the
+  instructions itself.
   """
   items = b''.join(
       _plain(name) + _tensor(str(key), tensor.shape)
@@ -54,7 +56,7 @@ def _tensor(key: str, shape: tuple[int, ...]) -> bytes:
           b'ctorch._utils\n_rebuild_tensor_v2\n(',
           b'(' + _plain('storage') + b'ctorch\nFloatStorage\n',
           _plain(key) + _plain('cpu') + _plain(int(np.prod(shape))),
-          b'tQ',  # a storage by its name
+          b'tQ',  # the storage with this key
           _plain(0) + _plain(shape) + _plain(strides) + _plain(False),
           b'ccollections\nOrderedDict\n)R',  # no hooks
           b'tR',
@@ -64,4 +66,4 @@ def _tensor(key: str, shape: tuple[int, ...]) -> bytes:
 
 def _plain(value: Any) -> bytes:
   """Returns the instructions that push a plain value."""
-  return pickle.dumps(value, protocol=2)[2:-1]  # without start and end
+  return pickle.dumps(value, protocol=2)[2:-1]  # without header and STOP

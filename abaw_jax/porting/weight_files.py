@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 from typing import Any
 
-import ml_dtypes  # noqa: F401, teaches NumPy bfloat16, for safetensors
+import ml_dtypes  # noqa: F401, adds bfloat16 to NumPy, for safetensors
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -14,27 +14,31 @@ from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.porting import torch_reader, torch_writer
 
 
-def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Returns tensors by name, and the arguments of the training beside them.
+def read_tensors(
+    path: pathlib.Path,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Returns tensors by name, and training arguments, `{}` if there are none.
 
-  No code in the file is executed. The arguments are empty where a file has none.
+  Executes no code of the file.
 
   Raises:
-    InputError: if there is no such file, or it is broken or of another kind.
+    InputError: if there is no such file, it is broken, or its suffix is unknown.
   """
   reader = _choose(READERS, path)
   if not path.is_file():
-    raise errors.InputError(f'{path}: no such file; name one that is there')
+    raise errors.InputError(f'{path}: no such file; give an existing one')
   return reader(path)
 
 
-def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> bool:
-  """Writes float32 tensors by name; returns False if they are there already.
+def write_tensors(
+    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
+) -> bool:
+  """Writes float32 tensors by name; returns False if the file has them already.
 
-  The file is whole or not there, whatever kills us.
+  The file appears complete or not at all.
 
   Raises:
-    InputError: if the file's kind is unknown, or another file stands there.
+    InputError: if the suffix is unknown, or the file has other content.
   """
   writer = _choose(WRITERS, path)
   with (
@@ -45,7 +49,7 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> bool:
     if path.exists():
       if not path.is_file() or sha256(path) != sha256(temporary):
         raise errors.InputError(
-            f'{path}: holds something else; name another --out or remove it'
+            f'{path}: has other content; give another --out or remove it'
         )
       temporary.unlink()
       return False
@@ -53,7 +57,7 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> bool:
 
 
 def sha256(path: pathlib.Path) -> str:
-  """Returns the checksum of a file."""
+  """Returns the SHA-256 checksum of a file in hexadecimal."""
   with path.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
@@ -61,7 +65,7 @@ def sha256(path: pathlib.Path) -> str:
 def _choose(choices: Mapping[str, Callable[..., Any]], path: pathlib.Path):
   if path.suffix not in choices:
     raise errors.InputError(
-        f'{path}: is a file of an unknown kind; name one that ends in '
+        f'{path}: unknown type of file; give a file that ends in '
         f'{" or ".join(choices)}'
     )
   return choices[path.suffix]
@@ -82,17 +86,17 @@ def _read_safetensors(
 def _write_safetensors(
     path: pathlib.Path, tensors: Mapping[str, np.ndarray]
 ) -> None:
-  # safetensors writes the memory of an array as it lies.
+  # safetensors writes the memory of an array and ignores its strides.
   packed = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
   safetensors.numpy.save_file(packed, path, metadata={'format': 'pt'})
 
 
 READERS = {
-    '.pth': torch_reader.read,
-    '.pt': torch_reader.read,
+    '.pth': torch_reader.read_checkpoint,
+    '.pt': torch_reader.read_checkpoint,
     '.safetensors': _read_safetensors,
 }
 WRITERS = {
-    '.pth': torch_writer.write,
+    '.pth': torch_writer.write_checkpoint,
     '.safetensors': _write_safetensors,
 }

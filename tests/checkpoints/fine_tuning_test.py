@@ -52,7 +52,9 @@ def to_ours(tensors, shapes, pool) -> dict[str, np.ndarray]:
   if pool == 'mean_norm':
     # One norm, which then stands behind the mean.
     tidy |= {f'fc_norm.{x}': tidy.pop(f'norm.{x}') for x in ('weight', 'bias')}
-  rules = {path: hf_vit.LAYOUT.rule_of(path, {'pool': pool}) for path in shapes}
+  rules = {
+      path: hf_vit.LAYOUT.make_rule(path, {'pool': pool}) for path in shapes
+  }
   return state_dicts.to_ours(tidy, shapes, rules, 'x')
 
 

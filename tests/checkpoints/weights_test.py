@@ -36,7 +36,7 @@ def folders(tmp_path_factory):
   }
   for name, state in states.items():
     torch.save({'model': state}, root / f'{name}.pth')
-    convert.read(root / f'{name}.pth', root / name, decoder_num_heads=4)
+    convert.import_weights(root / f'{name}.pth', root / name, decoder_num_heads=4)
   return root
 
 
@@ -79,7 +79,7 @@ def test_weights_start_what_their_kind_may(folders, origin, target, part):
   model = section(target)
   params, source = weights.load(folders / origin, model, shapes_of(model))
   path = folders / origin / 'weights.safetensors'
-  stored, _ = weight_files.read(path)
+  stored, _ = weight_files.read_tensors(path)
   assert source == {'weights': origin, 'sha256': weight_files.sha256(path)}
   whole = origin == target
   assert ('decoder_embed' in params) is whole
@@ -104,10 +104,10 @@ def test_a_backbone_comes_out_of_every_model(folders, origin):
 def test_what_does_not_fit_is_refused(folders, tmp_path):
   damaged = tmp_path / 'damaged'
   shutil.copytree(folders / 'mae', damaged)
-  stored, _ = weight_files.read(folders / 'mae' / 'weights.safetensors')
+  stored, _ = weight_files.read_tensors(folders / 'mae' / 'weights.safetensors')
   stored = {name: value + 1 for name, value in stored.items()}
   (damaged / 'weights.safetensors').unlink()
-  weight_files.write(damaged / 'weights.safetensors', stored)
+  weight_files.write_tensors(damaged / 'weights.safetensors', stored)
   cardless = tmp_path / 'cardless'
   shutil.copytree(folders / 'mae', cardless)
   (cardless / 'card.json').unlink()
@@ -179,7 +179,7 @@ def test_training_starts_from_a_folder_and_goes_back_to_torch(
   )
   loop.train(config, tmp_path / 'frame')
   assert f'starting backbone from {folders / "mae"}' in capsys.readouterr().out
-  convert.write(tmp_path / 'frame', tmp_path / 'frame.pth')
+  convert.export_weights(tmp_path / 'frame', tmp_path / 'frame.pth')
   back = torch.load(tmp_path / 'frame.pth', weights_only=True)['model']
   before = torch.load(folders / 'vit.pth', weights_only=True)['model']
   assert set(back) == set(before)

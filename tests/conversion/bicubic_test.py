@@ -1,4 +1,4 @@
-"""Resampling against PyTorch's."""
+"""Bicubic resampling against PyTorch."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from abaw_jax.conversion import bicubic
     ('old', 'new'),
     [(14, 7), (14, 28), (14, 9), (7, 10), (3, 5), (1, 4), (6, 1)],
 )
-def test_it_is_the_interpolation_of_torch(old, new):
+def test_it_equals_the_interpolation_of_torch(old, new):
   grid = np.random.default_rng(0).standard_normal((old, old, 6), np.float32)
   expected = functional.interpolate(
       torch.tensor(grid.transpose(2, 0, 1))[None],
@@ -20,7 +20,7 @@ def test_it_is_the_interpolation_of_torch(old, new):
       mode='bicubic',
       align_corners=False,
   )
-  # PyTorch computes places in float32.
+  # PyTorch computes positions in float32.
   np.testing.assert_allclose(
       bicubic.resize(grid, size=new),
       expected[0].permute(1, 2, 0).numpy(),

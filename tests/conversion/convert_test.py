@@ -1,4 +1,4 @@
-"""Weights of PyTorch give the same outputs here, and come back bit for bit."""
+"""Converted ViTs and MAEs give PyTorch's outputs; export is exact."""
 
 import argparse
 import json
@@ -27,21 +27,23 @@ def reference():
 
 @pytest.fixture(scope='module')
 def state(reference) -> torch_weights.State:
-  """Returns the weights of the whole MAE."""
+  """Returns the weights of the MAE with its decoder."""
   return torch_weights.mae_state(reference)
 
 
 @pytest.fixture
 def convert(tmp_path):
-  """Returns a function from a state dict to the folder it is converted to."""
+  """Returns a function from a state dict to a converted folder."""
 
-  def run(state, name='weights', beside=None, **options) -> pathlib.Path:
+  def import_state(
+      state, name='weights', extra=None, **options
+  ) -> pathlib.Path:
     path = tmp_path / f'{name}.pth'
-    torch.save({'model': state} | (beside or {}), path)
-    conversion.read(path, tmp_path / name, **options)
+    torch.save({'model': state} | (extra or {}), path)
+    conversion.import_weights(path, tmp_path / name, **options)
     return tmp_path / name
 
-  return run
+  return import_state
 
 
 def images(size: int, count: int = 3) -> np.ndarray:
@@ -51,7 +53,7 @@ def images(size: int, count: int = 3) -> np.ndarray:
 
 
 def load(folder: pathlib.Path):
-  """Returns the model of a folder and its parameters."""
+  """Returns the model of a folder, and its parameters."""
   section = runs.read_config(folder)['model']
   shapes = conversion.param_shapes(section)
   params, _ = weights.load(folder, section, shapes)
@@ -74,9 +76,7 @@ def card(folder: pathlib.Path) -> dict:
   return json.loads((folder / 'card.json').read_text())
 
 
-def test_a_whole_mae_gives_the_output_of_hugging_face(
-    reference, state, convert
-):
+def test_a_mae_gives_the_output_of_hugging_face(reference, state, convert):
   folder = convert(state, decoder_num_heads=torch_weights.DECODER_HEADS)
   model, params = load(folder)
   pixels = images(torch_weights.IMAGE)
@@ -91,18 +91,18 @@ def test_a_whole_mae_gives_the_output_of_hugging_face(
       patch_size=torch_weights.PATCH,
       norm_pix=model.norm_pix,
   )
-  # float32 sums in another order; predictions are of order 1 to 10.
+  # float32 sums differ in order; predictions are of order 1 to 10.
   np.testing.assert_allclose(pred, out.logits.detach(), atol=1e-4)
   np.testing.assert_allclose(losses.mean(), out.loss.item(), atol=1e-4)
   np.testing.assert_array_equal(mask, out.mask.numpy().astype(bool))
   assert (
       'encoder/pos_embed'
-      not in weight_files.read(folder / 'weights.safetensors')[0]
+      not in weight_files.read_tensors(folder / 'weights.safetensors')[0]
   )
 
 
 @pytest.mark.parametrize('norm', ['norm', 'fc_norm'])
-def test_a_fine_tuned_vit_gives_its_logits(state, convert, norm):
+def test_a_fine_tuned_vit_gives_the_logits_of_torch(state, convert, norm):
   state = torch_weights.fine_tuned_state(state, norm=norm)
   folder = convert(state)
   pixels = images(torch_weights.IMAGE)
@@ -117,13 +117,11 @@ def test_a_fine_tuned_vit_gives_its_logits(state, convert, norm):
 
 
 @pytest.mark.parametrize('size', [24, 56])
-def test_a_vit_for_another_image_size_has_resampled_positions(
-    state, convert, size
-):
+def test_another_image_size_resamples_the_positions(state, convert, size):
   state = torch_weights.fine_tuned_state(state, norm='fc_norm')
   folder = convert(state, image_size=size)
   old, new = (x // torch_weights.PATCH for x in (torch_weights.IMAGE, size))
-  # As interpolate_pos_embed of facebookresearch/mae does it.
+  # Like interpolate_pos_embed of facebookresearch/mae.
   table = state['pos_embed']
   grid = table[:, 1:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
   grid = functional.interpolate(
@@ -144,7 +142,7 @@ def test_an_encoder_gives_the_embedding_of_hugging_face(
 ):
   folder = convert(torch_weights.encoder_state(state))
   pixels = images(torch_weights.IMAGE)
-  # Without a mask and in order, the encoder of a MAE is a plain ViT.
+  # Without masking and shuffling, the encoder of a MAE is a plain ViT.
   reference.config.mask_ratio, before = 0.0, reference.config.mask_ratio
   hidden = reference.vit(
       pixel_values=to_torch(pixels),
@@ -159,7 +157,7 @@ def test_an_encoder_gives_the_embedding_of_hugging_face(
   assert runs.read_config(folder)['model']['positions'] == 'sincos'
 
 
-def test_it_comes_back_bit_for_bit(state, convert, tmp_path):
+def test_round_trip_is_exact(state, convert, tmp_path):
   states = {
       'mae': state,
       'encoder': torch_weights.encoder_state(state),
@@ -169,9 +167,9 @@ def test_it_comes_back_bit_for_bit(state, convert, tmp_path):
   for name, expected in states.items():
     folder = convert(expected, name, decoder_num_heads=4)
     for suffix in ('pth', 'safetensors'):
-      conversion.write(folder, tmp_path / f'{name}.back.{suffix}')
+      conversion.export_weights(folder, tmp_path / f'{name}.back.{suffix}')
     back = torch.load(tmp_path / f'{name}.back.pth', weights_only=True)['model']
-    again, _ = weight_files.read(tmp_path / f'{name}.back.safetensors')
+    again, _ = weight_files.read_tensors(tmp_path / f'{name}.back.safetensors')
     assert set(back) == set(again) == set(expected)
     for key, value in expected.items():
       assert torch.equal(back[key], value), (name, key)
@@ -179,7 +177,7 @@ def test_it_comes_back_bit_for_bit(state, convert, tmp_path):
 
 
 @pytest.mark.parametrize('kind', [torch.float16, torch.bfloat16])
-def test_the_card_says_where_weights_come_from(state, convert, tmp_path, kind):
+def test_the_card_describes_the_source(state, convert, tmp_path, kind):
   folder = convert(
       {name: value.to(kind) for name, value in state.items()},
       decoder_num_heads=4,
@@ -205,15 +203,13 @@ def test_the_card_says_where_weights_come_from(state, convert, tmp_path, kind):
   }
 
 
-def test_the_training_arguments_tell_whether_patches_were_standardised(
-    state, convert
-):
+def test_training_arguments_give_norm_pix(state, convert):
   arguments = argparse.Namespace(norm_pix_loss=False, lr=1e-3, output='runs')
-  beside = {'args': arguments, 'epoch': 3, 'scaler': {'scale': 65536.0}}
+  extra = {'args': arguments, 'epoch': 3, 'scaler': {'scale': 65536.0}}
   for name, options, norm_pix in (
-      ('silent', {}, True),
-      ('told', {'beside': beside}, False),
-      ('asked', {'beside': beside, 'norm_pix': True}, True),
+      ('default', {}, True),
+      ('from_file', {'extra': extra}, False),
+      ('option', {'extra': extra, 'norm_pix': True}, True),
   ):
     folder = convert(state, name, decoder_num_heads=4, **options)
     assert runs.read_config(folder)['model']['norm_pix'] is norm_pix
@@ -262,7 +258,7 @@ def test_every_missing_extra_and_misshapen_name_is_listed(state, convert):
         ({'pos_embed': torch.zeros(17, 64)}, {}, ('pos_embed', '(17, 64)')),
     ],
 )
-def test_what_does_not_fit_is_said(state, convert, change, options, texts):
+def test_wrong_input_gives_a_message(state, convert, change, options, texts):
   if change or 'num_heads' in options or 'image_size' in options:
     options = {'decoder_num_heads': 4} | options
   with pytest.raises(errors.InputError) as error:
@@ -270,16 +266,16 @@ def test_what_does_not_fit_is_said(state, convert, change, options, texts):
   assert [text for text in texts if text not in str(error.value)] == []
 
 
-def test_unusual_sizes_are_kept_by_number(state, convert):
+def test_unusual_sizes_are_kept(state, convert):
   folder = convert(state, num_heads=4, decoder_num_heads=4)
   model, _ = load(folder)
   assert (model.encoder.num_heads, model.encoder.dim) == (4, 64)
   with pytest.raises(errors.InputError, match='holds something else already'):
     convert(state, num_heads=8, decoder_num_heads=4)
-  convert(state, num_heads=4, decoder_num_heads=4)  # the same again
+  convert(state, num_heads=4, decoder_num_heads=4)  # same weights: no error
 
 
-def test_other_architectures_are_named(convert):
+def test_an_unknown_architecture_is_refused(convert):
   with pytest.raises(errors.InputError, match='no known architecture') as error:
     convert({'layer1.0.conv1.weight': torch.zeros(3, 3)})
   assert 'layer1.0.conv1.weight' in str(error.value)

@@ -1,4 +1,4 @@
-"""A convolutional backbone goes the whole path, its statistics with it."""
+"""Running statistics of a convolutional backbone, from training to features."""
 
 import pathlib
 import shutil
@@ -21,16 +21,16 @@ from tests.training import runs
 
 @pytest.fixture(name='path', scope='module')
 def _path(data_dir, tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with the runs `whole` and, from its backbone, `heads`."""
+  """Returns a folder with the run `full`, and `heads`, which starts from it."""
   root = tmp_path_factory.mktemp('convnet')
   data = root / 'data'
   shutil.copytree(data_dir, data)
   short = {'epochs': 0.4, 'optim__warmup_epochs': 0.0}
-  loop.train(runs.smoke('convnet', data, **short), root / 'whole')
+  loop.train(runs.smoke('convnet', data, **short), root / 'full')
   heads = runs.smoke(
       'convnet',
       data,
-      init_from=str(root / 'whole'),
+      init_from=str(root / 'full'),
       optim__freeze='backbone',
       **short,
   )
@@ -42,43 +42,45 @@ def load(workdir, data):
   """Returns (task, best weights, source) of a run."""
   config = runs.smoke('convnet', data)
   task = registry.make_task(config)
-  source = inputs.make_source(config, 'validation')
+  source = registry.make_task(config).source('validation')
   mesh = sharding.make_mesh(fsdp=1)
-  shapes = steps.param_shapes(task, inputs.example(config, source), mesh)
+  shapes = steps.param_shapes(
+      task, inputs.example(registry.make_task(config), source), mesh
+  )
   return task, parameters.load(workdir, shapes)[0], source
 
 
-def test_the_statistics_of_the_training_are_saved(path):
-  _, weights, _ = load(path / 'whole', path / 'data')
+def test_running_statistics_are_saved(path):
+  _, weights, _ = load(path / 'full', path / 'data')
   stem = weights['batch_stats']['backbone']['stem_norm']
   assert not np.allclose(stem['mean'], 0.0)
   assert not np.allclose(stem['var'], 1.0)
 
 
-def test_a_frozen_backbone_is_the_one_it_started_from(path):
-  _, whole, _ = load(path / 'whole', path / 'data')
+def test_a_frozen_backbone_does_not_change(path):
+  _, full, _ = load(path / 'full', path / 'data')
   _, heads, _ = load(path / 'heads', path / 'data')
   for part in ('backbone', 'batch_stats'):
-    jax.tree.map(np.testing.assert_array_equal, heads[part], whole[part])
-  kernel = whole['heads']['au']['out']['kernel']
+    jax.tree.map(np.testing.assert_array_equal, heads[part], full[part])
+  kernel = full['heads']['au']['out']['kernel']
   assert not np.array_equal(heads['heads']['au']['out']['kernel'], kernel)
 
 
 def test_every_row_gets_a_prediction(path):
-  scores = evaluation.evaluate(path / 'whole', 'validation')
+  scores = evaluation.evaluate(path / 'full', 'validation')
   assert np.isfinite(scores['P_MTL'])
 
 
-def test_features_are_those_of_the_running_statistics(path):
+def test_features_use_running_statistics(path):
   data = path / 'data'
   extraction.extract(
-      init_from=path / 'whole',
+      init_from=path / 'full',
       data_dir=data,
       dataset='s_aff_wild2',
       name='convnet',
       batch_size=32,
   )
-  task, weights, frames = load(path / 'whole', data)
+  task, weights, frames = load(path / 'full', data)
   batch = inputs.make_transform(runs.smoke('convnet', data))(
       [frames[3]], rows=1
   )
@@ -97,16 +99,18 @@ def test_features_are_those_of_the_running_statistics(path):
   )
 
 
-def test_layer_decay_needs_blocks(tmp_path):
-  config = runs.smoke('convnet', tmp_path, optim__layer_decay=0.75)
+def test_layer_decay_needs_transformer_blocks(tmp_path):
+  task = registry.make_task(
+      runs.smoke('convnet', tmp_path, optim__layer_decay=0.75)
+  )
   schedule = optimizers.make_schedule(
       lr=1.0, warmup_steps=0, total_steps=1, end_lr=0.0
   )
   with pytest.raises(errors.InputError, match='no transformer blocks'):
-    optimization.make_optimizer(config, schedule)
+    optimization.make_optimizer(task, schedule)
 
 
-def test_features_of_two_backbones_are_read_together(path, tmp_path):
+def test_a_temporal_model_reads_features_of_two_backbones(path, tmp_path):
   data = path / 'data'
   section = {
       'name': 'vit',
@@ -144,8 +148,11 @@ def test_features_of_two_backbones_are_read_together(path, tmp_path):
         output=output,
     )
   config = runs.smoke('mtl', data, data__features='vit,both', epochs=2.0)
-  source = inputs.make_source(config, 'train')
-  # 64 of the ViT, 512 of the IResNet and its 22 outputs.
-  assert inputs.example(config, source)['features'].shape[-1] == 64 + 512 + 22
+  source = registry.make_task(config).source('train')
+  # 64 from the ViT, 512 from the IResNet and its 22 outputs.
+  assert (
+      inputs.example(registry.make_task(config), source)['features'].shape[-1]
+      == 64 + 512 + 22
+  )
   loop.train(config, tmp_path / 'mtl')
   assert (tmp_path / 'mtl' / 'DONE').is_file()

@@ -1,4 +1,4 @@
-"""Convolutional networks of PyTorch become folders of weights, and files again."""
+"""Converted convolutional networks give PyTorch's outputs; export is exact."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,9 @@ def _file(twin, tmp_path):
 
 
 def test_a_converted_network_gives_the_embedding_of_torch(twin, file, tmp_path):
-  report = convert.read(file, tmp_path / 'weights', arch='iresnet_nano')
+  report = convert.import_weights(
+      file, tmp_path / 'weights', arch='iresnet_nano'
+  )
   assert 'convnet iresnet_nano' in report[0]
   section = runs.read_config(tmp_path / 'weights')['model']
   params, _ = weights.load(
@@ -52,9 +54,9 @@ def test_a_converted_network_gives_the_embedding_of_torch(twin, file, tmp_path):
   )
 
 
-def test_it_comes_back_bit_for_bit(twin, file, tmp_path):
-  convert.read(file, tmp_path / 'weights')
-  convert.write(tmp_path / 'weights', tmp_path / 'back.pth')
+def test_round_trip_is_exact(twin, file, tmp_path):
+  convert.import_weights(file, tmp_path / 'weights')
+  convert.export_weights(tmp_path / 'weights', tmp_path / 'back.pth')
   back = torch.load(tmp_path / 'back.pth', weights_only=True)['model']
   state = {
       name: value
@@ -67,8 +69,8 @@ def test_it_comes_back_bit_for_bit(twin, file, tmp_path):
   assert not twin.load_state_dict(back, strict=True).missing_keys
 
 
-def test_a_frame_model_starts_from_it_with_its_statistics(file, tmp_path):
-  convert.read(file, tmp_path / 'weights')
+def test_a_frame_model_starts_with_its_statistics(file, tmp_path):
+  convert.import_weights(file, tmp_path / 'weights')
   config = convnet.get_config('smoke').to_dict()
   task = registry.make_task(config)
   batch = {'image': jnp.zeros((1, SIZE, SIZE, 3), jnp.uint8)}
@@ -78,7 +80,9 @@ def test_a_frame_model_starts_from_it_with_its_statistics(file, tmp_path):
       jax.eval_shape(task.init, jax.random.key(0), batch),
   )
   params, _ = weights.load(tmp_path / 'weights', config['model'], shapes)
-  stored, _ = weight_files.read(tmp_path / 'weights' / 'weights.safetensors')
+  stored, _ = weight_files.read_tensors(
+      tmp_path / 'weights' / 'weights.safetensors'
+  )
   assert set(params) == {'backbone', 'batch_stats'}
   norm = params['batch_stats']['backbone']['stem_norm']
   np.testing.assert_array_equal(
@@ -90,14 +94,16 @@ def test_a_frame_model_starts_from_it_with_its_statistics(file, tmp_path):
   )
 
 
-def test_a_classifier_comes_with_its_classes(tmp_path, monkeypatch):
+def test_a_classifier_keeps_its_classes(tmp_path, monkeypatch):
   sizes = {'layers': (1, 2), 'growth': 4, 'stem_width': 8, 'grey': False}
   tiny = (densenet.DenseNet, sizes)
   monkeypatch.setitem(convnets.CONVNETS, 'densenet_tiny', tiny)
   twin = torch_densenet.DenseNet((1, 2), 4, 8, num_classes=7)
   torch_networks.randomise(twin).eval()
   torch.save(twin.state_dict(), tmp_path / 'net.pth')
-  convert.read(tmp_path / 'net.pth', tmp_path / 'weights', image_size=SIZE)
+  convert.import_weights(
+      tmp_path / 'net.pth', tmp_path / 'weights', image_size=SIZE
+  )
   section = runs.read_config(tmp_path / 'weights')['model']
   assert section['num_classes'] == 7
   params, _ = weights.load(
@@ -117,28 +123,28 @@ def test_a_classifier_comes_with_its_classes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('options', 'text'),
     [
-        ({'arch': 'iresnet_50'}, 'holds iresnet_nano'),
+        ({'arch': 'iresnet_50'}, 'has iresnet_nano'),
         ({'num_heads': 4}, '--num_heads=4'),
         ({'image_size': 64}, 'backbone/head_fc/kernel'),
     ],
 )
-def test_what_does_not_fit_is_said(file, tmp_path, options, text):
+def test_wrong_options_are_refused(file, tmp_path, options, text):
   with pytest.raises(errors.InputError, match=text):
-    convert.read(file, tmp_path / 'weights', **options)
+    convert.import_weights(file, tmp_path / 'weights', **options)
   assert not (tmp_path / 'weights').exists()
 
 
-def test_sizes_without_a_name_are_listed(tmp_path):
+def test_unknown_sizes_list_the_known_networks(tmp_path):
   twin = iresnet.IResNet((1, 1, 1, 2), SIZE)
   torch.save(twin.state_dict(), tmp_path / 'net.pth')
   with pytest.raises(
-      errors.InputError, match='there are iresnet_nano, iresnet_18'
+      errors.InputError, match='convert one of iresnet_nano, iresnet_18'
   ):
-    convert.read(tmp_path / 'net.pth', tmp_path / 'weights')
+    convert.import_weights(tmp_path / 'net.pth', tmp_path / 'weights')
 
 
 def save(path, twin, pixels, **changes):
-  """Writes a reference for `--verify`."""
+  """Writes a reference file for `--verify`."""
   normalised = (pixels / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
   embedding = twin(torch_networks.to_torch(normalised))['embedding']
   arrays = {'images': pixels, 'embedding': embedding.detach().numpy()}
@@ -151,18 +157,21 @@ def _images():
   return np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
 
 
-def test_the_outputs_of_the_original_are_given(twin, file, images, tmp_path):
-  convert.read(file, tmp_path / 'weights')
+def test_equal_outputs_pass_the_parity_check(twin, file, images, tmp_path):
+  convert.import_weights(file, tmp_path / 'weights')
   path = save(tmp_path / 'reference.npz', twin, images)
-  (line,) = parity_check.verify(tmp_path / 'weights', path)
+  (line,) = parity_check.check_outputs(tmp_path / 'weights', path)
   assert line.startswith('embedding: differs by')
 
 
 @pytest.mark.parametrize(
     ('changes', 'text'),
     [
-        ({'embedding': np.ones((2, 512), np.float32)}, 'something else'),
-        ({'embedding': np.ones((2, 500), np.float32)}, r'there \(2, 500\)'),
+        ({'embedding': np.ones((2, 512), np.float32)}, 'gives other outputs'),
+        (
+            {'embedding': np.ones((2, 500), np.float32)},
+            r'the reference is \(2, 500\)',
+        ),
         ({'logits': np.ones((2, 7), np.float32)}, 'no classifier'),
         ({'hidden': np.ones((2, 7), np.float32)}, 'embedding or logits'),
         (
@@ -172,10 +181,10 @@ def test_the_outputs_of_the_original_are_given(twin, file, images, tmp_path):
         ({'images': np.ones((2, 8, 8, 3), np.int64)}, 'images are int64'),
     ],
 )
-def test_a_reference_that_does_not_fit_is_said(
+def test_a_wrong_reference_is_refused(
     twin, file, images, tmp_path, changes, text
 ):
-  convert.read(file, tmp_path / 'weights')
+  convert.import_weights(file, tmp_path / 'weights')
   path = save(tmp_path / 'reference.npz', twin, images, **changes)
   with pytest.raises(errors.InputError, match=text):
-    parity_check.verify(tmp_path / 'weights', path)
+    parity_check.check_outputs(tmp_path / 'weights', path)

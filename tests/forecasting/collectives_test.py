@@ -1,4 +1,4 @@
-"""Collectives of programs: by hand, and of products whose sums are known."""
+"""Collectives of hand-written programs, and of a program with known sums."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ def find(line: str, **topology) -> list[tuple]:
         ("mesh['a'=4,'b'=2], device_ids=([2,4]T(1,0)) {'a'}", 4),
     ],
 )
-def test_a_ring_sends_its_sum_twice_but_for_its_own_share(groups, size):
+def test_the_size_of_a_group_gives_the_bytes_of_a_ring(groups, size):
   line = f'ROOT %r = f32[1024]{{0}} all-reduce(%x), replica_groups={groups}, x'
   sent = 2 * 4096 * (size - 1) // size
   assert find(line) == [('all-reduce', 'ici', 1, 4096, sent)]
@@ -91,7 +91,7 @@ def test_a_ring_sends_its_sum_twice_but_for_its_own_share(groups, size):
             ('collective-permute', 'ici', 1, 4096, 4096),
         ),
         (
-            # From slice to slice, through the hosts.
+            # Between slices, through the hosts.
             'ROOT %r = (f32[64]{0}, u32[], token[]) send(%z, %x), '
             'is_host_transfer=true, frontend_attributes={'
             '_xla_megascale_transfer_type="ALL_REDUCE"}',
@@ -99,11 +99,11 @@ def test_a_ring_sends_its_sum_twice_but_for_its_own_share(groups, size):
         ),
     ],
 )
-def test_every_kind_counts_what_it_sends(line, expected):
+def test_bytes_of_every_kind(line, expected):
   assert find(line, num_slices=2) == [expected]
 
 
-def test_one_that_runs_beside_fusions_counts_once():
+def test_an_asynchronous_collective_counts_once():
   line = (
       '%{} = bf16[4096]{{0}} all-gather(%y), channel_id={}, '
       'replica_groups={{{{0,1}}}}, frontend_attributes={{chain_id="3"}}'
@@ -128,10 +128,10 @@ from abaw_jax.forecasting import collectives, hlo
 mesh = jax.make_mesh((8,), ('data',), axis_types=(jax.sharding.AxisType.Auto,))
 
 def f(x):
-  def turn(total, _):
-    # The total of the turn before keeps the sum inside of the loop.
+  def add(total, _):
+    # Depends on the last total, so that the sum stays inside of the loop.
     return jax.lax.psum(jnp.sin(total) * x.sum(), 'data'), None
-  return jax.lax.scan(turn, jnp.zeros((32, 16)), length=5)[0]
+  return jax.lax.scan(add, jnp.zeros((32, 16)), length=5)[0]
 
 mapped = jax.shard_map(
     f, mesh=mesh, in_specs=P('data'), out_specs=P(), check_vma=False
@@ -153,7 +153,7 @@ print(json.dumps([[x.kind, x.count, x.num_bytes, x.sent_bytes] for x in found]))
   assert json.loads(done.stdout) == [['all-reduce', 5, size, size * 2 * 7 // 8]]
 
 
-def test_groups_that_are_written_in_another_way_are_no_guess():
+def test_an_unknown_format_of_groups_is_refused():
   line = 'ROOT %r = f32[9]{0} all-reduce(%x), replica_groups=@mesh{x}, x'
-  with pytest.raises(ValueError, match='unknown way to write groups'):
+  with pytest.raises(ValueError, match='unknown format of replica groups'):
     find(line)

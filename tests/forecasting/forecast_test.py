@@ -1,13 +1,13 @@
-"""What a step takes of a slice: the step's parts, and what does not fit."""
+"""Forecasts of steps that fit a slice, and of steps that do not."""
 
 import json
 
 import jax
 import pytest
 
-from abaw_jax.forecasting import example, forecast, topologies
+from abaw_jax.forecasting import forecast, topologies
 from abaw_jax.models import flops
-from abaw_jax.tasks import registry
+from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import hardware
 from tests.training import runs
 
@@ -20,7 +20,7 @@ COMMAND = (
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory) -> dict[str, tuple[int, str, str]]:
-  """Returns (status, output, errors) for two slices, and for too much."""
+  """Returns (status, stdout, stderr) for a step that fits, and for one that does not."""
   folder = tmp_path_factory.mktemp('compile')
   commands = {
       'slices': (
@@ -28,7 +28,7 @@ def results(tmp_path_factory) -> dict[str, tuple[int, str, str]]:
           '--num_slices=2',
           '--config.mesh.fsdp=2',
       ),
-      'too much': ('--topology=v5e:1x1', '--config.data.batch_size=4000000'),
+      'too large': ('--topology=v5e:1x1', '--config.data.batch_size=4000000'),
   }
   results = {
       name: runs.finish(runs.start(*COMMAND, *more, cwd=folder))
@@ -38,7 +38,7 @@ def results(tmp_path_factory) -> dict[str, tuple[int, str, str]]:
   return results
 
 
-def test_a_step_that_fits_is_told_in_a_table_and_a_line(results):
+def test_a_step_that_fits_gives_a_table_and_a_line_of_json(results):
   status, out, error = results['slices']
   assert status == 0, error
   *table, line = out.splitlines()
@@ -46,14 +46,16 @@ def test_a_step_that_fits_is_told_in_a_table_and_a_line(results):
   assert line['fits']
   assert (line['chips'], line['slices'], line['fsdp']) == (8, 2, 2)
   config = runs.smoke('mae', '')
-  task, batch = registry.make_task(config), example.make_example(config)
+  task, batch = registry.make_task(config), inputs.example_without_data(
+      registry.make_task(config)
+  )
   row = flops.train_flops(task.model, batch)
   assert line['flops'] == row * config['data']['batch_size']
   params = jax.eval_shape(task.init, jax.random.key(0), batch)
   count = sum(x.size for x in jax.tree.leaves(params))
   assert line['parameters'] == count
   assert line['total_bytes'] == sum(line['memory'].values())
-  # Parameters and two moments, most of them split in two, and 3 kB of images.
+  # Parameters and two moments, most of them sharded over 2, and 3 kB of images.
   assert 6 * count < line['memory']['arguments'] < 12 * count
   assert line['limit_bytes'] == 16 * hardware.GIB
   assert line['hbm_traffic'] > 12 * count
@@ -63,13 +65,13 @@ def test_a_step_that_fits_is_told_in_a_table_and_a_line(results):
   assert 'never measured on a TPU' in table[-1]
 
 
-def test_data_alone_crosses_from_slice_to_slice(results):
+def test_slices_exchange_only_gradients(results):
   line = json.loads(results['slices'][1].splitlines()[-1])
   networks = {network: {} for network in ('ici', 'dcn')}
   for item in line['collectives']:
     networks[item['network']][item['kind']] = item['num_bytes']
-  # Within a slice parameters are gathered and gradients summed and split;
-  # between slices only sums of gradients go, a share of them from each chip.
+  # Within a slice, all-gather collects parameters and reduce-scatter sums
+  # gradients. Between slices, each chip sends only its shard of the gradients.
   within = networks['ici'].keys()
   assert {'all-gather', 'all-reduce', 'reduce-scatter'} <= within
   assert networks['dcn'].keys() == {'all-reduce'}
@@ -77,8 +79,8 @@ def test_data_alone_crosses_from_slice_to_slice(results):
   assert gradients < networks['dcn']['all-reduce'] < 2 * gradients
 
 
-def test_what_does_not_fit_is_a_verdict_with_a_way_out(results):
-  status, out, error = results['too much']
+def test_a_step_that_does_not_fit_gives_a_suggestion(results):
+  status, out, error = results['too large']
   assert status == 1, error
   *table, line = out.splitlines()
   line = json.loads(line)
@@ -107,15 +109,15 @@ def test_what_does_not_fit_is_a_verdict_with_a_way_out(results):
         ),
     ],
 )
-def test_the_compiler_says_how_much_it_needs(message, gib):
+def test_required_bytes_come_from_the_message_of_the_compiler(message, gib):
   error = jax.errors.JaxRuntimeError(message)
-  assert forecast.needed(error) == gib * hardware.GIB
+  assert forecast.required_bytes(error) == gib * hardware.GIB
 
 
-def test_another_error_of_the_compiler_is_not_taken_for_it():
+def test_other_errors_of_the_compiler_are_raised_again():
   error = jax.errors.JaxRuntimeError('INTERNAL: 3.5G of bugs')
   with pytest.raises(jax.errors.JaxRuntimeError, match='bugs'):
-    forecast.needed(error)
+    forecast.required_bytes(error)
 
 
 @pytest.mark.parametrize(
@@ -136,20 +138,20 @@ def test_another_error_of_the_compiler_is_not_taken_for_it():
             {'remat': 'all', 'microbatches': 16, 'fsdp': 8},
             10**9,
             20,
-            'a smaller config.data.batch_size, or more chips',
+            'a smaller --config.data.batch_size, or more chips',
         ),
     ],
 )
-def test_what_to_change_first(overrides, parameters, gib, suggestion):
+def test_the_suggestion_fits_the_cause(overrides, parameters, gib, suggestion):
   sections = {'remat': 'model', 'microbatches': 'optim', 'fsdp': 'mesh'}
   config = runs.smoke('mae', '', data__batch_size=128)
   for key, value in overrides.items():
     config[sections[key]][key] = value
-  made = forecast.Forecast(
+  result = forecast.Forecast(
       parameters=parameters,
       flops=1.0,
-      limit=16 * hardware.GIB,
-      total=gib * hardware.GIB,
+      limit_bytes=16 * hardware.GIB,
+      total_bytes=gib * hardware.GIB,
   )
-  topology = topologies.make('v5e:2x4')
-  assert suggestion in forecast.suggest(config, topology, made)
+  topology = topologies.make_topology('v5e:2x4')
+  assert suggestion in forecast.suggest(config, topology, result)

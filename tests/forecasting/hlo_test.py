@@ -1,4 +1,4 @@
-"""Optimised programs as text: what runs how often, and how large it is."""
+"""Parsing of optimised programs: executions and sizes."""
 
 import jax
 import jax.numpy as jnp
@@ -45,21 +45,21 @@ ENTRY %main (x.1: bf16[4,8]) -> bf16[4,8] {
 """
 
 
-def test_a_loop_runs_its_body_as_often_as_its_condition_says():
+def test_the_condition_of_a_loop_gives_the_number_of_iterations():
   program = hlo.parse(PROGRAM)
   assert program.entry == 'main'
   times = {
       (name, instruction.name): count
-      for name, instruction, count in program.run()
+      for name, instruction, count in program.walk()
   }
   assert times['main', 'while'] == 1
   assert times['body', 'fusion.1'] == 24
   assert ('inner', 'twice') not in times
-  inside = list(program.run(fusions=True))
+  inside = list(program.walk(fusions=True))
   assert ('inner', 'twice', 24) in [(n, i.name, c) for n, i, c in inside]
 
 
-def test_instructions_are_read_with_their_parts():
+def test_parts_of_instructions():
   body = hlo.parse(PROGRAM).computations['body']
   assert body['tuple'].operands == ('i', 'fusion.1')
   assert body['tuple'].root
@@ -68,14 +68,14 @@ def test_instructions_are_read_with_their_parts():
   assert body['fusion.1'].called() == ['inner']
 
 
-def test_a_loop_whose_turns_are_not_known_counts_once():
+def test_a_loop_with_an_unknown_number_of_iterations_counts_once():
   program = hlo.parse(PROGRAM.replace('constant(24)', 'parameter(1)'))
-  counts = {i.name: count for _, i, count in program.run()}
+  counts = {i.name: count for _, i, count in program.walk()}
   assert counts['fusion.1'] == 1
   noted = PROGRAM.replace(
       'body=%body', 'body=%body, config={"known_trip_count":{"n":"7"}}'
   )
-  counts = {i.name: count for _, i, count in hlo.parse(noted).run()}
+  counts = {i.name: count for _, i, count in hlo.parse(noted).walk()}
   assert counts['fusion.1'] == 7
 
 
@@ -94,18 +94,18 @@ def test_bytes_of_a_type(text, size, in_hbm):
   assert hlo.hbm_bytes(text) == in_hbm
 
 
-def test_what_jax_prints_is_read():
+def test_programs_of_jax_can_be_parsed():
   def f(x):
     return jax.lax.scan(lambda x, _: (jnp.sin(x @ x), None), x, length=9)[0]
 
   text = jax.jit(f).lower(jnp.ones((16, 16))).compile().as_text()
   program = hlo.parse(text)
-  loops = [i for _, i, _ in program.run() if i.opcode == 'while']
-  assert [program.turns(loop) for loop in loops] == [9]
-  assert max(count for _, _, count in program.run()) == 9
+  loops = [i for _, i, _ in program.walk() if i.opcode == 'while']
+  assert [program.trip_count(loop) for loop in loops] == [9]
+  assert max(count for _, _, count in program.walk()) == 9
 
 
-def test_what_another_core_runs_is_run():
+def test_calls_on_another_core_count():
   program = hlo.parse("""
 %called (p: f32[4]) -> f32[4] {
   %p = f32[4]{0} parameter(0)
@@ -118,6 +118,6 @@ ENTRY %main (x: f32[4]) -> f32[4] {
   ROOT %done = f32[4]{0} call-done(%start)
 }
 """)
-  assert 'sum' in [instruction.name for _, instruction, _ in program.run()]
-  # In and out of the sum; starting and waiting for it moves nothing.
+  assert 'sum' in [instruction.name for _, instruction, _ in program.walk()]
+  # Only the sum reads and writes; start and end of the call move no data.
   assert traffic.hbm_bytes(program) == 32

@@ -1,4 +1,4 @@
-"""Names of TPU slices, and the devices that can be compiled for."""
+"""Names of TPU slices, and their devices as compile targets."""
 
 import math
 import sys
@@ -12,19 +12,19 @@ from abaw_jax.telemetry import hardware
 
 
 @pytest.mark.parametrize('generation', topologies.SLICES)
-def test_every_slice_of_the_table_is_known_to_the_compiler(generation):
+def test_the_compiler_knows_every_slice_of_the_table(generation):
   for shape in topologies.SLICES[generation]:
-    made = topologies.make(f'{generation}:{shape}')
+    made = topologies.make_topology(f'{generation}:{shape}')
     assert made.name == f'{generation}:{shape}'
     assert made.num_chips == math.prod(made.shape)
-    # What is known of a chip is known of these devices.
+    # The table of chips has these devices.
     assert len(made.devices) == made.num_chips * made.chip.devices
     assert {d.device_kind for d in made.devices} <= hardware.TPUS.keys()
   assert made.num_chips == 256
 
 
-def test_slices_are_told_apart():
-  made = topologies.make('v5e:2x4', num_slices=2)
+def test_devices_have_the_index_of_their_slice():
+  made = topologies.make_topology('v5e:2x4', num_slices=2)
   assert (made.name, made.num_chips) == ('2 x v5e:2x4', 16)
   slices = [device.slice_index for device in made.devices]
   assert sorted(slices) == [0] * 8 + [1] * 8
@@ -34,15 +34,15 @@ def test_slices_are_told_apart():
 @pytest.mark.parametrize('fsdp', [1, 8])
 def test_every_slice_can_be_split(generation, fsdp):
   for shape in topologies.SLICES[generation][2:]:  # from 8 chips on
-    devices = topologies.make(f'{generation}:{shape}').devices
+    devices = topologies.make_topology(f'{generation}:{shape}').devices
     mesh = sharding.arrange(devices, fsdp=fsdp)
     assert mesh.shape == (len(devices) // fsdp, fsdp)
     assert {device.id for device in mesh.flat} == {d.id for d in devices}
 
 
 @pytest.mark.parametrize(('alias', 'name'), [('v5', 'v5p'), ('v7x', 'tpu7x')])
-def test_other_names_mean_the_same(alias, name):
-  assert topologies.make(f'{alias}:2x2x1').name == f'{name}:2x2x1'
+def test_aliases(alias, name):
+  assert topologies.make_topology(f'{alias}:2x2x1').name == f'{name}:2x2x1'
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_other_names_mean_the_same(alias, name):
         ('v5e:3x3', ('no such slice', 'slices of v5e are 1x1, 2x2', '16x16')),
     ],
 )
-def test_a_wrong_name_lists_the_known_ones(name, texts):
+def test_a_wrong_name_lists_known_names(name, texts):
   with pytest.raises(errors.InputError) as error:
-    topologies.make(name)
+    topologies.make_topology(name)
   message = str(error.value)
   assert message.startswith(f'--topology={name}: ')
   assert [text for text in texts if text not in message] == []
   assert '\n' not in message
 
 
-def test_without_the_compiler_the_fix_is_named(monkeypatch):
+def test_a_missing_compiler_gives_the_fix(monkeypatch):
   monkeypatch.setitem(sys.modules, 'libtpu', None)
   with pytest.raises(errors.InputError, match=r"pip install 'jax\[tpu\]'"):
-    topologies.make('v5e:2x4')
+    topologies.make_topology('v5e:2x4')

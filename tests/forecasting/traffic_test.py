@@ -1,4 +1,4 @@
-"""Bytes that programs move in and out of memory."""
+"""HBM traffic of programs."""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ ENTRY %%main (x: f32[256]) -> f32[256] {
 @pytest.mark.parametrize(
     ('line', 'kib'),
     [
-        # 256 numbers of 4 bytes in and out.
+        # Reads and writes 256 numbers of 4 bytes.
         ('%r = f32[256]{0} negate(%x)', 2),
         ('%r = f32[256]{0} add(%x, %near)', 2),
         ('%r = f32[256]{0:S(1)} negate(%near)', 0),
@@ -75,11 +75,11 @@ ENTRY %%main (x: f32[256]) -> f32[256] {
         ),
     ],
 )
-def test_each_instruction_moves_what_it_touches(line, kib):
+def test_each_instruction_reads_inputs_and_writes_outputs(line, kib):
   assert traffic.hbm_bytes(hlo.parse(PROGRAM % line)) == kib * KIB
 
 
-def test_it_is_what_xla_counts_without_a_loop():
+def test_it_equals_the_count_of_xla_without_loops():
   def f(x, w):
     return jnp.tanh(x @ w) @ w.T
 
@@ -92,8 +92,8 @@ def test_it_is_what_xla_counts_without_a_loop():
   )
 
 
-def test_a_loop_counts_its_turns_and_a_stack_only_where_it_is_read():
-  def traffic_of(length):
+def test_an_iteration_reads_only_one_row_of_a_stack():
+  def measure(length):
     def f(x, stack):
       return jax.lax.scan(lambda x, row: (jnp.sin(x) * row, None), x, stack)[0]
 
@@ -102,6 +102,6 @@ def test_a_loop_counts_its_turns_and_a_stack_only_where_it_is_read():
     text = jax.jit(f).lower(*arguments).compile().as_text()
     return traffic.hbm_bytes(hlo.parse(text))
 
-  turn = traffic_of(9) - traffic_of(8)
-  # x and a row in, x out; the stack as a whole would be 8 times that.
-  np.testing.assert_allclose(turn, 3 * 4096 * 4, rtol=0.35)
+  iteration = measure(9) - measure(8)
+  # Reads x and a row, writes x; the entire stack would be 8 times more.
+  np.testing.assert_allclose(iteration, 3 * 4096 * 4, rtol=0.35)

@@ -1,4 +1,4 @@
-"""A pickle that wants code executed is refused, and nothing is executed."""
+"""Pickles that ask for code to be executed are refused without executing it."""
 
 import copyreg
 import functools
@@ -17,7 +17,7 @@ from abaw_jax.porting import pickles, torch_reader, torch_values
 
 
 class Call:
-  """Pickles to a call of a function."""
+  """An object whose pickle is a function call."""
 
   def __init__(self, function, *arguments):
     self.call = function, arguments
@@ -26,11 +26,11 @@ class Call:
     return self.call
 
   def __call__(self):
-    """Makes it pass for a function, so that calls can be nested."""
+    """Makes the object callable, so that calls can be nested."""
 
 
 def attacks(witness: pathlib.Path) -> dict[str, object]:
-  """Returns objects that write a file when they are unpickled."""
+  """Returns objects that write a file during unpickling."""
   touch = f'touch {witness}'
   write = f'open({str(witness)!r}, "w")'
   return {
@@ -56,26 +56,26 @@ def test_code_is_refused_and_not_executed(tmp_path, name, zipped):
   content = {'model': {'a': torch.ones(2)}, 'args': attacks(witness)[name]}
   torch.save(content, path, _use_new_zipfile_serialization=zipped)
   with pytest.raises(errors.InputError) as error:
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
   message = str(error.value)
   assert not witness.exists()
   assert message.startswith(f'{path}: asks for ')
-  assert 'nothing was executed' in message
+  assert 'no code was executed' in message
   assert "torch.save({'model': module.state_dict()}, path)" in message
 
 
 @pytest.mark.parametrize('name', ['os.system', 'subprocess', 'nested getattr'])
-def test_the_attacks_are_real(tmp_path, name):
+def test_the_attacks_work_with_pickle(tmp_path, name):
   witness = tmp_path / 'witness'
   pickle.loads(pickle.dumps(attacks(witness)[name]))
   assert witness.exists()
 
 
-def test_the_refused_name_is_told(tmp_path):
+def test_the_message_has_the_refused_name(tmp_path):
   path = tmp_path / 'evil.pth'
   torch.save(Call(os.system, 'true'), path)
   with pytest.raises(errors.InputError, match=r'asks for (posix|nt)\.system'):
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
 
 
 TENSOR = b'ctorch._utils\n_rebuild_tensor_v2\n'
@@ -86,7 +86,7 @@ STORAGE = b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ'
 @pytest.mark.parametrize(
     'program',
     {
-        # What the stack machine could be talked into.
+        # Attacks on the stack machine.
         'a call of a string': b'\x80\x02U\x02os)R.',
         'a call of a type of storage': b'\x80\x02ctorch\nFloatStorage\n)R.',
         'a stacked name': b'\x80\x04\x8c\x02os\x8c\x06system\x93)R.',
@@ -98,7 +98,7 @@ STORAGE = b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ'
         'a state for a constructor': b'\x80\x02' + TENSOR + b'}b.',
         'a state for a tuple': b'\x80\x02)}b.',
         'items of a constructor': b'\x80\x02' + ORDERED + b'U\x01aK\x01s.',
-        # Broken ones.
+        # Broken pickles.
         'no end': b'\x80\x02}',
         'nothing on the stack': b'\x80\x02.',
         'no mark': b'\x80\x02t.',
@@ -118,7 +118,7 @@ STORAGE = b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ'
         + b'('
         + STORAGE
         + b'J\xff\xff\xff\xffK\x01\x85K\x01\x85tR.',
-        'a tensor that runs backwards': b'\x80\x02'
+        'a tensor with a negative stride': b'\x80\x02'
         + TENSOR
         + b'('
         + STORAGE
@@ -126,7 +126,7 @@ STORAGE = b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ'
     }.items(),
     ids=lambda item: item[0],
 )
-def test_other_programs_are_refused(program):
+def test_attacks_and_broken_pickles_are_refused(program):
   with pytest.raises(errors.InputError, match=r'^a\.pth: '):
     pickles.load(io.BytesIO(program[1]), pathlib.Path('a.pth'))
 
@@ -146,7 +146,7 @@ def test_plain_values_are_read(protocol):
   assert stream.read() == b'rest'
 
 
-def test_only_plain_constructors_are_admitted():
+def test_only_plain_constructors_are_allowed():
   assert set(torch_values.CONSTRUCTORS) == {
       'torch._utils _rebuild_tensor_v2',
       'torch._utils _rebuild_parameter',

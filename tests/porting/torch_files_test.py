@@ -1,8 +1,7 @@
-"""Files of PyTorch are read as it reads them, and written as it writes them."""
+"""Reading and writing PyTorch files gives the same tensors as PyTorch."""
 
 import argparse
 import collections
-import io
 import pathlib
 import struct
 import zipfile
@@ -20,14 +19,14 @@ FORMATS = pytest.mark.parametrize('zipped', [True, False])
 
 @pytest.fixture
 def save(tmp_path):
-  """Returns a function that saves an object and returns the file."""
+  """Returns a function that saves an object and returns the path."""
 
-  def run(content, zipped: bool = True, **options) -> pathlib.Path:
+  def save_content(content, zipped: bool = True, **options) -> pathlib.Path:
     path = tmp_path / 'file.pth'
     torch.save(content, path, _use_new_zipfile_serialization=zipped, **options)
     return path
 
-  return run
+  return save_content
 
 
 @FORMATS
@@ -47,7 +46,9 @@ def test_tensors_of_every_type_are_read(save, zipped):
       torch.bool: np.bool_,
   }
   state = {str(kind): torch.tensor(values).to(kind) for kind in kinds}
-  tensors, arguments = torch_reader.read(save({'model': state}, zipped))
+  tensors, arguments = torch_reader.read_checkpoint(
+      save({'model': state}, zipped)
+  )
   assert arguments == {}
   for kind, dtype in kinds.items():
     found = tensors[str(kind)]
@@ -68,7 +69,9 @@ def test_views_and_shared_storages_are_read(save, zipped):
       'empty': base[:0],
       'parameter': torch.nn.Parameter(base[1]),
   }
-  tensors, _ = torch_reader.read(save(collections.OrderedDict(views), zipped))
+  tensors, _ = torch_reader.read_checkpoint(
+      save(collections.OrderedDict(views), zipped)
+  )
   assert list(tensors) == list(views)
   for name, view in views.items():
     np.testing.assert_array_equal(tensors[name], view.detach().numpy())
@@ -76,7 +79,7 @@ def test_views_and_shared_storages_are_read(save, zipped):
 
 @FORMATS
 @pytest.mark.parametrize('protocol', [2, 4])
-def test_a_whole_checkpoint_of_a_training_is_read(save, zipped, protocol):
+def test_a_training_checkpoint_can_be_read(save, zipped, protocol):
   module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
   optimizer = torch.optim.AdamW(module.parameters())
   module(torch.ones(1, 3)).sum().backward()
@@ -91,7 +94,7 @@ def test_a_whole_checkpoint_of_a_training_is_read(save, zipped, protocol):
       ),
   }
   path = save(content, zipped, pickle_protocol=protocol)
-  tensors, arguments = torch_reader.read(path)
+  tensors, arguments = torch_reader.read_checkpoint(path)
   assert arguments == vars(content['args'])
   assert set(tensors) == {'0.weight', '0.bias', '1.weight', '1.bias'}
   for name, value in module.state_dict().items():
@@ -99,23 +102,23 @@ def test_a_whole_checkpoint_of_a_training_is_read(save, zipped, protocol):
 
 
 @FORMATS
-def test_a_file_cut_anywhere_is_refused(save, zipped):
+def test_a_truncated_file_is_refused(save, zipped):
   path = save({'model': {'a': torch.ones(50), 'b': torch.ones(3)}}, zipped)
-  whole = path.read_bytes()
-  for end in sorted({0, 1, 3, 10, len(whole) // 2, len(whole) - 1}):
-    path.write_bytes(whole[:end])
+  complete = path.read_bytes()
+  for end in sorted({0, 1, 3, 10, len(complete) // 2, len(complete) - 1}):
+    path.write_bytes(complete[:end])
     with pytest.raises(errors.InputError, match=r'file\.pth'):
-      torch_reader.read(path)
+      torch_reader.read_checkpoint(path)
 
 
-def test_a_changed_byte_of_a_zip_file_is_noticed(save):
+def test_a_changed_byte_of_a_zip_file_is_detected(save):
   path = save({'a': torch.ones(50)})
   broken = path.read_bytes().replace(
       struct.pack('<2f', 1, 1), struct.pack('<2f', 2, 1), 1
   )
   path.write_bytes(broken)
-  with pytest.raises(errors.InputError, match='is not whole'):
-    torch_reader.read(path)
+  with pytest.raises(errors.InputError, match='incomplete or damaged'):
+    torch_reader.read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_other_files_are_refused(tmp_path, content):
   path = tmp_path / 'file.pth'
   path.write_bytes(content)
   with pytest.raises(errors.InputError, match=r'file\.pth'):
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
 
 
 def test_other_zip_files_are_refused(tmp_path, save):
@@ -134,9 +137,12 @@ def test_other_zip_files_are_refused(tmp_path, save):
     archive.writestr('file/constants.pkl', b'')
   with zipfile.ZipFile(tmp_path / 'word.pth', 'w') as archive:
     archive.writestr('word/document.xml', b'')
-  for name, text in (('file.pth', 'TorchScript'), ('word.pth', 'not one of')):
+  for name, text in (
+      ('file.pth', 'TorchScript'),
+      ('word.pth', 'not from torch'),
+  ):
     with pytest.raises(errors.InputError, match=text):
-      torch_reader.read(tmp_path / name)
+      torch_reader.read_checkpoint(tmp_path / name)
 
 
 def test_big_endian_files_are_refused(tmp_path, save):
@@ -156,7 +162,7 @@ def test_big_endian_files_are_refused(tmp_path, save):
   legacy.write_bytes(content[:true] + b'\x89' + content[true + 1 :])
   for path in (swapped, legacy):
     with pytest.raises(errors.InputError, match='big-endian'):
-      torch_reader.read(path)
+      torch_reader.read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +173,12 @@ def test_big_endian_files_are_refused(tmp_path, save):
         ({'epoch': 3}, 'epoch is a int and no tensor'),
     ],
 )
-def test_what_is_no_state_dict_is_refused(save, content, text):
+def test_other_content_is_refused(save, content, text):
   with pytest.raises(errors.InputError, match=text):
-    torch_reader.read(save(content))
+    torch_reader.read_checkpoint(save(content))
 
 
-def test_torch_reads_what_we_write(tmp_path):
+def test_torch_can_read_our_files(tmp_path):
   rng = np.random.default_rng(0)
   tensors = {
       'matrix': rng.standard_normal((3, 5), np.float32).T,
@@ -181,14 +187,14 @@ def test_torch_reads_what_we_write(tmp_path):
       'four': rng.standard_normal((2, 3, 4, 5), np.float32)[:, ::2],
   }
   path = tmp_path / 'ours.pth'
-  torch_writer.write(path, tensors)
+  torch_writer.write_checkpoint(path, tensors)
   content = torch.load(path, weights_only=True)
-  ours, _ = torch_reader.read(path)
+  ours, _ = torch_reader.read_checkpoint(path)
   assert list(content) == ['model']
   assert list(content['model']) == list(ours) == list(tensors)
   for name, value in tensors.items():
     np.testing.assert_array_equal(content['model'][name].numpy(), value)
     np.testing.assert_array_equal(ours[name], value)
-  again = io.BytesIO(path.read_bytes()).getvalue()
-  torch_writer.write(path, tensors)
-  assert path.read_bytes() == again
+  content = path.read_bytes()
+  torch_writer.write_checkpoint(path, tensors)
+  assert path.read_bytes() == content

@@ -1,4 +1,4 @@
-"""A module that was pickled as a whole is read as its state dict."""
+"""A pickled module is read as its state dict."""
 
 import collections
 import functools
@@ -17,7 +17,7 @@ ZIPPED = pytest.mark.parametrize('zipped', [True, False])
 
 
 class Gate(nn.Module):
-  """Has all that a module may hold beside tensors."""
+  """A module with every kind of attribute."""
 
   def __init__(self):
     super().__init__()
@@ -31,7 +31,7 @@ class Gate(nn.Module):
 
 
 class Network(nn.Module):
-  """Stands for a class that the reader has never heard of."""
+  """A class that the reader does not know."""
 
   def __init__(self):
     super().__init__()
@@ -47,7 +47,7 @@ class Network(nn.Module):
 
 
 class Attack:
-  """Runs a command when it is unpickled."""
+  """Runs a command during unpickling."""
 
   def __init__(self, command: str):
     self.command = command
@@ -69,11 +69,11 @@ def save(content, path, zipped=True):
 
 @ZIPPED
 @pytest.mark.filterwarnings('ignore:Couldn.t retrieve source code')
-def test_a_module_is_its_state_dict(tmp_path, network, zipped):
+def test_a_module_gives_its_state_dict(tmp_path, network, zipped):
   expected = network.state_dict()
   for content in (network, {'model': network}, {'state_dict': network}):
     path = save(content, tmp_path / 'module.pt', zipped)
-    tensors, arguments = torch_reader.read(path)
+    tensors, arguments = torch_reader.read_checkpoint(path)
     assert list(tensors) == list(expected)
     assert arguments == {}
     for name, value in expected.items():
@@ -81,11 +81,11 @@ def test_a_module_is_its_state_dict(tmp_path, network, zipped):
 
 
 @pytest.mark.parametrize('protocol', [2, 4])
-def test_a_module_beside_a_state_dict_does_no_harm(tmp_path, protocol):
+def test_a_module_next_to_a_state_dict_is_ignored(tmp_path, protocol):
   path = tmp_path / 'both.pth'
   content = {'model': {'a': torch.ones(2)}, 'args': nn.Linear(2, 2)}
   torch.save(content, path, pickle_protocol=protocol)
-  tensors, _ = torch_reader.read(path)
+  tensors, _ = torch_reader.read_checkpoint(path)
   np.testing.assert_array_equal(tensors['a'], np.ones(2))
 
 
@@ -97,14 +97,14 @@ def test_an_attack_inside_a_module_executes_nothing(tmp_path, network, zipped):
   network.blocks[3].settings = attack
   path = save(network, tmp_path / 'evil.pt', zipped)
   with pytest.raises(errors.InputError) as error:
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
   message = str(error.value)
   assert not witness.exists()
   assert message.startswith(f'{path}: asks for {os.system.__module__}.system,')
   assert "torch.save({'model': module.state_dict()}, path)" in message
   assert '\n' not in message
   pickle.loads(pickle.dumps(attack))
-  assert witness.exists(), 'the attack is none'
+  assert witness.exists(), 'the attack does not work'
 
 
 @pytest.mark.parametrize(
@@ -114,24 +114,26 @@ def test_an_attack_inside_a_module_executes_nothing(tmp_path, network, zipped):
         (torch.device('cpu'), 'torch.device'),
     ],
 )
-def test_what_needs_a_call_is_named(tmp_path, network, attribute, name):
+def test_the_message_has_the_name_of_the_call(
+    tmp_path, network, attribute, name
+):
   network.blocks[3].settings = attribute
   path = save(network, tmp_path / 'module.pt')
   with pytest.raises(errors.InputError, match=f'asks for {name}, which'):
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
 
 
-def test_other_objects_are_no_modules(tmp_path):
+def test_other_objects_are_refused(tmp_path):
   path = save(np.float32, tmp_path / 'object.pt')
   with pytest.raises(errors.InputError, match='and no state dict'):
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
   path = save(Counted(), tmp_path / 'object.pt')
   with pytest.raises(errors.InputError, match=r'Counted and no PyTorch module'):
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)
 
 
 class Counted:
-  """No module; its second attribute lies in a slot."""
+  """Not a module; its second attribute is in a slot."""
 
   __slots__ = ('__dict__', 'count')
 
@@ -140,9 +142,9 @@ class Counted:
     self.order = collections.OrderedDict(a=1)
 
 
-def test_a_module_inside_itself_is_said(tmp_path):
+def test_a_module_inside_itself_is_refused(tmp_path):
   inner = nn.Sequential(nn.Linear(1, 1))
   inner._modules['again'] = inner
   path = save(inner, tmp_path / 'loop.pt')
   with pytest.raises(errors.InputError, match='contains itself'):
-    torch_reader.read(path)
+    torch_reader.read_checkpoint(path)

@@ -1,1 +1,1 @@
-"""Names and shapes of other projects' weights."""
+"""Names and shapes of the weights of other projects."""

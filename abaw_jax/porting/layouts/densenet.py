@@ -1,11 +1,12 @@
-"""State dicts of DenseNets: torchvision's and timm's, and AIM3's for grey faces.
+"""State dicts of DenseNets: torchvision's, timm's, and AIM3's for grey faces.
 
-AIM3's network has torchvision's names, but a stem of one convolution for one
-channel, and a last norm that bears the number of its stages.
+AIM3's network has torchvision's names, but its stem is one convolution on one
+channel, and the name of its last norm ends in the number of its stages.
 """
 
 from collections.abc import Mapping
 import functools
+import pathlib
 import re
 from typing import Any
 
@@ -22,59 +23,52 @@ _GREY_MEAN = 131.0754 / 255
 _GREY_STD = 47.858177 / 255
 
 
-def describe(shapes: state_dicts.Shapes, where: str) -> dict[str, Any]:
-  """Returns what names and shapes tell, with the usual `image_size`.
+def infer_model(
+    shapes: state_dicts.Shapes, checkpoint: pathlib.Path
+) -> dict[str, Any]:
+  """Returns `layers`, `growth`, `stem_width`, `grey` and `num_classes`.
 
-  That is `layers`, `growth`, `stem_width`, `grey` and, if there is a classifier,
-  `num_classes`.
+  `image_size` is the usual one.
 
   Args:
-    shapes: of a tidy state dict, by name.
-    where: file to name in messages.
+    shapes: shapes of a canonical state dict, by name.
+    checkpoint: file to name in messages.
 
   Raises:
-    InputError: if a tensor that tells a size is missing or misshapen.
+    InputError: if a tensor that shows a size is missing or has other axes.
   """
-  stem_width, colours, *_ = torch_layers.sizes(
-      shapes, where, 'features.conv0.weight', 'out in h w'
+  stem_width, channels, *_ = torch_layers.read_shape(
+      shapes, checkpoint, 'features.conv0.weight', 'out in h w'
   )
-  growth, *_ = torch_layers.sizes(
+  growth, *_ = torch_layers.read_shape(
       shapes,
-      where,
+      checkpoint,
       'features.denseblock1.denselayer1.conv2.weight',
       'out in h w',
   )
-  section = {
+  return {
       'name': 'convnet',
-      'layers': tuple(
-          torch_layers.depth(shapes, f'features.denseblock{i}')
-          for i in range(1, _stages(shapes) + 1)
-      ),
+      'layers': torch_layers.count_blocks(shapes, 'features.denseblock'),
       'growth': growth,
       'stem_width': stem_width,
-      'grey': colours == 1,
-      'image_size': 64 if colours == 1 else 224,
-  }
-  if 'classifier.weight' in shapes:
-    section['num_classes'], _ = torch_layers.sizes(
-        shapes, where, 'classifier.weight', 'k d'
-    )
-  return section
+      'grey': channels == 1,
+      'image_size': 64 if channels == 1 else 224,
+  } | torch_layers.count_classes(shapes, checkpoint, 'classifier.weight')
 
 
-def rule_of(
+def make_rule(
     path: str, model: Mapping[str, Any], *, last_norm: str
 ) -> state_dicts.Rule:
-  """Returns the rule of a parameter or running statistic.
+  """Returns the rule for a parameter or running statistic.
 
   Args:
     path: such as `backbone/stage1_0/conv1/kernel`, `head/bias` or
       `batch_stats/backbone/stem_norm/mean`.
-    model: `model` section of the config.
-    last_norm: name there of the norm behind the last stage.
+    model: `model` section of the config, not used.
+    last_norm: the project's name of the norm after the last stage.
   """
   del model
-  first, *rest, leaf = torch_layers.names(path)
+  first, *rest, leaf = torch_layers.split_path(path)
   module = _MODULES.get(first, first)
   if part := re.fullmatch(r'stage(\d+)_(\w+)', first):
     stage, name = part.groups()
@@ -84,63 +78,50 @@ def rule_of(
       module = f'features.transition{stage}'
     else:
       module = f'features.denseblock{stage}.denselayer{int(name) + 1}'
-  return torch_layers.rule('.'.join((module, *rest)), leaf)
+  return torch_layers.make_rule('.'.join((module, *rest)), leaf)
 
 
-def tidy(tensors: state_dicts.Tensors, where: str) -> dict[str, np.ndarray]:
-  """Returns the tensors under present names, without counters.
+def canonicalize(
+    tensors: state_dicts.Tensors, checkpoint: pathlib.Path
+) -> dict[str, np.ndarray]:
+  """Returns the tensors under their current names, without counters.
 
-  The files that torchvision still hands out call `norm1` of a layer `norm.1`.
+  Files that torchvision still publishes call `norm1` of a layer `norm.1`.
   """
-  tensors = state_dicts.without_counters(tensors, where)
+  tensors = state_dicts.without_counters(tensors, checkpoint)
   return {
       re.sub(r'(denselayer\d+\.(?:norm|conv))\.(\d)\.', r'\1\2.', name): value
       for name, value in tensors.items()
   }
 
 
-def _stages(shapes: state_dicts.Shapes) -> int:
-  """Returns how many dense blocks there are."""
-  found = (re.match(r'features\.denseblock(\d+)\.', x) for x in shapes)
-  return len({match[1] for match in found if match})
-
-
 LAYOUT = state_dicts.Layout(
     source='torchvision DenseNet',
     marks=frozenset({'features.norm0.weight', 'features.norm5.weight'}),
-    describe=describe,
-    rule_of=functools.partial(rule_of, last_norm='norm5'),
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-    resize='bilinear',
+    infer_model=infer_model,
+    make_rule=functools.partial(make_rule, last_norm='norm5'),
     licence=(
         'torchvision is under BSD-3-Clause and timm under Apache-2.0; their '
         'weights were trained on ImageNet, whose terms are for non-commercial '
-        'research. Weights of others keep the licence of their source.'
+        'research. Other weights keep the licence of their source.'
     ),
-    tidy=tidy,
+    canonicalize=canonicalize,
 )
-# AIM3's own code of this network takes FER+ in this order of its votes.
 GREY_LAYOUT = LAYOUT._replace(
     source='AIM3 DenseNet for grey faces',
     marks=frozenset({'features.conv0.weight', 'features.norm3.weight'}),
-    rule_of=functools.partial(rule_of, last_norm='norm3'),
+    make_rule=functools.partial(make_rule, last_norm='norm3'),
     mean=(_GREY_MEAN,) * 3,
     std=(_GREY_STD,) * 3,
     licence=(
-        'AIM3 gives no licence for its weights, and FER+ and AffectNet, on which '
-        'they were trained, are for research only: ask the authors.'
+        'AIM3 gives no licence for its weights, and FER+ and AffectNet, their '
+        'training data, are for research only: ask the authors.'
     ),
+    # The order in which AIM3's code for this network reads the votes of FER+.
     labels={
         8: (
-            'Neutral',
-            'Happiness',
-            'Surprise',
-            'Sadness',
-            'Anger',
-            'Disgust',
-            'Fear',
-            'Contempt',
+            'Neutral', 'Happiness', 'Surprise', 'Sadness', 'Anger', 'Disgust',
+            'Fear', 'Contempt',
         )
     },
-)
+)  # fmt: skip

@@ -1,10 +1,11 @@
 """State dicts of timm's `tf_efficientnet_b0` and `_b2`, and of HSE-NN's networks.
 
-HSE-NN (EmotiEffLib) publishes the same networks after training on AffectNet, as
-pickled modules; `torch_modules.py` makes state dicts of those.
+HSE-NN (EmotiEffLib) publishes the same networks, trained on AffectNet, as
+pickled modules; `torch_modules.py` converts these to state dicts.
 """
 
 from collections.abc import Mapping
+import pathlib
 import re
 from typing import Any
 
@@ -23,7 +24,7 @@ _MODULES = {
     'head_norm': 'bn2',
     'head': 'classifier',
 }
-_OF_BLOCK = {
+_BLOCK = {
     'expand_conv': 'conv_pw',
     'expand_norm': 'bn1',
     'depthwise_conv': 'conv_dw',
@@ -33,78 +34,76 @@ _OF_BLOCK = {
     'project_conv': 'conv_pwl',
     'project_norm': 'bn3',
 }
-# Without expansion the counting starts later, and `pw` is what projects.
-_OF_FIRST_STAGE = _OF_BLOCK | {
+# Blocks of the first stage have no expansion: timm numbers their norms from the
+# depthwise convolution on, and calls the projection `conv_pw`.
+_FIRST_STAGE_BLOCK = _BLOCK | {
     'depthwise_norm': 'bn1',
     'project_conv': 'conv_pw',
     'project_norm': 'bn2',
 }
 _EMOTIONS = (
-    'Anger',
-    'Contempt',
-    'Disgust',
-    'Fear',
-    'Happiness',
-    'Neutral',
-    'Sadness',
+    'Anger', 'Contempt', 'Disgust', 'Fear', 'Happiness', 'Neutral', 'Sadness',
     'Surprise',
-)
+)  # fmt: skip
 
 
-def describe(shapes: state_dicts.Shapes, where: str) -> dict[str, Any]:
-  """Returns what names and shapes tell, with the usual `image_size`.
-
-  That is `width`, `depth` and, if there is a classifier, `num_classes`.
+def infer_model(
+    shapes: state_dicts.Shapes, checkpoint: pathlib.Path
+) -> dict[str, Any]:
+  """Returns `width`, `depth`, the usual `image_size` and `num_classes`.
 
   Args:
-    shapes: of a tidy state dict, by name.
-    where: file to name in messages.
+    shapes: shapes of a canonical state dict, by name.
+    checkpoint: file to name in messages.
 
   Raises:
     InputError: if it is no EfficientNet-B0 or B2.
   """
   head = shapes.get('conv_head.weight', (0,))[0]
-  stages = torch_layers.depth(shapes, 'blocks')
+  stages = torch_layers.count_children(shapes, 'blocks')
   blocks = sum(
-      torch_layers.depth(shapes, f'blocks.{stage}') for stage in range(stages)
+      torch_layers.count_children(shapes, f'blocks.{stage}')
+      for stage in range(stages)
   )
   if (head, blocks) not in _SIZES:
     raise errors.InputError(
-        f'{where}: has {blocks} blocks and conv_head.weight of {head} channels; '
-        'convert an EfficientNet-B0 (16 and 1280) or -B2 (23 and 1408)'
+        f'{checkpoint}: has {blocks} blocks and conv_head.weight of {head} '
+        'channels; convert an EfficientNet-B0 (16 and 1280) or -B2 (23 and '
+        '1408)'
     )
-  section = {'name': 'convnet'} | _SIZES[head, blocks]
-  if 'classifier.weight' in shapes:
-    section['num_classes'], _ = torch_layers.sizes(
-        shapes, where, 'classifier.weight', 'k d'
-    )
-  return section
+  return {
+      'name': 'convnet',
+      **_SIZES[head, blocks],
+      **torch_layers.count_classes(shapes, checkpoint, 'classifier.weight'),
+  }
 
 
-def rule_of(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
-  """Returns the rule of a parameter or running statistic.
+def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
+  """Returns the rule for a parameter or running statistic.
 
   Args:
     path: such as `backbone/stage1_0/project_conv/kernel`, `head/bias` or
       `batch_stats/backbone/stem_norm/mean`.
-    model: `model` section of the config.
+    model: `model` section of the config, not used.
   """
   del model
-  first, *rest, leaf = torch_layers.names(path)
+  first, *rest, leaf = torch_layers.split_path(path)
   block = re.fullmatch(r'stage(\d)_(\d+)', first)
   if not block:
-    return torch_layers.rule(_MODULES[first], leaf)
+    return torch_layers.make_rule(_MODULES[first], leaf)
   stage, i = int(block[1]), block[2]
-  layer = (_OF_BLOCK if stage > 1 else _OF_FIRST_STAGE)[rest[0]]
-  return torch_layers.rule(f'blocks.{stage - 1}.{i}.{layer}', leaf)
+  layer = (_BLOCK if stage > 1 else _FIRST_STAGE_BLOCK)[rest[0]]
+  return torch_layers.make_rule(f'blocks.{stage - 1}.{i}.{layer}', leaf)
 
 
-def tidy(tensors: state_dicts.Tensors, where: str) -> dict[str, Any]:
-  """Returns the tensors without counters, the classifier by its usual name.
+def canonicalize(
+    tensors: state_dicts.Tensors, checkpoint: pathlib.Path
+) -> dict[str, Any]:
+  """Returns the tensors without counters, and the classifier by its usual name.
 
-  In some of HSE-NN's networks it is the only layer of a sequence.
+  Some of HSE-NN's networks wrap the classifier in a sequence of one layer.
   """
-  tensors = state_dicts.without_counters(tensors, where)
+  tensors = state_dicts.without_counters(tensors, checkpoint)
   return {
       re.sub(r'^classifier\.0\.', 'classifier.', name): value
       for name, value in tensors.items()
@@ -114,18 +113,17 @@ def tidy(tensors: state_dicts.Tensors, where: str) -> dict[str, Any]:
 LAYOUT = state_dicts.Layout(
     source='timm tf_efficientnet, HSE-NN',
     marks=frozenset({'conv_stem.weight', 'blocks.0.0.se.conv_reduce.weight'}),
-    describe=describe,
-    rule_of=rule_of,
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-    resize='bilinear',  # HSE-NN's; timm's own weights saw bicubic
+    infer_model=infer_model,
+    make_rule=make_rule,
     licence=(
         'timm and EmotiEffLib are under Apache-2.0. HSE-NN trained on VGGFace2 '
         'and AffectNet, timm on ImageNet: their terms are for non-commercial '
-        'research. Weights of others keep the licence of their source.'
+        'research. Other weights keep the licence of their source.'
     ),
-    tidy=tidy,
-    # As HSE-NN orders them: alphabetically, as folders are.
+    # HSE-NN's filter; timm trained its own weights with bicubic resizing.
+    resize='bilinear',
+    canonicalize=canonicalize,
+    # HSE-NN's order: alphabetical, as in its folders.
     labels={
         7: tuple(x for x in _EMOTIONS if x != 'Contempt'),
         8: _EMOTIONS,

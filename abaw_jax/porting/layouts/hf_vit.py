@@ -1,12 +1,13 @@
-"""State dicts of Hugging Face's ViTs and MAEs, by way of facebookresearch's names.
+"""State dicts of Hugging Face's ViTs and MAEs, converted through `vit.py`.
 
-`tidy` gives them those names and stacks query, key and value; `complete` undoes
-both. Read are the names in files and, of transformers 5, those in memory;
-written are those in files.
+`canonicalize` gives them the names of facebookresearch/mae and stacks query, key
+and value; `export` inverts both. It reads the names in files, and the names in
+memory of transformers 5; it writes the names in files.
 """
 
 from collections.abc import Mapping
 import functools
+import pathlib
 import re
 
 import numpy as np
@@ -41,10 +42,10 @@ _IN_BLOCK = {
     'intermediate.dense': 'mlp.fc1',
     'output.dense': 'mlp.fc2',
 }
-# Names of transformers 5, most of them in memory only.
+# Names of transformers 5; most of them exist in memory only.
 _NEW_STACKS = {
     'layers': 'blocks',
-    # In files: transformers 5 renames half of a name when it saves a MAE.
+    # In files: when transformers 5 saves a MAE, it renames half of the name.
     'decoder.decoder_encoder.layer': 'decoder_blocks',
 }
 _NEW_IN_BLOCK = {
@@ -58,13 +59,15 @@ _NEW_IN_BLOCK = {
 _PARTS = 'qkv'
 
 
-def tidy(tensors: state_dicts.Tensors, where: str) -> dict[str, np.ndarray]:
-  """Returns the tensors as facebookresearch/mae names and stacks them.
+def canonicalize(
+    tensors: state_dicts.Tensors, checkpoint: pathlib.Path
+) -> dict[str, np.ndarray]:
+  """Returns the tensors with the names and stacks of facebookresearch/mae.
 
-  Without those of the pooler, whose place our pooling takes.
+  Drops the pooler, because our ViT pools in another way.
 
   Raises:
-    InputError: if a query, key or value is missing, or is of another shape.
+    InputError: if a query, key or value is missing or has another shape.
   """
   renamed = {
       _rename(
@@ -86,37 +89,37 @@ def tidy(tensors: state_dicts.Tensors, where: str) -> dict[str, np.ndarray]:
     parts = [renamed.get(f'{before}{x}{after}') for x in _PARTS]
     if any(x is None or x.shape != value.shape for x in parts):
       raise errors.InputError(
-          f'{where}: {before}{{q,k,v}}{after} are not three tensors of one '
-          'shape; convert a whole checkpoint of a ViT or a MAE'
+          f'{checkpoint}: {before}{{q,k,v}}{after} are not three tensors of one '
+          'shape; convert a complete checkpoint of a ViT or a MAE'
       )
     stacked[f'{before}qkv{after}'] = np.concatenate(parts)
   return stacked
 
 
-def complete(
+def export(
     tensors: state_dicts.Tensors, *, prefix: str
 ) -> dict[str, np.ndarray]:
-  """Returns the tensors as Hugging Face's files name and part them.
+  """Returns the tensors with the names and parts of Hugging Face's files.
 
   Args:
-    tensors: as `tidy` returns them.
-    prefix: of the names of the encoder.
+    tensors: the result of `canonicalize`.
+    prefix: start of the names of the encoder.
   """
-  parted = {}
+  split = {}
   for name, value in tensors.items():
     if '.attn.qkv.' not in name:
-      parted[name] = value
+      split[name] = value
       continue
     for part, rows in zip(_PARTS, np.split(value, 3), strict=True):
-      parted[name.replace('.qkv.', f'.{part}.')] = rows
+      split[name.replace('.qkv.', f'.{part}.')] = rows
   tables = [
       {v: k for k, v in x.items()} for x in (_STACKS, _IN_BLOCK, _OUTSIDE)
   ]
-  names = {name: _rename(name, *tables) for name in parted}
+  names = {name: _rename(name, *tables) for name in split}
   return {
       new
       if new.startswith(('decoder.', 'classifier.'))
-      else prefix + new: parted[old]
+      else prefix + new: split[old]
       for old, new in names.items()
   }
 
@@ -127,7 +130,10 @@ def _rename(
     in_block: Mapping[str, str],
     outside: Mapping[str, str],
 ) -> str:
-  """Returns the name that tables give; an unknown one stays, and is noticed."""
+  """Returns the name from the tables.
+
+  An unknown name stays the same, and `state_dicts.to_ours` reports it.
+  """
   layer = re.fullmatch(r'([\w.]+?)\.(\d+)\.(.+)\.(weight|bias)', name)
   if layer:
     stack, i, module, kind = layer.groups()
@@ -146,18 +152,17 @@ LAYOUT = vit_layout.LAYOUT._replace(
     std=(0.5, 0.5, 0.5),
     resize='bilinear',
     licence=(
-        'Weights of google/vit-* are under Apache-2.0, those of '
-        'facebook/vit-mae-* as of facebookresearch/mae CC BY-NC 4.0: not for '
-        'commercial use. Weights of others keep the licence of their source and '
-        'of its data.'
+        'Weights of google/vit-* are under Apache-2.0. Weights of '
+        'facebook/vit-mae-* are under CC BY-NC 4.0: not for commercial use. '
+        'Other weights keep the licence of their source and of its data.'
     ),
-    tidy=tidy,
-    complete=functools.partial(complete, prefix='vit.'),
+    canonicalize=canonicalize,
+    export=functools.partial(export, prefix='vit.'),
 )
 # A ViTModel on its own.
 BARE_LAYOUT = LAYOUT._replace(
     marks=frozenset({'embeddings.cls_token'}),
-    complete=functools.partial(complete, prefix=''),
+    export=functools.partial(export, prefix=''),
 )
 MAE_LAYOUT = LAYOUT._replace(
     source='Hugging Face ViTMAE',

@@ -1,6 +1,7 @@
-"""Every layout of another project's state dicts, by name."""
+"""All layouts of state dicts of other projects, by name."""
 
 from collections.abc import Iterable, Mapping
+import pathlib
 from typing import Any
 
 from abaw_jax.core import errors
@@ -21,35 +22,35 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
     'densenet_grey': densenet.GREY_LAYOUT,
     'efficientnet': efficientnet.LAYOUT,
     'resnet': resnet.LAYOUT,
-    # The first whose marks are there counts.
+    # `detect_layout` takes the first match, so the MAE comes first.
     'hf_vit_mae': hf_vit.MAE_LAYOUT,
     'hf_vit': hf_vit.LAYOUT,
     'hf_vit_bare': hf_vit.BARE_LAYOUT,
 }
 
 
-def of_model(model: Mapping[str, Any]) -> state_dicts.Layout:
-  """Returns the layout in which a model is written.
+def layout_for(model: Mapping[str, Any]) -> state_dicts.Layout:
+  """Returns the layout for writing the weights of a model.
 
   Args:
     model: `model` section of a config, of a `mae`, `vit` or `convnet`.
   """
-  if model['name'] != 'convnet':
+  if 'patch_size' in model:
     return LAYOUTS['vit']
   family, *rest = model['backbone'].split('_')
   grey = [part for part in rest if part == 'grey']
   return LAYOUTS['_'.join([family, *grey])]
 
 
-def recognise(names: Iterable[str], where: str) -> str:
-  """Returns which layout a state dict has, told by its names.
+def detect_layout(names: Iterable[str], checkpoint: pathlib.Path) -> str:
+  """Returns the name of the layout that a state dict has.
 
   Args:
     names: names of its tensors.
-    where: file to name in messages.
+    checkpoint: file to name in messages.
 
   Raises:
-    InputError: if it has none that is known.
+    InputError: if it has no known layout.
   """
   names = set(names)
   for name, layout in LAYOUTS.items():
@@ -61,6 +62,6 @@ def recognise(names: Iterable[str], where: str) -> str:
   )
   found = ', '.join(sorted(names)[:5]) or 'no tensor'
   raise errors.InputError(
-      f'{where}: has the names of no known architecture ({found}, ...); known '
-      f'are {known}'
+      f'{checkpoint}: its tensors belong to no known architecture ({found}, '
+      f'...); known architectures: {known}'
   )

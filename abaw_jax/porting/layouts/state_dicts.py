@@ -1,6 +1,10 @@
-"""Parameters of ours <-> tensors of another project, strictly."""
+"""Converts state dicts of other projects to our parameters, and back.
+
+Every tensor must have its place: nothing is left out without a message.
+"""
 
 from collections.abc import Callable, Mapping
+import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,73 +16,79 @@ Tensors = Mapping[str, np.ndarray]
 
 
 class Rule(NamedTuple):
-  """How one parameter of ours stands in another project's state dict."""
+  """Name and shape of one of our parameters in another project's state dict."""
 
-  name: str  # there
+  name: str  # in the state dict
   to_ours: Callable[[np.ndarray], np.ndarray]
   to_theirs: Callable[[np.ndarray], np.ndarray]
 
 
-def without_counters(tensors: Tensors, where: str) -> dict[str, np.ndarray]:
-  """Returns a state dict without what counts the updates of its statistics.
+def without_counters(
+    tensors: Tensors, checkpoint: pathlib.Path
+) -> dict[str, np.ndarray]:
+  """Returns a state dict without `num_batches_tracked`.
 
-  Nothing that we compute depends on `num_batches_tracked`, and PyTorch loads,
-  strictly too, a state dict that never had it.
+  No output depends on these counters, and PyTorch loads a state dict without
+  them, also with `strict=True`.
   """
-  del where
+  del checkpoint
   end = 'num_batches_tracked'
   return {name: x for name, x in tensors.items() if not name.endswith(end)}
 
 
 class Layout(NamedTuple):
-  """How another project names and shapes the parameters of a model.
+  """Names and shapes that another project gives to the parameters of a model.
 
   Attributes:
     source: the project, for messages.
     marks: names that only its state dicts have.
-    describe: maps shapes by name, and the file to name in messages, to the
-      `model` section of a config, but for what no shape tells.
-    rule_of: maps a parameter path of ours and the `model` section to its rule;
+    infer_model: maps shapes by name, and the file to name in messages, to the
+      `model` section of a config, without the fields that no shape shows.
+    make_rule: maps a path of our parameters and the `model` section to a rule;
       the path of a running statistic begins with `batch_stats/`.
-    mean: RGB mean that its images are normalised by, on the scale [0, 1].
-    std: RGB deviation, likewise.
-    resize: filter that its images are resized with.
-    licence: what a user of its weights must know.
-    tidy: maps a state dict, and the file to name in messages, to one with the
-      present names, and without what is no weight of ours.
-    complete: makes a state dict of ours one that the project's code takes.
-    labels: what the outputs of its classifiers stand for, by their number.
+    licence: terms of use of its weights.
+    mean: RGB mean of the normalisation of its images, on the scale [0, 1].
+    std: RGB standard deviation of the same normalisation.
+    resize: filter that resizes its images.
+    canonicalize: maps a state dict, and the file to name in messages, to one
+      with the current names, without tensors that our model does not have.
+    export: maps a state dict of ours to one that the project's code loads.
+    labels: names of the outputs of its classifiers, by number of outputs.
   """
 
   source: str
   marks: frozenset[str]
-  describe: Callable[[Shapes, str], dict[str, Any]]
-  rule_of: Callable[[str, Mapping[str, Any]], Rule]
-  mean: tuple[float, float, float]
-  std: tuple[float, float, float]
-  resize: str
+  infer_model: Callable[[Shapes, pathlib.Path], dict[str, Any]]
+  make_rule: Callable[[str, Mapping[str, Any]], Rule]
   licence: str
-  tidy: Callable[[Tensors, str], dict[str, np.ndarray]] = without_counters
-  complete: Callable[[Tensors], dict[str, np.ndarray]] = dict
+  # ImageNet's, in most projects.
+  mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+  std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+  resize: str = 'bilinear'
+  canonicalize: Callable[[Tensors, pathlib.Path], dict[str, np.ndarray]] = (
+      without_counters
+  )
+  export: Callable[[Tensors], dict[str, np.ndarray]] = dict
   labels: Mapping[int, tuple[str, ...]] = {}
 
 
 def to_ours(
-    tensors: Mapping[str, np.ndarray],
+    tensors: Tensors,
     shapes: Shapes,
     rules: Mapping[str, Rule],
-    where: str,
+    checkpoint: pathlib.Path,
 ) -> dict[str, np.ndarray]:
   """Returns our float32 parameters by path.
 
   Args:
     tensors: a state dict.
-    shapes: shape of every parameter wanted, by path.
-    rules: rule of every parameter wanted, by path.
-    where: file to name in messages.
+    shapes: shape of every parameter of the model, by path.
+    rules: rule of every parameter of the model, by path.
+    checkpoint: file to name in messages.
 
   Raises:
-    InputError: if a tensor is missing, left over or misshapen; lists all.
+    InputError: if tensors are missing, extra, or of another shape; the message
+      lists all of them.
   """
   wanted = {
       rules[path].name: _their_shape(rules[path], shape)
@@ -93,8 +103,8 @@ def to_ours(
   ]
   if wrong:
     raise errors.InputError(
-        f'{where}: does not fit the model that its shapes speak of: '
-        f'{"; ".join(wrong)}; convert a whole checkpoint of that architecture'
+        f'{checkpoint}: does not fit the model that its shapes describe: '
+        f'{"; ".join(wrong)}; convert a complete checkpoint of that architecture'
     )
   return {
       path: np.ascontiguousarray(
@@ -107,7 +117,7 @@ def to_ours(
 def to_theirs(
     params: Mapping[str, np.ndarray], rules: Mapping[str, Rule]
 ) -> dict[str, np.ndarray]:
-  """Returns a state dict of our parameters by path; undoes `to_ours`."""
+  """Returns the state dict of our parameters by path; inverts `to_ours`."""
   return {
       rules[path].name: rules[path].to_theirs(value)
       for path, value in params.items()

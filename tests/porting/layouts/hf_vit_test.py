@@ -1,4 +1,6 @@
-"""ViTs of Hugging Face become those of facebookresearch/mae, and come back."""
+"""Conversion between the names of Hugging Face and facebookresearch/mae."""
+
+import pathlib
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from abaw_jax.porting import weight_files
 from abaw_jax.porting.layouts import registry, vit
 from tests.tasks import torch_weights
 
+CHECKPOINT = pathlib.Path('x')
 DIM, DEPTH, HEADS = torch_weights.DIM, torch_weights.DEPTH, torch_weights.HEADS
 
 
@@ -41,44 +44,46 @@ def _case(request, tmp_path):
     if parameter.requires_grad:
       torch.nn.init.normal_(parameter, std=0.2)
   model.save_pretrained(tmp_path)
-  tensors, _ = weight_files.read(tmp_path / 'model.safetensors')
-  name = registry.recognise(tensors, 'model.safetensors')
+  tensors, _ = weight_files.read_tensors(tmp_path / 'model.safetensors')
+  name = registry.detect_layout(tensors, CHECKPOINT)
   assert name == request.param
   return registry.LAYOUTS[name], model, tensors
 
 
-def test_names_of_files_and_of_memory_are_read(case):
+def test_names_in_files_and_in_memory_are_read(case):
   layout, model, tensors = case
   memory = {k: x.detach().numpy() for k, x in model.state_dict().items()}
   assert set(memory) != set(tensors)
-  tidy = layout.tidy(tensors, 'x')
-  again = layout.tidy(memory, 'x')
-  assert set(tidy) == set(again)
-  for name, value in tidy.items():
+  canonical = layout.canonicalize(tensors, CHECKPOINT)
+  again = layout.canonicalize(memory, CHECKPOINT)
+  assert set(canonical) == set(again)
+  for name, value in canonical.items():
     np.testing.assert_array_equal(again[name], value, err_msg=name)
-  assert vit.LAYOUT.marks <= set(tidy)
-  section = layout.describe({k: x.shape for k, x in tidy.items()}, 'x')
+  assert vit.LAYOUT.marks <= set(canonical)
+  section = layout.infer_model(
+      {k: x.shape for k, x in canonical.items()}, CHECKPOINT
+  )
   assert section['depth'] == DEPTH
   has_head = isinstance(model, transformers.ViTForImageClassification)
   assert section.get('num_classes') == (5 if has_head else None)
 
 
-def test_a_mae_gets_the_names_that_it_was_published_under(tmp_path):
+def test_a_mae_gets_the_names_of_facebookresearch(tmp_path):
   model = torch_weights.hugging_face_mae()
   expected = torch_weights.mae_state(model)
-  tidy = registry.LAYOUTS['hf_vit_mae'].tidy(
-      {k: x.detach().numpy() for k, x in model.state_dict().items()}, 'x'
+  canonical = registry.LAYOUTS['hf_vit_mae'].canonicalize(
+      {k: x.detach().numpy() for k, x in model.state_dict().items()}, CHECKPOINT
   )
-  assert set(tidy) == set(expected)
+  assert set(canonical) == set(expected)
   for name, value in expected.items():
-    np.testing.assert_array_equal(tidy[name], value.detach().numpy())
+    np.testing.assert_array_equal(canonical[name], value.detach().numpy())
 
 
-def test_a_file_comes_back_bit_for_bit(case):
+def test_round_trip_is_exact(case):
   layout, _, tensors = case
-  back = layout.complete(layout.tidy(tensors, 'x'))
+  back = layout.export(layout.canonicalize(tensors, CHECKPOINT))
   expected = {
-      # As published; transformers 5 renames half of it when it saves.
+      # The published name; transformers 5 renames half of it in files.
       k.replace('decoder_encoder.layer', 'decoder_layers'): x
       for k, x in tensors.items()
       if not k.startswith('pooler.')
@@ -90,7 +95,7 @@ def test_a_file_comes_back_bit_for_bit(case):
 
 
 @pytest.mark.parametrize('change', ['missing', 'narrow'])
-def test_three_projections_must_fit(case, change):
+def test_a_missing_or_different_projection_is_refused(case, change):
   layout, _, tensors = case
   (name,) = (
       k for k in tensors if k.endswith('layer.1.attention.attention.key.weight')
@@ -100,11 +105,11 @@ def test_three_projections_must_fit(case, change):
   else:
     tensors[name] = tensors[name][:-1]
   with pytest.raises(errors.InputError, match=r'x: blocks\.1\.attn\.{q,k,v}'):
-    layout.tidy(tensors, 'x')
+    layout.canonicalize(tensors, CHECKPOINT)
 
 
-def test_unknown_names_stay_to_be_noticed(case):
+def test_unknown_names_stay_for_the_later_check(case):
   layout, _, tensors = case
   odd = {'vit.encoder.layer.0.ls1.gamma': np.ones(3), 'rope': np.ones(2)}
-  tidy = layout.tidy(tensors | odd, 'x')
-  assert {'encoder.layer.0.ls1.gamma', 'rope'} <= set(tidy)
+  canonical = layout.canonicalize(tensors | odd, CHECKPOINT)
+  assert {'encoder.layer.0.ls1.gamma', 'rope'} <= set(canonical)

@@ -1,5 +1,6 @@
-"""State dicts of IResNet and DenseNet become our weights, and come back."""
+"""Conversion of IResNet and DenseNet in both directions."""
 
+import pathlib
 import re
 
 import numpy as np
@@ -13,10 +14,11 @@ from benchmarks.torch_twins import densenet as torch_densenet
 from benchmarks.torch_twins import iresnet as torch_iresnet
 from tests.porting.layouts import torch_networks
 
+CHECKPOINT = pathlib.Path('x.pth')
 SIZES = {'layers': (2, 1), 'growth': 8, 'stem_width': 16}
 GREY = {'layers': (1, 1, 2), 'growth': 4, 'stem_width': 8, 'grey': True}
 LAYERS = (2, 1, 1, 1)
-# Layout: the PyTorch network, ours, and what is told of it.
+# By layout: PyTorch's network, our network, and its inferred `model` section.
 NETWORKS = {
     'iresnet': (
         lambda: torch_iresnet.IResNet(LAYERS, 32, 16),
@@ -38,7 +40,7 @@ NETWORKS = {
 
 @pytest.fixture(name='case', params=NETWORKS)
 def _case(request):
-  """Returns (name of the layout, PyTorch network, ours, what is told)."""
+  """Returns (name of the layout, PyTorch's network, ours, `model` section)."""
   make, model, section = NETWORKS[request.param]
   return request.param, torch_networks.randomise(make()), model, section
 
@@ -47,22 +49,22 @@ def to_numpy(twin: torch.nn.Module) -> dict[str, np.ndarray]:
   return {name: x.numpy() for name, x in twin.state_dict().items()}
 
 
-def test_names_and_shapes_tell_the_network(case):
+def test_names_and_shapes_identify_the_network(case):
   name, twin, _, section = case
   tensors = to_numpy(twin)
-  assert registry.recognise(tensors, 'x.pth') == name
+  assert registry.detect_layout(tensors, CHECKPOINT) == name
   layout = registry.LAYOUTS[name]
-  tensors = layout.tidy(tensors, 'x.pth')
+  tensors = layout.canonicalize(tensors, CHECKPOINT)
   shapes = {k: x.shape for k, x in tensors.items()}
-  assert layout.describe(shapes, 'x.pth') == section
+  assert layout.infer_model(shapes, CHECKPOINT) == section
 
 
-def test_weights_and_statistics_come_back_bit_for_bit(case):
+def test_round_trip_keeps_weights_and_statistics_bit_for_bit(case):
   name, twin, model, _ = case
   layout = registry.LAYOUTS[name]
   ours = torch_networks.to_ours(model, layout, twin.state_dict())
   rules = torch_networks.rules(ours, layout)
-  back = layout.complete(state_dicts.to_theirs(ours, rules))
+  back = layout.export(state_dicts.to_theirs(ours, rules))
   expected = {
       name: x
       for name, x in to_numpy(twin).items()
@@ -72,33 +74,33 @@ def test_weights_and_statistics_come_back_bit_for_bit(case):
   for name, value in expected.items():
     np.testing.assert_array_equal(back[name], value, err_msg=name)
     assert back[name].dtype == np.float32
-  # PyTorch takes it, strictly, without the counters.
+  # PyTorch loads it with `strict=True`, without the counters.
   tensors = {k: torch.tensor(x.copy()) for k, x in back.items()}
   NETWORKS[case[0]][0]().load_state_dict(tensors, strict=True)
 
 
-def test_a_classifier_is_the_head():
+def test_the_classifier_becomes_the_head():
   twin = torch_densenet.DenseNet(**SIZES, num_classes=7)
   layout = registry.LAYOUTS['densenet']
   shapes = {k: tuple(x.shape) for k, x in twin.state_dict().items()}
-  assert layout.describe(shapes, 'x.pth')['num_classes'] == 7
+  assert layout.infer_model(shapes, CHECKPOINT)['num_classes'] == 7
   weight = twin.state_dict()['classifier.weight'].numpy()
-  rule = layout.rule_of('head/kernel', {})
+  rule = layout.make_rule('head/kernel', {})
   assert rule.name == 'classifier.weight'
   np.testing.assert_array_equal(rule.to_ours(weight), weight.T)
-  assert layout.rule_of('head/bias', {}).name == 'classifier.bias'
+  assert layout.make_rule('head/bias', {}).name == 'classifier.bias'
 
 
-def test_a_backbone_is_found_inside_a_model():
+def test_rules_are_the_same_for_a_backbone_inside_a_model():
   for path in ('stem_norm/mean', 'stage2_0/norm1/mean'):
     for name in NETWORKS:
-      rule_of = registry.LAYOUTS[name].rule_of
-      inside = rule_of(f'batch_stats/backbone/{path}', {})
-      assert inside == rule_of(f'batch_stats/{path}', {})
+      make_rule = registry.LAYOUTS[name].make_rule
+      inside = make_rule(f'batch_stats/backbone/{path}', {})
+      assert inside == make_rule(f'batch_stats/{path}', {})
       assert inside.name.endswith('.running_mean')
 
 
-def test_old_names_of_torchvision_are_read():
+def test_old_names_of_torchvision_can_be_read():
   make, model, _ = NETWORKS['densenet']
   state = torch_networks.randomise(make()).state_dict()
   old = {
@@ -107,7 +109,7 @@ def test_old_names_of_torchvision_are_read():
   }
   assert 'features.denseblock1.denselayer1.norm.1.running_var' in old
   layout = registry.LAYOUTS['densenet']
-  assert registry.recognise(old, 'x.pth') == 'densenet'
+  assert registry.detect_layout(old, CHECKPOINT) == 'densenet'
   found = torch_networks.to_ours(model, layout, old)
   for path, value in torch_networks.to_ours(model, layout, state).items():
     np.testing.assert_array_equal(found[path], value)
@@ -117,13 +119,13 @@ def test_old_names_of_torchvision_are_read():
     ('scale', 'text'),
     [(None, 'features.weight is missing'), (2.0, 'features.weight is not 1')],
 )
-def test_a_scale_that_we_do_not_have_is_said(scale, text):
+def test_a_scale_other_than_1_is_refused(scale, text):
   tensors = to_numpy(NETWORKS['iresnet'][0]())
   del tensors['features.weight']
   if scale:
     tensors['features.weight'] = np.full(16, scale, np.float32)
   with pytest.raises(errors.InputError, match=text):
-    registry.LAYOUTS['iresnet'].tidy(tensors, 'x.pth')
+    registry.LAYOUTS['iresnet'].canonicalize(tensors, CHECKPOINT)
 
 
 @pytest.mark.parametrize(
@@ -134,10 +136,10 @@ def test_a_scale_that_we_do_not_have_is_said(scale, text):
         ('densenet', {'features.conv0.weight': (16, 3)}, 'has the shape'),
     ],
 )
-def test_what_does_not_fit_is_said(name, change, text):
+def test_wrong_shapes_are_refused(name, change, text):
   shapes = {k: x.shape for k, x in to_numpy(NETWORKS[name][0]()).items()}
   with pytest.raises(errors.InputError, match=text) as error:
-    registry.LAYOUTS[name].describe(shapes | change, 'x.pth')
+    registry.LAYOUTS[name].infer_model(shapes | change, CHECKPOINT)
   assert 'x.pth' in str(error.value)
 
 

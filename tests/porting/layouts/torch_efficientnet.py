@@ -1,4 +1,4 @@
-"""EfficientNet in PyTorch under timm's names, to compare with."""
+"""Reference EfficientNet in PyTorch with timm's names."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-# Kernel, stride, expansion, channels and blocks of every stage.
+# Kernel size, stride, expansion, channels and number of blocks of each stage.
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -24,7 +24,7 @@ def scale(width: int, factor: float) -> int:
 
 
 class Conv2dSame(nn.Conv2d):
-  """Pads so that there are ceil(n / stride) outputs, the odd zero behind."""
+  """Convolution with ceil(n / stride) outputs; an odd zero comes last."""
 
   def forward(self, x):
     pads = []
@@ -97,7 +97,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNet(nn.Module):
-  """Gives the map of every stage and the embedding, by our names of them."""
+  """Returns the feature map of every stage and the embedding by our names."""
 
   def __init__(self, width=1.0, depth=1.0, stages=STAGES, classes=0):
     super().__init__()

@@ -1,7 +1,8 @@
-"""Our networks of images beside PyTorch's, with the same random weights."""
+"""Compares our image networks with PyTorch's, with the same random weights."""
 
 from collections.abc import Iterable, Mapping
 import copy
+import pathlib
 from typing import Any
 
 from flax import linen as nn
@@ -24,7 +25,7 @@ def randomise(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     if leaf == 'running_var':
       tensor.uniform_(0.5, 2.0)
     elif name == 'features.weight':
-      tensor.fill_(1.0)  # of an IResNet, where it is no parameter
+      tensor.fill_(1.0)  # IResNet keeps this scale at 1
     elif tensor.ndim > 1:
       torch.nn.init.kaiming_normal_(tensor)
     elif leaf == 'weight':
@@ -58,7 +59,7 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 def rules(
     paths: Iterable[str], layout: state_dicts.Layout
 ) -> dict[str, state_dicts.Rule]:
-  return {path: layout.rule_of(path, {}) for path in paths}
+  return {path: layout.make_rule(path, {}) for path in paths}
 
 
 def to_ours(
@@ -66,24 +67,23 @@ def to_ours(
     layout: state_dicts.Layout,
     state: Mapping[str, torch.Tensor],
 ) -> dict[str, np.ndarray]:
-  """Returns a state dict of PyTorch as our arrays by path."""
-  # Copies, because PyTorch moves its statistics in place.
+  """Returns our arrays by path for a state dict of PyTorch."""
+  # Copies, because PyTorch updates its statistics in place.
   tensors = {name: x.detach().numpy().copy() for name, x in state.items()}
-  wanted = shapes(model)
-  return state_dicts.to_ours(
-      layout.tidy(tensors, 'x.pth'), wanted, rules(wanted, layout), 'x.pth'
-  )
+  wanted, checkpoint = shapes(model), pathlib.Path('x.pth')
+  tensors = layout.canonicalize(tensors, checkpoint)
+  return state_dicts.to_ours(tensors, wanted, rules(wanted, layout), checkpoint)
 
 
 def variables(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Returns what `apply` takes of arrays by path."""
+  """Returns the variables for `apply` from arrays by path."""
   tree = traverse_util.unflatten_dict(dict(flat), sep='/')
   statistics = tree.pop(STATISTICS)
   return {'params': tree, STATISTICS: statistics}
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """Undoes `variables`."""
+  """Inverts `variables`."""
   tree = variables['params'] | {STATISTICS: variables[STATISTICS]}
   return traverse_util.flatten_dict(tree, sep='/')
 
@@ -91,7 +91,7 @@ def flat(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def assert_same_features(
     model: nn.Module, weights: Mapping[str, Any], twin: torch.nn.Module
 ) -> None:
-  """Compares the map of every stage in evaluation, from the first one on."""
+  """Compares the feature map of every stage in evaluation mode."""
   pixels = images(model.image_size, 3)
   ours = jax.jit(
       lambda x: model.apply(weights, x, train=False, method='features')
@@ -102,7 +102,7 @@ def assert_same_features(
   for stage in (x for x in theirs if x != 'logits'):
     want = theirs[stage].numpy()
     want = want.transpose(0, 2, 3, 1) if want.ndim == 4 else want
-    # float32 sums in another order; values are of order 1 to 10.
+    # float32 sums differ in order; values are of order 1 to 10.
     np.testing.assert_allclose(
         ours[stage], want, rtol=1e-4, atol=1e-4, err_msg=stage
     )
@@ -111,7 +111,7 @@ def assert_same_features(
 def features(
     model: nn.Module, weights: Mapping[str, Any], pixels: jax.Array
 ) -> tuple[dict[str, jax.Array], dict[str, Any]]:
-  """Returns (every map in training, statistics that have moved), jitted."""
+  """Returns (feature maps in training mode, updated statistics), jitted."""
 
   def run(weights, pixels):
     return model.apply(
@@ -130,7 +130,7 @@ def features(
 def assert_frozen(
     model: nn.Module, weights: Mapping[str, Any], stages: tuple[str, ...]
 ) -> None:
-  """Asserts that statistics stay in these stages, and move in all others."""
+  """Asserts that statistics stay the same in these stages only."""
   _, moved = features(model, weights, images(model.image_size, 2))
   before, after = (
       traverse_util.flatten_dict(x, sep='/')
@@ -143,7 +143,7 @@ def assert_frozen(
 
 
 def step(model: nn.Module, weights: Mapping[str, Any], pixels: jax.Array):
-  """Returns (loss, gradients, statistics that have moved), jitted."""
+  """Returns (loss, gradients, updated statistics), jitted."""
   target = jnp.asarray(_target(pixels.shape[0], model.dim))
 
   def loss(params, statistics, pixels):
@@ -168,9 +168,9 @@ def assert_same_step(
     twin: torch.nn.Module,
     found: tuple[Any, Any, Any],
 ) -> None:
-  """Compares loss, every gradient and every moved statistic in training.
+  """Compares loss, every gradient and every updated statistic in training.
 
-  `found` is what `step` gives for the weights of the twin and `images`.
+  `found` is the result of `step` for the twin's weights and `images`.
   """
   pixels = images(model.image_size)
   value, grads, moved = found
@@ -188,8 +188,8 @@ def assert_same_step(
       want = after[path]
     else:
       want = rule.to_ours(named[rule.name].grad.numpy())
-    # Relative to the largest entry: its sum has terms as large. Where a norm
-    # follows, the gradient of a bias is 0.
+    # Relative to the largest entry, because the sums have terms of that size.
+    # The gradient of a bias before a norm is 0.
     np.testing.assert_allclose(
         found[path],
         want,
@@ -204,12 +204,12 @@ def _target(count: int, dim: int) -> np.ndarray:
 
 
 def counted_flops(twin: torch.nn.Module, size: int) -> int:
-  """Returns the FLOPs of all convolutions and linear layers of one image."""
+  """Returns the FLOPs of all convolutions and linear layers for one image."""
   total = 0
 
   def add(module, _, out):
     nonlocal total
-    # Each output is a product with one row of the weight.
+    # Each output is a dot product with one row of the weight.
     total += 2 * out.numel() * module.weight[0].numel()
 
   for module in twin.modules():

@@ -1,4 +1,4 @@
-"""ResNet with bottlenecks in PyTorch under torchvision's names."""
+"""Reference ResNet with bottleneck blocks in PyTorch with torchvision's names."""
 
 import torch
 from torch import nn
@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-  """Gives the map of every stage and the embedding, by our names of them."""
+  """Returns the feature map of every stage and the embedding by our names."""
 
   def __init__(self, layers=(3, 4, 6, 3), stem_width=64, classes=0):
     super().__init__()
