@@ -1,1 +1,1 @@
-"""Runs on disk: checkpoints, weights, best weights of each task."""
+"""Runs on disk: configs, checkpoints, weights, best weights of each task."""

@@ -1,7 +1,8 @@
-"""Checkpoints of a run: state, input position and config, one per step."""
+"""Checkpoints of a run: training state, position in the data, and config."""
 
 from collections.abc import Mapping
 import math
+import operator
 import pathlib
 import shutil
 from typing import Any
@@ -20,10 +21,10 @@ from abaw_jax.steps import steps
 class Checkpoints:
   """The checkpoints of one workdir, under `<workdir>/checkpoints/<step>`.
 
-  Kept are the newest two and the one with the best score. Item `params` holds
-  what the run is worth, `optimizer` what training goes on with besides. A save that was
-  killed half-way is never seen again: Orbax renames a checkpoint when whole.
-  Nor is a state with NaN or Inf ever saved.
+  The newest two checkpoints and the one with the best score are kept. The item
+  `params` holds the weights for evaluation, `optimizer` the rest of the
+  training state. Orbax renames a complete checkpoint, so an incomplete one is
+  never read. A state with NaN or Inf is never saved.
   """
 
   def __init__(self, workdir: pathlib.Path, *, score: str, best: str):
@@ -31,21 +32,21 @@ class Checkpoints:
 
     Args:
       workdir: folder of the run.
-      score: key of the score that decides which checkpoint is best.
+      score: key of the score that selects the best checkpoint.
       best: 'max' or 'min'.
     """
     self.directory = workdir.resolve() / 'checkpoints'
     self._score = score
-    self._num_bytes = 0  # of the last state that was to be saved
+    self._num_bytes = 0  # size of the last state, for messages
     for path in storage_errors.unreadable_scores(self.directory):
-      _say(f'{path}: cannot be read; this checkpoint has no score now')
+      _print(f'{path}: cannot be read; the checkpoint loses its score')
       shutil.rmtree(path.parent, ignore_errors=True)
     policies = checkpoint_managers.AnyPreservationPolicy(
         [
             checkpoint_managers.LatestN(2),
             checkpoint_managers.BestN(
                 n=1,
-                get_metric_fn=lambda scores: parameters.value(scores, score),
+                get_metric_fn=operator.itemgetter(score),
                 reverse=best == 'min',
                 keep_checkpoints_without_metrics=False,
             ),
@@ -54,7 +55,7 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
         self.directory,
         options=ocp.CheckpointManagerOptions(
-            best_fn=lambda scores: parameters.value(scores, score),
+            best_fn=operator.itemgetter(score),
             best_mode=best,
             preservation_policy=policies,
             cleanup_tmp_directories=True,
@@ -69,23 +70,23 @@ class Checkpoints:
     )
 
   def latest_step(self) -> int | None:
-    """Returns the newest whole checkpoint's step, None without any."""
+    """Returns the step of the newest checkpoint, None if there is none."""
     self.wait()
     return self._manager.latest_step()
 
   def newest(self) -> str:
-    """Returns where the newest whole checkpoint is, for a message."""
+    """Returns the path of the newest checkpoint, for messages."""
     step = self.latest_step()
     return 'none' if step is None else str(self.directory / str(step))
 
   def best(self) -> tuple[int | None, float]:
-    """Returns (step, score) of the best whole checkpoint; (None, NaN) of none."""
+    """Returns (step, score) of the best checkpoint; (None, NaN) without any."""
     self.wait()
     step = self._manager.best_step()
     scores = None if step is None else self._manager.metrics(step)
     if not scores:
       return None, math.nan
-    return step, parameters.value(scores, self._score)
+    return step, scores[self._score]
 
   def save(
       self,
@@ -94,18 +95,24 @@ class Checkpoints:
       config: Mapping[str, Any],
       scores: dict[str, float] | None,
   ) -> None:
-    """Starts to save; arrays are copied before this returns.
+    """Starts to save in the background; arrays are copied before it returns.
+
+    Args:
+      state: training state.
+      iterator: iterator of the training data, for its position.
+      config: config of the run.
+      scores: scores of the weights; None if they were not evaluated.
 
     Raises:
-      InputError: if the state holds NaN or Inf, or if this save or the one
-        before cannot be written, for want of room, say.
+      InputError: the state holds NaN or Inf, or this save or the previous one
+        cannot be written, for example on a full disk.
     """
     step = int(state.step)
     if step == self._manager.latest_step():
       return
     self._check_finite(state)
     if scores is not None and math.isnan(scores[self._score]):
-      scores = None  # a task without labels: nothing is better than another
+      scores = None  # no labels: there is no best checkpoint
     self._num_bytes = sum(x.nbytes for x in jax.tree.leaves(state))
     items = {
         name: ocp.args.StandardSave(tree)
@@ -115,7 +122,7 @@ class Checkpoints:
       self._manager.save(
           step,
           args=ocp.args.Composite(
-              # One number for all processes, however many go on from it.
+              # The position is the same for any number of processes.
               data=ocp.args.JsonSave(iterator.get_state()),
               config=ocp.args.JsonSave(dict(config)),
               **items,
@@ -126,19 +133,19 @@ class Checkpoints:
   def restore(
       self, shapes: steps.TrainState, iterator: grain.DatasetIterator
   ) -> steps.TrainState:
-    """Returns the newest state that can be read, its iterator where it stood.
+    """Returns the newest readable state and sets the iterator to its position.
 
-    A newer checkpoint that cannot, because a crash of the machine has left its
-    files empty, is said and renamed to `<step>.unreadable`. With several
-    processes that is left to a person: one alone cannot speak for all.
+    A crash of the machine can leave empty files. Such a checkpoint is renamed
+    to `<step>.unreadable`, with a warning. With several processes, a person
+    must rename it, because one process cannot decide for all.
 
     Args:
-      shapes: the state as `jax.ShapeDtypeStruct`s that carry their sharding.
-      iterator: is set to the batch after the last one that was trained on.
+      shapes: the state as `jax.ShapeDtypeStruct`s with sharding.
+      iterator: is set to the batch after the last trained batch.
 
     Raises:
-      InputError: if the checkpoint is of another model or optimiser, or none
-        can be read.
+      InputError: the checkpoint is of another model or optimizer, or no
+        checkpoint can be read.
     """
     unreadable: dict[int, Exception] = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
@@ -149,38 +156,46 @@ class Checkpoints:
         unreadable[step] = e
         if jax.process_count() > 1:
           raise errors.InputError(
-              f'{self.directory / str(step)}: cannot be read ({storage_errors.reason(e)}); '
-              'move it away to go on from the checkpoint before'
+              f'{self.directory / str(step)}: cannot be read '
+              f'({storage_errors.reason(e)}); move it away to continue from the '
+              'previous checkpoint'
           ) from e
     else:
+      newest = unreadable[max(unreadable)]
       raise errors.InputError(
           f'{self.directory}: no checkpoint can be read '
-          f'({storage_errors.reason(unreadable[max(unreadable)])}); restore the folder or '
-          'choose another --workdir'
-      ) from unreadable[max(unreadable)]
+          f'({storage_errors.reason(newest)}); restore the folder or choose '
+          'another --workdir'
+      ) from newest
     for bad, e in unreadable.items():
       aside = storage_errors.set_aside(self.directory / str(bad))
-      _say(
-          f'WARNING: checkpoint {bad} cannot be read ({storage_errors.reason(e)}); renamed to '
-          f'{aside}, going on from step {step}'
+      _print(
+          f'WARNING: checkpoint {bad} cannot be read '
+          f'({storage_errors.reason(e)}); renamed to {aside}, continuing from '
+          f'step {step}'
       )
     if unreadable:
       self._manager.reload()
     return state
 
   def wait(self) -> None:
-    """Returns once the last save is whole; raises as `save`."""
+    """Waits until the last save is complete; raises as `save`."""
     with self._writing():
       self._manager.wait_until_finished()
 
   def close(self) -> None:
-    """Waits for the last save, then lets go of the folder; raises as `save`."""
+    """Waits for the last save and closes the folder; raises as `save`."""
     with self._writing():
       self._manager.wait_until_finished()
       self._manager.close()
 
   def _read(self, step, shapes, iterator) -> steps.TrainState:
-    """Returns the state of a step; raises one of damage.FAULTS if it is damaged."""
+    """Returns the state of a step.
+
+    Raises:
+      OSError, ValueError: a file is damaged or missing.
+      InputError: the state has other shapes.
+    """
     wanted = _arrays(shapes)
     where = self.directory / str(step)
     for name in (*wanted, 'data'):
@@ -195,10 +210,9 @@ class Checkpoints:
         found['optimizer'].tree,
         wanted['optimizer'],
         where,
-        kind='the state of another optimizer',
-        fix='choose the config.optim that it was trained with, or another '
-        f'--workdir with --config.init_from={self.directory.parent} to go on '
-        'with its weights alone',
+        content='the state of another optimizer',
+        fix='choose the config.optim of that run, or another --workdir with '
+        f'--config.init_from={self.directory.parent} to start from its weights',
     )
     restored = self._manager.restore(
         step,
@@ -220,9 +234,9 @@ class Checkpoints:
     )
 
   def _check_finite(self, state) -> None:
-    """Raises an InputError that names what is not finite."""
-    # One answer is waited for before the next is asked: XLA's devices on the CPU
-    # block for good where more than 32 programs that they meet in are queued.
+    """Raises an InputError that names the arrays with NaN or Inf."""
+    # `not` waits for each result before the next program starts: on the CPU,
+    # XLA deadlocks if more than 32 programs with collectives are queued.
     bad = [
         sharding.path_name(path)
         for path, leaf in jax.tree_util.tree_leaves_with_path(_arrays(state))
@@ -233,12 +247,12 @@ class Checkpoints:
       raise errors.InputError(
           f'step {int(state.step)}: NaN or Inf in {", ".join(bad[:3])}{more}; '
           f'not saved, newest good checkpoint: {self.newest()}; lower '
-          'config.optim.lr or check what config.init_from names, then start the '
-          'same command'
+          'config.optim.lr or check the weights of config.init_from, then run '
+          'the same command again'
       )
 
   def _writing(self):
-    """Returns a context in which the failure of a save is one line."""
+    """Returns a context that turns a failed save into an InputError."""
     return storage_errors.writing(
         self.directory,
         f'a checkpoint of about {self._num_bytes / 1e6:,.1f} MB',
@@ -247,11 +261,10 @@ class Checkpoints:
 
 
 def _arrays(state: steps.TrainState) -> dict[str, Any]:
-  """Returns the trees of arrays that a checkpoint holds, by item.
+  """Returns the trees of arrays in a checkpoint, by item.
 
-  `params` is what the run is worth: their average where there is one, and then
-  those that training goes on with are `trained`, beside the moments. A carry is
-  there where a task has one.
+  With an EMA, `params` holds the EMA weights, and the trained weights are in
+  `optimizer` under `trained`. A carry is there if the task has one.
   """
   optimizer = {'step': state.step, 'opt_state': state.opt_state}
   if state.carry:
@@ -261,7 +274,7 @@ def _arrays(state: steps.TrainState) -> dict[str, Any]:
   return {'params': state.weights, 'optimizer': optimizer}
 
 
-def _say(text: str) -> None:
-  """Prints a line, on the first process only."""
+def _print(text: str) -> None:
+  """Prints a line; only the first process does."""
   if jax.process_index() == 0:
     print(text, flush=True)

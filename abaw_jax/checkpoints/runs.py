@@ -67,8 +67,8 @@ def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
   fixed = [changes.pop(key) for key in differing if key.split('.')[0] in FIXED]
   if fixed:
     raise errors.InputError(
-        f'{workdir}: belongs to another run: {"; ".join(fixed)}; choose another '
-        '--workdir or the settings of that run'
+        f'{workdir}: belongs to another run: {"; ".join(fixed)}; choose '
+        'another --workdir or the settings of that run'
     )
   return list(changes.values())
 
@@ -131,7 +131,7 @@ def is_done(workdir: pathlib.Path) -> bool:
 
 
 def choose_workdir(root: pathlib.Path, name: str) -> pathlib.Path:
-  """Returns `<root>/<name>-<n>`, the newest run if unfinished, else a new one."""
+  """Returns `<root>/<name>-<n>`: the newest run if unfinished, or a new one."""
   numbers = [
       int(path.name.removeprefix(f'{name}-'))
       for path in root.glob(f'{name}-*')

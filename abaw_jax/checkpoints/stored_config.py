@@ -8,7 +8,7 @@ from abaw_jax.core import errors
 
 
 class Section(dict):
-  """A section of a stored config; reading a missing key raises an InputError."""
+  """A section of a stored config; a missing key raises an InputError."""
 
   def __init__(self, path: pathlib.Path, name: str, values: Mapping[str, Any]):
     """Turns nested dicts into sections, and lists into the tuples they were.
@@ -27,8 +27,8 @@ class Section(dict):
   def __missing__(self, key: str) -> Any:
     """Raises an InputError that names the key."""
     raise errors.InputError(
-        f'{self._path}: {self._name}.{key} is missing; add it with the value that '
-        'the run was trained with'
+        f'{self._path}: {self._name}.{key} is missing; add it with the value '
+        'that the run was trained with'
     )
 
 

@@ -1,6 +1,7 @@
-"""Names, orders and sentinels of every label space, and the batch contracts.
+"""Label spaces (names, order, values for missing labels) and types of batches.
 
-Order and sentinels of the s-Aff-Wild2 files (Kollias, ABAW4 MTL challenge).
+The order and the values are those of the s-Aff-Wild2 files (Kollias, ABAW4 MTL
+challenge).
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ EXPRESSIONS = (
     'Other',
 )
 
-# The expressions of every dataset by its own codes, in its own order.
+# The expressions of every dataset, by the class codes of its files.
 NATIVE_EXPRESSIONS = {
     's_aff_wild2': dict(enumerate(EXPRESSIONS)),
     'affectnet': dict(
@@ -55,8 +56,8 @@ NATIVE_EXPRESSIONS = {
         ))
     ),
 }  # fmt: skip
-# What stands for a class that we have not, after Savchenko (arXiv 2207.09508).
-_STAND_INS = {'Contempt': 'Other'}
+# Replacements for classes that EXPRESSIONS lacks (Savchenko, arXiv 2207.09508).
+_REPLACEMENTS = {'Contempt': 'Other'}
 
 # The mask of each task: True where its label may be used.
 MASKS = {
@@ -69,7 +70,7 @@ MASKS = {
 NUM_AUS = len(AU_NAMES)
 NUM_EXPRESSIONS = len(EXPRESSIONS)
 
-# What the annotation files write where a frame has no label of that kind.
+# Values in the annotation files for a missing label.
 VA_MISSING = -5.0
 EXPRESSION_MISSING = -1
 AU_MISSING = -1
@@ -78,13 +79,16 @@ SPLITS = ('train', 'validation', 'test')
 
 
 def expression_id(dataset: str, code: int) -> int:
-  """Returns the index into EXPRESSIONS of a dataset's own class code.
+  """Returns the index into EXPRESSIONS for a class code of a dataset.
 
-  Contempt becomes Other. EXPRESSION_MISSING if the class has no place among
-  ours, such as Uncertain.
+  Contempt becomes Other. A class without a counterpart, such as Uncertain,
+  becomes EXPRESSION_MISSING.
+
+  Raises:
+    KeyError: the dataset has no such code.
   """
   name = NATIVE_EXPRESSIONS[dataset][code]
-  name = _STAND_INS.get(name, name)
+  name = _REPLACEMENTS.get(name, name)
   return EXPRESSIONS.index(name) if name in EXPRESSIONS else EXPRESSION_MISSING
 
 
@@ -107,8 +111,8 @@ def recording_ids(
 class FrameBatch(TypedDict, total=False):
   """b independent face images with their labels.
 
-  Masks are True where the label may be used; under a False mask the label is 0
-  and means nothing. `real` is False for rows that only fill up a batch.
+  A mask is True if the label can be used; otherwise the label is 0 and has no
+  meaning. `real` is False for padding rows.
   """
 
   image: UInt8[np.ndarray, 'b h w 3']  # RGB
@@ -124,20 +128,21 @@ class FrameBatch(TypedDict, total=False):
 
 
 class SoftFrameBatch(FrameBatch, total=False):
-  """A FrameBatch to train on, whose expressions are distributions.
+  """A FrameBatch for training with soft labels of expressions.
 
-  `expr` is True where they may be used; `expression` means nothing then.
+  `expr` is True if `expression_probs` can be used; `expression` has no meaning.
   """
 
   expression_probs: Float[np.ndarray, 'b 8']
 
 
 class SequenceBatch(TypedDict, total=False):
-  """b windows of t frames each, taken from one video in the order of time.
+  """b windows of t frames in order of time, each from one video.
 
-  `frame_mask` is False on the padding behind the last frame of a window; there
-  every other mask is False too. `frame_id` is the true frame number: s-Aff-Wild2
-  is a sparse sample, so the distance between two rows is not time.
+  `frame_mask` is False for the padding after the last frame of a window; every
+  other mask is False there, too. `frame_id` is the frame number in the video:
+  s-Aff-Wild2 is a sparse sample, so neighboring rows are not neighboring
+  frames.
   """
 
   features: Float[np.ndarray, 'b t d']
@@ -153,16 +158,16 @@ class SequenceBatch(TypedDict, total=False):
   row: Int[np.ndarray, 'b t']
   real: Bool[np.ndarray, 'b']
   video_id: Int[np.ndarray, 'b']  # index into the source's sorted videos
-  # Whether the window begins a video: a state carried from the one before it is
-  # of another video.
+  # Whether the window is the first of its video: the model must reset its
+  # carried hidden state.
   start: Bool[np.ndarray, 'b']
-  # Frames of the window over the batch, the same in all rows: less than t where
-  # the longest of the videos side by side ends.
+  # Number of frames in the longest window of the batch, the same in all rows.
+  # It is less than t at the end of the longest video of the batch.
   window_length: Int[np.ndarray, 'b']
 
 
 class Output(TypedDict, total=False):
-  """What every multi-task model returns; leading axes are those of the batch."""
+  """Output of every multi-task model; the first axes are those of the batch."""
 
   valence: Float[np.ndarray, '*b']  # unbounded, linear
   arousal: Float[np.ndarray, '*b']  # unbounded, linear

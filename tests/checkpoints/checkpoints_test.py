@@ -1,4 +1,4 @@
-"""What is saved is whole and finite, and what is damaged is not taken for whole."""
+"""Saved states are complete and finite, and damaged ones are never restored."""
 
 import gc
 import json
@@ -18,7 +18,7 @@ from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.steps import steps
 
-# A restore that fails leaves coroutines of Orbax behind that nobody awaits.
+# After a failed restore, Orbax has coroutines that nobody awaits.
 pytestmark = [
     pytest.mark.filterwarnings('ignore:coroutine .* was never awaited'),
     pytest.mark.filterwarnings(
@@ -29,18 +29,18 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _collected():
-  """Collects them here, not in the test of somebody else."""
+  """Collects these coroutines here, not in another test."""
   yield
   gc.collect()
 
 
 def iterator():
-  """Returns an iterator whose position a checkpoint can hold."""
+  """Returns an iterator with a position that a checkpoint can store."""
   return iter(grain.MapDataset.range(10).to_iter_dataset())
 
 
 def state(step: int) -> steps.TrainState:
-  """Returns a small state that tells its step."""
+  """Returns a small state with the value `step`."""
   params = {'encoder': {'kernel': jnp.full((2, 3), float(step))}}
   optimizer = steps.skip_non_finite(optax.adam(0.1))
   return steps.TrainState(jnp.int32(step), params, optimizer.init(params))
@@ -77,15 +77,15 @@ def names(workdir: pathlib.Path) -> set[str]:
 
 @pytest.fixture(scope='module')
 def two(tmp_path_factory) -> pathlib.Path:
-  """Returns a workdir with the whole checkpoints 1, the best, and 2."""
+  """Returns a workdir with the complete checkpoints 1 (the best) and 2."""
   workdir = tmp_path_factory.mktemp('two')
   save(workdir, s1=0.5, s2=0.7)
   (workdir / 'config.json').write_text(json.dumps({'model': {'name': 'mae'}}))
   return workdir
 
 
-def damaged(two, workdir, pattern: str, keep: float) -> None:
-  """Copies a workdir and cuts files off, as a crash of the machine does."""
+def damage(two, workdir, pattern: str, keep: float) -> None:
+  """Copies a workdir and truncates files, as a crash of the machine does."""
   shutil.copytree(two, workdir)
   files = list((workdir / 'checkpoints').glob(pattern))
   assert files
@@ -104,19 +104,17 @@ def damaged(two, workdir, pattern: str, keep: float) -> None:
         '2/data/metadata',
     ],
 )
-def test_a_damaged_checkpoint_is_put_aside(
-    two, tmp_path, capsys, pattern, keep
-):
+def test_a_damaged_checkpoint_is_renamed(two, tmp_path, capsys, pattern, keep):
   workdir = tmp_path / 'run'
-  damaged(two, workdir, pattern, keep)
+  damage(two, workdir, pattern, keep)
   checkpoints = opened(workdir)
   restored = checkpoints.restore(shapes(), iterator())
   jax.tree.map(np.testing.assert_array_equal, restored, state(1))
   (line,) = capsys.readouterr().out.splitlines()
   aside = workdir.resolve() / 'checkpoints' / '2.unreadable'
   assert line.startswith('WARNING: checkpoint 2 cannot be read (')
-  assert line.endswith(f'); renamed to {aside}, going on from step 1')
-  # The run comes to that step again.
+  assert line.endswith(f'); renamed to {aside}, continuing from step 1')
+  # The run reaches this step again.
   checkpoints.save(state(2), iterator(), {}, {'loss': 0.6})
   checkpoints.close()
   assert names(workdir) == {'1', '2', '2.unreadable'}
@@ -125,7 +123,7 @@ def test_a_damaged_checkpoint_is_put_aside(
   checkpoints.close()
 
 
-def test_whichever_file_is_lost_only_whole_states_are_restored(two, tmp_path):
+def test_an_empty_file_never_gives_a_mixed_state(two, tmp_path):
   folder = two / 'checkpoints' / '2'
   files = [path for path in folder.rglob('*') if path.is_file()]
   steps_found = set()
@@ -144,7 +142,7 @@ def test_whichever_file_is_lost_only_whole_states_are_restored(two, tmp_path):
 
 
 @pytest.mark.parametrize('item', ['params', 'optimizer', 'data'])
-def test_a_checkpoint_that_lacks_a_folder_is_put_aside(two, tmp_path, item):
+def test_a_checkpoint_without_a_folder_is_renamed(two, tmp_path, item):
   workdir = tmp_path / 'run'
   shutil.copytree(two, workdir)
   shutil.rmtree(workdir / 'checkpoints' / '2' / item)
@@ -155,9 +153,9 @@ def test_a_checkpoint_that_lacks_a_folder_is_put_aside(two, tmp_path, item):
   assert names(workdir) == {'1', '2.unreadable'}
 
 
-def test_without_any_readable_one_nothing_is_renamed(two, tmp_path):
+def test_nothing_is_renamed_if_no_checkpoint_is_readable(two, tmp_path):
   workdir = tmp_path / 'run'
-  damaged(two, workdir, '*/optimizer/manifest.ocdbt', 0.0)
+  damage(two, workdir, '*/optimizer/manifest.ocdbt', 0.0)
   checkpoints = opened(workdir)
   with pytest.raises(errors.InputError, match='no checkpoint can be read'):
     checkpoints.restore(shapes(), iterator())
@@ -165,38 +163,38 @@ def test_without_any_readable_one_nothing_is_renamed(two, tmp_path):
   assert names(workdir) == {'1', '2'}
 
 
-def test_a_torn_score_costs_the_score_alone(two, tmp_path, capsys):
+def test_an_unreadable_score_is_dropped(two, tmp_path, capsys):
   workdir = tmp_path / 'run'
-  damaged(two, workdir, '2/metrics/metrics', 0.5)
+  damage(two, workdir, '2/metrics/metrics', 0.5)
   with pytest.raises(errors.InputError, match=r'2/metrics/metrics: cannot be'):
     parameters.load(workdir, shapes().params)
   checkpoints = opened(workdir)
-  assert 'this checkpoint has no score now' in capsys.readouterr().out
+  assert 'the checkpoint loses its score' in capsys.readouterr().out
   assert int(checkpoints.restore(shapes(), iterator()).step) == 2
   checkpoints.close()
   _, step = parameters.load(workdir, shapes().params)
   assert step == 1
 
 
-@pytest.mark.parametrize('whole_folder', [False, True])
-def test_a_damaged_best_checkpoint_is_named(two, tmp_path, whole_folder):
+@pytest.mark.parametrize('all_files', [False, True])
+def test_a_damaged_best_checkpoint_is_named(two, tmp_path, all_files):
   workdir = tmp_path / 'run'
-  damaged(two, workdir, '1/params/d/*', 0.0)
-  if whole_folder:
+  damage(two, workdir, '1/params/d/*', 0.0)
+  if all_files:
     shutil.rmtree(workdir / 'checkpoints' / '1' / 'params')
   with pytest.raises(errors.InputError) as error:
     parameters.load(workdir, shapes().params)
   folder = workdir.resolve() / 'checkpoints' / '1'
   assert str(error.value).startswith(f'{folder}: cannot be read (')
   assert str(error.value).endswith(
-      'move it away to take the next best checkpoint'
+      'move it away to use the next best checkpoint'
   )
   folder.rename(tmp_path / 'away')
   _, step = parameters.load(workdir, shapes().params)
   assert step == 2
 
 
-def test_without_scores_the_newest_one_is_best(two, tmp_path):
+def test_without_scores_the_newest_checkpoint_is_loaded(two, tmp_path):
   save(tmp_path, s1=None, s2=None)
   shutil.copy(two / 'config.json', tmp_path)
   params, step = parameters.load(tmp_path, shapes().params)
@@ -206,7 +204,7 @@ def test_without_scores_the_newest_one_is_best(two, tmp_path):
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 @pytest.mark.parametrize('where', ['params', 'moments'])
-def test_what_is_not_finite_is_never_saved(tmp_path, where, value):
+def test_nan_and_infinity_are_never_saved(tmp_path, where, value):
   save(tmp_path, s1=0.5)
   bad = state(2)
   if where == 'params':
@@ -230,7 +228,7 @@ def test_what_is_not_finite_is_never_saved(tmp_path, where, value):
   assert names(tmp_path) == {'1'}
 
 
-def test_the_newest_is_named_once_it_is_whole(tmp_path):
+def test_newest_waits_for_the_save(tmp_path):
   checkpoints = opened(tmp_path)
   assert checkpoints.newest() == 'none'
   checkpoints.save(state(3), iterator(), {}, None)

@@ -1,7 +1,8 @@
-"""A tiny training that dies in a chosen way: python -m tests.checkpoints.deaths.
+"""A small training that ends in a chosen way: python -m
+tests.checkpoints.deaths.
 
-It saves every five updates. Where it is to be killed it says `hanging` and does,
-so that whoever kills it cannot miss the moment.
+It saves every five updates. At the point of its kill, it prints `hanging` and
+waits for the signal.
 """
 
 import functools
@@ -17,6 +18,8 @@ from absl import flags
 import jax
 import numpy as np
 import optax
+
+# Private, because the test stops a save at its inner steps.
 from orbax.checkpoint._src.path import atomicity, deleter
 
 from abaw_jax.checkpoints import checkpoints as checkpoint
@@ -26,13 +29,13 @@ from abaw_jax.distributed import preemption, sharding
 from abaw_jax.steps import steps
 from tests.data import numbers
 
-EXAMPLES = 37  # so that 1,000 ids are many epochs
+EXAMPLES = 37  # 1,000 ids are many epochs
 BATCH = 8
 EVERY = 5
-FATAL = 3 * EVERY  # the save that is not survived
+FATAL = 3 * EVERY  # step of the save that is killed
 
-# What hangs in the fatal save, by way to die. Others are `killed` and `told to
-# stop`, two updates later, and `full disk`.
+# Name of a kill -> method of Orbax that hangs in the fatal save. Other names
+# are `killed` and `told to stop`, two updates later, and `full disk`.
 POINTS = {
     'before any file': (atomicity.AtomicRenameTemporaryPath, 'create'),
     'when arrays are written': (
@@ -67,7 +70,7 @@ class Line:
 
 
 def number(examples, *, rows):
-  """Returns a batch of ids."""
+  """Returns a batch of row ids."""
   found = (example['number'] for example in examples)
   return {'row': np.fromiter(found, np.int32, rows)}
 
@@ -84,7 +87,7 @@ def batches(num_workers: int):
 
 
 def ids(iterator, count: int) -> list[int]:
-  """Returns the next ids."""
+  """Returns the next row ids."""
   rows = []
   while len(rows) < count:
     rows += next(iterator)['row'].tolist()
@@ -93,7 +96,7 @@ def ids(iterator, count: int) -> list[int]:
 
 @functools.cache
 def _compiled():
-  """Returns (function from a key to a state, its shapes, step)."""
+  """Returns (function from a key to a state, shapes of the state, step)."""
   mesh = sharding.make_mesh(fsdp=1)
   optimizer = steps.skip_non_finite(optax.adam(1e-3))
   example = {'row': np.zeros(BATCH, np.int32)}
@@ -103,7 +106,7 @@ def _compiled():
 
 
 def make():
-  """Returns (new state, shapes, step) on all devices."""
+  """Returns (new state, its shapes, step) on all devices."""
   init, shapes, step = _compiled()
   return init(jax.random.key(0)), shapes, step
 
@@ -114,7 +117,7 @@ def open_checkpoints(workdir: pathlib.Path) -> checkpoint.Checkpoints:
 
 
 def hang_in(way: str) -> None:
-  """Lets the next save hang at a point."""
+  """Makes the next save hang at a point."""
   owner, name = POINTS[way]
   original = getattr(owner, name)
 
@@ -139,7 +142,7 @@ def hang_in(way: str) -> None:
 
 
 def main(way: str, workdir: str, num_workers: str) -> None:
-  """Trains until death."""
+  """Trains until the chosen end."""
   state, _, step = make()
   checkpoints = open_checkpoints(pathlib.Path(workdir))
   iterator = batches(int(num_workers))
@@ -170,5 +173,5 @@ def main(way: str, workdir: str, num_workers: str) -> None:
 
 if __name__ == '__main__':
   flags.FLAGS.mark_as_parsed()  # for Grain's workers, which read flags
-  # Not as `__main__`, which workers would run.
+  # Imported by name, because workers would run `__main__` again.
   importlib.import_module('tests.checkpoints.deaths').main(*sys.argv[1:])

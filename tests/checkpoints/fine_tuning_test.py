@@ -1,4 +1,4 @@
-"""A step of fine-tuning a ViT is that of Hugging Face's and PyTorch's AdamW."""
+"""A fine-tuning step of a ViT equals Hugging Face with AdamW of PyTorch."""
 
 import re
 
@@ -46,11 +46,11 @@ def _reference() -> transformers.ViTForImageClassification:
 
 
 def to_ours(tensors, shapes, pool) -> dict[str, np.ndarray]:
-  """Returns Hugging Face's tensors (weights or gradients) by our paths."""
+  """Returns tensors of Hugging Face (weights or gradients) by our paths."""
   tensors = {k: x.detach().numpy() for k, x in tensors.items()}
   tidy = hf_vit.LAYOUT.tidy(tensors, 'x')
   if pool == 'mean_norm':
-    # One norm, which then stands behind the mean.
+    # There is one norm, applied after the mean.
     tidy |= {f'fc_norm.{x}': tidy.pop(f'norm.{x}') for x in ('weight', 'bias')}
   rules = {
       path: hf_vit.LAYOUT.make_rule(path, {'pool': pool}) for path in shapes
@@ -59,7 +59,7 @@ def to_ours(tensors, shapes, pool) -> dict[str, np.ndarray]:
 
 
 def gradients(reference, pool, pixels, labels):
-  """Returns (our weights by path, our loss, our gradients) of one batch."""
+  """Returns (our weights by path, our loss, our gradients) for one batch."""
   model = classifier.Classifier(
       vit.ViT(
           image_size=IMAGE,
@@ -91,7 +91,7 @@ def gradients(reference, pool, pixels, labels):
 
 
 def to_torch(x: jax.Array) -> torch.Tensor:
-  """Returns images with channels first, or labels."""
+  """Returns images with channels first, or labels, as tensors."""
   x = np.array(x)
   return torch.tensor(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x).to(
       torch.float32 if x.ndim == 4 else torch.int64
@@ -99,7 +99,7 @@ def to_torch(x: jax.Array) -> torch.Tensor:
 
 
 def loss_of(reference, pool, pixels, labels) -> torch.Tensor:
-  """Returns the loss of Hugging Face's parts, pooled in one of our ways."""
+  """Returns the loss of the Hugging Face modules with one of our poolings."""
   hidden = reference.vit.embeddings(to_torch(pixels))
   for layer in reference.vit.layers:
     hidden = layer(hidden, None)
@@ -122,7 +122,7 @@ def _batch():
 
 
 @pytest.mark.parametrize('pool', ['cls', 'mean', 'mean_norm'])
-def test_loss_and_gradients_are_those_of_hugging_face(reference, batch, pool):
+def test_loss_and_gradients_equal_hugging_face(reference, batch, pool):
   weights, value, grads = gradients(reference, pool, *batch)
   loss = loss_of(reference, pool, *batch)
   loss.backward()
@@ -134,11 +134,11 @@ def test_loss_and_gradients_are_those_of_hugging_face(reference, batch, pool):
   theirs = {k: x.grad for k, x in reference.named_parameters()}
   shapes = {path: x.shape for path, x in weights.items()}
   for path, want in to_ours(theirs, shapes, pool).items():
-    # float32 sums in another order; gradients are of order 1.
+    # The order of float32 sums differs; gradients are of order 1.
     np.testing.assert_allclose(grads[path], want, atol=1e-4, err_msg=path)
 
 
-def test_an_update_with_layer_decay_is_that_of_torch(reference, batch):
+def test_an_update_with_layer_decay_equals_torch(reference, batch):
   weights, _, grads = gradients(reference, 'cls', *batch)
   optimizer = optimizers.make_optimizer(
       schedule=lambda _: LR,
@@ -175,8 +175,8 @@ def test_an_update_with_layer_decay_is_that_of_torch(reference, batch):
   torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8).step()
   shapes = {path: x.shape for path, x in weights.items()}
   for path, want in to_ours(reference.state_dict(), shapes, 'cls').items():
-    # The first update is the sign of the gradient: no rounding error may
-    # decide it, such as that of a key's bias, whose gradient is 0.
+    # The first update is the sign of the gradient. A rounding error decides the
+    # sign of a gradient that is 0, such as that of the bias of the keys.
     sure = np.abs(grads[path]) > 1e-4
     assert sure.any()
     np.testing.assert_allclose(

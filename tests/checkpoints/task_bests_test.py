@@ -1,4 +1,4 @@
-"""Each task's best weights: which are kept, through kills, and on no more room."""
+"""The best weights of each part: which are kept, also after kills."""
 
 import math
 
@@ -15,7 +15,7 @@ KEYS = [*task_bests.SCORES.values()]
 
 
 def save(bests, step, *scores, checkpoint=None):
-  """Saves weights that tell their step, with scores of V, A, EXPR and AU."""
+  """Saves weights with the value `step`, and scores of V, A, EXPR and AU."""
   weights = {'w': jnp.full(3, float(step))}
   scores = dict(zip(KEYS, scores, strict=True))
   bests.save(step, weights, scores, checkpoint=checkpoint)
@@ -31,7 +31,7 @@ def steps_of(bests) -> list[int]:
   return [best.step for best in bests.values()]
 
 
-def test_every_task_has_its_own_best(tmp_path):
+def test_every_part_has_its_own_best(tmp_path):
   bests = task_bests.TaskBests(tmp_path)
   save(bests, 1, -0.5, 0.1, 0.2, 0.3)
   save(bests, 2, -0.6, 0.4, 0.2, 0.1, checkpoint=1)  # equal is not better
@@ -63,10 +63,10 @@ def test_every_task_has_its_own_best(tmp_path):
   np.testing.assert_array_equal(loaded['w'], 2.0)
 
 
-def test_a_run_that_was_killed_between_both_saves_finds_what_was_best(tmp_path):
+def test_a_run_killed_between_both_saves_finds_its_best_weights(tmp_path):
   bests = task_bests.TaskBests(tmp_path)
   save(bests, 10, 0.1, 0.1, 0.1, 0.1)
-  # Better in all, but killed before the checkpoint of step 20.
+  # Every part is better, but a kill comes before the checkpoint of step 20.
   save(bests, 20, 0.2, 0.2, 0.2, 0.2, checkpoint=10)
   assert kept(tmp_path) == {10, 20}
   bests.close()
@@ -76,7 +76,7 @@ def test_a_run_that_was_killed_between_both_saves_finds_what_was_best(tmp_path):
   save(bests, 20, 0.2, 0.2, 0.2, 0.2, checkpoint=10)
   save(bests, 30, 0.3, 0.1, 0.1, 0.1, checkpoint=20)
   assert kept(tmp_path) == {20, 30}
-  # And what was half saved is not there.
+  # An incomplete save is removed.
   bests.close()
   (tmp_path / task_bests.FOLDER / '40.orbax-checkpoint-tmp').mkdir()
   again = task_bests.TaskBests(tmp_path)
@@ -84,7 +84,7 @@ def test_a_run_that_was_killed_between_both_saves_finds_what_was_best(tmp_path):
   again.close()
 
 
-def test_room_for_no_more_than_one_network_of_each_task(tmp_path):
+def test_at_most_one_network_of_each_part_is_kept(tmp_path):
   bests = task_bests.TaskBests(tmp_path)
   rng = np.random.default_rng(0)
   most = 0
@@ -97,8 +97,8 @@ def test_room_for_no_more_than_one_network_of_each_task(tmp_path):
   bests.close()
 
 
-def test_weights_that_nobody_kept_are_named(tmp_path):
+def test_missing_weights_are_named(tmp_path):
   assert task_bests.read(tmp_path) == {}
   with pytest.raises(errors.InputError, match='no best weights of au'):
-    task_bests.step_of({}, 'au', tmp_path)
+    task_bests.best_step({}, 'au', tmp_path)
   assert math.isnan(task_bests.together({}))

@@ -1,4 +1,4 @@
-"""A folder of weights starts what a run's workdir starts."""
+"""A folder of weights gives the same initial weights as a workdir."""
 
 import functools
 import json
@@ -24,7 +24,7 @@ from tests.training import runs
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
-  """Returns folders of weights for images of 64 pixels: `mae`, `vit`, `tuned`."""
+  """Returns folders of weights for 64 pixel images: `mae`, `vit`, `tuned`."""
   root = tmp_path_factory.mktemp('weights')
   mae = torch_weights.mae_state(
       torch_weights.hugging_face_mae(image=64, patch=16)
@@ -36,12 +36,14 @@ def folders(tmp_path_factory):
   }
   for name, state in states.items():
     torch.save({'model': state}, root / f'{name}.pth')
-    convert.import_weights(root / f'{name}.pth', root / name, decoder_num_heads=4)
+    convert.import_weights(
+        root / f'{name}.pth', root / name, decoder_num_heads=4
+    )
   return root
 
 
 def section(name: str, **changes) -> dict:
-  """Returns the `model` section of a smoke config, for a decoder as above."""
+  """Returns the `model` section of a smoke config, with the decoder above."""
   config = runs.CONFIGS[name].get_config('smoke').to_dict()['model']
   if name == 'mae':
     config |= {
@@ -75,7 +77,9 @@ def shapes_of(model: dict):
         ('vit', 'mae', 'encoder'),
     ],
 )
-def test_weights_start_what_their_kind_may(folders, origin, target, part):
+def test_weights_start_models_with_the_same_backbone(
+    folders, origin, target, part
+):
   model = section(target)
   params, source = weights.load(folders / origin, model, shapes_of(model))
   path = folders / origin / 'weights.safetensors'
@@ -92,7 +96,7 @@ def test_weights_start_what_their_kind_may(folders, origin, target, part):
 
 
 @pytest.mark.parametrize('origin', ['mae', 'vit', 'tuned'])
-def test_a_backbone_comes_out_of_every_model(folders, origin):
+def test_the_backbone_of_every_model_can_be_loaded(folders, origin):
   model = section('frame')
   if origin == 'tuned':
     model['positions'] = 'learned'
@@ -101,7 +105,7 @@ def test_a_backbone_comes_out_of_every_model(folders, origin):
   assert jax.tree.structure(params) == jax.tree.structure(shapes)
 
 
-def test_what_does_not_fit_is_refused(folders, tmp_path):
+def test_wrong_weights_are_refused(folders, tmp_path):
   damaged = tmp_path / 'damaged'
   shutil.copytree(folders / 'mae', damaged)
   stored, _ = weight_files.read_tensors(folders / 'mae' / 'weights.safetensors')
@@ -113,7 +117,7 @@ def test_what_does_not_fit_is_refused(folders, tmp_path):
   (cardless / 'card.json').unlink()
   heads = {'backbone': '', 'dim': 64, 'depth': 2, 'num_heads': 4}
   cases = [
-      (damaged, section('mae'), 'another sha256'),
+      (damaged, section('mae'), 'its sha256 differs'),
       (cardless, section('mae'), 'cannot be read'),
       (folders / 'vit', section('mtl'), 'a vit model cannot start a temporal'),
       (folders / 'tuned', section('frame'), 'extra backbone/pos_embed'),
@@ -167,7 +171,7 @@ def test_features_are_extracted_with_a_folder(data_dir, folders, tmp_path):
 def test_training_starts_from_a_folder_and_goes_back_to_torch(
     data_dir, folders, tmp_path, capsys
 ):
-  # A learning rate of 0 leaves what it started from.
+  # With a learning rate of 0, the weights do not change.
   config = runs.smoke(
       'frame',
       data_dir,
@@ -187,6 +191,6 @@ def test_training_starts_from_a_folder_and_goes_back_to_torch(
     assert torch.equal(back[name], value), name
 
 
-def test_a_folder_of_weights_is_no_run(folders):
+def test_a_folder_of_weights_is_not_a_run(folders):
   with pytest.raises(errors.InputError, match='holds weights and no run'):
     evaluation.evaluate(folders / 'mae', 'validation')

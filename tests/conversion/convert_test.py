@@ -270,7 +270,7 @@ def test_unusual_sizes_are_kept(state, convert):
   folder = convert(state, num_heads=4, decoder_num_heads=4)
   model, _ = load(folder)
   assert (model.encoder.num_heads, model.encoder.dim) == (4, 64)
-  with pytest.raises(errors.InputError, match='holds something else already'):
+  with pytest.raises(errors.InputError, match='already exists with another'):
     convert(state, num_heads=8, decoder_num_heads=4)
   convert(state, num_heads=4, decoder_num_heads=4)  # same weights: no error
 

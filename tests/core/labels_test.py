@@ -1,13 +1,13 @@
-"""Which expression of ours a class code of another dataset is."""
+"""The expression of every class code of every dataset."""
 
 import pytest
 
 from abaw_jax.core import labels
 
 NONE = -1
-# By hand: the codes of each release, and ids of the s-Aff-Wild2 files, which
-# are 0 Neutral, 1 Anger, 2 Disgust, 3 Fear, 4 Happiness, 5 Sadness, 6 Surprise,
-# 7 Other.
+# Written by hand: code in each dataset -> id in the s-Aff-Wild2 files: 0
+# Neutral, 1 Anger, 2 Disgust, 3 Fear, 4 Happiness, 5 Sadness, 6 Surprise, 7
+# Other.
 EXPECTED = {
     's_aff_wild2': {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7},
     # Neutral Happy Sad Surprise Fear Disgust Anger Contempt None Uncertain No
@@ -35,18 +35,18 @@ def test_every_code_of_every_dataset(dataset):
   assert found == EXPECTED[dataset]
 
 
-def test_every_dataset_is_expected():
+def test_no_dataset_is_untested():
   assert labels.NATIVE_EXPRESSIONS.keys() == EXPECTED.keys()
 
 
-def test_names_are_spelt_as_ours():
-  ours = {*labels.EXPRESSIONS, 'Contempt'}
-  no_place = {'None', 'Uncertain', 'No-Face', 'Unknown', 'NF'}
+def test_every_name_is_known():
+  known = {*labels.EXPRESSIONS, 'Contempt'}
+  dropped = {'None', 'Uncertain', 'No-Face', 'Unknown', 'NF'}
   for names in labels.NATIVE_EXPRESSIONS.values():
-    assert set(names.values()) <= ours | no_place
+    assert set(names.values()) <= known | dropped
     assert len(set(names.values())) == len(names)
 
 
-def test_a_code_that_does_not_exist_is_no_missing_label():
+def test_an_unknown_code_is_not_a_missing_label():
   with pytest.raises(KeyError):
     labels.expression_id('raf_db', 0)
