@@ -1,4 +1,4 @@
-"""Commands answer --help at once and say in one line what is wrong."""
+"""Every command prints --help fast, and wrong input as one line."""
 
 import functools
 import json
@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from abaw_jax import __main__ as command_line
 from tests.training import runs
 
-# Every command, with flags that its --help must show.
+# Flags that the --help of each command must show.
 COMMANDS = {
     'abaw_jax.train': ('config', 'workdir'),
     'abaw_jax.extract': ('init_from', 'data', 'name', 'batch_size'),
@@ -62,11 +63,22 @@ COMMANDS = {
     ),
     'abaw_jax.submission': ('predictions', 'list', 'labels', 'task'),
     'abaw_jax.compile': ('config', 'topology', 'num_slices', 'feature_dim'),
-    'data_builders.build': ('source_dir', 'data_dir', 'config', 'on_error'),
-    'data_builders.check': ('source_dir', '[no]subset', '[no]decode'),
-    'data_builders.procedural': ('out', 'sheet', 'videos', 'frames', 'seed'),
+    'abaw_jax.data_builders.build': (
+        'source_dir',
+        'data_dir',
+        'config',
+        'on_error',
+    ),
+    'abaw_jax.data_builders.check': ('source_dir', '[no]subset', '[no]decode'),
+    'abaw_jax.data_builders.procedural.__main__': (
+        'out',
+        'sheet',
+        'videos',
+        'frames',
+        'seed',
+    ),
 }
-# What takes long to import; --help needs none of it.
+# Packages that are slow to import; --help must not import them.
 HEAVY = {
     'cv2',
     'flax',
@@ -81,15 +93,15 @@ HEAVY = {
 }
 
 TRAIN = ('abaw_jax.train', '--workdir=workdir')
-MTL = (*TRAIN, '--config={configs}/mtl.py:smoke')
-FRAME = (*TRAIN, '--config={configs}/frame.py:smoke')
-COMPILE = ('abaw_jax.compile', '--config={configs}/mae.py:smoke')
-# A run that gets further than it should must not render the default corpus.
+MTL = (*TRAIN, '--config=mtl:smoke')
+FRAME = (*TRAIN, '--config=frame:smoke')
+COMPILE = ('abaw_jax.compile', '--config=mae:smoke')
+# If a check is missing, the command must not render the default corpus.
 REAL = '--config.data.name=s_aff_wild2'
 EMPTY = (REAL, '--config.data.dir={empty}')
 BUILT = (REAL, '--config.data.dir={built}')
 
-# What is wrong: the command, and what its one line must contain.
+# By mistake: the command, and texts that its error line must contain.
 WRONG = {
     'a typo in a key': (
         (*MTL, *EMPTY, '--config.optim.lrr=1'),
@@ -97,7 +109,7 @@ WRONG = {
     ),
     'an unknown key': (
         (*MTL, *EMPTY, '--config.mesh.shape=1'),
-        ('config.mesh has no key shape', 'it has fsdp'),
+        ('config.mesh has no key shape', 'choose one of fsdp'),
     ),
     'an unknown section': (
         (*MTL, *EMPTY, '--config.optimizer.lr=1'),
@@ -119,7 +131,7 @@ WRONG = {
         (*MTL, *EMPTY, '--config.model.hidden_dims=wide'),
         ('--config.model.hidden_dims=wide', 'give tuple, such as (64,)'),
     ),
-    'a word for a truth': (
+    'text for a boolean': (
         (*MTL, *EMPTY, '--config.optim.scale_lr=maybe'),
         ('--config.optim.scale_lr=maybe', 'give bool, such as False'),
     ),
@@ -128,16 +140,20 @@ WRONG = {
         ('--config.optim.lr', '--help'),
     ),
     'an unknown variant': (
-        (*TRAIN, '--config={configs}/mtl.py:huge'),
+        (*TRAIN, '--config=mtl:huge'),
         ("unknown variant 'huge'", 'full, faithful, small, smoke'),
     ),
     'a missing config file': (
-        (*TRAIN, '--config=configs/mlt.py'),
-        ('configs/mlt.py', 'configs/mtl.py'),
+        (*TRAIN, '--config=configs/mtll.py'),
+        ('--config=configs/mtll.py: there is no', 'did you mean mtl?'),
+    ),
+    'an unknown command': (
+        ('abaw_jax', 'trian', '--config=mtl'),
+        ("unknown command 'trian'", 'did you mean train?'),
     ),
     'a config file with a mistake': (
         (*TRAIN, '--config=broken.py'),
-        ('broken.py: line 2: NameError', 'mend the file'),
+        ('broken.py: line 2: NameError', 'correct the file'),
     ),
     'no config': (TRAIN, ('--config is missing', '--help')),
     'a typo in a flag': (
@@ -171,7 +187,7 @@ WRONG = {
         (*FRAME, *EMPTY),
         (
             'no dataset s_aff_wild2/frames',
-            'data_builders.build s_aff_wild2 --config=frames',
+            'abaw-jax build s_aff_wild2 --config=frames',
         ),
     ),
     'a dataset without its folder': (
@@ -182,7 +198,7 @@ WRONG = {
         (*MTL, *BUILT),
         (
             'no dataset s_aff_wild2_features/small',
-            'abaw_jax.extract --init_from=... --data={built}/s_aff_wild2',
+            'abaw-jax extract --init_from=... --data={built}/s_aff_wild2',
         ),
     ),
     'a workdir that is a file': (
@@ -199,19 +215,19 @@ WRONG = {
     ),
     'evaluation of a folder that is no run': (
         ('abaw_jax.evaluate', '--workdir={empty}'),
-        ('config.json: no such file', 'python -m abaw_jax.train'),
+        ('config.json: no such file', 'abaw-jax train'),
     ),
     'evaluation of a run without a checkpoint': (
         ('abaw_jax.evaluate', '--workdir={started}'),
-        ('holds no finished checkpoint', 'python -m abaw_jax.train'),
+        ('holds no finished checkpoint', 'abaw-jax train'),
     ),
-    'a study of tasks by a model that has no choice': (
+    'a study of tasks with a model that always trains all': (
         (
             'abaw_jax.dependency',
             '--workdir=workdir',
-            '--config={configs}/frame.py:smoke',
+            '--config=frame:smoke',
         ),
-        ('config.model.name=frame: trains all of its tasks', 'mtl.py:small'),
+        ('config.model.name=frame: always trains all of its', 'mtl:small'),
     ),
     'evaluation of an unknown split': (
         ('abaw_jax.evaluate', '--workdir={empty}', '--split=val'),
@@ -224,7 +240,7 @@ WRONG = {
             '--data={built}/s_aff_wild2',
             '--name=x',
         ),
-        ('config.json: no such file', 'python -m abaw_jax.train'),
+        ('config.json: no such file', 'abaw-jax train'),
     ),
     'predictions that are not there': (
         ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),
@@ -239,9 +255,9 @@ WRONG = {
         ),
         ("--steps: unknown value 'sharpening'", 'weights, smoothing'),
     ),
-    'a prediction of what is no run': (
+    'a prediction with a folder that is no run': (
         ('abaw_jax.predict', '--workdir={empty}'),
-        ('config.json: no such file', 'python -m abaw_jax.train'),
+        ('config.json: no such file', 'abaw-jax train'),
     ),
     'a submission of predictions without its list': (
         ('abaw_jax.predict', '--workdir={empty}', '--submission=mtl.txt'),
@@ -259,7 +275,7 @@ WRONG = {
     'folds of a model that has none': (
         (
             'abaw_jax.crossvalidate',
-            '--config={configs}/frame.py:smoke',
+            '--config=frame:smoke',
             '--workdir=workdir',
             '--num_folds=2',
         ),
@@ -268,11 +284,11 @@ WRONG = {
     'a seed for all seeds': (
         (
             'abaw_jax.crossvalidate',
-            '--config={configs}/mtl.py:smoke',
+            '--config=mtl:smoke',
             '--workdir=workdir',
             '--config.seed=1',
         ),
-        ('--config.seed=1: each run has its own',),
+        ('--config.seed: this command sets it for each run',),
     ),
     'tuning and what it would find': (
         (
@@ -287,7 +303,7 @@ WRONG = {
         ('abaw_jax.submission', 'check', 'mtl.txt'),
         ('check needs --list=FILE',),
     ),
-    'features to import of an unknown split': (
+    'imported features for an unknown split': (
         (
             'abaw_jax.import_features',
             '--features={empty}',
@@ -318,14 +334,14 @@ WRONG = {
         ),
         ('give --checkpoint=FILE to read or --init_from=FOLDER to write',),
     ),
-    'a size for weights that have one': (
+    'an image size for weights that have one': (
         (
             'abaw_jax.convert',
             '--out=w.pth',
             '--init_from={started}',
             '--image_size=64',
         ),
-        ('image_size=64', '--init_from knows its sizes'),
+        ('image_size=64', '--init_from needs no sizes'),
     ),
     'a conversion of a file that is not there': (
         ('abaw_jax.convert', '--checkpoint=none.pth', '--out=w'),
@@ -337,11 +353,11 @@ WRONG = {
     ),
     'a conversion of a run without a checkpoint': (
         ('abaw_jax.convert', '--init_from={started}', '--out=w.pth'),
-        ('holds no finished checkpoint', 'python -m abaw_jax.train'),
+        ('holds no finished checkpoint', 'abaw-jax train'),
     ),
     'reconstruction from a folder that is no run': (
         ('abaw_jax.reconstruct', '--init_from={empty}'),
-        ('config.json: no such file', 'python -m abaw_jax.train'),
+        ('config.json: no such file', 'abaw-jax train'),
     ),
     'reconstruction by a model without a decoder': (
         ('abaw_jax.reconstruct', '--init_from={started}'),
@@ -356,7 +372,7 @@ WRONG = {
         ),
         ('give --data or --images, not both', '--help'),
     ),
-    'a slice that there is not': (
+    'a TPU slice that does not exist': (
         (*COMPILE, '--topology=v5e-16'),
         ('--topology=v5e-16: no such TPU', 'such as v4:4x4x4'),
     ),
@@ -367,17 +383,17 @@ WRONG = {
     'features of unknown width': (
         (
             'abaw_jax.compile',
-            '--config={configs}/mtl.py:smoke',
+            '--config=mtl:smoke',
             '--topology=v5e:2x4',
         ),
         ('the width of the features is not known', '--feature_dim=D'),
     ),
     'a build of nothing': (
-        ('data_builders.build', '--source_dir={empty}'),
-        ('no dataset is named', 'choose from s_aff_wild2'),
+        ('abaw_jax', 'build', '--source_dir={empty}'),
+        ('the dataset is missing', 'choose one of s_aff_wild2'),
     ),
     'a corpus without frames': (
-        ('data_builders.procedural', '--out=corpus', '--frames=many'),
+        ('abaw_jax', 'render', '--out=corpus', '--frames=many'),
         ('--frames=many', '--help'),
     ),
 }
@@ -385,7 +401,7 @@ WRONG = {
 
 @pytest.fixture(scope='module')
 def answers(data_dir, tmp_path_factory) -> dict:
-  """Returns (command, expected texts, its result) of every wrong command."""
+  """Returns the result of every wrong command, and its expected texts."""
   folder = tmp_path_factory.mktemp('wrong')
   for name in ('empty', 'started'):
     (folder / name).mkdir()
@@ -393,7 +409,6 @@ def answers(data_dir, tmp_path_factory) -> dict:
   (folder / 'started' / 'config.json').write_text(json.dumps(config))
   (folder / 'broken.py').write_text('def get_config():\n  return confg\n')
   places = {
-      'configs': runs.ROOT / 'configs',
       'built': data_dir,
       'empty': folder / 'empty',
       'started': folder / 'started',
@@ -417,7 +432,7 @@ def answers(data_dir, tmp_path_factory) -> dict:
 
 
 @pytest.mark.parametrize('name', WRONG)
-def test_what_is_wrong_is_one_line_with_the_fix(answers, name):
+def test_a_mistake_gives_one_line_with_the_fix(answers, name):
   (status, out, error), texts = answers[name]
   assert (status, out) == (2, ''), error
   assert error.startswith('error: ')
@@ -426,10 +441,17 @@ def test_what_is_wrong_is_one_line_with_the_fix(answers, name):
   assert [text for text in texts if text not in error] == [], error
 
 
-def test_the_list_of_commands_is_whole():
-  files = {path.stem for path in (runs.ROOT / 'abaw_jax').glob('*.py')}
-  commands = files - {'__init__', 'cli', 'errors', 'labels'}
-  assert {f'abaw_jax.{name}' for name in commands} <= set(COMMANDS)
+def test_every_command_has_a_name():
+  files = {path.stem for path in (runs.ROOT / 'abaw_jax').glob('[!_]*.py')}
+  named = command_line.COMMANDS
+  assert {f'abaw_jax.{name}' for name in files} <= set(named.values())
+  assert set(named.values()) == set(COMMANDS)
+
+
+@pytest.fixture(scope='module')
+def overview(tmp_path_factory) -> tuple[int, str, str]:
+  folder = tmp_path_factory.mktemp('overview')
+  return runs.finish(runs.start('abaw_jax', '--help', cwd=folder))
 
 
 @pytest.fixture(scope='module')
@@ -437,52 +459,55 @@ def helps(tmp_path_factory) -> dict[str, tuple[int, str, str]]:
   folder = tmp_path_factory.mktemp('help')
   return runs.finish_all(
       {
-          module: functools.partial(
+          name: functools.partial(
               runs.start,
-              module,
+              'abaw_jax',
+              name,
               '--help',
               cwd=folder,
               PYTHONPROFILEIMPORTTIME='1',
           )
-          for module in COMMANDS
+          for name in command_line.COMMANDS
       }
   )
 
 
-@pytest.mark.parametrize('module', COMMANDS)
-def test_help_explains_the_command(helps, module):
-  status, out, _ = helps[module]
-  path = runs.ROOT / module.replace('.', '/')
-  path = path / '__main__.py' if path.is_dir() else path.with_suffix('.py')
-  docstring = path.read_text().split('"""')[1]
+@pytest.mark.parametrize('name', command_line.COMMANDS)
+def test_help_explains_the_command(helps, overview, name):
+  status, out, _ = helps[name]
   assert status == 0
-  assert docstring.splitlines()[0] in out
-  assert f'python -m {module}' in out
-  for flag in COMMANDS[module]:
+  summary = out.splitlines()[0]
+  assert f'  {name:16} {summary}' in overview[1]
+  assert f'abaw-jax {name} ' in out
+  for flag in COMMANDS[command_line.COMMANDS[name]]:
     assert f'  --{flag}:' in out
 
 
-@pytest.mark.parametrize('module', COMMANDS)
-def test_help_imports_nothing_heavy(helps, module):
+@pytest.mark.parametrize('name', command_line.COMMANDS)
+def test_help_imports_nothing_heavy(helps, name):
   # A line reads `import time: <us> | <us> | <module>`.
   imports = {
       line.split('|')[-1].strip().split('.')[0]
-      for line in helps[module][2].splitlines()
+      for line in helps[name][2].splitlines()
   }
   assert 'absl' in imports
   assert imports & HEAVY == set()
 
 
-def test_real_work_imports_neither_tensorflow_nor_torch(data_dir, tmp_path):
+def test_training_and_conversion_import_neither_tensorflow_nor_torch(
+    data_dir, tmp_path
+):
   script = f"""
 import pathlib, sys
-from abaw_jax.training import conversion, evaluation, extraction, loop
+from abaw_jax.conversion import convert
+from abaw_jax.inference import evaluation, extraction
+from abaw_jax.training import loop
 from abaw_jax.workflow import procedural
-from abaw_jax.data_builders import build, check
+from abaw_jax.data_builders import build, check, datasets
 from abaw_jax.data_builders.procedural import corpus, sheet
 from tests.training import runs
 
-build.DATASETS['s_aff_wild2'](), check.DATASETS['s_aff_wild2']()
+datasets.DATASETS['s_aff_wild2'].load()
 folder = pathlib.Path({str(tmp_path)!r})
 data_dir = pathlib.Path({str(data_dir)!r})
 config = runs.smoke(
@@ -490,8 +515,8 @@ config = runs.smoke(
 )
 loop.train(config, folder / 'frame')
 evaluation.evaluate(folder / 'frame', 'validation')
-conversion.export_weights(folder / 'frame', folder / 'frame.pth')
-conversion.import_weights(folder / 'frame.pth', folder / 'weights')
+convert.export_weights(folder / 'frame', folder / 'frame.pth')
+convert.import_weights(folder / 'frame.pth', folder / 'weights')
 print(sorted(set(sys.modules) & {{'tensorflow', 'torch', 'clu'}}))
 """
   done = subprocess.run(

@@ -1,22 +1,24 @@
-"""Settings that hold for every test: strict, on the CPU, and compiled once."""
+"""Settings of all tests: strict, on the CPU, and with one compilation cache."""
 
 import os
 import pathlib
 
-# Before JAX is imported; processes that tests start inherit all of these.
+from jaxlib import version as jaxlib_version
+
+# Set before JAX is imported. Child processes of tests inherit these values.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's notices
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # no notices of XLA
 os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
-# Most of what tests compile runs once: LLVM's optimisations and the emission of
-# fused loops through MLIR cost more than they save, and change no result by more
-# than rounding.
-os.environ.setdefault(
-    'XLA_FLAGS',
-    '--xla_backend_optimization_level=0 '
-    '--xla_llvm_disable_expensive_passes=true '
-    '--xla_cpu_use_fusion_emitters=false',
-)
+# Most compiled programs of tests run once, so optimisation by LLVM, and fusion
+# through MLIR, cost more time than they save. Results change by rounding only.
+xla_flags = [
+    '--xla_backend_optimization_level=0',
+    '--xla_llvm_disable_expensive_passes=true',
+]
+if jaxlib_version.__version_info__ < (0, 11):  # later versions reject the flag
+  xla_flags.append('--xla_cpu_use_fusion_emitters=false')
+os.environ.setdefault('XLA_FLAGS', ' '.join(xla_flags))
 
 from absl import flags
 import jax
@@ -29,10 +31,10 @@ pytest_plugins = ['tests.feature_fixtures']
 
 
 def pytest_configure(config):
-  # Grain's worker processes read flags; under pytest nobody has parsed them.
+  # Worker processes of Grain read flags, and pytest does not parse them.
   flags.FLAGS.mark_as_parsed()
-  # Not through the environment: JAX writes entries in place, so a child that a
-  # test kills could leave half an entry behind for good.
+  # Not set in the environment: JAX writes cache entries in place, so a child
+  # process that a test kills could leave a damaged entry.
   if config.pluginmanager.hasplugin('cacheprovider'):
     folder = str(config.cache.mkdir('jax'))
     jax.config.update('jax_compilation_cache_dir', folder)
@@ -41,7 +43,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope='session')
 def data_dir(tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with a tiny procedural corpus, built in both configs."""
+  """Returns a folder with a tiny procedural corpus, built as both configs."""
   root = tmp_path_factory.mktemp('data')
   corpus.write(root / 'source', videos=8, frames=16, seed=0, workers=1)
   build.build(
