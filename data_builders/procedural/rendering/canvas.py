@@ -1,15 +1,16 @@
-"""Drawing with sub-pixel corners on a canvas with a margin around the crop.
+"""Drawing with sub-pixel coordinates on a canvas with a margin around the crop.
 
-A canvas is uint8 RGBA with premultiplied alpha, so that shapes drawn over each
-other, warped and laid over a background keep clean edges.
+A canvas is uint8 RGBA with premultiplied alpha, so that shapes keep clean edges
+when they overlap, are warped or are drawn on a background.
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike
 
 CROP = 112  # pixels of the final picture
-MARGIN = 8  # crop pixels around it, room for the head to turn
+MARGIN = 8  # crop pixels on each side, so that the head can turn
 GRID = CROP + 2 * MARGIN  # crop pixels a canvas covers
 SCALE = 1.5  # canvas pixels per crop pixel
 SIZE = int(GRID * SCALE)
@@ -20,8 +21,10 @@ _OFFSET = MARGIN * SCALE * 2**_SHIFT + 0.5
 Colour = tuple[float, ...] | np.ndarray
 
 
-def curve(x: ArrayLike, y: ArrayLike) -> np.ndarray:
-  """Returns points [n, 2] from their coordinates."""
+def curve(
+    x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray
+) -> np.ndarray:
+  """Returns points [n, 2] from their x and y coordinates."""
   return np.array([x, y], float).T
 
 
@@ -49,7 +52,7 @@ def fill(image: np.ndarray, colour: Colour, *curves: np.ndarray) -> None:
 def line(
     image: np.ndarray, colour: Colour, curve: np.ndarray, width: int = 1
 ) -> None:
-  """Draws an open curve [n, 2]; `width` counts canvas pixels."""
+  """Draws an open curve [n, 2]; `width` is in canvas pixels."""
   cv2.polylines(
       image,
       [_fixed(curve)],
@@ -64,7 +67,7 @@ def line(
 def disc(
     image: np.ndarray, colour: Colour, centre: np.ndarray, radius: float
 ) -> None:
-  """Draws a filled circle; `radius` counts crop pixels."""
+  """Draws a filled circle; `radius` is in crop pixels."""
   x, y = _fixed(np.asarray(centre)).tolist()
   cv2.circle(
       image,
@@ -96,14 +99,14 @@ def blend(
 
 
 def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
-  """Returns the premultiplied canvas `above` laid over `below`."""
+  """Returns the premultiplied canvas `above` drawn on `below`."""
   clear = cv2.bitwise_not(above[..., 3])
   clear = cv2.merge([clear] * 4)
   return cv2.add(above, cv2.multiply(below, clear, scale=1 / 255))
 
 
 def window(points: np.ndarray, border: int) -> tuple[slice, slice]:
-  """Returns the canvas window that holds `points` and `border` pixels more."""
+  """Returns the canvas window around `points`, `border` canvas pixels wider."""
   low = (points.min(0) + MARGIN) * SCALE - border
   high = (points.max(0) + MARGIN) * SCALE + border
   x0, y0 = np.clip(np.floor(low), 0, SIZE).astype(int)

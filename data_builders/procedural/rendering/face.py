@@ -1,7 +1,7 @@
-"""Where the parts of a face are: curves from an identity and its action units.
+"""The curves of a frontal face, from an identity and its action units.
 
-Coordinates are pixels of the final 112x112 crop, x to the right, y down, of a
-frontal head; `camera` turns it. A canvas has a margin around the crop.
+Coordinates are pixels of the final 112x112 crop, x to the right, y down. `camera`
+turns the head. A canvas has a margin around the crop.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ CENTRE = 56.0
 BROW_Y, EYE_Y, NOSE_Y, MOUTH_Y = 40.0, 49.0, 68.0, 83.0
 EYE_X = 16.0
 
-# Right half of the head from the crown to the chin: x from the middle, y, and
-# how much each point follows the fullness of the cheeks, the jaw and the chin.
+# Right half of the head from the crown to the chin: x from the middle, y, and the
+# weights by which each point moves with cheeks, jaw and chin.
 _OUTLINE = np.array(
     [
         (5, 6, 0, 0, 0),
@@ -75,7 +75,7 @@ class Face:
 
 
 def smooth(points: np.ndarray, rounds: int = 2) -> np.ndarray:
-  """Returns the closed curve [n * 2**rounds, 2] that rounds off `points`."""
+  """Returns the closed curve [n * 2**rounds, 2] with the corners rounded."""
   for _ in range(rounds):  # Chaikin's corner cutting
     following = np.concatenate([points[1:], points[:1]])
     points = np.stack(
@@ -84,13 +84,13 @@ def smooth(points: np.ndarray, rounds: int = 2) -> np.ndarray:
   return points
 
 
-def half(curve: np.ndarray, side: int) -> np.ndarray:
-  """Returns a curve whose x counts from the middle to one side, in its place."""
+def half(curve: np.ndarray, side: int | np.integer) -> np.ndarray:
+  """Moves a curve with x from the middle of the face to one side of the picture."""
   return curve * (side, 1) + np.array([CENTRE, 0.0])
 
 
 def mirror(right: np.ndarray) -> np.ndarray:
-  """Returns the closed outline of a right half given from top to bottom."""
+  """Returns the closed outline from its right half, given from top to bottom."""
   return np.concatenate([half(right, 1), half(right, -1)[::-1]])
 
 
@@ -118,7 +118,7 @@ def _eye(
   low = 3.0 * who.eye_size - 1.5 * a[7] - 1.4 * a[6] - 0.9 * a[9] + 0.2 * a[5]
   up, low = max(up, 0.5), max(low, 0.35)
   closed = 1 - blink
-  # The outer upper lid hangs a little; the peak sits slightly towards the nose.
+  # The upper lid is lower at the outer corner; its peak is nearer to the nose.
   lid = np.clip(1 - np.abs(_T + 0.1 * side * _ARC) ** 2.3, 0, 1)
   upper = EYE_Y + tilt - (up * closed - low * blink * 0.8) * lid
   lower = EYE_Y + tilt + low * _ARC**0.8
@@ -194,7 +194,7 @@ def build(
 
   Args:
     who: the person.
-    units: intensities of emotion.AUS, 0 to about 1.3, as they show.
+    units: visible intensities of emotion.AUS, 0 to about 1.3.
     gaze: [2], -1 to 1, right and down.
     blink: 0 open to 1 closed.
   """
