@@ -1,19 +1,21 @@
-# Two commands do everything: `make demo` and `make test`.
+# The two main commands are `make demo` and `make test`.
+# `make test PYTHON=python3.13` uses another interpreter, in an environment of its own.
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= .venv$(patsubst python3%,%,$(notdir $(PYTHON)))
 WORKDIR ?= demo
+TESTS ?= tests
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint format clean
 .DEFAULT_GOAL := demo
 
-# Renders faces, trains every stage and prints P_MTL; WORKDIR=... chooses where.
+# Renders faces, trains every stage and prints P_MTL; WORKDIR=... is the folder.
 demo: $(VENV)/.installed
 	$(BIN)/python -m abaw_jax.demo --workdir=$(WORKDIR)
 
-# In their order, files of few and slow tests are not all left to the end.
+# TESTS=... selects files. Their own order starts slow files early.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .

@@ -1,7 +1,9 @@
 """Settings of all tests: strict, on the CPU, and with one compilation cache."""
 
+from importlib import util
 import os
 import pathlib
+import re
 
 from jaxlib import version as jaxlib_version
 
@@ -27,6 +29,14 @@ import pytest
 from abaw_jax.data_builders import build
 from abaw_jax.data_builders.procedural import corpus
 
+# Without PyTorch (requirements-test.txt), tests that compare with it are left out.
+if not util.find_spec('torch'):
+  needs_torch = re.compile(r'^ *(import|from) .*\b(torch|tests.* torch_)', re.M)
+  collect_ignore = [
+      str(path)
+      for path in pathlib.Path(__file__).parent.rglob('*_test.py')
+      if needs_torch.search(path.read_text())
+  ]
 pytest_plugins = ['tests.feature_fixtures']
 
 
