@@ -264,7 +264,7 @@ def _arrays(state: steps.TrainState) -> dict[str, Any]:
   """Returns the trees of arrays in a checkpoint, by item.
 
   With an EMA, `params` holds the EMA weights, and the trained weights are in
-  `optimizer` under `trained`. A carry is there if the task has one.
+  `optimizer` under `trained`. A task with a carry also saves it there.
   """
   optimizer = {'step': state.step, 'opt_state': state.opt_state}
   if state.carry:

@@ -124,7 +124,7 @@ class Meter:
 def count_items(batch: Mapping[str, Any]) -> int:
   """Returns the images or frames of a batch, without padding.
 
-  The number of this process stands for every process.
+  Every process is assumed to have as many as this one.
   """
   local = batch.get('frame_mask', batch['real']).sum()
   return int(local) * jax.process_count()

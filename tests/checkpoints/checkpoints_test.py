@@ -47,7 +47,7 @@ def state(step: int) -> steps.TrainState:
 
 
 def shapes() -> steps.TrainState:
-  """Returns the shapes of such a state."""
+  """Returns the shapes of that state."""
   place = sharding.replicated(sharding.make_mesh(fsdp=1))
   return jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state(1)

@@ -129,8 +129,8 @@ def test_loss_and_gradients_equal_hugging_face(reference, batch, pool):
   np.testing.assert_allclose(value, loss.item(), rtol=1e-5)
   if pool == 'cls':
     pixels, labels = (to_torch(x) for x in batch)
-    whole = reference(pixels, labels=labels).loss
-    np.testing.assert_allclose(value, whole.item(), rtol=1e-5)
+    loss_of_model = reference(pixels, labels=labels).loss
+    np.testing.assert_allclose(value, loss_of_model.item(), rtol=1e-5)
   theirs = {k: x.grad for k, x in reference.named_parameters()}
   shapes = {path: x.shape for path, x in weights.items()}
   for path, want in to_ours(theirs, shapes, pool).items():

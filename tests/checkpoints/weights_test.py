@@ -85,9 +85,9 @@ def test_weights_start_models_with_the_same_backbone(
   path = folders / origin / 'weights.safetensors'
   stored, _ = weight_files.read_tensors(path)
   assert source == {'weights': origin, 'sha256': weight_files.sha256(path)}
-  whole = origin == target
-  assert ('decoder_embed' in params) is whole
-  assert set(params) == set(shapes_of(model)) if whole else {part}
+  has_all_parts = origin == target
+  assert ('decoder_embed' in params) is has_all_parts
+  assert set(params) == set(shapes_of(model)) if has_all_parts else {part}
   prefix = 'encoder' if origin == 'mae' else 'backbone'
   np.testing.assert_array_equal(
       params[part]['blocks_1']['attn']['qkv']['kernel'],

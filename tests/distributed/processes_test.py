@@ -28,7 +28,9 @@ WINDOW = {'data__window': 8, 'data__stride': 4, 'data__batch_size': BATCH}
 @pytest.fixture(scope='module')
 def config(feature_dir) -> dict:
   """Returns the config of all runs in this file."""
-  source = inputs.make_source(runs.smoke('mtl', feature_dir, **WINDOW), 'train')
+  source = registry.make_task(runs.smoke('mtl', feature_dir, **WINDOW)).source(
+      'train'
+  )
   epochs = STEPS * BATCH / len(source)
   return runs.smoke(
       'mtl',
@@ -62,7 +64,9 @@ def cache(tmp_path_factory) -> dict[str, str]:
 def backbone(data_dir, tmp_path_factory) -> pathlib.Path:
   """Returns a folder with the weights of an untrained MAE."""
   config = runs.smoke('mae', data_dir, model__backbone='vit_micro')
-  example = inputs.example(config, inputs.make_source(config, 'train'))
+  example = inputs.example(
+      registry.make_task(config), registry.make_task(config).source('train')
+  )
   params = registry.make_task(config).init(jax.random.key(0), example)
   flat = {
       sharding.path_name(path): np.asarray(leaf)
@@ -211,11 +215,11 @@ def test_only_the_first_process_writes_metrics(ends):
 
 
 def test_each_process_reads_its_half_of_every_batch(ends):
-  whole = reads(ends / 'single', 0)
+  single = reads(ends / 'single', 0)
   halves = [reads(ends / 'pair', index) for index in (0, 1)]
   half = BATCH // 2
   for step in range(STEPS):
-    batch = whole[step * BATCH : (step + 1) * BATCH]
+    batch = single[step * BATCH : (step + 1) * BATCH]
     parts = [ids[step * half : (step + 1) * half] for ids in halves]
     assert parts == [batch[:half], batch[half:]]
 

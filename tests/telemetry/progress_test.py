@@ -15,7 +15,7 @@ class _Clock:
 
 
 class _Step:
-  """The result of an update that ends when the test says so."""
+  """The result of an update that ends when the test calls `finish`."""
 
   def __init__(self):
     self._ready = threading.Event()

@@ -20,11 +20,11 @@ WAYS = {
     'before the last rename': (SIGKILL, -SIGKILL, LAST),
     'while an old one is removed': (SIGKILL, -SIGKILL, deaths.FATAL),
     'killed': (SIGKILL, -SIGKILL, deaths.FATAL),
-    'told to stop': (SIGTERM, 0, deaths.FATAL + 3),
+    'SIGTERM': (SIGTERM, 0, deaths.FATAL + 3),
     'full disk': (None, 2, LAST),
 }
 # Worker processes that read data; 0 for the others, which use threads.
-WORKERS = {'killed': 2, 'told to stop': 2}
+WORKERS = {'killed': 2, 'SIGTERM': 2}
 IDS = 1000
 
 
