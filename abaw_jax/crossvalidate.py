@@ -95,7 +95,7 @@ def _report(config, root: pathlib.Path, planned) -> None:
   if flags.FLAGS.num_folds:
     source = registry.make_task(config).source('validation')
     official, name = source.videos.names, 'out_of_fold'
-  result = crossvalidation.run(
+  result = crossvalidation.summarize(
       predicted,
       official=official,
       groups=flags.FLAGS.groups,

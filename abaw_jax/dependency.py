@@ -40,12 +40,13 @@ def main() -> None:
   )
   runs = list(planned.values())
   studies.check_overrides(runs, cli.config_overrides())
+  task = registry.task_class(config)
   if 'tasks' not in config['model']:
     raise errors.InputError(
-        f'config.model.name={config["model"]["name"]}: always trains all of its '
+        f'config.model.name={task.name}: always trains all of its '
         'tasks; use a config of a temporal model, such as mtl:small'
     )
-  procedural.resolve(config, registry.task_class(config).default_data)
+  procedural.resolve(config, task.default_data)
   studies.train(runs, config, cli.config_arguments())
   report(root, planned)
 
@@ -68,7 +69,7 @@ def report(root: pathlib.Path, planned) -> None:
       list(scores.values()), tuple(task_dependency.SCORES)
   )
   lines = found.table()
-  (root / 'table.md').write_text('\n'.join(lines) + '\n')
+  files.write(root / 'table.md', '\n'.join(lines) + '\n')
   files.write_json(
       root / 'report.json', {'seeds': list(scores)} | found.as_json()
   )

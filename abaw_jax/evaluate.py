@@ -1,19 +1,20 @@
 r"""Scores a trained run and writes its predictions.
 
-  python -m abaw_jax.evaluate --workdir=runs/mtl-1 --split=validation
-  python -m abaw_jax.evaluate --workdir=runs/mtl-1 --intervals \
+  abaw-jax evaluate --workdir=runs/mtl-1 --split=validation
+  abaw-jax evaluate --workdir=runs/mtl-1 --intervals \
       --postprocessing=postprocessing.json
 
-Takes the run's best checkpoint, or with --of=tasks for each task the weights that
-it alone was best with, of up to four networks (<split>_tasks.npz). Prints every score with the number of rows
-behind it and, last, `P_MTL <x> (VA <x> EXPR <x> AU <x>)`; of a split without
-labels, a line that says so. Writes <workdir>/predictions/<split>.npz and .json.
+Uses the best checkpoint of the run. With --weights_of=tasks each task is predicted
+by the weights with which its own score was best, from up to four checkpoints. Prints
+every score with its number of labelled rows, and at the end
+`P_MTL <x> (VA <x> EXPR <x> AU <x>)`, or that the split has no labels. Writes
+<workdir>/predictions/<split>.npz and .json (<split>_tasks.npz for tasks).
 
---postprocessing=FILE says what smoothing, thresholds and bias make of it: those
-that abaw_jax.ensemble or abaw_jax.crossvalidate fitted to other rows. --tune fits
-them to the very rows that are reported. It then prints what they are worth, on
-videos they were not fitted to, the flattering score on those they were, and the
-difference, which is no result; and writes <split>.postprocessing.json.
+--postprocessing=FILE applies smoothing, thresholds and bias from a file and prints
+the scores with and without them. abaw-jax ensemble and abaw-jax crossvalidate write
+such files, fitted to other rows. --tune fits them to the reported rows themselves. It
+prints the score on held-out videos (cross-fitting), the score in sample, which is too
+high, and their difference, and writes <split>.postprocessing.json.
 """
 
 import pathlib
@@ -30,68 +31,69 @@ flags.DEFINE_enum(
 
 
 def _define_flags() -> None:
-  """Defines the flags; not at import, where other commands have theirs."""
+  """Defines the flags of this command."""
   flags.DEFINE_string(
-      'postprocessing', None, 'File to apply: scores with and without it.'
+      'postprocessing', None, 'Postprocessing to apply; a JSON file.'
   )
   flags.DEFINE_string(
-      'of',
+      'weights_of',
       'score',
-      "Whose weights predict: 'score', those of the best checkpoint; 'tasks', each "
-      'task by those that it alone was best with; or the name of one task.',
+      "Weights that predict. 'score': the best checkpoint; 'tasks': for each task "
+      'the weights with its own best score; or the name of one task: the weights '
+      'with the best score of that task.',
   )
-  flags.DEFINE_bool('intervals', False, 'Give 95% intervals over videos.')
-  flags.DEFINE_bool(
-      'tune', False, 'Fit a postprocessing to the rows that are reported.'
-  )
-  flags.DEFINE_integer(
-      'groups', 5, 'Groups of videos for cross-fitting.', lower_bound=2
-  )
+  flags.DEFINE_bool('intervals', False, 'Print 95% intervals over recordings.')
+  flags.DEFINE_bool('tune', False, 'Fit a postprocessing to the reported rows.')
+  cli.define_groups()
 
 
 def main() -> None:
   """Evaluates the run."""
   import jax
 
+  from abaw_jax.checkpoints import runs
   from abaw_jax.distributed import processes
   from abaw_jax.inference import evaluation
   from abaw_jax.postprocessing import postprocessing_files
+  from abaw_jax.tasks import registry
   from abaw_jax.telemetry import journal
 
   args = flags.FLAGS
   if args.tune and args.postprocessing:
     raise errors.InputError(
-        '--tune fits what --postprocessing would apply; give one of them'
+        '--tune fits a postprocessing and --postprocessing applies another; give '
+        'only one of them'
     )
-  how = args.postprocessing and postprocessing_files.read(
+  postprocessing = args.postprocessing and postprocessing_files.read(
       pathlib.Path(args.postprocessing)
   )
   workdir, split = pathlib.Path(args.workdir), args.split
   with processes.joined(**cli.processes()):
-    scores = evaluation.evaluate(workdir, split, of=args.of)
-    path = evaluation.file(workdir, split, of=args.of)
+    scores = evaluation.evaluate(workdir, split, of=args.weights_of)
+    path = evaluation.file(workdir, split, of=args.weights_of)
     journal.say(f'predictions: {path}')
-    lines = evaluation.score_table(scores)
-    asked = how or args.tune or args.intervals
-    if asked and jax.process_index() == 0:  # it has written the file
-      lines += _compare(path, how)
-    journal.say('\n'.join([*lines, evaluation.format_scores(scores)]))
+    task = registry.make_task(runs.read_config(workdir))
+    lines = task.table(scores)
+    compared = postprocessing or args.tune or args.intervals
+    if compared and jax.process_index() == 0:  # this process wrote the file
+      lines += _compare(path, postprocessing)
+    journal.say('\n'.join([*lines, task.summary(scores)]))
 
 
-def _compare(path: pathlib.Path, how) -> list[str]:
-  """Returns what is asked for beside the scores of the network."""
+def _compare(path: pathlib.Path, postprocessing) -> list[str]:
+  """Returns the report of intervals, of a postprocessing or of tuning."""
   from abaw_jax.postprocessing import postprocessing_files
-  from abaw_jax.reports import evaluation as evaluate
+  from abaw_jax.reports import evaluation as report
   from abaw_jax.scoring import prediction_files
 
   args = flags.FLAGS
   rows = prediction_files.read(path)
   if not args.tune:
-    return evaluate.compare(rows, how, whole=args.intervals)
-  lines, fitted = evaluate.tune(rows, groups=args.groups)
-  beside = path.with_suffix('.postprocessing.json')
-  postprocessing_files.write(beside, fitted)
-  return [*lines, f'postprocessing: {beside}']
+    return report.compare(rows, postprocessing, with_intervals=args.intervals)
+  lines, fitted = report.tune(rows, groups=args.groups)
+  file = path.with_suffix('.postprocessing.json')
+  postprocessing_files.write(file, fitted)
+  return [*lines, f'postprocessing: {file}']
 
 
 if __name__ == '__main__':

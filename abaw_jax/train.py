@@ -26,7 +26,7 @@ def main() -> None:
   from abaw_jax.checkpoints import runs
   from abaw_jax.cpu import host_memory
   from abaw_jax.distributed import processes
-  from abaw_jax.tasks import inputs, registry
+  from abaw_jax.tasks import registry
   from abaw_jax.telemetry import goodput
   from abaw_jax.training import loop
   from abaw_jax.workflow import procedural
@@ -42,7 +42,7 @@ def main() -> None:
           'process can render it; start one process, or name a built dataset'
       )
     procedural.resolve(config, task.default_data)
-    inputs.fill_classes(config)
+    config = task.complete(config)
     workdir = flags.FLAGS.workdir
     if workdir is None:
       workdir = runs.choose_workdir(pathlib.Path('runs'), cli.config_name())

@@ -59,7 +59,7 @@ def test_every_variant_makes_a_state(name, variant):
       batch=batch(config),
       task=task,
       optimizer=steps.skip_non_finite(
-          optimization.make_optimizer(config, schedule)
+          optimization.make_optimizer(task, schedule)
       ),
   )
   # Shapes only: the largest model would not fit into a small machine.

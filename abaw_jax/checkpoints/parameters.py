@@ -1,6 +1,6 @@
-"""The parameters of a run that has checkpoints."""
+"""Loads the parameters of a run from its checkpoints."""
 
-from collections.abc import Mapping
+import operator
 import pathlib
 from typing import Any
 
@@ -16,29 +16,28 @@ from abaw_jax.tasks import registry
 def load(
     workdir: pathlib.Path, shapes: Any, *, renames: dict[str, str] | None = None
 ) -> tuple[Any, int]:
-  """Returns parameters of a run's best checkpoint, and its step.
+  """Returns parameters from the best checkpoint of a run, and its step.
 
-  Where no checkpoint has a score, it is the newest.
+  Without scores, the newest checkpoint is used.
 
   Args:
     workdir: folder of the run.
-    shapes: nested dict of `jax.ShapeDtypeStruct`s with sharding: what is wanted.
-    renames: top-level name in the checkpoint by top-level name wanted, for a
-      part of another model; None wants every parameter under its own name.
+    shapes: nested dict of the wanted `jax.ShapeDtypeStruct`s with sharding.
+    renames: wanted top-level name -> top-level name in the checkpoint, for a
+      part of another model; None loads every parameter under its own name.
 
   Raises:
-    InputError: if there is no checkpoint or it cannot be read, or a wanted
-      parameter is missing or has another shape, or the checkpoint's part holds
-      more than is wanted; all paths are listed.
+    InputError: there is no readable checkpoint, or its parameters differ from
+      `shapes`; the message lists every missing, extra or misshapen path.
   """
-  task = registry.TASKS[runs.read_config(workdir)['model']['name']]
+  task = registry.task_class(runs.read_config(workdir))
   directory = workdir.resolve() / 'checkpoints'
   for path in storage_errors.unreadable_scores(directory):
     raise errors.InputError(
-        f'{path}: cannot be read; remove {path.parent} to go without this score'
+        f'{path}: cannot be read; remove {path.parent} to ignore this score'
     )
   options = ocp.CheckpointManagerOptions(
-      best_fn=lambda scores: value(scores, task.score),
+      best_fn=operator.itemgetter(task.score),
       best_mode=task.best,
       read_only=True,
   )
@@ -53,27 +52,16 @@ def load(
     if step is None:
       raise errors.InputError(
           f'{workdir}: holds no finished checkpoint; train it with '
-          f'`python -m abaw_jax.train --workdir={workdir} ...`'
+          f'`abaw-jax train --workdir={workdir} ...`'
       )
     folder = directory / str(step)
     try:
       return read(manager, step, shapes, renames, folder), step
     except storage_errors.ERRORS as e:
       raise errors.InputError(
-          f'{folder}: cannot be read ({storage_errors.reason(e)}); move it away to take '
-          'the next best checkpoint'
+          f'{folder}: cannot be read ({storage_errors.reason(e)}); move it away '
+          'to use the next best checkpoint'
       ) from e
-
-
-def value(scores: Mapping[str, float], key: str) -> float:
-  """Returns the score of a checkpoint by its key.
-
-  Checkpoints that are older than `score` have `P_MTL`, which is the same where
-  every task has labels.
-  """
-  if key == 'score' and key not in scores:
-    return scores['P_MTL']
-  return scores[key]
 
 
 def read(
@@ -86,15 +74,15 @@ def read(
   """Returns the parameters of a step.
 
   Args:
-    manager: of checkpoints with an item `params`.
-    step: of a checkpoint.
-    shapes: as in `load`, as is `renames`.
-    renames: top-level names.
-    folder: of the checkpoint, for messages.
+    manager: manager of checkpoints with an item `params`.
+    step: step of a checkpoint.
+    shapes: as in `load`.
+    renames: as in `load`.
+    folder: folder of the checkpoint, for messages.
 
   Raises:
     InputError: as `load`.
-    OSError, ValueError: one of damage.FAULTS, if it is damaged.
+    OSError, ValueError: a file is damaged or missing.
   """
   if not (folder / 'params').is_dir():
     raise ValueError('there is no folder params')
@@ -124,17 +112,17 @@ def check_same_shapes(
     want: Any,
     where: pathlib.Path,
     *,
-    kind: str = 'weights of another model',
-    fix: str = 'choose the config.model that it was trained with',
+    content: str = 'weights of another model',
+    fix: str = 'choose the config.model that they were trained with',
 ) -> None:
   """Raises an InputError that lists every missing, extra or misshapen path.
 
   Args:
-    have: tree of what has shapes, as it is on disk.
-    want: tree of what has shapes, as it is needed.
-    where: what is on disk.
-    kind: what is there if they differ.
-    fix: what to do about it.
+    have: tree of arrays or shapes on disk.
+    want: tree of arrays or shapes that the model needs.
+    where: path on disk, for the message.
+    content: what the path holds if the shapes differ, for the message.
+    fix: what the user can do, for the message.
   """
   have, want = (
       {
@@ -151,4 +139,6 @@ def check_same_shapes(
       if have[name] != want[name]
   ]
   if wrong:
-    raise errors.InputError(f'{where}: holds {kind}: {"; ".join(wrong)}; {fix}')
+    raise errors.InputError(
+        f'{where}: holds {content}: {"; ".join(wrong)}; {fix}'
+    )

@@ -1,4 +1,4 @@
-"""The weights that each task alone was best with, beside the checkpoints."""
+"""The best weights of each part of a task, for example of the AUs alone."""
 
 from collections.abc import Mapping
 import math
@@ -11,34 +11,35 @@ import orbax.checkpoint as ocp
 from abaw_jax.checkpoints import parameters
 from abaw_jax.core import errors, storage_errors
 
-# The score that a task is chosen by.
-SCORES = {
-    'valence': 'CCC_valence',
-    'arousal': 'CCC_arousal',
-    'expression': 'EXPR',
-    'au': 'AU',
-}
 FOLDER = 'task_bests'
 
 
 class Best(NamedTuple):
-  """The best score of a task so far, and the step that had it first."""
+  """The best score of a part so far, and the first step with this score."""
 
   score: float
   step: int
 
 
 class TaskBests:
-  """Weights under `<workdir>/task_bests/<step>`, at most one for each task.
+  """Weights under `<workdir>/task_bests/<step>`, at most one step for each
+  part.
 
-  Reference: AIM3-RUC, every task is reported in its own best epoch, strictly
-  better than those before it. Weights are whole here before the checkpoint of the
-  same step is, and stay until one is that does without them: a run that was
-  killed goes on from its newest checkpoint, and finds what was best until then.
+  Reference: AIM3-RUC report every task at its own best epoch, which is strictly
+  better than all before it. Weights are complete before the checkpoint of the
+  same step. They stay until a newer checkpoint does not need them, so a killed
+  run that resumes from its newest checkpoint finds the best weights up to its
+  step.
   """
 
-  def __init__(self, workdir: pathlib.Path):
-    """Opens the weights of `workdir`; those that are not whole are dropped."""
+  def __init__(self, workdir: pathlib.Path, part_scores: Mapping[str, str]):
+    """Opens the weights of `workdir` and removes incomplete ones.
+
+    Args:
+      workdir: folder of the run.
+      part_scores: key of the score of each part, see `Task.part_scores`.
+    """
+    self._part_scores = part_scores
     self.directory = workdir.resolve() / FOLDER
     self._manager = _open(
         self.directory,
@@ -50,11 +51,11 @@ class TaskBests:
     self._scores = _read_scores(self._manager)
 
   def bests(self, until: float | int = math.inf) -> dict[str, Best]:
-    """Returns the best of every task that has a score, up to a step."""
+    """Returns the best of every part that has a score, up to a step."""
     return _bests({k: v for k, v in self._scores.items() if k <= until})
 
   def forget_after(self, step: int) -> None:
-    """Drops what a run has done behind the step that it goes on from."""
+    """Deletes the weights of later steps, which a resumed run repeats."""
     self._drop([later for later in self._scores if later > step])
 
   def save(
@@ -65,30 +66,30 @@ class TaskBests:
       *,
       checkpoint: int | None,
   ) -> None:
-    """Saves weights if they make a task better; returns once they are whole.
+    """Saves weights if a part has a new best score; waits until they are saved.
 
     Args:
-      step: updates that they have had.
-      weights: to save.
-      scores: of these weights; a task whose score is NaN has no best.
-      checkpoint: step of the newest whole checkpoint, from which a killed run
-        would go on; None means from scratch.
+      step: number of updates of the weights.
+      weights: weights to save.
+      scores: scores of the weights; NaN is never the best.
+      checkpoint: step of the newest complete checkpoint, from which a killed
+        run resumes; None means that there is none.
 
     Raises:
-      InputError: they cannot be written, for want of room, say.
+      InputError: the weights cannot be written, for example on a full disk.
     """
     self.prune(checkpoint)
-    scores = {task: scores[key] for task, key in SCORES.items()}
+    scores = {part: scores[key] for part, key in self._part_scores.items()}
     scores = {k: v for k, v in scores.items() if not math.isnan(v)}
     bests = self.bests()
     better = [
-        task
-        for task, score in scores.items()
-        if task not in bests or score > bests[task].score
+        part
+        for part, score in scores.items()
+        if part not in bests or score > bests[part].score
     ]
     if not better or step in self._scores:
       return
-    with storage_errors.writing(self.directory, 'the best weights of a task'):
+    with storage_errors.writing(self.directory, 'the best weights of a part'):
       self._manager.save(
           step,
           args=ocp.args.Composite(
@@ -100,7 +101,7 @@ class TaskBests:
     self._scores[step] = scores
 
   def prune(self, checkpoint: int | None) -> None:
-    """Drops what is no best, nor was one up to this checkpoint."""
+    """Deletes weights that are best neither now nor at this checkpoint."""
     bests = [*self.bests().values()]
     if checkpoint is not None:
       bests += self.bests(checkpoint).values()
@@ -108,7 +109,7 @@ class TaskBests:
     self._drop([step for step in self._scores if step not in needed])
 
   def close(self) -> None:
-    """Lets go of the folder."""
+    """Closes the folder."""
     self._manager.close()
 
   def _drop(self, steps) -> None:
@@ -118,7 +119,7 @@ class TaskBests:
 
 
 def read(workdir: pathlib.Path) -> dict[str, Best]:
-  """Returns the best of every task of a run that has a score."""
+  """Returns the best of every part of a run that has a score."""
   directory = workdir.resolve() / FOLDER
   if not directory.is_dir():
     return {}
@@ -128,22 +129,24 @@ def read(workdir: pathlib.Path) -> dict[str, Best]:
     return _bests(_read_scores(manager))
 
 
-def step_of(bests: Mapping[str, Best], task: str, workdir: pathlib.Path) -> int:
-  """Returns the step that a task was best at, or raises an InputError."""
-  if task not in bests:
+def best_step(
+    bests: Mapping[str, Best], part: str, workdir: pathlib.Path
+) -> int:
+  """Returns the best step of a part; raises an InputError without one."""
+  if part not in bests:
     raise errors.InputError(
-        f'{workdir}: holds no best weights of {task}; train with '
-        '--config.keep_task_bests, on a dataset with labels of it'
+        f'{workdir}: holds no best weights of {part}; train with '
+        f'--config.keep_task_bests on a dataset that has labels of {part}'
     )
-  return bests[task].step
+  return bests[part].step
 
 
 def load(workdir: pathlib.Path, step: int, shapes: Any) -> Any:
-  """Returns the weights of a step; raises an InputError if they do not fit.
+  """Returns the weights of a step; raises as `parameters.load`.
 
   Args:
     workdir: folder of the run.
-    step: of a `Best`.
+    step: step of a `Best`.
     shapes: nested dict of `jax.ShapeDtypeStruct`s with sharding.
   """
   directory = workdir.resolve() / FOLDER
@@ -155,40 +158,31 @@ def load(workdir: pathlib.Path, step: int, shapes: Any) -> Any:
       return parameters.read(manager, step, shapes, None, folder)
     except storage_errors.ERRORS as e:
       raise errors.InputError(
-          f'{folder}: cannot be read ({storage_errors.reason(e)}); remove it to go '
-          'without these weights'
+          f'{folder}: cannot be read ({storage_errors.reason(e)}); remove '
+          'it to ignore these weights'
       ) from e
 
 
-def together(bests: Mapping[str, Best]) -> float:
-  """Returns P_MTL of every task at its best; NaN where one has no score."""
-  if len(bests) < len(SCORES):
-    return math.nan
-  scores = {task: best.score for task, best in bests.items()}
-  va = (scores['valence'] + scores['arousal']) / 2
-  return va + scores['expression'] + scores['au']
-
-
-def summary(bests: Mapping[str, Best]) -> str:
-  """Returns what the bests are, and what they are together, in a line."""
+def summary(bests: Mapping[str, Best], total: float) -> str:
+  """Returns one line: the best of each part, and their `total` score."""
   each = ', '.join(
-      f'{task} {best.score:.4f} (step {best.step:,})'
-      for task, best in bests.items()
+      f'{part} {best.score:.4f} (step {best.step:,})'
+      for part, best in bests.items()
   )
   count = len({best.step for best in bests.values()})
   return (
-      f'best of each task by itself: {each}; together P_MTL '
-      f'{together(bests):.4f}, of {count} network{"s" if count > 1 else ""}'
+      f'best of each part: {each}; total {total:.4f} with {count} '
+      f'network{"s" if count > 1 else ""}'
   )
 
 
 def _bests(scores: Mapping[int, Mapping[str, float]]) -> dict[str, Best]:
   bests: dict[str, Best] = {}
   for step in sorted(scores):
-    for task, score in scores[step].items():
-      if task not in bests or score > bests[task].score:
-        bests[task] = Best(score, step)
-  return {task: bests[task] for task in SCORES if task in bests}
+    for part, score in scores[step].items():
+      if part not in bests or score > bests[part].score:
+        bests[part] = Best(score, step)
+  return bests
 
 
 def _read_scores(manager) -> dict[int, dict[str, float]]:

@@ -1,8 +1,8 @@
-"""What a model starts from: a run's best checkpoint or a folder of weights.
+"""Initial weights of a model: the best checkpoint of a run, or a folder.
 
-A folder of weights is written by `abaw_jax.convert`: `weights.safetensors` (our
-parameters by path), `config.json` (sections `model` and `augment`, as in a
-workdir) and `card.json` (where they come from, checksums, preprocessing).
+`abaw_jax.convert` writes folders of weights: `weights.safetensors` (parameters
+by path), `config.json` (sections `model` and `augment`, as in a workdir) and
+`card.json` (origin, checksums, preprocessing).
 """
 
 from collections.abc import Mapping
@@ -20,66 +20,57 @@ from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 from abaw_jax.porting import weight_files
-from abaw_jax.steps import optimization
+from abaw_jax.tasks import registry
 
 _WEIGHTS = 'weights.safetensors'
 _CARD = 'card.json'
 
-# Which models start another one, with their backbone alone.
-STARTS = {
-    'frame': ('mae', 'vit', 'convnet', 'identity'),
-    'identity': ('mae', 'vit', 'convnet', 'frame'),
-    'mae': ('vit',),
-    'vit': ('mae', 'frame', 'identity'),
-    'convnet': ('frame', 'identity'),
-}
-
 
 def is_folder(origin: pathlib.Path) -> bool:
-  """Returns whether this is a folder of weights."""
+  """Returns whether `origin` is a folder of weights."""
   return (origin / _WEIGHTS).is_file()
 
 
 def load(
     origin: pathlib.Path, model: Mapping[str, Any], shapes: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Returns parameters that a model starts from, and where they are from.
+  """Returns initial parameters of a model, and their origin.
 
   Args:
-    origin: workdir of a run, whose best checkpoint is taken, or a folder of
-      weights.
-    model: `model` section of the config of the model that starts.
+    origin: workdir of a run, for its best checkpoint, or a folder of weights.
+    model: `model` section of the config of the new model.
     shapes: nested dict of its `jax.ShapeDtypeStruct`s with sharding.
 
   Returns:
-    The top-level parts that start, and the name of the origin with the step of
-    a run or the checksum of a file.
+    The top-level parts that `origin` has, and a dict that names the origin with
+    the step of the run or the checksum of the file.
 
   Raises:
-    InputError: if there are no such weights, or they do not fit; lists what is
-      missing, too much or misshapen.
+    InputError: the weights cannot be read, or they are of another model; the
+      message lists missing, extra and misshapen parameters.
   """
-  source, target = runs.read_config(origin)['model'], model['name']
-  if source['name'] == target:
+  config = runs.read_config(origin)
+  source, target = map(registry.task_class, (config, {'model': model}))
+  if source is target:
     params, card = _load(origin, shapes)
-    _check_heads(origin, source, model)
+    _check_heads(origin, config['model'], model)
     return params, card
-  if source['name'] not in STARTS.get(target, ()):
+  if source.name not in target.starts_from:
     raise errors.InputError(
-        f'config.init_from={origin}: a {source["name"]} model cannot start a '
-        f'{target} model; name a model of '
-        f'{" or ".join((target, *STARTS.get(target, ())))}'
+        f'config.init_from={origin}: a {source.name} model cannot start a '
+        f'{target.name} model; give a model of '
+        f'{" or ".join((target.name, *target.starts_from))}'
     )
-  return _load_part(origin, model, shapes, optimization.BACKBONES[target])
+  return _load_part(origin, model, shapes, target.backbone)
 
 
 def load_backbone(
     origin: pathlib.Path, model: Mapping[str, Any], shapes: Any
 ) -> tuple[Any, dict[str, Any]]:
-  """Returns the weights of a backbone alone, and where they are from, as `load`.
+  """Returns the weights of a backbone and their origin, as `load`.
 
   Args:
-    origin: as in `load`; any model with a backbone of images.
+    origin: as in `load`; any model with an image backbone.
     model: `model` section of a `vit` or `convnet` without classes.
     shapes: nested dict of its `jax.ShapeDtypeStruct`s with sharding.
   """
@@ -92,20 +83,20 @@ def write_folder(
     config: Mapping[str, Any],
     card: Mapping[str, Any],
 ) -> bool:
-  """Writes a folder of weights; returns False if it is there already.
+  """Writes a folder of weights; returns False if the same folder exists.
 
   Args:
-    folder: appears when it is whole.
+    folder: folder to create; it appears when it is complete.
     params: float32 parameters by path.
     config: sections `model` and `augment`.
-    card: what a user of the weights must know; their checksum is added.
+    card: facts for users of the weights; their checksum is added.
 
   Raises:
-    InputError: if something else stands there.
+    InputError: the folder exists with other content.
   """
   with files.replacing(folder) as temporary:
     temporary.mkdir()
-    weight_files.write(temporary / _WEIGHTS, params)
+    weight_files.write_tensors(temporary / _WEIGHTS, params)
     card = dict(card) | {
         'weights_sha256': weight_files.sha256(temporary / _WEIGHTS)
     }
@@ -119,23 +110,23 @@ def write_folder(
 
 
 def _load_part(origin, model, shapes, part):
-  """Returns the backbone of the origin as a top-level part of that name."""
-  source = runs.read_config(origin)['model']
-  renames = {part: optimization.BACKBONES[source['name']]}
+  """Returns the backbone of the origin as top-level part `part`."""
+  config = runs.read_config(origin)
+  renames = {part: registry.task_class(config).backbone}
   wanted = {part: shapes[part]}
-  # Only convolutional backbones have statistics; they are called the same in
-  # every model.
+  # Only convolutional backbones have statistics; every model uses the same
+  # name.
   if part in shapes.get(variables.STATISTICS, {}):
     renames[variables.STATISTICS] = variables.STATISTICS
     statistics = shapes[variables.STATISTICS][part]
     wanted[variables.STATISTICS] = {part: statistics}
   params, card = _load(origin, wanted, renames)
-  _check_heads(origin, zoo.backbone_section(source), model)
+  _check_heads(origin, zoo.backbone_section(config['model']), model)
   return params, card
 
 
 def _load(origin, shapes, renames=None):
-  """Returns all parameters, or renamed parts, and where they are from."""
+  """Returns all parameters or renamed parts, and their origin."""
   if not is_folder(origin):
     params, step = parameters.load(origin, shapes, renames=renames)
     return params, {'run': origin.name, 'step': step}
@@ -143,10 +134,10 @@ def _load(origin, shapes, renames=None):
   checksum = weight_files.sha256(path)
   if checksum != _read_card(origin).get('weights_sha256'):
     raise errors.InputError(
-        f'{path}: is not the file that {_CARD} speaks of (another sha256); '
+        f'{path}: its sha256 differs from the one in {_CARD}; '
         'convert the weights again'
     )
-  stored, _ = weight_files.read(path)
+  stored, _ = weight_files.read_tensors(path)
   if renames is not None:
     stored = {
         path.replace(old, new, 1): value
@@ -179,29 +170,29 @@ def _read_card(folder: pathlib.Path) -> dict[str, Any]:
 def _check_same_folder(old: pathlib.Path, new: pathlib.Path) -> None:
   """Raises an InputError unless two folders hold the same conversion."""
   for name in (_CARD, 'config.json', _WEIGHTS):
-    there = old / name
-    if not there.is_file() or (
-        weight_files.sha256(there) != weight_files.sha256(new / name)
+    existing = old / name
+    if not existing.is_file() or (
+        weight_files.sha256(existing) != weight_files.sha256(new / name)
     ):
       raise errors.InputError(
-          f'{old}: holds something else already (another {name}); name another '
-          '--out or remove it'
+          f'{old}: already exists with another {name}; give another --out or '
+          'remove the folder'
       )
 
 
 def _check_heads(origin, source, target) -> None:
-  """Raises an InputError if attention heads differ, which no shape tells."""
+  """Raises an InputError if numbers of heads differ; shapes do not show it."""
   have, want = _heads(source), _heads(target)
   for key in sorted(have.keys() & want.keys()):
     if have[key] != want[key]:
       raise errors.InputError(
-          f'{origin}: was trained with {key}={have[key]}, config.model has '
-          f'{want[key]}; choose the config.model that it was trained with'
+          f'{origin}: was trained with {key}={have[key]}, but config.model has '
+          f'{want[key]}; choose the config.model of these weights'
       )
 
 
 def _heads(model: Mapping[str, Any]) -> dict[str, int]:
-  """Returns every number of heads in a `model` section, by its key."""
+  """Returns every number of heads of a `model` section, by key."""
   keys = ('num_heads', 'decoder_num_heads')
   heads = {key: model[key] for key in keys if key in model}
   if 'backbone' in model and not zoo.is_convnet(model):

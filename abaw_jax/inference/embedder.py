@@ -15,9 +15,8 @@ from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
-from abaw_jax.models.multi_task import heads
 from abaw_jax.steps import steps
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import images, registry
 
 OUTPUTS = ('embedding', 'logits', 'both')
 
@@ -99,7 +98,9 @@ def load(
     raise errors.InputError(
         f'--crops={crops}: choose one of {", ".join(map(str, test_time_augmentation.COUNTS))}'
     )
-  logits = _logits(section) if output != 'embedding' else ()
+  logits = ()
+  if output != 'embedding':
+    logits = registry.task_class(config).feature_outputs(section)
   if output != 'embedding' and not logits:
     raise errors.InputError(
         f'--output={output}: {init_from} holds no classifier and no heads; '
@@ -122,9 +123,8 @@ def load(
       'std': config['augment']['std'],
       'color_order': 'RGB',
   }
-  # Weights without a run say nothing about the images that they were fed.
   size = section['image_size']
-  face_size = inputs.face_size(config) if 'data' in config else size
+  face_size = images.face_size(config)
   embedding = ('embedding',) if output != 'logits' else ()
   return Embedder(
       model=model,
@@ -145,15 +145,6 @@ def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:
         'leave it out'
     )
   return {'pool': pool}
-
-
-def _logits(section: Mapping[str, Any]) -> tuple[str, ...]:
-  """Returns the names of a model's outputs behind its embedding."""
-  if section['name'] == 'frame':
-    return tuple(heads.TASK_DIMS)
-  if section['name'] == 'identity':
-    return ()  # of people, not of what a face shows
-  return ('logits',) if section.get('num_classes') else ()
 
 
 def _shapes(model, section, mesh) -> Any:

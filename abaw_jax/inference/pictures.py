@@ -1,6 +1,6 @@
 """Pictures of what a model does, for a person to judge."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,92 +9,74 @@ import numpy as np
 
 from abaw_jax.core import errors
 from abaw_jax.steps import steps
-from abaw_jax.tasks import inputs, mae, registry
+from abaw_jax.tasks import registry
+from abaw_jax.tasks import task as task_lib
 from abaw_jax.telemetry import grid
 
 # Images of one picture.
 _COUNT = 8
 
 
-class Reconstruction:
-  """Images, what a masked autoencoder sees of them, and what it makes of it.
-
-  Attributes:
-    name: what the picture is called.
-  """
-
-  name = 'reconstruction'
+class Pictures:
+  """Pictures of fixed images, by a task's `draw`."""
 
   def __init__(
       self,
-      task: mae.MAETask,
+      task: task_lib.Task,
       mesh: jax.sharding.Mesh,
       images: UInt8[np.ndarray, 'b h w 3'],
       *,
       seed: int,
-      prediction: bool = False,
+      columns: Sequence[str],
   ):
-    """Fixes images and masks, so that pictures can be compared.
+    """Fixes the images and the random numbers, so that pictures compare.
 
     Args:
-      task: task of the model.
+      task: of the model.
       mesh: mesh of the parameters.
       images: RGB images of one size.
-      seed: decides which patches are hidden.
-      prediction: whether to add a column with the prediction of all patches.
+      seed: of the random numbers that `draw` uses.
+      columns: the columns to show.
     """
-    self._step = steps.jit_reconstruct_step(task, mesh)
+    self._draw = steps.jit_draw(task, mesh)
     self._images = images
-    self._noise = np.asarray(
-        jax.random.uniform(
-            jax.random.key(seed), (len(images), task.model.encoder.num_patches)
-        )
-    )
-    self._prediction = prediction
+    self._key = jax.random.key(seed)
+    self._columns = columns
 
   def draw(self, params: Any) -> tuple[UInt8[np.ndarray, 'h w 3'], float]:
     """Returns (the grid, mean loss of its images)."""
-    columns = jax.device_get(self._step(params, self._images, self._noise))
-    loss = float(np.mean(columns.pop('loss'), dtype=np.float64))
-    titles = ('original', 'masked', 'reconstructed', 'predicted')
-    if not self._prediction:
-      titles = titles[:-1]
-    return grid.draw({title: columns[title] for title in titles}), loss
-
-
-# Models that have a picture, by the name in their config.
-PICTURES = {'mae': Reconstruction}
+    drawn = jax.device_get(self._draw(params, self._images, self._key))
+    loss = float(np.mean(drawn['loss'], dtype=np.float64))
+    return grid.draw({name: drawn[name] for name in self._columns}), loss
 
 
 def make_pictures(
-    config: Mapping[str, Any],
-    task: registry.Task,
-    mesh: jax.sharding.Mesh,
-    source: inputs.Source,
-) -> Reconstruction | None:
-  """Returns what draws the pictures of a run, None if it wants none.
+    task: task_lib.Task, mesh: jax.sharding.Mesh, source: Any
+) -> Pictures | None:
+  """Returns the pictures of a run; None if it wants none.
 
   Raises:
-    InputError: it wants some, but its model has none.
+    InputError: it wants some, but its task has none.
   """
+  config = task.config
   if not config['plot_steps']:
     return None
-  name = config['model']['name']
-  if name not in PICTURES:
+  if not task.picture:
+    with_pictures = [n for n, known in registry.TASKS.items() if known.picture]
     raise errors.InputError(
-        f'config.plot_steps={config["plot_steps"]}: a {name} model has no '
-        f'pictures, only {", ".join(PICTURES)} has; set it to 0'
+        f'config.plot_steps={config["plot_steps"]}: a {task.name} model has no '
+        f'pictures, only {", ".join(with_pictures)} has; set it to 0'
     )
-  images = choose_images(config, source, count=_COUNT, seed=config['seed'])
-  return PICTURES[name](task, mesh, images, seed=config['seed'])
+  images = choose_images(task, source, count=_COUNT, seed=config['seed'])
+  return Pictures(task, mesh, images, seed=config['seed'], columns=task.columns)
 
 
 def choose_images(
-    config: Mapping[str, Any], source: inputs.Source, *, count: int, seed: int
+    task: task_lib.Task, source: Any, *, count: int, seed: int
 ) -> UInt8[np.ndarray, 'b h w 3']:
-  """Returns `count` images of a source, or all where it has fewer."""
+  """Returns `count` random images of a source, or all where it has fewer."""
   chosen = np.random.default_rng(seed).choice(
       len(source), min(count, len(source)), replace=False
   )
   records = [source[int(i)] for i in chosen]
-  return inputs.make_transform(config)(records, rows=len(records))['image']
+  return task.transform()(records, rows=len(records))['image']

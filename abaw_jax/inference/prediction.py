@@ -10,12 +10,9 @@ import numpy as np
 from abaw_jax.checkpoints import parameters, task_bests
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
+from abaw_jax.tasks import task as task_lib
 
 Rows = dict[str, np.ndarray]
-
-# Whose weights predict: those with the best score, each task by those that it was
-# best with itself, or all tasks by those that one of them was best with.
-CHOICES = ('score', 'tasks', *task_bests.SCORES)
 
 
 def predict_rows(
@@ -63,39 +60,53 @@ def predict_rows(
   }
 
 
+def choices(task: task_lib.Task) -> tuple[str, ...]:
+  """Returns the weights that can predict, by name.
+
+  `score` are those with the best score, and each name of `task.part_scores` are
+  those that were best in that part. `tasks` are several: every part is predicted
+  by the weights that were best in it.
+  """
+  return ('score', *(('tasks', *task.part_scores) if task.part_scores else ()))
+
+
 def predict_as(
     of: str,
     predict: Callable[[Any], Rows],
     workdir: pathlib.Path,
+    task: task_lib.Task,
     shapes: Any,
 ) -> Rows:
-  """Returns predictions of a run by the weights of its choice.
+  """Returns predictions of a run by the chosen weights.
 
   Args:
-    of: one of CHOICES.
+    of: one of `choices`.
     predict: returns the rows of a split by some weights.
     workdir: of the run.
+    task: of the run.
     shapes: nested dict of `jax.ShapeDtypeStruct`s with sharding.
 
   Raises:
     InputError: there is no such choice, or there are no such weights.
   """
-  if of not in CHOICES:
-    raise errors.InputError(f'--of={of}: choose one of {", ".join(CHOICES)}')
+  if of not in choices(task):
+    raise errors.InputError(
+        f'--weights_of={of}: choose one of {", ".join(choices(task))}'
+    )
   if of == 'score':
     params, _ = parameters.load(workdir, shapes)
     return predict(params)
   bests = task_bests.read(workdir)
-  chosen = task_bests.SCORES if of == 'tasks' else (of,)
+  parts = tuple(task.part_scores) if of == 'tasks' else (of,)
   by_step: dict[int, Rows] = {}
-  for task in chosen:
-    step = task_bests.step_of(bests, task, workdir)
+  for part in parts:
+    step = task_bests.best_step(bests, part, workdir)
     if step not in by_step:
       by_step[step] = predict(task_bests.load(workdir, step, shapes))
   rows = by_step[step]
   if of == 'tasks':
-    for task in chosen:
-      rows[f'pred_{task}'] = by_step[bests[task].step][f'pred_{task}']
+    for part in parts:
+      rows[f'pred_{part}'] = by_step[bests[part].step][f'pred_{part}']
   return rows
 
 

@@ -15,7 +15,7 @@ from abaw_jax.data import transforms
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import pictures
 from abaw_jax.steps import steps
-from abaw_jax.tasks import inputs, registry
+from abaw_jax.tasks import registry
 from abaw_jax.telemetry import grid
 
 
@@ -48,27 +48,28 @@ def reconstruct(
       such images.
   """
   config = runs.read_config(init_from)
-  name = config['model']['name']
-  if name not in pictures.PICTURES:
+  kind = registry.task_class(config)
+  if not kind.picture:
     raise errors.InputError(
-        f'{init_from}: a {name} model has no decoder to reconstruct with; name '
-        'a run of configs/mae.py, or converted weights of a MAE with its decoder'
+        f'{init_from}: a {kind.name} model has no decoder to reconstruct with; '
+        'name a run of configs/mae.py, or converted weights of a MAE with its '
+        'decoder'
     )
+  if not images:
+    config = _with_data(config, data, init_from)
+  task = registry.make_task(config)
   if images:
     faces = _read_images(images, config['model']['image_size'])
   else:
-    config = _with_data(config, data, init_from)
     faces = pictures.choose_images(
-        config, inputs.make_source(config, split), count=num_images, seed=seed
+        task, task.source(split), count=num_images, seed=seed
     )
-  task = registry.make_task(config)
   mesh = sharding.make_mesh(fsdp=1)
   with jax.set_mesh(mesh):
     shapes = steps.param_shapes(task, {'image': jnp.asarray(faces[:1])}, mesh)
     params, _ = weights.load(init_from, config['model'], shapes)
-    picture = pictures.PICTURES[name](
-        task, mesh, faces, seed=seed, prediction=prediction
-    )
+    columns = task.columns + (task.extra_columns if prediction else ())
+    picture = pictures.Pictures(task, mesh, faces, seed=seed, columns=columns)
     image, loss = picture.draw(params)
   files.write(out, grid.encode_png(image))
   return len(faces), loss

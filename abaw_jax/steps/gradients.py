@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 import optax
 
-from abaw_jax.models.layers import basic, variables
-from abaw_jax.tasks import registry
+from abaw_jax.models.layers import batch_sharding, variables
+from abaw_jax.tasks import task as task_lib
 
 Result = tuple[PyTree, dict[str, Array], dict[str, Any], PyTree]
 
@@ -20,7 +20,7 @@ def gradients(
     batch: Mapping[str, PyTree[Array]],
     key: Key[Array, ''],
     *,
-    task: registry.Task,
+    task: task_lib.Task,
     microbatches: int,
     freeze: str,
     sam_rho: float,
@@ -94,7 +94,7 @@ def _accumulate(
   def add(sums, part):
     total, statistics = sums
     batch, key = part
-    batch = jax.tree.map(basic.split_batch, batch)
+    batch = jax.tree.map(batch_sharding.shard_batch, batch)
     grads, metrics = grad_fn(trained, statistics, batch, key)
     metrics, moved = variables.split(metrics)
     carry = metrics.pop('carry', {})

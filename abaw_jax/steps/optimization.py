@@ -1,26 +1,14 @@
 """The optimiser and its schedule, as the sections of a config say."""
 
-from collections.abc import Callable, Mapping, Sequence
-import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 import optax
 
 from abaw_jax.core import choices, errors
-from abaw_jax.models import flops, zoo
 from abaw_jax.steps import optimizers, schedules
-from abaw_jax.tasks import registry
-
-# The part of each model whose blocks layer-wise decay tells apart.
-BACKBONES = {
-    'mae': 'encoder',
-    'frame': 'backbone',
-    'identity': 'backbone',
-    'temporal': 'encoder',
-    'vit': 'backbone',
-    'convnet': 'backbone',
-}
+from abaw_jax.tasks import task as task_lib
 
 SCHEDULES = ('cosine', *schedules.FACTORS)
 
@@ -70,15 +58,14 @@ def make_schedule(
 
 
 def make_optimizer(
-    config: Mapping[str, Any], schedule: optax.Schedule
+    task: task_lib.Task, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-  """Returns the optimiser of a config."""
-  section, model = config['optim'], config['model']
-  has_blocks = 'backbone' in model and not zoo.is_convnet(model)
-  if section['layer_decay'] != 1.0 and zoo.is_convnet(model):
+  """Returns the optimizer of a task's config."""
+  section = task.config['optim']
+  if section['layer_decay'] != 1.0 and not task.num_blocks:
     raise errors.InputError(
-        f'config.optim.layer_decay={section["layer_decay"]}: {model["backbone"]} '
-        'has no transformer blocks to tell apart; set it to 1'
+        f'config.optim.layer_decay={section["layer_decay"]}: the model has no '
+        'transformer blocks to tell apart; set it to 1'
     )
   return optimizers.make_optimizer(
       schedule=schedule,
@@ -89,36 +76,21 @@ def make_optimizer(
       clip_norm=section['clip_norm'],
       clip_by=section['clip_by'],
       layer_decay=section['layer_decay'],
-      num_layers=zoo.make_backbone(model).depth if has_blocks else 0,
-      prefix=BACKBONES[model['name']],
+      num_layers=task.num_blocks,
+      prefix=task.backbone,
       freeze=section['freeze'],
   )
 
 
-def update_flops(
-    config: Mapping[str, Any], task: registry.Task, example: Mapping[str, Array]
-) -> int:
-  """Returns the model FLOPs of an update, see `flops.train_flops`.
+def update_flops(task: task_lib.Task, example: Mapping[str, Array]) -> int:
+  """Returns the model FLOPs of an update.
 
   Args:
-    config: of the run.
-    task: what is trained.
+    task: of the update.
     example: a batch of any size.
   """
-  section = config['optim']
-  row = flops.train_flops(task.model, example, freeze=section['freeze'])
-  return row * config['data']['batch_size'] * (2 if section['sam_rho'] else 1)
-
-
-def make_carry(
-    config: Mapping[str, Any], task: registry.Task
-) -> Callable[[], PyTree[Array]]:
-  """Returns what makes the carry of step 0: zeros, or {} where there is none."""
-  if config['model']['name'] != 'temporal' or not task.carried:
-    return dict
-  return functools.partial(
-      task.model.initial_carry, config['data']['batch_size']
-  )
+  passes = 2 if task.config['optim']['sam_rho'] else 1
+  return passes * task.flops(example) * task.config['data']['batch_size']
 
 
 def step_options(config: Mapping[str, Any]) -> dict[str, Any]:

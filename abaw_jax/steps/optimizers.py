@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import optax
 
 from abaw_jax.core import errors
+from abaw_jax.tasks import task
 
 Params = dict[str, Any]
 
 CLIPS = ('all', 'part')
-# The part of a task's learned weights of losses.
-LOSS_WEIGHTS = 'loss_weights'
 
 # The tokens and tables that enter a ViT before its first block.
 _INPUT_NAMES = ('patch_embed', 'cls_token', 'mask_token', 'pos_embed')
@@ -101,7 +100,7 @@ def clip_by_part(max_norm: float) -> optax.GradientTransformation:
   """
 
   def clip(name, part):
-    if name == LOSS_WEIGHTS:
+    if name == task.LOSS_WEIGHTS:
       return part
     factor = jnp.minimum(1.0, max_norm / (optax.tree.norm(part) + 1e-6))
     return jax.tree.map(lambda g: g * factor, part)

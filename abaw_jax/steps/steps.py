@@ -1,6 +1,5 @@
 """The jitted steps: one update, and one batch of predictions."""
 
-from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
@@ -15,13 +14,7 @@ from abaw_jax.distributed import sharding
 from abaw_jax.models.layers import variables
 from abaw_jax.steps import carries, gradients, schedules
 from abaw_jax.steps import ema as averages
-from abaw_jax.tasks import mae, registry
-
-# What evaluation needs of a batch beside the model's output.
-PASSED_ON = (
-    'valence', 'arousal', 'expression', 'au', 'va', 'expr', 'au_mask', 'real',
-    'frame_mask', 'frame_id', 'row', 'video_id', 'identity',
-)  # fmt: skip
+from abaw_jax.tasks import task as task_lib
 
 
 @jax.tree_util.register_dataclass
@@ -66,27 +59,23 @@ def init_state(
     key,
     batch,
     *,
-    task: registry.Task,
+    task: task_lib.Task,
     optimizer,
     ema: float = 0.0,
-    carry: Callable[[], PyTree] = dict,
 ) -> TrainState:
-  """Returns the state of step 0 for batches of this shape.
-
-  `carry` makes what the first batch brings along.
-  """
+  """Returns the state of step 0 for batches of this shape."""
   params = task.init(key, batch)
   trained, _ = variables.split(params)
   average = params if ema else None
   opt_state = optimizer.init(trained)
-  return TrainState(jnp.int32(0), params, opt_state, average, carry())
+  return TrainState(jnp.int32(0), params, opt_state, average, task.carry())
 
 
 def train_step(
     state: TrainState,
     batch,
     *,
-    task: registry.Task,
+    task: task_lib.Task,
     optimizer,
     seed: int,
     ema: float = 0.0,
@@ -159,23 +148,16 @@ def train_step(
   return TrainState(state.step + 1, params, opt_state, average, carry), metrics
 
 
-def predict_step(params, batch, *, task: registry.Task) -> dict[str, Any]:
-  """Returns the model's outputs beside the labels of the batch.
+def predict_step(params, batch, *, task: task_lib.Task) -> dict[str, Any]:
+  """Returns the rows that scoring reads, see `Task.rows`, and `real`.
 
-  Keys of the output are prefixed `pred_`; multi-task outputs are valence,
-  arousal, expression probabilities and AU probabilities. A task with a carry
-  returns it as `carry`, which the next batch brings along.
+  A task with a carry returns the next one as `carry`.
   """
   if 'carry' in batch:
     batch = dict(batch) | {'carry': carries.begin(batch['carry'], batch)}
-  output = task.predict(params, batch)
+  output = dict(task.predict(params, batch))
   carry = {k: output.pop(k) for k in ('carry',) if k in output}
-  output = {k: v for k, v in output.items() if k not in ('hidden', 'embedding')}
-  if 'expression' in output:
-    output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
-    output['au'] = jax.nn.sigmoid(output['au'])
-  passed_on = {k: batch[k] for k in PASSED_ON if k in batch}
-  return passed_on | {f'pred_{k}': v for k, v in output.items()} | carry
+  return task.rows(output, batch) | {'real': batch['real']} | carry
 
 
 def embed_step(
@@ -214,13 +196,13 @@ def is_finite(x) -> Array:
   return jnp.all(jnp.isfinite(x))
 
 
-def param_shapes(task: registry.Task, batch, mesh) -> PyTree:
+def param_shapes(task: task_lib.Task, batch, mesh) -> PyTree:
   """Returns the parameters as shapes with their shardings on `mesh`."""
   shapes = jax.eval_shape(task.init, jax.random.key(0), batch)
   return sharding.with_shardings(shapes, sharding.state_shardings(shapes, mesh))
 
 
-def jit_init(task: registry.Task, optimizer, mesh, batch, **options: Any):
+def jit_init(task: task_lib.Task, optimizer, mesh, batch, **options: Any):
   """Returns (function from a key to a state on `mesh`, shapes of that state).
 
   Options are those of `init_state`.
@@ -236,7 +218,7 @@ def jit_init(task: registry.Task, optimizer, mesh, batch, **options: Any):
 
 
 def jit_train_step(
-    task: registry.Task,
+    task: task_lib.Task,
     optimizer,
     mesh,
     shapes,
@@ -261,7 +243,7 @@ def jit_train_step(
   )
 
 
-def jit_predict_step(task: registry.Task, mesh):
+def jit_predict_step(task: task_lib.Task, mesh):
   """Returns the jitted `predict_step`; every process gets all rows."""
   return jax.jit(
       functools.partial(predict_step, task=task),
@@ -269,9 +251,9 @@ def jit_predict_step(task: registry.Task, mesh):
   )
 
 
-def jit_reconstruct_step(task: mae.MAETask, mesh):
-  """Returns the jitted `reconstruct`; every process gets all images."""
-  return jax.jit(task.reconstruct, out_shardings=sharding.replicated(mesh))
+def jit_draw(task: task_lib.Task, mesh):
+  """Returns the jitted `Task.draw`; every process gets all images."""
+  return jax.jit(task.draw, out_shardings=sharding.replicated(mesh))
 
 
 def jit_embed_step(

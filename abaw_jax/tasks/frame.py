@@ -2,47 +2,70 @@
 
 from collections.abc import Mapping
 import dataclasses
-from typing import ClassVar
+import functools
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Key
 
-from abaw_jax.augmentation import augment, mixup
+from abaw_jax.augmentation import mixup
+from abaw_jax.data import image_sources, pipeline, protocol, transforms
 from abaw_jax.models.layers import variables
-from abaw_jax.models.multi_task import frameworks
-from abaw_jax.tasks import multi_task_loss
+from abaw_jax.models.multi_task import frame_model, heads
+from abaw_jax.tasks import images as image_tasks
+from abaw_jax.tasks import multi_task, task
 
-Batch = Mapping[str, Array]
-Params = PyTree[Array]
+Batch, Params = task.Batch, task.Params
 
 
-@dataclasses.dataclass(frozen=True)
-class FrameTask:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
   """All labels of one image at a time.
 
   Attributes:
-    model: maps normalised images to all outputs.
-    augmentation: what happens to images on the device.
-    loss_fn: compares outputs with labels.
-    mixup: how strongly images are blended, 0 = not.
-    draw_expressions: whether each image is given one expression, drawn from its
-      `expression_probs` anew each time.
+    mixup: strength of mixup; 0 turns it off.
+    draw_expressions: whether each image gets one expression, drawn from its
+      `expression_probs` at every step.
   """
 
-  score: ClassVar[str] = 'score'
-  best: ClassVar[str] = 'max'
-  unit: ClassVar[str] = 'images'
+  name: ClassVar[str] = 'frame'
+  starts_from: ClassVar[tuple[str, ...]] = (
+      'mae', 'vit', 'convnet', 'identity',
+  )  # fmt: skip
 
-  model: frameworks.FrameModel
-  augmentation: augment.Augmentation
-  loss_fn: multi_task_loss.MultiTaskLoss
+  model: frame_model.FrameModel
   mixup: float
   draw_expressions: bool = False
 
-  def init(self, key: Key[Array, ''], batch: Batch) -> Params:
-    images = self.augmentation.evaluate(batch['image'][:1])
-    return variables.init(self.model, key, images)
+  @classmethod
+  def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+    targets = config['data']['expression_targets'] if 'data' in config else ''
+    return {
+        'loss_fn': cls.make_loss(config),
+        'mixup': config['loss']['mixup'],
+        'draw_expressions': targets == 'probability',
+    }
+
+  @classmethod
+  def feature_outputs(cls, model: Mapping[str, Any]) -> tuple[str, ...]:
+    del model
+    return tuple(heads.TASK_DIMS)
+
+  def source(self, split: str) -> protocol.Source:
+    return image_sources.frame_source(self.config['data'], split)
+
+  def transform(self, *, train: bool = False) -> pipeline.Transform:
+    targets = self.config['data']['expression_targets']
+    return functools.partial(
+        transforms.frame_batch,
+        image_size=image_tasks.face_size(self.config),
+        probs=train and targets != 'majority',
+    )
+
+  def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
+    row = {k: v[0] for k, v in multi_task.empty_labels(1).items()}
+    return row | dict(super().empty_record(feature_dim=feature_dim))
 
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
@@ -72,9 +95,7 @@ class FrameTask:
 
   def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
     """Returns a `labels.Output` with the `embedding` of each image."""
-    images = self.augmentation.evaluate(batch['image'])
-    output, _ = variables.apply(self.model, params, images, train=False)
-    return output
+    return self.evaluate(params, batch['image'])
 
 
 def _draw_expressions(

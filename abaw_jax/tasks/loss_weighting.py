@@ -204,7 +204,7 @@ def make(
   """
   if name not in BALANCES:
     raise errors.InputError(
-        f'config.loss.balance={name}: choose one of {", ".join(BALANCES)}'
+        f'config.loss.weighting={name}: choose one of {", ".join(BALANCES)}'
     )
   if least_loss < 0:
     raise errors.InputError(

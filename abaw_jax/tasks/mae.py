@@ -1,31 +1,40 @@
 """The task of a masked autoencoder."""
 
-from collections.abc import Mapping
 import dataclasses
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Key
+import numpy as np
 
-from abaw_jax.augmentation import augment
+from abaw_jax.data import image_sources, protocol
 from abaw_jax.models.layers import variables
 from abaw_jax.models.vision import mae, reconstruction
+from abaw_jax.tasks import images as image_tasks
+from abaw_jax.tasks import task
 
-Batch = Mapping[str, Array]
-Params = PyTree[Array]
+Batch, Params = task.Batch, task.Params
 
 
-@dataclasses.dataclass(frozen=True)
-class MAETask:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MAETask(image_tasks.ImageTask):
   """Masked reconstruction of images; reads no label."""
 
+  name: ClassVar[str] = 'mae'
   score: ClassVar[str] = 'loss'
   best: ClassVar[str] = 'min'
-  unit: ClassVar[str] = 'images'
+  backbone: ClassVar[str] = 'encoder'
+  starts_from: ClassVar[tuple[str, ...]] = ('vit',)
+  has_layout: ClassVar[bool] = True
+  picture: ClassVar[str] = 'reconstruction'
+  columns: ClassVar[tuple[str, ...]] = ('original', 'masked', 'reconstructed')
+  extra_columns: ClassVar[tuple[str, ...]] = ('predicted',)
 
   model: mae.MAE
-  augmentation: augment.Augmentation
+
+  def source(self, split: str) -> protocol.Source:
+    return image_sources.image_source(self.config['data'], split)
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
     images = self.augmentation.evaluate(batch['image'][:1])
@@ -35,7 +44,7 @@ class MAETask:
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
   ) -> tuple[Float[Array, ''], dict[str, Array]]:
-    """Returns (mean loss over the images, scalars to log)."""
+    """Returns (mean loss of the images, scalars to log)."""
     image_key, mask_key, drop_key = jax.random.split(key, 3)
     images = self.augmentation.train(image_key, batch['image'])
     loss = jnp.mean(
@@ -50,18 +59,21 @@ class MAETask:
     key = jax.random.key(0)
     return {'loss': self._loss(params, images, key, train=False)}
 
-  def reconstruct(
-      self,
-      params: Params,
-      images: UInt8[Array, 'b h w 3'],
-      noise: Float[Array, 'b n'],
-  ) -> dict[str, Array]:
-    """Returns images to look at, uint8 [b,h,w,3], and the `loss` [b] of each.
+  def scores(self, rows: task.Rows) -> dict[str, float]:
+    return {'loss': float(np.mean(rows['pred_loss'], dtype=np.float64))}
 
-    `original` is what the model is given, `masked` has hidden patches grey,
-    `reconstructed` has the prediction there, `predicted` has it everywhere.
-    `noise` decides which patches are hidden, see `mae.random_masking`.
+  def draw(
+      self, params: Params, images: Array, key: Key[Array, '']
+  ) -> dict[str, Array]:
+    """Returns images, uint8 [b, h, w, 3] by column, and the `loss` [b].
+
+    `original` is the input of the model, `masked` has grey in place of hidden
+    patches, `reconstructed` has the prediction there, `predicted` has it
+    everywhere. `key` decides which patches are hidden.
     """
+    noise = jax.random.uniform(
+        key, (images.shape[0], self.model.encoder.num_patches)
+    )
     images = self.augmentation.evaluate(images)
     (pred, mask), _ = variables.apply(
         self.model, params, images, noise, train=False

@@ -2,65 +2,153 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
+import numpy as np
 
+from abaw_jax.core import choices, errors, labels
+from abaw_jax.data import label_counts, pipeline, protocol, transforms
+from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
-from abaw_jax.models.multi_task import feedback as feedbacks
-from abaw_jax.models.multi_task import frameworks
-from abaw_jax.steps import optimizers
-from abaw_jax.tasks import loss_weighting, multi_task_loss
+from abaw_jax.models.multi_task import heads, temporal_model
+from abaw_jax.models.temporal import window_context
+from abaw_jax.sequences import sources
+from abaw_jax.tasks import loss_weighting, multi_task, multi_task_loss, task
 
-Batch = Mapping[str, PyTree[Array]]
-Params = PyTree[Array]
+Batch, Params = task.Batch, task.Params
 
-# The running statistics of a balance of losses, beside those of the model.
-_BALANCE = 'loss_balance'
+# Running statistics of the loss weighting, next to those of the model.
+_WEIGHTING = 'loss_weighting'
 
 
-@dataclasses.dataclass(frozen=True)
-class TemporalTask:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TemporalTask(multi_task.LabelTask):
   """All labels of every frame of a window of cached features.
 
   Attributes:
-    model: the network.
-    loss_fn: the tasks' losses; those of the trained ones count.
-    balance: adds them up.
-    l2: times the sum of squares of the kernels of linear heads, added to the
-      loss.
-    carried: whether the state of the encoder goes from batch to batch, row by
-      row, as `carry` of a batch and of what `loss` and `predict` return.
-    epochs: of the whole training, by the end of which `truth_decay` ends.
+    weighting: sums the weighted losses of the trained tasks.
+    l2: factor of the sum of squares of the kernels of linear heads, which is
+      added to the loss.
+    carried: whether the hidden state of the encoder goes from batch to batch,
+      row by row, as `carry` of a batch and of the results of `loss` and
+      `predict`.
+    epochs: length of the training, at whose end `truth_decay` reaches 0.
   """
 
-  score: ClassVar[str] = 'score'
-  best: ClassVar[str] = 'max'
+  name: ClassVar[str] = 'temporal'
   unit: ClassVar[str] = 'frames'
+  default_data: ClassVar[str] = 'features'
+  backbone: ClassVar[str] = 'encoder'
+  scored_fields: ClassVar[tuple[str, ...]] = (
+      *multi_task.LabelTask.scored_fields, 'frame_mask',
+  )  # fmt: skip
 
-  model: frameworks.TemporalModel
-  loss_fn: multi_task_loss.MultiTaskLoss
-  balance: loss_weighting.Fixed
+  model: temporal_model.TemporalModel
+  weighting: loss_weighting.Fixed
   l2: float = 0.0
   carried: bool = False
   epochs: float | int = 1.0
+
+  @classmethod
+  def from_config(cls, config: Mapping[str, Any]) -> task.Task:
+    section, loss_fn = config['loss'], cls.make_loss(config)
+    if section['l2'] < 0:
+      raise errors.InputError(f'config.loss.l2={section["l2"]}: give 0 or more')
+    return cls(
+        config=config,
+        model=zoo.make_model(**config['model']),
+        loss_fn=loss_fn,
+        weighting=loss_weighting.make(
+            section['weighting'],
+            weights=loss_fn.weights,
+            least_loss=section['least_loss'],
+        ),
+        l2=section['l2'],
+        carried=config['data']['batching'] == 'stateful_videos',
+        epochs=config['epochs'],
+    )
+
+  @classmethod
+  def make_loss(
+      cls,
+      config: Mapping[str, Any],
+      counts: label_counts.LabelCounts | None = None,
+  ) -> multi_task_loss.MultiTaskLoss:
+    """Returns the loss of the tasks that `config.model.tasks` trains."""
+    loss_fn = super().make_loss(config, counts)
+    trained = choices.names(
+        heads.TASK_DIMS, config['model']['tasks'], 'model.tasks'
+    )
+    weights = {k: v for k, v in loss_fn.weights.items() if k in trained}
+    return dataclasses.replace(loss_fn, weights=weights)
+
+  def source(self, split: str) -> protocol.Source:
+    return sources.make_source(self.config['data'], split)
+
+  def transform(self, *, train: bool = False) -> pipeline.Transform:
+    del train
+    return functools.partial(
+        transforms.window_batch, length=self.config['data']['window']
+    )
+
+  def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
+    """Returns a window; one of the dataset, if there is one, without a width."""
+    data = self.config['data']
+    if data['dir'] and not feature_dim:
+      return self.source('train')[0]
+    if not feature_dim:
+      raise errors.InputError(
+          'the width of the features is not known: give --feature_dim=D, or '
+          'the folder of a built dataset, --config.data.dir=DATA_DIR'
+      )
+    length = data['window']
+    return multi_task.empty_labels(length) | {
+        'features': np.zeros((length, feature_dim), np.float32),
+        'frame_id': np.zeros(length, np.int32),
+        'video': '',
+        'video_id': np.int32(0),
+        'start': np.True_,
+        'window_length': np.int32(length),
+        'real': np.True_,
+    }
+
+  def label_counts(self, source: Any) -> label_counts.LabelCounts:
+    return label_counts.LabelCounts.of([source.videos.table.columns])
+
+  def statistics(self, source: Any) -> dict[str, Any]:
+    """Returns mean and standard deviation of every feature of the source.
+
+    Empty where `data.norm` is not `train`. Reads every frame once.
+    """
+    if self.config['data']['norm'] != 'train':
+      return {}
+    mean, std = source.videos.train_statistics()
+    return {'feature_norm': {'mean': mean, 'std': std}}
+
+  def carry(self) -> PyTree[Array]:
+    if not self.carried:
+      return {}
+    return self.model.initial_carry(self.config['data']['batch_size'])
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
     params = variables.init(
         self.model,
         key,
         batch['features'][:1],
-        batch['frame_mask'][:1],
+        window_context.WindowContext(
+            batch['frame_mask'][:1], batch['frame_id'][:1]
+        ),
         self.model.initial_carry(1),
-        frame_id=batch['frame_id'][:1],
     )
-    learned, statistics = self.balance.init(jax.random.fold_in(key, 1))
+    learned, statistics = self.weighting.init(jax.random.fold_in(key, 1))
     if learned:
-      params[optimizers.LOSS_WEIGHTS] = learned
+      params[task.LOSS_WEIGHTS] = learned
     if statistics:
-      params[variables.STATISTICS] |= {_BALANCE: statistics}
+      params[variables.STATISTICS] |= {_WEIGHTING: statistics}
     return params
 
   def loss(
@@ -74,35 +162,42 @@ class TemporalTask:
     (output, carry), moved = self._apply(
         params,
         batch,
+        self._context(batch)._replace(**self._truth(batch, epoch)),
         train=True,
         rngs={'dropout': key},
-        **self._truth(batch, epoch),
     )
     length = batch.get('window_length')
     if length is not None:
       # Rows that only fill up the batch are in no mean.
       length = jnp.where(batch['real'], length, 0)
     _, parts = self.loss_fn(output, batch, window_length=length)
-    statistics = params[variables.STATISTICS].get(_BALANCE, {})
-    total, statistics = self.balance(
+    statistics = params[variables.STATISTICS].get(_WEIGHTING, {})
+    total, statistics = self.weighting(
         parts,
-        {task: jnp.any(batch[feedbacks.MASKS[task]]) for task in parts},
+        {name: jnp.any(batch[labels.MASKS[name]]) for name in parts},
         epoch,
-        params.get(optimizers.LOSS_WEIGHTS, {}),
+        params.get(task.LOSS_WEIGHTS, {}),
         statistics,
     )
     if self.l2:
       total += self.l2 * self._squares(params)
     if statistics:
-      moved[variables.STATISTICS] |= {_BALANCE: statistics}
+      moved[variables.STATISTICS] |= {_WEIGHTING: statistics}
     return total, {'loss': total} | parts | moved | self._carried(carry)
 
   def predict(self, params: Params, batch: Batch) -> dict[str, PyTree[Array]]:
     """Returns a `labels.Output` per frame, with the next `carry`."""
-    (output, carry), _ = self._apply(params, batch, train=False)
+    (output, carry), _ = self._apply(
+        params, batch, self._context(batch), train=False
+    )
     return output | self._carried(carry)
 
-  def _apply(self, params, batch, *, train, **options):
+  def _context(self, batch) -> window_context.WindowContext:
+    return window_context.WindowContext(
+        batch['frame_mask'], batch['frame_id'], batch.get('window_length')
+    )
+
+  def _apply(self, params, batch, context, **options):
     carry = batch.get('carry') if self.carried else None
     if carry is None:
       carry = self.model.initial_carry(batch['features'].shape[0])
@@ -110,18 +205,15 @@ class TemporalTask:
         self.model,
         params,
         batch['features'],
-        batch['frame_mask'],
+        context,
         carry,
-        train=train,
-        frame_id=batch['frame_id'],
-        window_length=batch.get('window_length'),
         **options,
     )
 
   def _squares(self, params) -> Float[Array, '']:
     """Returns the sum of squares of the kernels of trained linear heads."""
-    tasks = set(self.model.linear) & set(self.model.trained)
-    kernels = [params[task]['head']['out']['kernel'] for task in sorted(tasks)]
+    tasks = set(self.model.linear_heads) & set(self.model.tasks)
+    kernels = [params[name]['head']['out']['kernel'] for name in sorted(tasks)]
     return sum((jnp.sum(jnp.square(x)) for x in kernels), jnp.float32(0.0))
 
   def _carried(self, carry):
@@ -136,7 +228,7 @@ class TemporalTask:
     if feedback.truth_decay:
       # Reference: AIM3-RUC, which counts epochs from 1.
       rate *= jnp.maximum(1.0 - (epoch + 1) / self.epochs, 0.0)
-    names = (*feedbacks.MASKS, *feedbacks.MASKS.values())
+    names = (*labels.MASKS, *labels.MASKS.values())
     truth = {name: batch[name] for name in names}
     return {'truth': truth, 'truth_rate': rate}
 

@@ -1,12 +1,12 @@
 """The training loop, the same for every task.
 
 Mesh -> inputs -> state -> load (resume this workdir > init_from > scratch) ->
-loop -> close. Each turn: draw if due, evaluate if due, save if due, take a
-batch, dispatch the step; metrics are read one step later, so the device never
-waits for them. A stopwatch notes what the time goes into.
+loop -> close. Each iteration: draw if due, evaluate if due, save if due, fetch a
+batch, dispatch the step. Metrics are read one step later, so the device never
+waits for them. A stopwatch notes where the time goes.
 
-Of several processes all do the same turns on the same state; each reads its own
-part of every batch, and the first alone writes and talks.
+Every process runs the same loop on the same state. Each reads its own part of
+every batch. Only the first writes and prints.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ def train(
 ) -> None:
   """Trains until the end, SIGTERM or too many skipped updates.
 
-  Continues where the newest checkpoint of `workdir` stands; a run that ended
-  returns at once. After SIGTERM a checkpoint is saved first.
+  Continues from the newest checkpoint of `workdir`. A run that has ended returns
+  at once. After SIGTERM, a checkpoint is saved first.
 
   Args:
     config: plain nested dict of `configs/`, its dataset resolved.
@@ -41,7 +41,7 @@ def train(
     elapsed: seconds that the run has taken so far, for its goodput.
 
   Raises:
-    InputError: if the workdir is another run's, the data or the weights to
+    InputError: the workdir belongs to another run, the data or the weights to
       start from do not fit, or `max_bad_steps` updates in a row were skipped.
   """
   watch = goodput.Stopwatch(elapsed=elapsed)
@@ -49,10 +49,10 @@ def train(
   done = runs.is_done(workdir)
   processes.check_same(runs.shared(config) | {f'{workdir}/DONE': done})
   for change in changes:
-    journal.say(f'{workdir}: {change}; going on with the new value')
+    journal.say(f'{workdir}: {change}; using the new value')
   if done:
     journal.say(
-        f'{workdir}: has ended already; name another --workdir to train anew'
+        f'{workdir}: this run has ended; name another --workdir to train again'
     )
     return
   mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
@@ -67,7 +67,7 @@ def train(
 
 
 class _Loop:
-  """One run between its start and its end; holds what every turn needs."""
+  """One run between its start and its end."""
 
   def __init__(self, config, workdir, mesh, stop, watch):
     self.config = config
@@ -75,15 +75,15 @@ class _Loop:
     self.mesh = mesh
     self.stop = stop
     self.watch = watch
-    self.source = inputs.make_source(config, 'train')
-    self.validation = evaluation.validation_source(config)
-    self.example = inputs.example(config, self.source)
+    task = registry.make_task(config)
+    selection.check(task)
+    self.source = task.source('train')
+    self.validation = evaluation.validation_source(task)
+    self.task = task.fitted(self.source)
+    self.example = inputs.example(self.task, self.source)
     self.total = max(1, self._steps(config['epochs']))
     self.epoch_ends = inputs.epoch_ends(config, self.source)
     self.eval_steps = self._steps(config['eval_epochs']) or self.total
-    self.task = registry.make_task(
-        config, counts=inputs.make_label_counts(config, self.source)
-    )
     self.schedule = optimization.make_schedule(
         config,
         total_steps=self.total,
@@ -91,11 +91,9 @@ class _Loop:
         epoch_ends=self.epoch_ends,
     )
     self.optimizer = steps.skip_non_finite(
-        optimization.make_optimizer(config, self.schedule)
+        optimization.make_optimizer(self.task, self.schedule)
     )
-    self.pictures = pictures.make_pictures(
-        config, self.task, mesh, self.validation
-    )
+    self.pictures = pictures.make_pictures(self.task, mesh, self.validation)
     self.profile = profiling.Profile(
         workdir / 'tb',
         watch,
@@ -103,15 +101,15 @@ class _Loop:
         count=config['profile_steps'],
         total=self.total,
     )
-    # Only now: a config that cannot run leaves no mark on the workdir.
+    # Not earlier: a config that cannot run must not change the workdir.
     if jax.process_index() == 0:
       runs.claim(workdir, config)
     processes.wait_for_all()
-    runs.find_claim(workdir)
+    runs.wait_for_claim(workdir)
     self.selection = selection.Selection(
-        config, workdir, self.task, mesh, self.validation
+        self.task, workdir, mesh, self.validation
     )
-    step_flops = optimization.update_flops(config, self.task, self.example)
+    step_flops = optimization.update_flops(self.task, self.example)
     self.meter = progress.Meter(
         watch,
         flops_per_step=step_flops / mesh.size,
@@ -122,8 +120,8 @@ class _Loop:
     return inputs.num_updates(self.config, self.source, epochs)
 
   def run(self) -> None:
-    """Trains to the end or to the signal."""
-    batches = inputs.train_batches(self.config, self.source)
+    """Trains until the end or SIGTERM."""
+    batches = inputs.train_batches(self.task, self.source)
     with (
         contextlib.closing(batches),
         contextlib.closing(self.selection),
@@ -131,59 +129,58 @@ class _Loop:
     ):
       scores = self._train(batches)
     if scores is not None and jax.process_index() == 0:
-      # Only now is the last checkpoint whole.
+      # Not earlier: the last checkpoint is complete now.
       runs.write_scores(self.workdir / 'DONE', {'step': self.total} | scores)
 
   def _train(self, batches) -> dict[str, float] | None:
-    """Returns the scores at the end, None after the signal."""
+    """Returns the scores at the end, None after SIGTERM."""
     init, shapes = steps.jit_init(
         self.task,
         self.optimizer,
         self.mesh,
         self.example,
         ema=self.config['optim']['ema'],
-        carry=optimization.make_carry(self.config, self.task),
     )
     state = self._load(init, shapes, batches)
     train_step = self._compile(shapes)
     first = int(state.step)
     split = sharding.over_batch(self.mesh)
-    before = None  # metrics of the step before
+    previous = None  # metrics of the previous step
     with (
         contextlib.closing(self._open_journal(first)) as log,
         contextlib.closing(self.profile),
     ):
       self.watch.switch('steps')
-      due = triggers.make_turns(
+      triggered = triggers.make_triggers(
           self.config, self.stop, self.mesh, first, self.eval_steps
       )
       for step in range(first, self.total):
-        turn = due.turn(step)
-        if turn.drawing:
+        due = triggered.at(step)
+        if due.drawing:
           self._draw(state, step, log)
-        if turn.saving:
-          # Lines of updates that a checkpoint holds are not written again.
+        if due.saving:
+          # A resumed run does not repeat these updates, nor their lines.
           self._report(log)
-          scores = self._evaluate(state, step, log) if turn.evaluating else None
+          scores = self._evaluate(state, step, log) if due.evaluating else None
           self._save(state, batches, scores)
-        if turn.stopping:
+        if due.stopping:
           self._finish(step, log)
           journal.say(
-              f'SIGTERM: saved step {step}; the same command goes on from it'
+              f'SIGTERM: saved step {step}; the same command resumes from it'
           )
           return None
-        if turn.saving:
+        if due.saving:
           log.write_goodput(step)
-        self.profile.begin(step, before)
+        self.profile.begin(step, previous)
         with self.meter.waiting():
           batch = next(batches)
         with jax.profiler.StepTraceAnnotation('train', step_num=step):
           state, metrics = train_step(state, sharding.to_devices(batch, split))
-        self.meter.add(progress.count(batch), metrics)
-        # Two steps in flight keep the device busy; more would only pile up
-        # batches in memory.
-        jax.block_until_ready(before)
-        before = metrics
+        self.meter.add(progress.count_items(batch), metrics)
+        # Two steps in flight keep the device busy. More only fill the memory
+        # with batches.
+        jax.block_until_ready(previous)
+        previous = metrics
         if self._report(log):
           log.write_goodput(step)
         if (step + 1) % self.config['log_steps'] == 0 or step + 1 == self.total:
@@ -195,23 +192,23 @@ class _Loop:
       scores = self._evaluate(state, self.total, log)
       self._save(state, batches, scores)
       self._finish(self.total, log)
-      self.selection.say()
+      self.selection.report()
     return scores
 
   def _load(self, init, shapes, batches) -> steps.TrainState:
-    """Returns the state to go on from."""
+    """Returns the state that training starts with."""
     trained, _ = variables.split(shapes.params)
     parameters = sum(x.size for x in jax.tree.leaves(trained))
     journal.say(
-        f'{self.config["model"]["name"]}: {parameters:,} parameters on '
+        f'{self.task.name}: {parameters:,} parameters on '
         f'{self.mesh.size} x {jax.devices()[0].device_kind}, {self.total:,} '
         f'updates; workdir {self.workdir}'
     )
     kept = self.selection.checkpoints
     state = restore.load_state(
-        self.config, kept, init, shapes, batches, self.source
+        self.task, kept, init, shapes, batches, self.source
     )
-    self.selection.go_on(state)
+    self.selection.resume(state)
     return state
 
   def _compile(self, shapes) -> jax.stages.Compiled:
@@ -247,29 +244,29 @@ class _Loop:
     )
 
   def _evaluate(self, state, step, log) -> dict[str, float]:
-    """Returns the scores on the validation split, written and said."""
+    """Returns the scores on the validation split, after writing them."""
     with self.watch.phase('evaluation'):
       scores = self.selection.scores(state.weights)
-    log.write_scores(step, scores)
+    log.write_scores(step, scores, self.task.summary(scores))
     return scores
 
   def _draw(self, state, step, log) -> None:
     with self.watch.phase('plots'):
       image, _ = self.pictures.draw(state.weights)
-      log.write_picture(step, self.pictures.name, image)
+      log.write_picture(step, self.task.picture, image)
 
   def _save(self, state, batches, scores) -> None:
     with self.watch.phase('checkpoint'):
       self.selection.save(state, batches, scores)
 
   def _finish(self, step, log) -> None:
-    """Waits for the last save, then says where the time went."""
+    """Waits for the last save, then prints where the time went."""
     with self.watch.phase('checkpoint'):
       self.selection.checkpoints.wait()
-    log.write_goodput(step, aloud=True)
+    log.write_goodput(step, show=True)
 
   def _report(self, log) -> bool:
-    """Returns whether a line was written; stops a run that is lost."""
+    """Returns whether a line was written; stops a run that diverged."""
     metrics = log.write_noted()
     if metrics.get('skipped_in_a_row', 0) >= self.config['max_bad_steps']:
       raise errors.InputError(

@@ -1,4 +1,4 @@
-"""What is due in each turn of the training loop beside its update."""
+"""Pictures, evaluations and checkpoints that are due at a step of training."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -13,14 +13,14 @@ from abaw_jax.distributed import agreement, preemption
 
 
 @dataclasses.dataclass(frozen=True)
-class Turn:
-  """What is due before an update.
+class Due:
+  """Actions that are due before an update.
 
   Attributes:
-    drawing: a picture.
-    evaluating: scores on the validation split.
-    saving: a checkpoint; evaluation and the signal bring one with them.
-    stopping: the end, because a process was told to stop.
+    drawing: draw a picture.
+    evaluating: score the validation split.
+    saving: save a checkpoint; every evaluation and the signal cause one.
+    stopping: end, because a process received SIGTERM.
   """
 
   drawing: bool
@@ -29,8 +29,8 @@ class Turn:
   stopping: bool
 
 
-class Turns:
-  """Says what is due, the same on all processes."""
+class Triggers:
+  """Decides what is due, the same on all processes."""
 
   def __init__(
       self,
@@ -44,12 +44,12 @@ class Turns:
       plot_steps: int,
       clock: Callable[[], float] = time.monotonic,
   ):
-    """Starts to count; 0 updates or minutes between two of a kind mean never.
+    """Starts to count; an interval of 0 means never.
 
     Args:
-      stop: tells whether this process was told to stop.
+      stop: whether this process received SIGTERM.
       mesh: of all devices.
-      start: updates done before the first turn.
+      start: number of updates before the first step.
       eval_steps: updates between two evaluations.
       save_steps: updates between two checkpoints.
       save_minutes: minutes between two checkpoints, by the clock of process 0.
@@ -71,11 +71,11 @@ class Turns:
     self._clock = clock
     self._save_at = clock() + self._seconds
 
-  def turn(self, step: int) -> Turn:
-    """Returns what is due after `step` updates; call it for each in turn."""
+  def at(self, step: int) -> Due:
+    """Returns what is due after `step` updates; call it once for every step."""
     overdue = jax.process_index() == 0 and self._clock() >= self._save_at
     if overdue:
-      self._save_at = math.inf  # wanted once, until it is heard
+      self._save_at = math.inf  # one request, until all processes know it
     stopping, overdue = self._agreement.exchange((self._stop.received, overdue))
     drawing, evaluating, saving = (
         step > self._start and every > 0 and step % every == 0
@@ -84,18 +84,18 @@ class Turns:
     saving = saving or overdue or evaluating or stopping
     if saving:
       self._save_at = self._clock() + self._seconds
-    return Turn(drawing, evaluating, saving, stopping)
+    return Due(drawing, evaluating, saving, stopping)
 
 
-def make_turns(
+def make_triggers(
     config: Mapping[str, Any],
     stop: preemption.Notice,
     mesh: jax.sharding.Mesh,
     start: int,
     eval_steps: int,
-) -> Turns:
-  """Returns the turns of a config; the other arguments are those of `Turns`."""
-  return Turns(
+) -> Triggers:
+  """Returns the triggers of a config; arguments are those of `Triggers`."""
+  return Triggers(
       stop,
       mesh,
       start=start,

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from abaw_jax.augmentation import augment, mixup
-from abaw_jax.tasks import inputs, losses, registry
+from abaw_jax.tasks import losses, registry
 from tests.training import runs
 
 
@@ -62,10 +62,10 @@ def test_shares_follow_the_beta_distribution():
 
 def test_training_with_mixup_compares_blended_images_with_both(data_dir):
   config = runs.smoke('frame', data_dir)
-  source = inputs.make_source(config, 'train')
+  source = registry.make_task(config).source('train')
   records = [source[i] for i in range(4)]
   batch = jax.tree.map(
-      jnp.asarray, inputs.make_transform(config)(records, rows=4)
+      jnp.asarray, registry.make_task(config).transform()(records, rows=4)
   )
   key = jax.random.key(0)
   plain = registry.make_task(config)

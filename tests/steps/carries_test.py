@@ -12,6 +12,7 @@ import pytest
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import prediction
 from abaw_jax.models.layers import variables
+from abaw_jax.models.temporal import window_context
 from abaw_jax.steps import carries, steps
 from abaw_jax.tasks import inputs, registry
 from tests.data import corpora
@@ -102,7 +103,7 @@ def test_the_carry_is_the_state_after_the_frames_so_far(config, training):
         task.model,
         params,
         jnp.asarray(batch['features']),
-        jnp.asarray(batch['frame_mask']),
+        window_context.WindowContext(jnp.asarray(batch['frame_mask'])),
         carry,
         train=False,
     )
@@ -181,7 +182,7 @@ def test_evaluation_carries_from_zero_each_time(config, training):
         task.model,
         params,
         features,
-        jnp.ones(features.shape[:2], bool),
+        window_context.WindowContext(jnp.ones(features.shape[:2], bool)),
         task.model.initial_carry(1),
         train=False,
     )

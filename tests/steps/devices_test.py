@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import registry
 from tests.training import runs
 
 STEPS = 6
@@ -44,7 +44,7 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
   starts = {}
   for experiment, name in RUNS:
     data = feature_dir if experiment == 'mtl' else data_dir
-    source = inputs.make_source(runs.smoke(experiment, data), 'train')
+    source = registry.make_task(runs.smoke(experiment, data)).source('train')
     env, more = DEVICES[name]
     starts[experiment, name] = functools.partial(
         runs.start,
@@ -120,7 +120,7 @@ with jax.set_mesh(mesh):
       tasks.make_task(config),
       steps.skip_non_finite(experiment.make_optimizer(config, schedule)),
       mesh,
-      inputs.example(config, inputs.make_source(config, 'train')),
+      inputs.example(registry.make_task(config), registry.make_task(config).source('train')),
   )
   state = init(jax.random.key(0))
 print(json.dumps({{

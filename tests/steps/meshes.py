@@ -33,20 +33,19 @@ class Training:
         batch_sharding.BATCH_AXES,
         axis_types=(AxisType.Auto, AxisType.Auto),
     )
-    source = inputs.make_source(config, 'train')
+    source = registry.make_task(config).source('train')
     task = registry.make_task(config)
     schedule = optimization.make_schedule(config, total_steps=9, warmup_steps=0)
     optimizer = steps.skip_non_finite(
-        optimization.make_optimizer(config, schedule)
+        optimization.make_optimizer(task, schedule)
     )
-    self.batches = inputs.train_batches(config, source)
+    self.batches = inputs.train_batches(registry.make_task(config), source)
     with jax.set_mesh(self.mesh):
       self._init, self.shapes = steps.jit_init(
           task,
           optimizer,
           self.mesh,
-          inputs.example(config, source),
-          carry=optimization.make_carry(config, task),
+          inputs.example(registry.make_task(config), source),
       )
     self._step = steps.jit_train_step(
         task, optimizer, self.mesh, self.shapes, seed=0
@@ -133,7 +132,7 @@ def main(folder: str) -> None:
   root = pathlib.Path(folder)
   job = json.loads((root / 'job.json').read_text())
   config = job['config']
-  config['model']['head_dims'] = tuple(config['model']['head_dims'])
+  config['model']['hidden_dims'] = tuple(config['model']['hidden_dims'])
   meshes = {tuple(mesh) for pair in job['moves'].values() for mesh in pair}
   trainings = {
       mesh: Training(config, devices=mesh[0], fsdp=mesh[1]) for mesh in meshes

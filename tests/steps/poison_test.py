@@ -10,7 +10,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.sequences import windows
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
 from tests.steps import meshes
 from tests.training import runs
@@ -59,13 +59,13 @@ def config(feature_dir) -> dict:
       save_steps=4,
       max_bad_steps=MAX_BAD,
   )
-  config['model'] |= {'depth': 1, 'head_dims': (8,)}
+  config['model'] |= {'depth': 1, 'hidden_dims': (8,)}
   return with_steps(config, 2 * STEPS)
 
 
 def with_steps(config, count: int) -> dict:
   """Returns the config with `count` updates."""
-  rows = len(inputs.make_source(config, 'train'))
+  rows = len(registry.make_task(config).source('train'))
   return config | {'epochs': count * BATCH / rows}
 
 
@@ -125,9 +125,11 @@ def test_a_poisoned_update_changes_only_the_counters(
 
 
 def test_a_few_bad_batches_are_skipped(config, monkeypatch, tmp_path):
-  source = inputs.make_source(config, 'train')
-  window = inputs.make_transform(config)([source[3]], rows=1)['features'][0]
-  batches = inputs.train_batches(config, source)
+  source = registry.make_task(config).source('train')
+  window = registry.make_task(config).transform()([source[3]], rows=1)[
+      'features'
+  ][0]
+  batches = inputs.train_batches(registry.make_task(config), source)
   bad = [
       any((window == features).all() for features in next(batches)['features'])
       for _ in range(2 * STEPS)

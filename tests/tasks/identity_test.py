@@ -110,7 +110,7 @@ def trained(people_dir):
   config = smoke(people_dir, epochs=2.0, eval_epochs=1.0)
   # This model compiles faster than a convolutional network.
   config['model'] = people.make_config()['model'] | {'num_classes': 0}
-  registry.make_task(config).complete(config)
+  config = registry.task_class(config).complete(config)
   loop.train(config, people_dir / 'run')
   return people_dir / 'run', config
 
@@ -226,7 +226,7 @@ def test_batches_have_the_person_of_each_image(people_dir):
   np.testing.assert_array_equal(batch['real'], [True] * 3 + [False])
   expected = transforms.image_batch(records, rows=4, image_size=32)
   np.testing.assert_array_equal(batch['image'], expected['image'])
-  registry.make_task(config).complete(config)
+  config = registry.task_class(config).complete(config)
   assert config['model']['num_classes'] == PEOPLE
 
 
@@ -244,7 +244,7 @@ def test_data_without_valid_classes_are_refused(people_dir, overrides, message):
     section, name = key.split('__')
     config[section][name] = value
   with pytest.raises(errors.InputError, match=message):
-    registry.make_task(config).complete(config)
+    config = registry.task_class(config).complete(config)
 
 
 def test_settings_that_contradict_are_refused(people_dir):

@@ -112,11 +112,11 @@ def test_wrong_weights_are_refused(mixed_dir, weights, message):
     [
         (
             's_aff_wild2,faces',
-            'no dataset faces/frames; there is face_images/celeba',
+            'no dataset faces/frames; found face_images/celeba',
         ),
         (
             'face_images/wide',
-            'no dataset face_images/wide; there is face_images/celeba',
+            'no dataset face_images/wide; found face_images/celeba',
         ),
         (
             's_aff_wild2,',

@@ -171,5 +171,5 @@ def test_a_dataset_without_validation_is_refused(data_dir, tmp_path):
   path.write_text(json.dumps(info))
   with pytest.raises(errors.InputError) as error:
     loop.train(config(data_dir) | runs.smoke('mae', tmp_path), tmp_path / 'run')
-  assert "no split 'validation'; there is train" in str(error.value)
+  assert "no split 'validation'; choose one of train" in str(error.value)
   assert 'build the dataset with one' in str(error.value)

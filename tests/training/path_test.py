@@ -45,9 +45,11 @@ def load(path, run):
   """Returns (task, parameters, config) of the best checkpoint of a run."""
   config = run_files.read_config(path / run)
   task = registry.make_task(config)
-  source = inputs.make_source(config, 'validation')
+  source = registry.make_task(config).source('validation')
   mesh = sharding.make_mesh(fsdp=1)
-  shapes = steps.param_shapes(task, inputs.example(config, source), mesh)
+  shapes = steps.param_shapes(
+      task, inputs.example(registry.make_task(config), source), mesh
+  )
   return task, parameters.load(path / run, shapes)[0], config
 
 
@@ -83,9 +85,9 @@ def test_features_are_the_embeddings_of_the_best_frame_model(path):
             record['row'].tolist(), record['features'], strict=True
         )
     }
-    frames = inputs.make_source(config, split)
+    frames = registry.make_task(config).source(split)
     assert sorted(stored) == list(range(len(frames)))
-    batch = inputs.make_transform(config)([frames[3]], rows=1)
+    batch = registry.make_task(config).transform()([frames[3]], rows=1)
     expected = jax.jit(task.predict)(params, batch)['embedding'][0]
     # Batches of different sizes are summed in a different order.
     np.testing.assert_allclose(

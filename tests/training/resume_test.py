@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import registry
 from tests.training import runs
 
 STEPS = 24
@@ -25,7 +25,7 @@ def command(feature_dir, tmp_path_factory) -> Callable[..., subprocess.Popen]:
   """Returns a function that starts the training with extra arguments."""
   window = {'data__window': 8, 'data__stride': 4}
   config = runs.smoke('mtl', feature_dir, **window)
-  epochs = STEPS * BATCH / len(inputs.make_source(config, 'train'))
+  epochs = STEPS * BATCH / len(registry.make_task(config).source('train'))
   args = (
       f'--config={runs.ROOT / "configs" / "mtl.py"}:smoke',
       '--config.data.name=s_aff_wild2',

@@ -30,7 +30,7 @@ def config(feature_dir) -> dict:
       model__encoder='gru',
       model__depth=1,
       model__dim=6,
-      model__head_dims=(4,),
+      model__hidden_dims=(4,),
       loss__balance='dwa',
       optim__schedule='linear',
       optim__hold_epochs=3.0,
@@ -48,16 +48,18 @@ def run(config, tmp_path_factory):
 def weights(config, workdir):
   """Returns the weights of the best checkpoint."""
   task = registry.make_task(config)
-  source = inputs.make_source(config, 'train')
+  source = registry.make_task(config).source('train')
   shapes = steps.param_shapes(
-      task, inputs.example(config, source), sharding.make_mesh(fsdp=1)
+      task,
+      inputs.example(registry.make_task(config), source),
+      sharding.make_mesh(fsdp=1),
   )
   return parameters.load(workdir, shapes)[0]
 
 
 def test_the_learning_rate_changes_only_between_epochs(config, run):
   lines = runs.metrics(run)
-  ends = inputs.epoch_ends(config, inputs.make_source(config, 'train'))
+  ends = inputs.epoch_ends(config, registry.make_task(config).source('train'))
   assert len(lines) == ends[-1]
   factors = [1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
   for step, line in lines.items():
@@ -70,7 +72,7 @@ def test_the_learning_rate_changes_only_between_epochs(config, run):
 def test_the_checkpoint_has_the_statistics_of_the_training_features(
     config, run
 ):
-  source = inputs.make_source(config, 'train')
+  source = registry.make_task(config).source('train')
   frames = np.concatenate(
       [
           source.videos.frames(video, 0, 1000)['features']
@@ -83,7 +85,7 @@ def test_the_checkpoint_has_the_statistics_of_the_training_features(
 
 
 def test_loss_weighting_is_updated_every_epoch(config, run):
-  held = weights(config, run)['batch_stats']['loss_balance']
+  held = weights(config, run)['batch_stats']['loss_weighting']
   assert held['epoch'] >= 1
   assert all(values['last'] > 0 for values in held['tasks'].values())
 

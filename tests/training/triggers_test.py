@@ -19,7 +19,7 @@ def make(clock, *, start=0, **every):
   stop.received = False  # as after __enter__
   none = dict.fromkeys(('eval_steps', 'save_steps', 'plot_steps'), 0)
   arguments = none | {'save_minutes': 0.0} | every
-  made = triggers.Turns(
+  made = triggers.Triggers(
       stop, sharding.make_mesh(fsdp=1), start=start, clock=clock, **arguments
   )
   return made, stop
@@ -49,7 +49,7 @@ def test_nothing_happens_if_all_intervals_are_0():
   clock = Clock()
   made, _ = make(clock)
   clock.seconds = 1e9
-  assert made.turn(5) == triggers.Turn(False, False, False, False)
+  assert made.turn(5) == triggers.Due(False, False, False, False)
 
 
 def test_minutes_count_from_the_last_checkpoint():
@@ -68,7 +68,7 @@ def test_sigterm_saves_and_stops():
   made, stop = make(Clock(), save_steps=100)
   assert not made.turn(1).stopping
   stop.received = True
-  assert made.turn(2) == triggers.Turn(False, False, True, True)
+  assert made.turn(2) == triggers.Due(False, False, True, True)
 
 
 def test_negative_minutes_are_refused():

@@ -1,0 +1,111 @@
+"""What tasks of single images share."""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+from typing import Any
+
+import cv2
+from flax import linen as nn
+from jaxtyping import Array, Float
+import numpy as np
+
+from abaw_jax.augmentation import augment
+from abaw_jax.core import errors
+from abaw_jax.data import pipeline, transforms
+from abaw_jax.models import zoo
+from abaw_jax.models.layers import variables
+from abaw_jax.models.vision import convnets
+from abaw_jax.tasks import task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageTask(task.Task):
+  """A task whose batches hold `image`, uint8 [b, h, w, 3].
+
+  Attributes:
+    augmentation: of the images, on the device.
+  """
+
+  augmentation: augment.Augmentation
+
+  @classmethod
+  def from_config(cls, config: Mapping[str, Any]) -> task.Task:
+    model = cls.make_model(config['model'])
+    if _keeps_statistics(config):
+      model = model.clone(backbone=convnets.freeze(model.backbone))
+    return cls(
+        config=config,
+        model=model,
+        augmentation=augment.Augmentation(
+            size=config['model']['image_size'], **config['augment']
+        ),
+        **cls.options(config),
+    )
+
+  @classmethod
+  def make_model(cls, section: Mapping[str, Any]) -> nn.Module:
+    """Returns the network of a `model` section."""
+    return zoo.make_model(**section)
+
+  @classmethod
+  def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that a subclass adds, from a config."""
+    del config
+    return {}
+
+  def transform(self, *, train: bool = False) -> pipeline.Transform:
+    del train
+    return functools.partial(
+        transforms.image_batch, image_size=face_size(self.config)
+    )
+
+  def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
+    del feature_dim
+    size = face_size(self.config)
+    _, jpeg = cv2.imencode('.jpg', np.zeros((size, size, 3), np.uint8))
+    return {'image': jpeg.tobytes()}
+
+  def init(self, key, batch):
+    images = self.augmentation.evaluate(batch['image'][:1])
+    return variables.init(self.model, key, images)
+
+  @property
+  def num_blocks(self) -> int:
+    section = self.config['model']
+    if 'backbone' not in section or zoo.is_convnet(section):
+      return 0
+    return zoo.make_backbone(section).depth
+
+  def evaluate(
+      self, params: task.Params, images: Float[Array, 'b h w 3']
+  ) -> dict[str, Array]:
+    """Returns the outputs of the model for uint8 images, without dropout."""
+    images = self.augmentation.evaluate(images)
+    output, _ = variables.apply(self.model, params, images, train=False)
+    return output
+
+
+def face_size(config: Mapping[str, Any]) -> int:
+  """Returns the side in pixels of the images that reach the device.
+
+  Raises:
+    InputError: it is negative.
+  """
+  size = config['data']['face_size'] if 'data' in config else 0
+  if size < 0:
+    raise errors.InputError(
+        f'config.data.face_size={size}: give a side in pixels, or 0 for '
+        'config.model.image_size'
+    )
+  return size or config['model']['image_size']
+
+
+def _keeps_statistics(config: Mapping[str, Any]) -> bool:
+  """Returns whether a frozen backbone has statistics that must not move."""
+  return (
+      'optim' in config
+      and zoo.is_convnet(config['model'])
+      and config['optim']['freeze'] == 'backbone'
+      and not config['optim']['move_frozen_statistics']
+  )

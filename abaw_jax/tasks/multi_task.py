@@ -1,0 +1,160 @@
+"""What tasks share that predict valence, arousal, expressions and action units."""
+
+from collections.abc import Mapping
+import dataclasses
+import math
+import pathlib
+from typing import Any, ClassVar
+
+import jax
+from jaxtyping import Array
+import numpy as np
+
+from abaw_jax.core import errors, labels
+from abaw_jax.data import label_counts
+from abaw_jax.models.multi_task import heads
+from abaw_jax.scoring import metrics, prediction_files, predictions
+from abaw_jax.tasks import multi_task_loss, task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelTask(task.Task):
+  """A task that predicts all four labels of every frame.
+
+  Attributes:
+    loss_fn: compares outputs with labels.
+  """
+
+  predicts_labels: ClassVar[bool] = True
+  part_scores: ClassVar[Mapping[str, str]] = metrics.PART_SCORES
+  scored_fields: ClassVar[tuple[str, ...]] = (
+      'valence', 'arousal', 'expression', 'au', 'va', 'expr', 'au_mask',
+      'frame_id', 'row', 'video_id',
+  )  # fmt: skip
+
+  loss_fn: multi_task_loss.MultiTaskLoss
+
+  def fitted(self, source: Any) -> task.Task:
+    section = self.config['loss']
+    if not multi_task_loss.needs_counts(section):
+      return self
+    counts = self.label_counts(source)
+    return dataclasses.replace(
+        self, loss_fn=self.make_loss(self.config, counts)
+    )
+
+  @classmethod
+  def make_loss(
+      cls,
+      config: Mapping[str, Any],
+      counts: label_counts.LabelCounts | None = None,
+  ) -> multi_task_loss.MultiTaskLoss:
+    """Returns the loss of a config's `loss` section.
+
+    Args:
+      config: of the experiment.
+      counts: of the training labels; without them every class weighs the same.
+    """
+    section = config['loss']
+    options = {key: section[key] for key in multi_task_loss.KEYS}
+    return multi_task_loss.make(**options, counts=counts)
+
+  def label_counts(self, source: Any) -> label_counts.LabelCounts:
+    """Returns how often each label occurs in a source."""
+    return label_counts.LabelCounts.of(source.with_fields(*label_counts.FIELDS))
+
+  def rows(self, output: task.Batch, batch: task.Batch) -> dict[str, Array]:
+    """Returns labels, masks and predictions; probabilities instead of logits."""
+    output = {k: output[k] for k in heads.TASK_DIMS}
+    output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
+    output['au'] = jax.nn.sigmoid(output['au'])
+    return super().rows(output, batch)
+
+  def scores(self, rows: task.Rows) -> dict[str, float]:
+    try:
+      return metrics.multi_task_scores(
+          valence=rows['pred_valence'],
+          arousal=rows['pred_arousal'],
+          expression=np.argmax(rows['pred_expression'], axis=-1),
+          au=rows['pred_au'] >= 0.5,
+          target_valence=rows['valence'],
+          target_arousal=rows['arousal'],
+          target_expression=rows['expression'],
+          target_au=rows['au'],
+          va=rows['va'],
+          expr=rows['expr'],
+          au_mask=rows['au_mask'],
+      )
+    except ValueError as e:
+      raise errors.InputError(
+          f'the predictions cannot be scored: {e}; the weights have diverged, '
+          'take an earlier checkpoint or a lower config.optim.lr'
+      ) from e
+
+  def part_total(self, parts: Mapping[str, float]) -> float:
+    """Returns P_MTL; NaN if a part has no score."""
+    return float(metrics.combine(**parts)['P_MTL'])
+
+  def summary(self, scores: Mapping[str, float]) -> str:
+    return summary(scores)
+
+  def table(self, scores: Mapping[str, float]) -> list[str]:
+    return table(scores)
+
+  def write(self, path: pathlib.Path, rows: task.Rows) -> None:
+    if 'video' in rows:
+      prediction_files.write(path, predictions.Predictions.from_rows(rows))
+    else:  # single images have names and no place in a video
+      super().write(path, rows)
+
+
+def empty_labels(num_frames: int) -> dict[str, np.ndarray]:
+  """Returns the label columns of unlabelled frames, as datasets store them."""
+  return {
+      'valence': np.zeros(num_frames, np.float32),
+      'arousal': np.zeros(num_frames, np.float32),
+      'expression': np.zeros(num_frames, np.int32),
+      'au': np.zeros((num_frames, labels.NUM_AUS), np.int8),
+      'va': np.zeros(num_frames, bool),
+      'expr': np.zeros(num_frames, bool),
+      'au_mask': np.zeros((num_frames, labels.NUM_AUS), bool),
+      'row': np.zeros(num_frames, np.int32),
+  }
+
+
+def summary(scores: Mapping[str, float]) -> str:
+  """Returns one line: `P_MTL x (VA x EXPR x AU x)`.
+
+  Where a part or an AU has no labels, the line begins with the `score` of the
+  parts that have some.
+  """
+  if not _is_labelled(scores):
+    return 'no score: this split has no labels'
+  parts = ' '.join(
+      f'{k} {scores[k]:.4f}'
+      for k in ('VA', 'EXPR', 'AU')
+      if not math.isnan(scores[k])
+  )
+  total = 'score' if math.isnan(scores['P_MTL']) else 'P_MTL'
+  return f'{total} {scores[total]:.4f} ({parts})'
+
+
+def table(scores: Mapping[str, float]) -> list[str]:
+  """Returns one line for each score, with the number of its labelled rows."""
+  if not _is_labelled(scores):
+    return []
+  keys_by_mask = {
+      'va': ('CCC_valence', 'CCC_arousal'),
+      'expr': ('accuracy', *(f'F1_{name}' for name in labels.EXPRESSIONS)),
+      'au': tuple(f'F1_{name}' for name in labels.AU_NAMES),
+  }
+  return [
+      f'{key:16} {scores[key]:8.4f}   {scores[f"n_{mask}"]:,.0f} labelled'
+      for mask, keys in keys_by_mask.items()
+      for key in keys
+      if not math.isnan(scores[key])
+  ]
+
+
+def _is_labelled(scores: Mapping[str, float]) -> bool:
+  return any(scores[f'n_{mask}'] for mask in ('va', 'expr', 'au'))
