@@ -1,1 +1,1 @@
-"""Forms that exist only for XLA's CPU compiler and for glibc."""
+"""Code that exists only for XLA's CPU compiler and for glibc; GPUs and TPUs skip it."""

@@ -1,4 +1,4 @@
-"""A boundary over which XLA fuses nothing on a CPU."""
+"""A barrier for operator fusion in XLA's CPU compiler."""
 
 from typing import TypeVar
 
@@ -9,17 +9,17 @@ T = TypeVar('T')
 
 
 @jax.jit
-def _as_they_are(tree):
+def _identity(tree):
   return tree
 
 
-def fence(tree: T) -> T:
-  """Returns arrays as they are, computed once and before what they are used for.
+def barrier(tree: T) -> T:
+  """Returns the arrays unchanged; XLA computes each one once, before its uses.
 
-  XLA's compiler for CPUs puts what makes an array into the loop of what uses it,
-  once for each use, and has removed optimisation barriers by then. It does not
-  look into a function that may not be inlined, though. For code that runs on
-  CPUs; on others this is no boundary.
+  XLA's CPU compiler fuses a producer into the loop of each consumer, and computes
+  it once per use. It has removed `jax.lax.optimization_barrier` by then, but it
+  never fuses across a function that must not be inlined. Other platforms ignore
+  this barrier.
   """
   with xla_metadata.set_xla_metadata(inlineable='false'):
-    return _as_they_are(tree)
+    return _identity(tree)

@@ -1,4 +1,4 @@
-"""Max pooling as the stems of networks do it, with a gradient for the machine."""
+"""Max pooling of network stems, with a form of its own on CPUs."""
 
 from collections.abc import Iterator
 
@@ -14,18 +14,18 @@ _SIZE, _STRIDE = 3, 2
 
 @jax.custom_vjp
 def max_pool(x: Float[Array, 'b h w c']) -> Float[Array, 'b h_ w_ c']:
-  """Returns the maxima of 3 x 3 pixels in steps of 2, borders padded by one.
+  """Returns max pooling over 3 x 3 pixels with stride 2 and padding 1.
 
-  Of equal maxima the first one, row by row, has the gradient, as in PyTorch. On a
-  CPU both directions are sums and maxima of shifted maps, which XLA fuses into
-  loops; its own gradient there is 20 times as slow.
+  The first of equal maxima, row by row, gets the gradient, as in PyTorch. On a CPU
+  both passes are sums and maxima of shifted maps, which XLA fuses into loops. XLA's
+  own gradient is 20 times slower there.
   """
   return jax.lax.platform_dependent(
-      x, cpu=lambda x: _first_maxima(x)[0], default=_whole
+      x, cpu=lambda x: _first_maxima(x)[0], default=_default
   )
 
 
-def _whole(x):
+def _default(x):
   ones = ((1, 1), (1, 1))
   return nn.max_pool(x, (_SIZE, _SIZE), (_STRIDE, _STRIDE), ones)
 
@@ -39,8 +39,8 @@ def _backward(x, g):
       jax.lax.platform_dependent(
           x,
           g,
-          cpu=_shifted_gradient,
-          default=lambda x, g: jax.vjp(_whole, x)[1](g)[0],
+          cpu=_cpu_gradient,
+          default=lambda x, g: jax.vjp(_default, x)[1](g)[0],
       ),
   )
 
@@ -49,38 +49,38 @@ max_pool.defvjp(_forward, _backward)
 
 
 def _first_maxima(x):
-  """Returns the maxima, and which of the 9 pixels is the first such."""
+  """Returns the maxima, and the index in 0..8 of the first maximum."""
   border = ((0, 0), (1, 1), (1, 1), (0, 0))
   views = _views(jnp.pad(x, border, constant_values=-jnp.inf))
   best = next(views)
-  place = jnp.zeros(best.shape, jnp.uint8)
+  index = jnp.zeros(best.shape, jnp.uint8)
   for i, view in enumerate(views, start=1):
-    place = jnp.where(view > best, jnp.uint8(i), place)
+    index = jnp.where(view > best, jnp.uint8(i), index)
     best = jnp.maximum(view, best)
-  return best, place
+  return best, index
 
 
-def _shifted_gradient(x, g):
-  # Not the maxima, nor the gradient, anew for each shift.
-  place, g = fusion_barrier.fence((_first_maxima(x)[1], g))
+def _cpu_gradient(x, g):
+  # Without a barrier XLA would recompute both for every shift.
+  index, g = fusion_barrier.barrier((_first_maxima(x)[1], g))
   total = jnp.zeros_like(x)
   for i in range(_SIZE * _SIZE):
-    part = jnp.where(place == i, g, 0)
-    spread = [(0, 0, 0)]
+    part = jnp.where(index == i, g, 0)
+    dilated = [(0, 0, 0)]
     for n, n_out, low in zip(
         x.shape[1:3], g.shape[1:3], divmod(i, _SIZE), strict=True
     ):
-      # What falls on the border is cut off by negative padding.
+      # Negative padding cuts off the border.
       low -= 1
       high = n - low - ((n_out - 1) * _STRIDE + 1)
-      spread.append((low, high, _STRIDE - 1))
+      dilated.append((low, high, _STRIDE - 1))
     zero = jnp.zeros((), part.dtype)
-    total += jax.lax.pad(part, zero, (*spread, (0, 0, 0)))
+    total += jax.lax.pad(part, zero, (*dilated, (0, 0, 0)))
   return total
 
 
 def _views(x: Array) -> Iterator[Array]:
-  """Returns what each of the 9 pixels is to all windows of padded maps."""
+  """Yields pixel 0 to 8 of all pooling windows of padded maps."""
   rows, columns = (n - _SIZE + 1 for n in x.shape[1:3])
   for i in range(_SIZE):
     for j in range(_SIZE):

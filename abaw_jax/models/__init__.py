@@ -1,1 +1,1 @@
-"""Every model by name, and its FLOPs."""
+"""The models, built by name from a config, and their FLOPs."""

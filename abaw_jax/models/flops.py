@@ -1,8 +1,8 @@
-"""How many floating-point operations a model needs, counted by hand.
+"""FLOPs of models, counted analytically.
 
-A multiply-add counts as 2. Counted are matrix products, attention scores
-included; norms, softmax and activations are not. XLA's own count is of no use
-here: it counts the body of a scan once, and what is rematerialised twice.
+A multiply-add counts as 2. The count includes matrix products and attention scores.
+It excludes norms, softmax and activations. XLA's own count does not fit: it counts
+the body of a scan once, and rematerialised operations twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from typing import Any
 from flax import linen as nn
 from jaxtyping import Array
 
-from abaw_jax.models.multi_task import frameworks, heads
+from abaw_jax.models.multi_task import frame_model, heads, temporal_model
 from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
 from abaw_jax.models.vision import classifier, identity, mae, vit
 
 
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
-  """Returns the forward FLOPs per image, of `visible` patches; None means all."""
+  """Returns the forward FLOPs per image for `visible` patches; None means all."""
   patches = model.num_patches if visible is None else visible
   embed = _dense(patches, 3 * model.patch_size**2, model.dim)
   block = _block(patches + 1, model.dim, int(model.dim * model.mlp_ratio))
@@ -31,7 +31,7 @@ def backbone_flops(model: nn.Module) -> int:
 
 
 def mae_flops(model: mae.MAE, batch: Mapping[str, Array]) -> int:
-  """Returns the forward FLOPs per image; hidden patches cost the decoder only."""
+  """Returns the forward FLOPs per image; only the decoder reads hidden patches."""
   del batch
   encoder, width = model.encoder, model.decoder_dim
   visible = _visible(model)
@@ -45,7 +45,7 @@ def mae_flops(model: mae.MAE, batch: Mapping[str, Array]) -> int:
 
 
 def frame_flops(
-    model: frameworks.FrameModel, batch: Mapping[str, Array]
+    model: frame_model.FrameModel, batch: Mapping[str, Array]
 ) -> int:
   """Returns the forward FLOPs per image."""
   del batch
@@ -63,27 +63,27 @@ def classifier_flops(
 
 
 def temporal_flops(
-    model: frameworks.TemporalModel, batch: Mapping[str, Array]
+    model: temporal_model.TemporalModel, batch: Mapping[str, Array]
 ) -> int:
-  """Returns the forward FLOPs per window; padded frames cost what others do."""
+  """Returns the forward FLOPs per window; padded frames count like real ones."""
   frames, width = batch['features'].shape[-2:]
   total, width = ENCODERS[type(model.encoder)](model.encoder, frames, width)
-  told = model.feedback
+  feedback = model.feedback
   for task, out_dim in heads.TASK_DIMS.items():
     dim = width
-    if told and task in told.targets:
+    if feedback and task in feedback.targets:
       dim += sum(
-          (width, *model.head_dims(source))[-1]
-          if told.kind == 'hidden'
-          else told.dim
-          for source in told.sources
+          (width, *model.task_hidden_dims(source))[-1]
+          if feedback.kind == 'hidden'
+          else feedback.dim
+          for source in feedback.sources
       )
-    if told and told.kind == 'label' and task in told.sources:
-      total += _dense(frames, out_dim, told.dim)
+    if feedback and feedback.kind == 'label' and task in feedback.sources:
+      total += _dense(frames, out_dim, feedback.dim)
     if model.private is not None:
       private = model.private(dim=dim, num_heads=1)
       total += private.depth * _block(frames, dim, private.mlp_dim)
-    total += frames * _head(dim, model.head_dims(task), out_dim)
+    total += frames * _head(dim, model.task_hidden_dims(task), out_dim)
   return total
 
 
@@ -113,7 +113,7 @@ def _fft(
 ) -> tuple[int, int]:
   """Returns (forward FLOPs of a window, width of the hidden states)."""
   dim = model.dim
-  near = 2 * _dense(frames, dim, 2 * fft_encoder.REACH + 1)
+  near = 2 * _dense(frames, dim, 2 * fft_encoder.MAX_DISTANCE + 1)
   convolution = _dense(frames, fft_encoder.KERNEL_SIZE * dim, dim)
   block = _attention(frames, dim) + near + convolution
   return _dense(frames, width, dim) + model.depth * block, dim
@@ -123,28 +123,32 @@ ENCODERS: dict[type[nn.Module], Callable[..., tuple[int, int]]] = {
     transformers.TransformerEncoder: _transformer,
     recurrent.RecurrentEncoder: _recurrent,
     fft_encoder.FFTEncoder: _fft,
-    frameworks.Features: lambda model, frames, width: (0, width),
+    temporal_model.Features: lambda model, frames, width: (0, width),
 }
 
 FORWARD: dict[type[nn.Module], Callable[[Any, Mapping[str, Array]], int]] = {
     mae.MAE: mae_flops,
-    frameworks.FrameModel: frame_flops,
+    frame_model.FrameModel: frame_flops,
     classifier.Classifier: classifier_flops,
     identity.IdentityModel: classifier_flops,
-    frameworks.TemporalModel: temporal_flops,
+    temporal_model.TemporalModel: temporal_flops,
 }
 
 
 def train_flops(
     model: nn.Module, batch: Mapping[str, Array], *, freeze: str = ''
 ) -> int:
-  """Returns the model FLOPs of training on one row of a batch like this one.
+  """Returns the model FLOPs of a training step per row of the batch.
 
-  Three times the forward pass: the backward pass multiplies each matrix twice,
-  for the gradient of the input and of the weights. What rematerialisation
-  computes again does not count (Chowdhery et al., arXiv 2204.02311, appendix B).
-  A backbone that `freeze` names stands before all that is trained: it has no
-  backward pass.
+  This is three times the forward pass: the backward pass has two products per
+  forward product, for the gradients of inputs and weights. Recomputation by
+  rematerialisation does not count (Chowdhery et al., arXiv 2204.02311, appendix
+  B). A frozen backbone needs no backward pass, because no trained part precedes it.
+
+  Args:
+    model: a model of the zoo.
+    batch: a batch; its shapes are used.
+    freeze: top-level part that is not trained; '' means none.
   """
   total = 3 * FORWARD[type(model)](model, batch)
   if freeze == 'encoder' and isinstance(model, mae.MAE):

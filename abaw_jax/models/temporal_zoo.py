@@ -1,11 +1,11 @@
-"""The temporal multi-task model that a config's `model` section describes."""
+"""Builds the temporal multi-task model from the `model` section of a config."""
 
 import functools
 
 from abaw_jax.core import choices, errors
-from abaw_jax.models.layers import basic, initializers
+from abaw_jax.models.layers import dtypes, initializers
 from abaw_jax.models.multi_task import feedback as feedbacks
-from abaw_jax.models.multi_task import frameworks, heads
+from abaw_jax.models.multi_task import heads, temporal_model
 from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
 
 ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'none')
@@ -34,7 +34,7 @@ def make_temporal(
     private_layers: int,
     private_head_dim: int,
     second_positions: bool,
-    head_dims: tuple[int, ...],
+    hidden_dims: tuple[int, ...],
     linear_heads: str,
     va_features: int,
     va_tanh: bool,
@@ -49,12 +49,12 @@ def make_temporal(
     feed_missing: str,
     feed_clip: bool,
     feature_layer_norm: bool,
-    init: str,
+    initializer: str,
     dtype: str,
-) -> frameworks.TemporalModel:
+) -> temporal_model.TemporalModel:
   """Returns the temporal multi-task model, or raises an InputError.
 
-  Every keyword is explained in configs/mtl.py.
+  configs/mtl.py explains every argument.
   """
   _check(
       (ENCODERS, encoder, 'encoder'),
@@ -63,17 +63,17 @@ def make_temporal(
       (transformers.POSITIONS, positions, 'positions'),
       (transformers.FIRST_POSITIONS, first_position, 'first_position'),
       (transformers.TIMES, time, 'time'),
-      (initializers.LAWS, init, 'init'),
+      (initializers.KERNELS, initializer, 'initializer'),
   )
   if (framework == 'share_bottom') != (private_layers > 0):
     raise errors.InputError(
-        f'config.model.private_layers={private_layers}: share_bottom has 1 or '
-        f'more, share_encoder 0; config.model.framework={framework}'
+        f'config.model.private_layers={private_layers}: share_bottom needs 1 or '
+        f'more, share_encoder needs 0; config.model.framework={framework}'
     )
   if time == 'frames' and positions == 'learned':
     raise errors.InputError(
-        'config.model.time=frames: there is no table of learned positions for '
-        "all frame numbers; set positions to 'sine' or 'rotary'"
+        'config.model.time=frames: a table of learned positions cannot hold all '
+        "frame numbers; set positions to 'sine' or 'rotary'"
     )
   if causal and encoder in ('bilstm', 'fft'):
     raise errors.InputError(
@@ -82,10 +82,11 @@ def make_temporal(
     )
   if va_features < 0 or (va_features and encoder != 'none'):
     raise errors.InputError(
-        f'config.model.va_features={va_features}: give 0 for all, or how many of '
-        "the last features valence and arousal read, with encoder 'none'"
+        f'config.model.va_features={va_features}: give 0 for all features, or '
+        'the number of last features that valence and arousal read; the latter '
+        "needs encoder 'none'"
     )
-  compute = choices.choose(basic.DTYPES, dtype, 'model.dtype')
+  compute = choices.choose(dtypes.DTYPES, dtype, 'model.dtype')
   transformer = functools.partial(
       transformers.TransformerEncoder,
       mlp_dim=mlp_dim,
@@ -97,12 +98,12 @@ def make_temporal(
       max_length=max_length,
       mask_padding=mask_padding,
       causal=causal,
-      law=init,
+      initializer=initializer,
       dtype=compute,
   )
   sizes = {'dim': dim, 'depth': depth}
   if encoder == 'none':
-    shared = frameworks.Features()
+    shared = temporal_model.Features()
   elif encoder in ('transformer', 'fft'):
     if dim % num_heads:
       raise errors.InputError(
@@ -112,7 +113,10 @@ def make_temporal(
     sizes['num_heads'] = num_heads
     if encoder == 'fft':
       shared = fft_encoder.FFTEncoder(
-          **sizes, dropout=encoder_dropout, law=init, dtype=compute
+          **sizes,
+          dropout=encoder_dropout,
+          initializer=initializer,
+          dtype=compute,
       )
     else:
       shared = transformer(**sizes, positions=positions)
@@ -135,13 +139,15 @@ def make_temporal(
   trained = choices.names(heads.TASK_DIMS, tasks, 'model.tasks')
   if not trained:
     raise errors.InputError(
-        f'config.model.tasks={tasks}: trains nothing; name tasks of '
+        f'config.model.tasks={tasks}: no task is trained; name one or more of '
         f'{", ".join(heads.TASK_DIMS)}'
     )
-  return frameworks.TemporalModel(
+  return temporal_model.TemporalModel(
       shared,
-      hidden_dims=tuple(head_dims),
-      linear=choices.names(heads.TASK_DIMS, linear_heads, 'model.linear_heads'),
+      hidden_dims=tuple(hidden_dims),
+      linear_heads=choices.names(
+          heads.TASK_DIMS, linear_heads, 'model.linear_heads'
+      ),
       va_features=va_features,
       va_tanh=va_tanh,
       dropout=dropout,
@@ -158,9 +164,9 @@ def make_temporal(
           truth_decay=feed_truth_decay,
           trained=trained,
       ),
-      trained=trained,
+      tasks=trained,
       feature_layer_norm=feature_layer_norm,
-      law=init,
+      initializer=initializer,
   )
 
 
@@ -176,11 +182,11 @@ def make_feedback(
     truth_decay: bool,
     trained: tuple[str, ...],
 ) -> feedbacks.Feedback | None:
-  """Returns which tasks tell which others what; None for the kind 'none'.
+  """Returns the feedback between tasks; None for the kind 'none'.
 
   Raises:
-    InputError: a name is unknown, there is no source or target, a source is a
-      target too or is not trained, or the rate is no share.
+    InputError: a name is unknown, there is no source or no target, a source is
+      also a target or is not trained, or the rate is outside [0, 1].
   """
   _check(
       (FEEDBACKS, kind, 'feedback'),
@@ -188,22 +194,22 @@ def make_feedback(
   )
   if not 0 <= truth_rate <= 1:
     raise errors.InputError(
-        f'config.model.feed_truth_rate={truth_rate}: give a share from 0 to 1'
+        f'config.model.feed_truth_rate={truth_rate}: give a number from 0 to 1'
     )
   if kind == 'none':
     return None
-  told = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')
-  telling = choices.names(heads.TASK_DIMS, sources, 'model.feed_source')
-  if not (told and telling):
+  target_tasks = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')
+  source_tasks = choices.names(heads.TASK_DIMS, sources, 'model.feed_source')
+  if not (target_tasks and source_tasks):
     raise errors.InputError(
         f'config.model.feedback={kind}: name at least one task in feed_source '
         "and one in feed_target, or set it to 'none'"
     )
-  for task in telling:
-    if task in told:
+  for task in source_tasks:
+    if task in target_tasks:
       raise errors.InputError(
-          f'config.model.feed_source={sources}: {task} is in feed_target too; '
-          'take it out of one of them'
+          f'config.model.feed_source={sources}: {task} is also in '
+          'feed_target; remove it from one of them'
       )
     if task not in trained:
       raise errors.InputError(
@@ -211,11 +217,18 @@ def make_feedback(
           'to config.model.tasks'
       )
   return feedbacks.Feedback(
-      kind, telling, told, dim, missing, clip, truth_rate, truth_decay
+      kind,
+      source_tasks,
+      target_tasks,
+      dim,
+      missing,
+      clip,
+      truth_rate,
+      truth_decay,
   )
 
 
 def _check(*chosen):
-  """Raises an InputError for a value of a key that is none of its choices."""
+  """Raises an InputError for a value that is not one of the choices of its key."""
   for allowed, name, key in chosen:
     choices.choose(dict.fromkeys(allowed), name, f'model.{key}')

@@ -1,4 +1,4 @@
-"""Every model by name: what a config's `model` section may say."""
+"""Builds every model by name from the `model` section of a config."""
 
 from collections.abc import Callable, Mapping
 import inspect
@@ -8,14 +8,14 @@ from flax import linen as nn
 
 from abaw_jax.core import choices, errors
 from abaw_jax.models import temporal_zoo
-from abaw_jax.models.layers import basic, blocks
-from abaw_jax.models.multi_task import frameworks
+from abaw_jax.models.layers import dtypes, rematerialization
+from abaw_jax.models.multi_task import frame_model
 from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
 
 POOLS = ('mean', 'mean_norm', 'cls')
 POSITIONS = ('sincos', 'learned')
 
-# Widths of the ViTs; patch and image size are chosen apart.
+# Sizes of the ViTs; patch size and image size are separate keys.
 VITS = {
     'vit_nano': {'dim': 64, 'depth': 2, 'num_heads': 2},
     'vit_micro': {'dim': 192, 'depth': 3, 'num_heads': 3},
@@ -42,9 +42,9 @@ def make_vit(
     depth: int = 0,
     num_heads: int = 0,
 ) -> vit.ViT:
-  """Returns the ViT of that name, or raises an InputError.
+  """Returns the ViT with the name `backbone`, or raises an InputError.
 
-  Without a name (`backbone=''`) its sizes are `dim`, `depth` and `num_heads`.
+  With `backbone=''` the sizes are `dim`, `depth` and `num_heads`.
   """
   sizes = {'dim': dim, 'depth': depth, 'num_heads': num_heads}
   if backbone or not all(sizes.values()):
@@ -56,7 +56,7 @@ def make_vit(
     )
   choices.choose(dict.fromkeys(POOLS), pool, 'model.pool')
   choices.choose(dict.fromkeys(POSITIONS), positions, 'model.positions')
-  choices.choose(blocks.REMATS, remat, 'model.remat')
+  choices.choose(rematerialization.POLICIES, remat, 'model.remat')
   if image_size % patch_size:
     raise errors.InputError(
         f'config.model.image_size={image_size} is not a multiple of '
@@ -71,21 +71,21 @@ def make_vit(
       drop_path=drop_path,
       remat=remat,
       scan=scan,
-      dtype=choices.choose(basic.DTYPES, dtype, 'model.dtype'),
+      dtype=choices.choose(dtypes.DTYPES, dtype, 'model.dtype'),
   )
 
 
 def make_convnet(
     *, backbone: str, image_size: int, remat: str, dtype: str
 ) -> nn.Module:
-  """Returns the convolutional backbone of that name."""
+  """Returns the convolutional backbone with the name `backbone`."""
   module, sizes = choices.choose(convnets.CONVNETS, backbone, 'model.backbone')
-  choices.choose(blocks.REMATS, remat, 'model.remat')
+  choices.choose(rematerialization.POLICIES, remat, 'model.remat')
   return module(
       **sizes,
       image_size=image_size,
       remat=remat,
-      dtype=choices.choose(basic.DTYPES, dtype, 'model.dtype'),
+      dtype=choices.choose(dtypes.DTYPES, dtype, 'model.dtype'),
   )
 
 
@@ -95,7 +95,7 @@ def is_convnet(model: Mapping[str, Any]) -> bool:
 
 
 def _backbone_maker(model: Mapping[str, Any]) -> Callable[..., nn.Module]:
-  """Returns the function that makes the backbone of a `model` section."""
+  """Returns the function that builds the backbone of a `model` section."""
   return make_convnet if is_convnet(model) else make_vit
 
 
@@ -104,15 +104,15 @@ def _backbone(**section: Any) -> nn.Module:
 
 
 def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the `model` section of the backbone inside a model, on its own.
+  """Returns the `model` section of only the backbone of a model.
 
   Raises:
-    InputError: if the model has no backbone of images.
+    InputError: if the model has no image backbone.
   """
   if 'backbone' not in model:
     raise errors.InputError(
-        f'config.model.name={model["name"]} has no backbone of images; name a '
-        'mae, frame, identity or vit model'
+        f'config.model.name={model["name"]} has no image backbone; use a mae, '
+        'frame, identity, vit or convnet model'
     )
   wanted = _keys(_backbone_maker(model), model)
   keys = {k: v for k, v in model.items() if k in wanted}
@@ -120,7 +120,7 @@ def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_backbone(model: Mapping[str, Any]) -> nn.Module:
-  """Returns the backbone inside a `model` section of a config, on its own."""
+  """Returns only the backbone of a `model` section of a config."""
   return make_model(**backbone_section(model)).backbone
 
 
@@ -133,7 +133,7 @@ def make_mae(
     norm_pix: bool,
     **backbone: Any,
 ) -> mae.MAE:
-  """Returns the masked autoencoder of a backbone (keywords of `make_vit`)."""
+  """Returns a masked autoencoder; `backbone` are arguments of `make_vit`."""
   return mae.MAE(
       encoder=make_vit(**backbone),
       decoder_dim=decoder_dim,
@@ -144,15 +144,15 @@ def make_mae(
   )
 
 
-def make_frame(*, dropout: float, **backbone: Any) -> frameworks.FrameModel:
-  """Returns the frame model of a backbone (keywords of its function here)."""
-  return frameworks.FrameModel(_backbone(**backbone), dropout=dropout)
+def make_frame(*, dropout: float, **backbone: Any) -> frame_model.FrameModel:
+  """Returns a frame model; `backbone` are arguments of the backbone."""
+  return frame_model.FrameModel(_backbone(**backbone), dropout=dropout)
 
 
 def make_identity(
     *, num_classes: int, head: str, **backbone: Any
 ) -> identity.IdentityModel:
-  """Returns the identity model of a backbone (its keywords)."""
+  """Returns an identity model; `backbone` are arguments of the backbone."""
   choices.choose(dict.fromkeys(identity.HEADS), head, 'model.head')
   return identity.IdentityModel(
       _backbone(**backbone), num_classes=num_classes, head=head
@@ -162,7 +162,7 @@ def make_identity(
 def make_classifier(
     *, num_classes: int = 0, **backbone: Any
 ) -> classifier.Classifier:
-  """Returns a backbone (its keywords), with a classifier if asked."""
+  """Returns a backbone from its arguments; 0 classes means no classifier."""
   return classifier.Classifier(_backbone(**backbone), num_classes=num_classes)
 
 
@@ -177,10 +177,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 
 
 def make_model(*, name: str, **section: Any) -> nn.Module:
-  """Returns the model `name`, made from the other keys of its config section.
+  """Returns the model `name`, built from the other keys of its config section.
 
   Raises:
-    InputError: if there is no such model, or its keys are others.
+    InputError: if there is no such model, or keys are missing or unknown.
   """
   make = choices.choose(MODELS, name, 'model.name')
   keys = _keys(make, section)
@@ -188,10 +188,9 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
   unknown = set(section) - set(keys)
   if missing or unknown:
     raise errors.InputError(
-        f'config.model.name={name}: this config is of another model (missing '
-        f'{", ".join(sorted(missing)) or "nothing"}; of no use '
-        f'{", ".join(sorted(unknown)) or "nothing"}); start from a config of '
-        f'{name}'
+        f'config.model.name={name}: the keys belong to another model (missing: '
+        f'{choices.listing(sorted(missing))}; unknown: '
+        f'{choices.listing(sorted(unknown))}); start from a config of {name}'
     )
   return make(**section)
 
@@ -199,7 +198,7 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
 def _keys(
     make: Callable[..., Any], section: Mapping[str, Any]
 ) -> dict[str, bool]:
-  """Returns what a function of this file takes, and whether it must be given."""
+  """Returns the arguments of a function of this file; True if required."""
   keys = {}
   for parameter in inspect.signature(make).parameters.values():
     if parameter.kind is inspect.Parameter.VAR_KEYWORD:

@@ -1,10 +1,11 @@
-"""FLOPs counted by hand against published figures and against XLA."""
+"""FLOPs equal published values and XLA's count."""
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from abaw_jax.models import flops, zoo
+from abaw_jax.models.temporal import window_context
 from tests.models import temporal_models
 
 VIT = {
@@ -28,7 +29,7 @@ TEMPORAL = temporal_models.section(
     depth=2,
     num_heads=4,
     mlp_dim=512,
-    head_dims=(128, 64),
+    hidden_dims=(128, 64),
     encoder_dropout=0.0,
     dropout=0.0,
 )
@@ -37,7 +38,7 @@ TEMPORAL = temporal_models.section(
 @pytest.mark.parametrize(
     ('backbone', 'gflops'), [('vit_s', 9.2), ('vit_b', 35.1), ('vit_l', 123.1)]
 )
-def test_a_vit_needs_what_is_published(backbone, gflops):
+def test_a_vit_has_the_published_flops(backbone, gflops):
   model = zoo.make_vit(backbone=backbone, **VIT)
   assert flops.vit_flops(model) / 1e9 == pytest.approx(gflops, rel=0.005)
 
@@ -45,14 +46,14 @@ def test_a_vit_needs_what_is_published(backbone, gflops):
 @pytest.mark.parametrize(
     ('backbone', 'gflops'), [('vit_s', 13.0), ('vit_b', 19.6), ('vit_l', 41.5)]
 )
-def test_a_mae_needs_what_is_published(backbone, gflops):
+def test_a_mae_has_the_published_flops(backbone, gflops):
   model = zoo.make_model(name='mae', backbone=backbone, **VIT, **MAE)
-  # The published figures embed the hidden patches too.
+  # Published values also embed the hidden patches.
   assert flops.mae_flops(model, {}) / 1e9 == pytest.approx(gflops, rel=0.012)
   assert flops.train_flops(model, {}) == 3 * flops.mae_flops(model, {})
 
 
-def test_a_frozen_backbone_runs_forward_only():
+def test_a_frozen_backbone_has_only_a_forward_pass():
   model = zoo.make_model(name='frame', backbone='vit_s', dropout=0.0, **VIT)
   forward = flops.vit_flops(model.backbone)
   heads = 2 * 384 * (1 + 1 + 8 + 12)
@@ -62,7 +63,7 @@ def test_a_frozen_backbone_runs_forward_only():
   assert flops.train_flops(model, {}, freeze='heads') == 3 * (forward + heads)
 
 
-# One layer of a width at which norms and activations hardly count.
+# One wide layer, so that norms and activations are a small part.
 SMALL = VIT | {
     'backbone': '',
     'dim': 256,
@@ -85,13 +86,17 @@ MODELS = {
 
 
 @pytest.mark.parametrize('name', MODELS)
-def test_xla_counts_the_same_and_what_is_left_out(name):
+def test_models_have_the_flops_of_xla(name):
   model = zoo.make_model(name=name, **MODELS[name])
   images = jnp.zeros((1, 64, 64, 3))
   batch = {'image': images, 'features': jnp.zeros((1, 64, 512))}
   args = {
       'mae': (images, jnp.zeros((1, 64))),
-      'temporal': (batch['features'], jnp.ones((1, 64), bool), {}),
+      'temporal': (
+          batch['features'],
+          window_context.WindowContext(jnp.ones((1, 64), bool)),
+          {},
+      ),
   }.get(name, (images,))
   params = jax.eval_shape(
       lambda key: model.init(key, *args, train=False), jax.random.key(0)
@@ -103,10 +108,10 @@ def test_xla_counts_the_same_and_what_is_left_out(name):
   assert 1.0 <= counted / ours < 1.05
 
 
-def test_every_model_is_counted():
+def test_every_model_has_flops():
   for name, section in MODELS.items():
     assert type(zoo.make_model(name=name, **section)) in flops.FORWARD
-  # A convolutional network counts itself; its own test compares it.
+  # Convolutional networks have their own tests.
   assert set(MODELS) | {'convnet'} == set(zoo.MODELS)
 
 
@@ -130,17 +135,17 @@ SCRIPTED = {
         ),
         (64, SCRIPTED | {'feedback': 'label'}),
         (64, SCRIPTED | {'encoder': 'none', 'feedback': 'hidden'}),
-        # XLA counts one frame of a scan.
+        # XLA counts the body of a scan once.
         (1, {'encoder': 'lstm'}),
         (1, {'encoder': 'bilstm', 'depth': 2}),
         (1, {'encoder': 'gru', 'depth': 3}),
     ],
 )
-def test_xla_counts_the_same_of_every_temporal_model(frames, options):
+def test_temporal_models_have_the_flops_of_xla(frames, options):
   model = zoo.make_model(name='temporal', **TEMPORAL | options)
   args = (
       jnp.zeros((1, frames, 512)),
-      jnp.ones((1, frames), bool),
+      window_context.WindowContext(jnp.ones((1, frames), bool)),
       model.initial_carry(1),
   )
   params = jax.eval_shape(
@@ -149,7 +154,7 @@ def test_xla_counts_the_same_of_every_temporal_model(frames, options):
   forward = jax.jit(lambda p, *x: model.apply(p, *x, train=False))
   counted = forward.lower(params, *args).compile().cost_analysis()['flops']
   ours = flops.temporal_flops(model, {'features': args[0]})
-  # XLA adds norms, softmax, activations and where positions are near.
+  # XLA adds norms, softmax, activations and comparisons of distances.
   assert 1.0 <= counted / ours < 1.06
   longer = {'features': jnp.zeros((1, 2 * frames, 512))}
   assert flops.temporal_flops(model, longer) >= 2 * ours

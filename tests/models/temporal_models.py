@@ -1,4 +1,4 @@
-"""The scripted model of AIM3-RUC, small, and its twin in PyTorch."""
+"""A small version of the published model of AIM3-RUC, and its PyTorch twin."""
 
 from typing import Any
 
@@ -8,12 +8,14 @@ import numpy as np
 
 from abaw_jax.configs import mtl
 from abaw_jax.models import temporal_zoo
-from abaw_jax.models.multi_task import frameworks
+from abaw_jax.models.multi_task import temporal_model
+from abaw_jax.models.temporal import window_context
 from tests.models import torch_temporal
 
 FEATURES, ROWS, LENGTH = 5, 3, 7
 MASK = np.arange(LENGTH)[None] < np.array([7, 4, 0])[:, None]
-# Valence and AUs feed arousal. One private layer, where the script has three.
+# Feedback from valence and AUs to arousal. The published script has three private
+# layers, this one has one.
 SCRIPTED = {
     'framework': 'share_bottom',
     'dim': 16,
@@ -22,7 +24,7 @@ SCRIPTED = {
     'mlp_dim': 24,
     'private_layers': 1,
     'private_head_dim': 8,
-    'head_dims': (10, 8),
+    'hidden_dims': (10, 8),
     'encoder_dropout': 0.0,
     'dropout': 0.0,
     'feedback': 'hidden',
@@ -30,32 +32,32 @@ SCRIPTED = {
     'feed_target': 'arousal',
     'feed_dim': 8,
 }
-# The keys of the model in which the published system was another one.
+# Keys with another value in the published system.
 FAITHFUL = {
     'first_position': 'zero',
     'mask_padding': False,
     'carry_backward': True,
     'feed_missing': 'zero',
     'feed_clip': False,
-    'init': 'normal',
+    'initializer': 'normal',
 }
 
 
 def section(**options: Any) -> dict[str, Any]:
-  """Returns the `model` section of configs/mtl.py with these keys changed."""
+  """Returns the `model` section of configs/mtl.py with changed keys."""
   config = mtl.get_config().model.to_dict()
   del config['name']
   assert set(options) <= set(config)
   return config | options
 
 
-def make(**options: Any) -> frameworks.TemporalModel:
-  """Returns the small scripted model with these keys changed."""
+def make(**options: Any) -> temporal_model.TemporalModel:
+  """Returns the small model with changed keys."""
   return temporal_zoo.make_temporal(**section(**SCRIPTED | options))
 
 
 def twin(**options: Any) -> torch_temporal.TemporalModel:
-  """Returns the twin of the small scripted model, with random weights."""
+  """Returns the PyTorch twin of the small model, with random weights."""
   sizes = {
       'dim': 16,
       'depth': 1,
@@ -76,13 +78,13 @@ def features(seed: int = 0, rows: int = ROWS) -> jax.Array:
   return jax.random.normal(jax.random.key(seed), (rows, LENGTH, FEATURES))
 
 
-def weights(model: frameworks.TemporalModel) -> dict[str, Any]:
+def weights(model: temporal_model.TemporalModel) -> dict[str, Any]:
   """Returns random weights of the model, with `params` and `batch_stats`."""
   shapes = jax.eval_shape(
       lambda key: model.init(
           key,
           features(),
-          jnp.asarray(MASK),
+          window_context.WindowContext(jnp.asarray(MASK)),
           model.initial_carry(ROWS),
           train=False,
       ),

@@ -1,4 +1,4 @@
-"""What a config may say of a temporal model, and what it may not."""
+"""Options of temporal models, and messages about wrong ones."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.models import temporal_models
 
 def make(**options):
   section = temporal_models.section(**options)
-  return temporal_models.temporal_models.make_temporal(**section)
+  return temporal_models.temporal_zoo.make_temporal(**section)
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def make(**options):
         ({'positions': 'x'}, r'model\.positions: unknown value'),
         ({'first_position': 'x'}, r'model\.first_position: unknown value'),
         ({'time': 'x'}, r'model\.time: unknown value'),
-        ({'init': 'x'}, r'model\.init: unknown value'),
+        ({'initializer': 'x'}, r'model\.initializer: unknown value'),
         ({'dtype': 'x'}, r'model\.dtype: unknown value'),
         ({'num_heads': 3}, r'dim=1024 is not a multiple of .*num_heads=3'),
-        ({'private_layers': 0}, 'private_layers=0: share_bottom has 1'),
+        ({'private_layers': 0}, 'private_layers=0: share_bottom needs 1'),
         ({'framework': 'share_encoder'}, 'private_layers=3: .*=share_encoder'),
-        ({'time': 'frames', 'positions': 'learned'}, 'no table of learned'),
+        ({'time': 'frames', 'positions': 'learned'}, 'a table of learned'),
         ({'causal': True, 'encoder': 'bilstm'}, 'bilstm reads later frames'),
         ({'causal': True, 'encoder': 'fft'}, 'fft reads later frames'),
-        ({'tasks': ''}, 'trains nothing'),
+        ({'tasks': ''}, 'no task is trained'),
         ({'tasks': 'valence,joy'}, r"model\.tasks: unknown value 'joy'"),
         ({'tasks': 'au,au'}, 'names au twice'),
         ({'linear_heads': 'joy'}, r"linear_heads: unknown value 'joy'"),
@@ -42,11 +42,11 @@ def make(**options):
         ({'feed_missing': 'x'}, 'prediction, zero'),
         ({'feedback': 'hidden', 'feed_target': ''}, 'at least one task'),
         ({'feedback': 'hidden', 'feed_source': ''}, 'at least one task'),
-        # 'a' is in 'au' as a string, and no task.
+        # 'a' is a substring of 'au' and not a task.
         ({'feedback': 'hidden', 'feed_target': 'a'}, "unknown value 'a'"),
         (
             {'feedback': 'hidden', 'feed_source': 'arousal,au'},
-            'arousal is in feed_target too',
+            'arousal is also in feed_target',
         ),
         (
             {'feedback': 'label', 'tasks': 'arousal,au'},
@@ -54,18 +54,20 @@ def make(**options):
         ),
     ],
 )
-def test_what_cannot_be_is_an_error_that_says_so(options, message):
+def test_wrong_options_give_a_message(options, message):
   with pytest.raises(errors.InputError, match=message):
     make(**options)
 
 
-def test_a_private_encoder_needs_heads_that_divide_it():
-  model = temporal_models.make(feed_target='expression', head_dims=(6,))
-  with pytest.raises(errors.InputError, match='encoder of expression is 28'):
+def test_the_head_width_divides_a_private_encoder():
+  model = temporal_models.make(feed_target='expression', hidden_dims=(6,))
+  with pytest.raises(
+      errors.InputError, match='encoder of expression has width 28'
+  ):
     temporal_models.weights(model)
 
 
-def test_encoders_get_what_the_config_says():
+def test_encoders_get_the_options_of_the_config():
   keys = {'dim': 64, 'depth': 3, 'encoder_dropout': 0.2, 'num_heads': 8}
   gru = make(encoder='gru', **keys).encoder
   assert gru == recurrent.RecurrentEncoder('gru', 64, 3, 0.2)

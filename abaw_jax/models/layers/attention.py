@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from abaw_jax.models.layers import basic, positions
+from abaw_jax.models.layers import dense, positions
 
 
 @jax.custom_vjp
@@ -18,14 +18,14 @@ def attend(
 ) -> Float[Array, 'b h q d']:
   """Returns softmax(query key^T / sqrt(d)) value per head, softmax in float32.
 
-  Rows are divided by their sum behind the product with `value`, and the gradient
-  takes the row sums from the output (Dao et al., 2022, arXiv 2205.14135, B.2):
-  half as many passes over the q x k matrices as autodiff makes.
+  The product with `value` comes before the division by the row sums, and the custom
+  VJP computes row sums from the output (Dao et al., arXiv 2205.14135, B.2). This
+  needs half as many passes over the q x k matrices as autodiff.
 
   Args:
-    query: projected tokens that ask.
-    key: projected tokens that are compared with.
-    value: projected tokens that are averaged.
+    query: projected queries.
+    key: projected keys.
+    value: projected values.
     mask: True where a query may attend to a key; None means everywhere.
   """
   return _attend(query, key, value, mask)[0]
@@ -74,7 +74,7 @@ attend.defvjp(_attend_forward, _attend_backward)
 
 
 def _attend_dropped(query, key, value, mask, *, rate, rng):
-  """Returns `attend` with dropout on the probabilities, drawn per element."""
+  """Returns `attend` with dropout on the probabilities, independent per element."""
   logits = jnp.einsum(
       'bhqd,bhkd->bhqk', query, key, preferred_element_type=jnp.float32
   )
@@ -93,16 +93,16 @@ class Attention(nn.Module):
 
   Attributes:
     num_heads: number of heads; divides the feature width.
-    dropout: rate on the attention probabilities, drawn per element.
-    qkv_init: of the stacked kernel.
-    proj_init: of the kernel behind the heads.
+    dropout: dropout rate on the attention probabilities.
+    qkv_initializer: initializer of the stacked query-key-value kernel.
+    proj_initializer: initializer of the output projection.
     dtype: compute dtype; parameters are float32.
   """
 
   num_heads: int
   dropout: float = 0.0
-  qkv_init: nn.initializers.Initializer = basic.XAVIER
-  proj_init: nn.initializers.Initializer = basic.XAVIER
+  qkv_initializer: nn.initializers.Initializer = dense.XAVIER
+  proj_initializer: nn.initializers.Initializer = dense.XAVIER
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
@@ -118,13 +118,13 @@ class Attention(nn.Module):
 
     Args:
       x: tokens.
-      mask: True where a token (row) may attend to another (column); one row is
-        for all tokens; None means everywhere.
-      train: whether dropout is drawn.
-      times: where tokens stand, for rotary positions; None means without them.
+      mask: True where a token (row) may attend to another token (column). A single
+        row applies to all tokens; None means everywhere.
+      train: whether dropout is active.
+      times: times of the tokens for rotary positions; None disables these.
     """
     dim = x.shape[-1]
-    qkv = basic.dense(3 * dim, 'qkv', self.dtype, self.qkv_init)(x)
+    qkv = dense.dense(3 * dim, 'qkv', self.dtype, self.qkv_initializer)(x)
     qkv = qkv.reshape(*x.shape[:2], 3 * self.num_heads, dim // self.num_heads)
     query, key, value = jax.lax.split(
         qkv.transpose(0, 2, 1, 3), [self.num_heads] * 3, axis=1
@@ -139,4 +139,4 @@ class Attention(nn.Module):
     else:
       out = attend(*heads, mask)
     out = out.transpose(0, 2, 1, 3).reshape(x.shape)
-    return basic.dense(dim, 'proj', self.dtype, self.proj_init)(out)
+    return dense.dense(dim, 'proj', self.dtype, self.proj_initializer)(out)

@@ -1,4 +1,4 @@
-"""Batch normalisation with the statistics that PyTorch keeps."""
+"""Batch normalisation with PyTorch's running statistics."""
 
 from flax import linen as nn
 import jax
@@ -13,15 +13,15 @@ Moments = tuple[Float[Array, '_'], Float[Array, '_']]
 class BatchNorm(nn.Module):
   """Normalises channels by the statistics of the batch (Ioffe and Szegedy, 2015).
 
-  Over all devices: the mean of a batch that is split over a mesh is that of the
-  whole batch. Statistics are float32, in the collection `batch_stats`.
+  If a mesh splits the batch, statistics are those of the full batch. They are
+  float32, in the collection `batch_stats`.
 
   Attributes:
     epsilon: added to the variance.
-    momentum: share of the batch in the new running statistics, as PyTorch's.
-      Their variance is the unbiased one, that of the batch the biased one.
-    use_scale: whether there is a scale, or it is 1 for good.
-    frozen: whether running statistics are used, and stay, in training too.
+    momentum: weight of the batch in the running statistics, as in PyTorch. The
+      running variance is unbiased, the variance of the batch is biased.
+    use_scale: whether there is a trained scale; otherwise it is always 1.
+    frozen: whether training also uses the running statistics, unchanged.
     dtype: dtype of the result.
   """
 
@@ -37,21 +37,24 @@ class BatchNorm(nn.Module):
       x: Float[Array, '*b d'],
       *,
       train: bool,
-      of_batch: Moments | None = None,
+      batch_moments: Moments | None = None,
   ) -> Float[Array, '*b d']:
-    """Returns normalised `x`; `train` with fewer than two values is an error.
+    """Returns normalised `x`.
 
     Args:
-      x: values, whose last axis are channels.
-      train: whether statistics are those of the batch.
-      of_batch: `moments(x)`, where they are known; None computes them.
+      x: values with channels on the last axis.
+      train: whether to use and track the statistics of the batch.
+      batch_moments: `moments(x)` if known; None computes them.
+
+    Raises:
+      ValueError: `train` with fewer than two values per channel.
     """
     width = x.shape[-1:]
     mean = self.variable('batch_stats', 'mean', jnp.zeros, width, jnp.float32)
     var = self.variable('batch_stats', 'var', jnp.ones, width, jnp.float32)
     if train and not self.frozen:
-      used_mean, used_var = of_batch or moments(x)
-      self._move(mean, var, (used_mean, used_var), x.size // x.shape[-1])
+      used_mean, used_var = batch_moments or moments(x)
+      self._update(mean, var, (used_mean, used_var), x.size // x.shape[-1])
     else:
       used_mean, used_var = mean.value, var.value
     factor = jax.lax.rsqrt(used_var + self.epsilon)
@@ -64,12 +67,12 @@ class BatchNorm(nn.Module):
     x = x.astype(jnp.float32) * factor.reshape(axes) + shift.reshape(axes)
     return x.astype(self.dtype)
 
-  def _move(self, mean, var, of_batch, count):
-    """Moves the running statistics to those of the batch."""
+  def _update(self, mean, var, batch_moments, count):
+    """Moves the running statistics towards the statistics of the batch."""
     if count < 2:
       raise ValueError('one value per channel has no variance: batch too small')
     if not self.is_initializing() and self.is_mutable_collection('batch_stats'):
-      batch_mean, batch_var = of_batch
+      batch_mean, batch_var = batch_moments
       unbiased = batch_var * (count / (count - 1))
       mean.value += self.momentum * (batch_mean - mean.value)
       var.value += self.momentum * (unbiased - var.value)

@@ -1,4 +1,4 @@
-"""Convolutions of networks of images, and how their blocks are run."""
+"""Convolutions, and a function that applies the blocks of convolutional networks."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import dense_vjp, depthwise
-from abaw_jax.models.layers import basic, blocks
+from abaw_jax.models.layers import batch_sharding, rematerialization
 
 
 def conv(
@@ -17,19 +17,19 @@ def conv(
     size: int,
     *,
     stride: int = 1,
-    init: nn.initializers.Initializer,
+    initializer: nn.initializers.Initializer,
     dtype: DTypeLike,
     name: str,
 ) -> nn.Conv:
-  """Returns a convolution without bias that pads as PyTorch's `size // 2` does.
+  """Returns a convolution without bias, padded like PyTorch with `size // 2`.
 
   Args:
-    width: channels that it gives.
-    size: odd side of its kernel.
+    width: output channels.
+    size: odd side of the kernel.
     stride: step of the kernel in pixels.
-    init: of the kernel; parameters are float32.
+    initializer: initializer of the kernel; parameters are float32.
     dtype: compute dtype.
-    name: of the parameters.
+    name: name of the parameters.
   """
   return nn.Conv(
       width,
@@ -37,7 +37,7 @@ def conv(
       stride,
       padding=size // 2,
       use_bias=False,
-      kernel_init=init,
+      kernel_init=initializer,
       dtype=dtype,
       conv_general_dilated=convolve,
       name=name,
@@ -55,9 +55,9 @@ def convolve(
 ) -> Float[Array, 'b h_ w_ d']:
   """Returns a convolution; for `nn.Conv(conv_general_dilated=...)`.
 
-  One of 1 x 1 is a matrix product, which is faster on CPUs and the same
-  elsewhere; one of each channel by itself is `depthwise.convolve`. Policies of
-  rematerialisation know all of them.
+  A 1 x 1 convolution becomes a matrix product, which is faster on CPUs and equal
+  elsewhere. A depthwise convolution uses `depthwise.convolve`. All of them have
+  the name that `rematerialization.POLICIES` saves.
   """
   size = kernel.shape[:2]
   if size == (1, 1) and feature_group_count == 1:
@@ -76,47 +76,46 @@ def convolve(
         feature_group_count=feature_group_count,
         **options,
     )
-  return checkpoint_name(out, dense_vjp.NAME)
+  return checkpoint_name(out, dense_vjp.CHECKPOINT_NAME)
 
 
-def run(
+def apply_block(
     block: nn.Module,
     x: Float[Array, 'b h w c'],
     *more: Any,
     remat: str,
     train: bool,
 ) -> Any:
-  """Returns what a submodule makes of a map; names do not depend on `remat`.
+  """Returns the output of a submodule; parameter names do not depend on `remat`.
 
   Args:
-    block: is called with (x, *more, train=train).
-    x: map of features.
-    *more: arrays that do not lie with the batch.
-    remat: a key of `blocks.REMATS`; `dots` saves what convolutions give and
-      recomputes norms, activations and concatenations.
-    train: for the block.
+    block: submodule, called with (x, *more, train=train).
+    x: feature map.
+    *more: further arrays without a batch axis.
+    remat: a key of `rematerialization.POLICIES`.
+    train: argument of the block.
   """
-  x = basic.split_batch(x)
+  x = batch_sharding.shard_batch(x)
   if remat == 'none':
     return block(x, *more, train=train)
   return nn.remat(
       lambda block, *args: block(*args, train=train),
-      policy=blocks.REMATS[remat],
+      policy=rematerialization.POLICIES[remat],
   )(block, x, *more)
 
 
 def flops(
     side: int, width: int, out_width: int, size: int, stride: int = 1
 ) -> tuple[int, int]:
-  """Returns (side of the map that a convolution gives, its FLOPs per image).
+  """Returns (side of the output map, FLOPs of the convolution per image).
 
   A multiply-add counts as 2, padding included, as in `flops.py`.
 
   Args:
-    side: of the map that it takes.
-    width: channels that it takes.
-    out_width: channels that it gives.
-    size: side of its kernel.
+    side: side of the input map.
+    width: input channels.
+    out_width: output channels.
+    size: side of the kernel.
     stride: step of the kernel.
   """
   side = -(-side // stride)

@@ -1,10 +1,10 @@
-"""From which laws the weights of a temporal model are drawn.
+"""Initializers of the weights of temporal models.
 
-`normal` is what AIM3-RUC ran: N(0, 0.02) for every linear layer and convolution
-but the query-key-value projections, which are the same in all layers of an
-encoder. `default` scales with the width of the layer. Recurrent layers, tables
-of positions and embeddings have laws of their own in both; all other biases are 0
-and all scales of norms 1.
+'normal' is the initializer of AIM3-RUC: N(0, 0.02) for every dense layer and
+convolution except the query-key-value projections, which are equal in all layers
+of an encoder. 'default' scales with the width of the layer. With both, recurrent
+layers, position tables and embeddings have their own initializers, all other biases
+start at 0, and all norm scales start at 1.
 """
 
 import math
@@ -14,19 +14,19 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from abaw_jax.models.layers import basic
+from abaw_jax.models.layers import dense
 
 # Kernels of dense layers and convolutions.
-LAWS = {
+KERNELS = {
     'default': nn.initializers.lecun_normal(),
     'normal': nn.initializers.normal(0.02),
 }
-# Kernels behind attention heads.
-PROJECTIONS = {'default': basic.XAVIER, 'normal': LAWS['normal']}
+# Kernels of the output projections of attention.
+PROJECTIONS = {'default': dense.XAVIER, 'normal': KERNELS['normal']}
 
 
 def uniform(dim: int) -> nn.initializers.Initializer:
-  """Returns PyTorch's law of recurrent layers, U(-1, 1) / sqrt(dim)."""
+  """Returns PyTorch's initializer of recurrent layers, U(-1, 1) / sqrt(dim)."""
   limit = 1.0 / math.sqrt(dim)
 
   def draw(
@@ -38,7 +38,7 @@ def uniform(dim: int) -> nn.initializers.Initializer:
 
 
 def shared(
-    init: nn.initializers.Initializer, key: Key[Array, '']
+    initializer: nn.initializers.Initializer, key: Key[Array, '']
 ) -> nn.initializers.Initializer:
-  """Returns a law that gives every layer the same numbers."""
-  return lambda _, shape, dtype: init(key, shape, dtype)
+  """Returns an initializer that gives every layer the same values."""
+  return lambda _, shape, dtype: initializer(key, shape, dtype)

@@ -1,4 +1,4 @@
-"""Fixed positions of image patches and of frames."""
+"""Fixed position codes of image patches and of frames."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,7 +10,7 @@ from abaw_jax.core import errors
 def sincos_1d(
     positions: Float[np.ndarray, 'n'], dim: int
 ) -> Float[np.ndarray, 'n d']:
-  """Returns [sin | cos] codes of real positions, frequencies 10000^(-2i/dim)."""
+  """Returns [sin | cos] codes of positions, with frequencies 10000^(-2i/dim)."""
   if dim % 2:
     raise ValueError(f'dim must be even, got {dim}')
   omega = 10000.0 ** -(np.arange(dim // 2, dtype=np.float64) / (dim / 2.0))
@@ -20,10 +20,10 @@ def sincos_1d(
 
 
 def sincos_2d(grid: int, dim: int) -> Float[np.ndarray, 'n d']:
-  """Returns codes of a square grid of patches, row by row; n = grid**2 + 1.
+  """Returns codes of a square grid of patches, row by row, n = grid**2 + 1.
 
-  Row 0 is the cls token and is zero. As in MAE (He et al., 2022) the first half
-  of the channels codes the column and the second half the row.
+  Row 0 is the code of the cls token, which is 0. As in MAE (He et al., 2022) the
+  first half of the channels encodes the column and the second half the row.
   """
   if dim % 4:
     raise ValueError(f'dim must be divisible by 4, got {dim}')
@@ -36,7 +36,7 @@ def sincos_2d(grid: int, dim: int) -> Float[np.ndarray, 'n d']:
 
 
 def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
-  """Returns codes of frames at these times, sine and cosine interleaved.
+  """Returns codes of frame times, with interleaved sine and cosine.
 
   P[t, 2i] = sin(t / 10000^(2i/d)), P[t, 2i+1] = cos(t / 10000^(2i/d))
   (Vaswani et al., 2017).
@@ -49,10 +49,10 @@ def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
 def rotate(
     x: Float[Array, 'b h t d'], times: Float[Array, '#b t']
 ) -> Float[Array, 'b h t d']:
-  """Returns queries or keys turned by their times (Su et al., 2104.09864).
+  """Returns queries or keys with rotary positions (Su et al., arXiv 2104.09864).
 
-  Channels i and i + d/2 are a point that turns by time / 10000^(2i/d), so that
-  products of queries and keys depend on differences of times alone.
+  Channels i and i + d/2 form a point, rotated by the angle time / 10000^(2i/d). So
+  products of queries and keys depend only on time differences.
   """
   angles = _angles(times, x.shape[-1])[:, None]
   cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
@@ -63,7 +63,7 @@ def rotate(
 
 
 def _angles(times, dim):
-  """Returns times over 10000^(2i/dim), [..., dim/2]."""
+  """Returns the angles times / 10000^(2i/dim), shape [..., dim/2]."""
   check_even(dim)
   omega = 10000.0 ** -(np.arange(0, dim, 2, dtype=np.float64) / dim)
   omega = omega.astype(np.float32).reshape((1,) * times.ndim + (-1,))
@@ -71,9 +71,9 @@ def _angles(times, dim):
 
 
 def check_even(dim: int) -> None:
-  """Raises an InputError if sine and cosine cannot share the channels."""
+  """Raises an InputError if `dim` is odd: sine and cosine need equal halves."""
   if dim % 2:
     raise errors.InputError(
-        f'config.model.positions: sine and rotary positions need an even width, '
+        'config.model.positions: sine and rotary positions need an even width, '
         f'not {dim}; change the width, the number of heads or the positions'
     )

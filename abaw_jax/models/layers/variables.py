@@ -1,8 +1,8 @@
 """The weights of a model as one nested dict: parameters and running statistics.
 
-Flax keeps the two apart. Here the statistics of batch normalisation lie under
-the top-level name `batch_stats`, beside the parts of the model, so that whatever
-loads, saves, converts or shards weights need not know of them.
+Flax has two collections. Here the statistics of batch normalisation have the
+top-level name `batch_stats`, next to the parts of the model. So code that loads,
+saves, converts or shards weights needs no special case for them.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ Weights = dict[str, Any]
 def init(
     model: nn.Module, key: Key[Array, ''], *inputs: Any, **options: Any
 ) -> Weights:
-  """Returns new weights of a model for inputs and keywords of these shapes."""
+  """Returns initial weights of a model for inputs and options of these shapes."""
   variables = model.init(key, *inputs, train=False, **options)
   statistics = {STATISTICS: variables.get(STATISTICS)}
   return variables['params'] | {k: v for k, v in statistics.items() if v}
 
 
 def split(weights: Weights) -> tuple[Weights, Weights]:
-  """Returns (parameters, the rest: `batch_stats` where there are any)."""
+  """Returns (parameters, `batch_stats` as {'batch_stats': ...}, or {})."""
   trained = {k: v for k, v in weights.items() if k != STATISTICS}
   return trained, {k: v for k, v in weights.items() if k == STATISTICS}
 
@@ -39,19 +39,19 @@ def apply(
     rngs: Mapping[str, Key[Array, '']] | None = None,
     **options: Any,
 ) -> tuple[Any, Weights]:
-  """Returns (output of the model, `batch_stats` as training has moved them).
+  """Returns (output of the model, updated `batch_stats`).
 
   Args:
-    model: what is applied.
-    weights: as `init` returns them.
-    *inputs: arrays, and trees of them, that it takes.
-    train: whether dropout is drawn and statistics move; if not, or if there are
-      none, the second result is {}.
-    rngs: keys by what they are for.
-    **options: other keywords of the model.
+    model: the model.
+    weights: weights from `init`.
+    *inputs: inputs of the model, arrays or pytrees.
+    train: whether dropout is active and statistics are updated; if not, or if the
+      model has no statistics, the second result is {}.
+    rngs: random keys by Flax's stream name.
+    **options: other keyword arguments of the model.
   """
   params, statistics = split(weights)
-  output, moved = model.apply(
+  output, updated = model.apply(
       {'params': params} | statistics,
       *inputs,
       train=train,
@@ -59,4 +59,4 @@ def apply(
       mutable=list(statistics) if train else [],
       **options,
   )
-  return output, dict(moved)
+  return output, dict(updated)

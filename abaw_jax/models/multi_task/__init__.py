@@ -1,1 +1,1 @@
-"""Task heads, feedback between tasks, and the models made of them."""
+"""Task heads, feedback between tasks, and the multi-task models."""

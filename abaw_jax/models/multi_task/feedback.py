@@ -1,4 +1,4 @@
-"""What tasks tell other tasks: hidden states of their heads, or their labels."""
+"""Feedback between tasks: some task heads read hidden states or labels of others."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -6,40 +6,32 @@ import dataclasses
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from abaw_jax.core import labels
 from abaw_jax.models.multi_task import heads
-from abaw_jax.models.temporal import masks
+from abaw_jax.models.temporal import window_context
 
 KINDS = ('hidden', 'label')
 MISSING = ('prediction', 'zero')
 
-# The mask of each task's labels in a batch.
-MASKS = {
-    'valence': 'va',
-    'arousal': 'va',
-    'expression': 'expr',
-    'au': 'au_mask',
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Feedback:
-  """Which tasks tell which others what.
+  """Configuration of the feedback; no gradient flows to the source tasks.
 
   Attributes:
-    kind: 'hidden' for what the last layer of a source's head reads, 'label' for
-      an embedding of its labels. Neither has a gradient to the source.
-    sources: tasks that tell, in the order of their channels.
-    targets: tasks that are told, in the order in which they are computed; none
-      of them is a source.
-    dim: width of the embedding of labels.
-    missing: what is embedded where ground truth is chosen and there is none:
-      'prediction', or 'zero' for no label at all.
-    clip: whether valence and arousal are held to [-1, 1].
-    truth_rate: share of the frames whose true labels are told in training.
-    truth_decay: whether that falls from epoch to epoch.
+    kind: 'hidden' feeds back the hidden state of a source's head, 'label' an
+      embedding of its labels.
+    sources: tasks that are fed back, in the order of their channels.
+    targets: tasks that read the feedback, in the order of computation; a target
+      cannot be a source.
+    dim: width of a label embedding.
+    missing: replacement where a true label is chosen but missing: 'prediction', or
+      'zero' for an embedding of 0.
+    clip: whether to clip valence and arousal to [-1, 1].
+    truth_rate: share of the frames whose true labels are fed back in training.
+    truth_decay: whether `truth_rate` falls linearly over the epochs.
   """
 
   kind: str
@@ -53,10 +45,12 @@ class Feedback:
 
 
 class LabelEmbedding(nn.Module):
-  """Embeds one task's labels: the sum of a vector per label, by how true it is.
+  """The embedding of a task's labels: a sum of one vector per label.
+
+  The weight of a vector is the probability of its label.
 
   Attributes:
-    task: whose labels.
+    task: source task.
     dim: width of the embedding.
     missing: as in `Feedback`.
     clip: as in `Feedback`.
@@ -77,9 +71,10 @@ class LabelEmbedding(nn.Module):
     """Returns embedded labels.
 
     Args:
-      output: of the task, as in `labels.Output`; it gets no gradient.
-      truth: a batch with the task's labels and mask; None means predictions only.
-      use_truth: True on frames whose label is the true one.
+      output: output of the task, as in `labels.Output`; it gets no gradient.
+      truth: a batch with labels and mask of the task; None means that only
+        predictions are embedded.
+      use_truth: True on frames whose true label is embedded.
     """
     table = self.param(
         'embedding',
@@ -87,21 +82,24 @@ class LabelEmbedding(nn.Module):
         (heads.TASK_DIMS[self.task], self.dim),
         jnp.float32,
     )
-    weights = predicted(self.task, jax.lax.stop_gradient(output), self.clip)
+    weights = predicted_probabilities(
+        self.task, jax.lax.stop_gradient(output), self.clip
+    )
     if truth is not None:
-      true, known = given(self.task, truth)
+      true, known = true_probabilities(self.task, truth)
       if self.missing == 'prediction':
         true = jnp.where(known, true, weights)
       weights = jnp.where(use_truth[None, :, None], true, weights)
     return weights @ table
 
 
-def predicted(
+def predicted_probabilities(
     task: str, output: Float[Array, 'b t *k'], clip: bool
 ) -> Float[Array, 'b t n']:
-  """Returns how true a task says each of its labels is, in [0, 1].
+  """Returns the predicted probability of each label, in [0, 1].
 
-  Valence and arousal are one label, (y + 1) / 2, within [0, 1] only with `clip`.
+  Valence and arousal have one label with the value (y + 1) / 2, which is in [0, 1]
+  only with `clip`.
   """
   if task == 'expression':
     return jax.nn.softmax(output, axis=-1)
@@ -111,11 +109,11 @@ def predicted(
   return (output[..., None] + 1.0) / 2.0
 
 
-def given(
+def true_probabilities(
     task: str, truth: Mapping[str, Array]
 ) -> tuple[Float[Array, 'b t n'], Bool[Array, 'b t #n']]:
-  """Returns (how true each label is, 0 where unknown; True where it is known)."""
-  value, known = truth[task], truth[MASKS[task]]
+  """Returns (true value of each label, 0 where unknown; True where known)."""
+  value, known = truth[task], truth[labels.MASKS[task]]
   if task == 'expression':
     value = jax.nn.one_hot(value, labels.NUM_EXPRESSIONS)
   elif task != 'au':
@@ -125,16 +123,13 @@ def given(
 
 
 def truth_positions(
-    key: Key[Array, ''],
-    mask: Bool[Array, 'b t'],
-    window_length: Int[Array, 'b'] | None,
-    rate: float | Float[Array, ''],
+    key: Key[Array, ''], context: window_context.WindowContext
 ) -> Bool[Array, 't']:
-  """Returns which frames of a window get true labels, the same in every row.
+  """Returns the random frames that get true labels, equal for all rows.
 
-  A share `rate`, rounded down, of the frames of the window, drawn at random.
+  Their number is `truth_rate` times the frames of the window, rounded down.
   """
-  inside = masks.within(mask, window_length)[0]
+  inside = context.in_window[0]
   order = jnp.where(inside, jax.random.uniform(key, inside.shape), jnp.inf)
   rank = jnp.argsort(jnp.argsort(order))
-  return rank < jnp.floor(rate * inside.sum())
+  return rank < jnp.floor(context.truth_rate * inside.sum())

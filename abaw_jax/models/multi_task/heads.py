@@ -1,13 +1,13 @@
-"""Task heads: from one embedding per frame to the four outputs."""
+"""Task heads, from one embedding per frame to the outputs of all tasks."""
 
 from flax import linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from abaw_jax.core import labels
-from abaw_jax.models.layers import basic, initializers
+from abaw_jax.models.layers import dense, initializers
 
-# Output width per task, in the order in which tasks are always listed.
+# Output width of each task; every list of tasks has this order.
 TASK_DIMS = {
     'valence': 1,
     'arousal': 1,
@@ -19,31 +19,31 @@ TASK_DIMS = {
 class TaskHead(nn.Module):
   """MLP with dropout on its input and after every ReLU.
 
-  Reference: AIM3-RUC, the same construction for regressors and classifiers.
+  Reference: AIM3-RUC, for regression and classification.
 
   Attributes:
-    out_dim: width of the output.
-    hidden_dims: widths of the hidden layers; empty means one linear layer.
+    out_dim: output width.
+    hidden_dims: widths of the hidden layers; () means one linear layer.
     dropout: dropout rate.
-    law: of the kernels, a key of `initialisation.LAWS`.
+    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
   """
 
   out_dim: int
   hidden_dims: tuple[int, ...] = ()
   dropout: float = 0.0
-  law: str = 'default'
+  initializer: str = 'default'
 
   @nn.compact
   def __call__(
       self, x: Float[Array, '*b d'], *, train: bool
   ) -> tuple[Float[Array, '*b k'], Float[Array, '*b f']]:
-    """Returns (output, hidden): linear float32 outputs and what they read."""
-    kernel_init = initializers.LAWS[self.law]
+    """Returns (linear float32 output, hidden state: input of the last layer)."""
+    kernel_init = initializers.KERNELS[self.initializer]
     x = nn.Dropout(self.dropout)(x, deterministic=not train)
     for i, dim in enumerate(self.hidden_dims):
-      x = nn.relu(basic.dense(dim, f'fc{i + 1}', x.dtype, kernel_init)(x))
+      x = nn.relu(dense.dense(dim, f'fc{i + 1}', x.dtype, kernel_init)(x))
       x = nn.Dropout(self.dropout)(x, deterministic=not train)
-    out = basic.dense(self.out_dim, 'out', jnp.float32, kernel_init)(x)
+    out = dense.dense(self.out_dim, 'out', jnp.float32, kernel_init)(x)
     return out, x
 
 
@@ -51,7 +51,7 @@ class MultiTaskHeads(nn.Module):
   """One head per task on a shared embedding.
 
   Attributes:
-    hidden_dims: hidden widths of every head.
+    hidden_dims: widths of the hidden layers of every head.
     dropout: dropout rate of every head.
   """
 
@@ -62,7 +62,7 @@ class MultiTaskHeads(nn.Module):
   def __call__(
       self, x: Float[Array, '*b d'], *, train: bool
   ) -> dict[str, Array | dict[str, Array]]:
-    """Returns a `labels.Output`; leading axes are those of `x`."""
+    """Returns a `labels.Output` with the leading axes of `x`."""
     output, hidden = {}, {}
     for task, dim in TASK_DIMS.items():
       head = TaskHead(dim, self.hidden_dims, self.dropout, name=task)

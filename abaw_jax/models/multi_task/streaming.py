@@ -1,4 +1,4 @@
-"""A temporal model on a live stream: what is known as soon as a frame is there."""
+"""A temporal model on a live stream: outputs of each frame as soon as it arrives."""
 
 from typing import Any
 
@@ -7,19 +7,20 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from abaw_jax.core import errors
 from abaw_jax.models.layers import variables
-from abaw_jax.models.multi_task import frameworks
+from abaw_jax.models.multi_task import temporal_model
+from abaw_jax.models.temporal import window_context
 
 
-def check_causal(model: frameworks.TemporalModel) -> None:
-  """Raises an InputError if a frame's outputs depend on later frames."""
+def check_causal(model: temporal_model.TemporalModel) -> None:
+  """Raises an InputError if the outputs of a frame depend on later frames."""
   causal = model.encoder.causal
   if model.private is not None:
     causal = causal and model.private.keywords['causal']
   if not causal:
     raise errors.InputError(
         'config.model.causal=False: a stream needs a model that reads no later '
-        'frames; train one with causal=True, or an lstm or gru without private '
-        'layers'
+        'frames; train a model with causal=True, or an lstm or gru without '
+        'private layers'
     )
 
 
@@ -29,23 +30,24 @@ def read(
     features: Float[Array, 'b t f'],
     frame_id: Int[Array, 'b t'],
     *,
-    model: frameworks.TemporalModel,
+    model: temporal_model.TemporalModel,
 ) -> tuple[dict[str, Any], PyTree[Float[Array, 'b ...']]]:
   """Returns (a `labels.Output` per frame, carry) of the next frames of b streams.
 
-  A recurrent model gives the same however the stream is cut; what attention sees
-  begins with the frames that are given.
+  A recurrent model gives the same outputs for every split of the stream. Attention
+  reads only the frames of this call.
 
   Args:
-    weights: as `variables.init` returns them.
-    carry: `model.initial_carry(b)` at the start of the streams, then what came
-      with the frames before.
+    weights: weights from `variables.init`.
+    carry: `model.initial_carry(b)` at the start of the streams, then the carry of
+      the previous call.
     features: one vector per frame.
-    frame_id: true frame numbers.
-    model: passes `check_causal`.
+    frame_id: frame numbers in the video.
+    model: model that passes `check_causal`.
   """
   mask = jnp.ones(features.shape[:2], bool)
+  context = window_context.WindowContext(mask, frame_id)
   (output, carry), _ = variables.apply(
-      model, weights, features, mask, carry, train=False, frame_id=frame_id
+      model, weights, features, context, carry, train=False
   )
   return output, carry

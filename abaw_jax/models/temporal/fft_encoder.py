@@ -1,77 +1,80 @@
-"""The FFT encoder: attention with relative positions and convolutions over time.
+"""The FFT encoder: attention with relative positions, and convolutions over time.
 
-The feed-forward transformer block of speech synthesis (Ren et al., 2019, with the
-relative attention of Shaw et al., 2018), as AIM3-RUC used it.
+It is the feed-forward transformer block of speech synthesis (Ren et al., 2019, with
+the relative attention of Shaw et al., 2018), in the form of AIM3-RUC.
 """
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 import numpy as np
 
-from abaw_jax.models.layers import basic, initializers
+from abaw_jax.models.layers import batch_sharding, dense, initializers
+from abaw_jax.models.temporal import window_context
 
-REACH = 4  # frames to either side that have a relative position
+MAX_DISTANCE = 4  # frames; larger distances have no relative position
 KERNEL_SIZE = 5  # frames
 
 
 class RelativeAttention(nn.Module):
-  """Self-attention that tells near frames by their distance.
+  """Self-attention with relative positions of near frames.
 
   Attributes:
     num_heads: attention heads.
     dropout: rate on the attention probabilities.
-    law: of the kernels, a key of `initialisation.LAWS`.
+    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
     dtype: compute dtype; parameters are float32.
   """
 
   num_heads: int
   dropout: float = 0.0
-  law: str = 'default'
+  initializer: str = 'default'
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
       self, x: Float[Array, 'b t d'], mask: Bool[Array, 'b t'], *, train: bool
   ) -> Float[Array, 'b t d']:
-    """Returns attended frames; those where `mask` is False are undefined.
+    """Returns attended frames; frames with a False `mask` are undefined.
 
     score_ij = q_i (k_j + K_{j-i}) / sqrt(d), out_i = sum_j p_ij (v_j + V_{j-i});
-    K and V are shared by the heads and zero beyond REACH.
+    All heads share K and V, which are zero for distances above MAX_DISTANCE.
     """
     length, dim = x.shape[-2:]
     width = dim // self.num_heads
-    kernel_init = initializers.PROJECTIONS[self.law]
-    qkv = basic.dense(3 * dim, 'qkv', self.dtype, kernel_init)(x)
+    kernel_init = initializers.PROJECTIONS[self.initializer]
+    qkv = dense.dense(3 * dim, 'qkv', self.dtype, kernel_init)(x)
     qkv = qkv.reshape(*x.shape[:2], 3, self.num_heads, width)
     query, key, value = jnp.moveaxis(qkv, 2, 0)  # [b, t, h, d]
     near_keys, near_values = (
         self.param(
             name,
             nn.initializers.normal(width**-0.5),
-            (2 * REACH + 1, width),
+            (2 * MAX_DISTANCE + 1, width),
             jnp.float32,
         ).astype(self.dtype)
         for name in ('near_keys', 'near_values')
     )
-    steps = np.arange(length)[None] - np.arange(length)[:, None]
-    near = steps[..., None] == np.arange(-REACH, REACH + 1)  # [i, j, w]
+    distance = np.arange(length)[None] - np.arange(length)[:, None]
+    near = distance[..., None] == np.arange(
+        -MAX_DISTANCE, MAX_DISTANCE + 1
+    )  # [i, j, w]
     near = jnp.asarray(near, self.dtype)
 
     scores = jnp.einsum('bihd,bjhd->bhij', query, key)
-    by_step = jnp.einsum('bihd,wd->bhiw', query, near_keys)
-    scores = scores + jnp.einsum('bhiw,ijw->bhij', by_step, near)
+    by_distance = jnp.einsum('bihd,wd->bhiw', query, near_keys)
+    scores = scores + jnp.einsum('bhiw,ijw->bhij', by_distance, near)
     scores = scores.astype(jnp.float32) * width**-0.5
     least = jnp.finfo(scores.dtype).min
     scores = jnp.where(mask[:, None, None], scores, least)
     probs = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
     probs = nn.Dropout(self.dropout)(probs, deterministic=not train)
     out = jnp.einsum('bhij,bjhd->bihd', probs, value)
-    by_step = jnp.einsum('bhij,ijw->bhiw', probs, near)
-    out = out + jnp.einsum('bhiw,wd->bihd', by_step, near_values)
-    return basic.dense(dim, 'proj', self.dtype, kernel_init)(
+    by_distance = jnp.einsum('bhij,ijw->bhiw', probs, near)
+    out = out + jnp.einsum('bhiw,wd->bihd', by_distance, near_values)
+    return dense.dense(dim, 'proj', self.dtype, kernel_init)(
         out.reshape(x.shape)
     )
 
@@ -79,15 +82,15 @@ class RelativeAttention(nn.Module):
 class FFTEncoder(nn.Module):
   """Linear projection and blocks of relative attention and one convolution.
 
-  Padded frames are never read and their hidden states are zero. There are no
-  other positions and there is no carry.
+  It never reads padding, and hidden states of padding are zero. It has no other
+  positions and no carry.
 
   Attributes:
     dim: width of the hidden states.
     depth: number of blocks.
     num_heads: attention heads per block.
     dropout: rate of every dropout.
-    law: of the kernels, a key of `initialisation.LAWS`.
+    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -95,13 +98,13 @@ class FFTEncoder(nn.Module):
   depth: int
   num_heads: int
   dropout: float = 0.1
-  law: str = 'default'
+  initializer: str = 'default'
   dtype: DTypeLike = jnp.float32
 
   causal = False
 
   def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns the carry of windows that begin a video."""
+    """Returns {}, because there is no carry."""
     del batch_size
     return {}
 
@@ -109,29 +112,24 @@ class FFTEncoder(nn.Module):
   def __call__(
       self,
       features: Float[Array, 'b t f'],
-      mask: Bool[Array, 'b t'],
+      context: window_context.WindowContext,
       carry: PyTree[Float[Array, 'b ...']],
       *,
       train: bool,
-      frame_id: Int[Array, 'b t'] | None = None,
-      window_length: Int[Array, 'b'] | None = None,
   ) -> tuple[Float[Array, 'b t d'], PyTree[Float[Array, 'b ...']]]:
     """Returns (hidden states, carry).
 
     Args:
       features: one vector per frame.
-      mask: True on real frames.
+      context: only its `mask` is used.
       carry: {}.
-      train: whether dropout is drawn.
-      frame_id: is not used.
-      window_length: is not used.
+      train: whether dropout is active.
     """
-    del frame_id, window_length
-    kernel_init = initializers.LAWS[self.law]
-    x = basic.dense(self.dim, 'affine', self.dtype, kernel_init)(
+    kernel_init = initializers.KERNELS[self.initializer]
+    x = dense.dense(self.dim, 'affine', self.dtype, kernel_init)(
         features.astype(self.dtype)
     )
-    real = mask[..., None]
+    real = context.mask[..., None]
 
     def drop(y):
       return nn.Dropout(self.dropout)(y, deterministic=not train)
@@ -140,11 +138,15 @@ class FFTEncoder(nn.Module):
       return nn.LayerNorm(epsilon=1e-4, dtype=self.dtype, name=name)
 
     for i in range(self.depth):
-      x = basic.split_batch(jnp.where(real, x, 0.0))
+      x = batch_sharding.shard_batch(jnp.where(real, x, 0.0))
       attn = RelativeAttention(
-          self.num_heads, self.dropout, self.law, self.dtype, name=f'attn_{i}'
+          self.num_heads,
+          self.dropout,
+          self.initializer,
+          self.dtype,
+          name=f'attn_{i}',
       )
-      x = norm(f'norm1_{i}')(x + drop(attn(x, mask, train=train)))
+      x = norm(f'norm1_{i}')(x + drop(attn(x, context.mask, train=train)))
       y = nn.Conv(
           self.dim,
           (KERNEL_SIZE,),

@@ -1,7 +1,8 @@
 """Recurrent encoders: LSTM, bidirectional LSTM and GRU.
 
-The forms and the weights of `torch.nn.LSTM` and `torch.nn.GRU`: two bias vectors,
-gates in the same order, and in the GRU a reset gate behind the recurrent product.
+The equations and the weights are those of `torch.nn.LSTM` and `torch.nn.GRU`: two
+bias vectors, the same order of gates, and in the GRU a reset gate after the
+recurrent product.
 """
 
 from collections.abc import Callable
@@ -10,20 +11,21 @@ from typing import NamedTuple
 from flax import linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from abaw_jax.cpu import dense_vjp
 from abaw_jax.models.layers import initializers
-from abaw_jax.models.temporal import masks, recurrence
+from abaw_jax.models.temporal import recurrent_vjp, window_context
 
 
 class Cell(NamedTuple):
-  """What tells one recurrent network from another.
+  """The definition of a recurrent cell.
 
   Attributes:
-    gates: vectors as wide as the state that the projections make.
-    states: arrays of the state, the hidden one first.
-    update: (projected input, projected hidden state, state) to the next state.
+    gates: number of gates; a projection is `gates` times as wide as the state.
+    states: number of arrays in a state; the first is the hidden state.
+    update: function from (projected input, projected hidden state, state) to the
+      next state.
   """
 
   gates: int
@@ -36,7 +38,7 @@ def lstm(
     recurrent: Float[Array, 'b g'],
     state: tuple[Float[Array, 'b h'], Float[Array, 'b h']],
 ) -> tuple[Float[Array, 'b h'], Float[Array, 'b h']]:
-  """Returns the next (hidden, cell); gates are input, forget, cell, output."""
+  """Returns the next (hidden, cell); the gates are input, forget, cell, output."""
   i, f, g, o = jnp.split(x + recurrent, 4, axis=-1)
   cell = nn.sigmoid(f) * state[1] + nn.sigmoid(i) * jnp.tanh(g)
   return nn.sigmoid(o) * jnp.tanh(cell), cell
@@ -47,7 +49,7 @@ def gru(
     recurrent: Float[Array, 'b g'],
     state: tuple[Float[Array, 'b h']],
 ) -> tuple[Float[Array, 'b h']]:
-  """Returns the next (hidden,); gates are reset, update, new."""
+  """Returns the next (hidden,); the gates are reset, update, new."""
   x_r, x_z, x_n = jnp.split(x, 3, axis=-1)
   h_r, h_z, h_n = jnp.split(recurrent, 3, axis=-1)
   update = nn.sigmoid(x_z + h_z)
@@ -59,13 +61,13 @@ CELLS = {'lstm': Cell(4, 2, lstm), 'gru': Cell(3, 1, gru)}
 
 
 class RecurrentLayer(nn.Module):
-  """One direction of one layer; the state stands still where the mask is False.
+  """One direction of one layer; frames with a False mask do not change the state.
 
   Attributes:
     cell: a key of CELLS.
     dim: width of the state.
-    reverse: whether the last frame is read first.
-    dtype: compute dtype of the projection of the input; the rest is float32.
+    reverse: whether to read the last frame first.
+    dtype: compute dtype of the input projection; the rest is float32.
   """
 
   cell: str
@@ -80,22 +82,22 @@ class RecurrentLayer(nn.Module):
       mask: Bool[Array, 'b t'],
       state: tuple[Float[Array, 'b h'], ...],
   ) -> tuple[Float[Array, 'b t h'], tuple[Float[Array, 'b h'], ...]]:
-    """Returns (hidden state at every frame, state behind the last one read)."""
+    """Returns (hidden state at every frame, final state)."""
     cell = CELLS[self.cell]
-    law = initializers.uniform(self.dim)
+    initializer = initializers.uniform(self.dim)
     width = cell.gates * self.dim
-    # All gates of all frames in one product; only what is recurrent waits.
+    # One product for all gates of all frames; the scan does only the rest.
     inputs = nn.Dense(
         width,
-        kernel_init=law,
-        bias_init=law,
+        kernel_init=initializer,
+        bias_init=initializer,
         dot_general=dense_vjp.dense,
         dtype=self.dtype,
         name='input',
     )(x)
-    kernel = self.param('kernel', law, (self.dim, width), jnp.float32)
-    bias = self.param('bias', law, (width,), jnp.float32)
-    hidden, state = recurrence.run(
+    kernel = self.param('kernel', initializer, (self.dim, width), jnp.float32)
+    bias = self.param('bias', initializer, (width,), jnp.float32)
+    hidden, state = recurrent_vjp.scan(
         cell.update,
         self.reverse,
         inputs.astype(jnp.float32),
@@ -108,22 +110,22 @@ class RecurrentLayer(nn.Module):
 
 
 class RecurrentEncoder(nn.Module):
-  """Layers of a recurrent network, with a carry from window to window.
+  """A recurrent network with a carry from window to window.
 
-  The carry holds the state of each layer behind the last frame that it has read.
+  The carry holds the state of each layer after the last frame that it has read.
 
   Attributes:
     cell: a key of CELLS.
     dim: width of the state of each direction.
     depth: number of layers.
-    dropout: rate behind every layer, the last one included.
+    dropout: rate after every layer, also after the last one.
     bidirectional: whether a second direction reads the last frame first; hidden
       states are then twice as wide.
-    carry_backward: whether the second direction starts from where it ended in
-      the window before, or from zero. Reference: AIM3-RUC, it starts behind the
-      last frame of a window from its state at the first frame of the one before.
-    mask_padding: whether frames behind a video's end are not read.
-    dtype: compute dtype of the projections of the input; the rest is float32.
+    carry_backward: whether the second direction starts from its final state in
+      the previous window, or from zero. Reference: AIM3-RUC carries this state,
+      though it belongs to the first frame of the previous window.
+    mask_padding: whether to skip frames after the end of a video.
+    dtype: compute dtype of the input projections; the rest is float32.
   """
 
   cell: str
@@ -141,7 +143,7 @@ class RecurrentEncoder(nn.Module):
     return not self.bidirectional
 
   def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns the carry of windows that begin a video."""
+    """Returns the carry of the first windows of videos."""
     names = [f'layers_{i}' for i in range(self.depth)]
     if self.bidirectional and self.carry_backward:
       names += [f'{name}_backward' for name in names]
@@ -151,27 +153,21 @@ class RecurrentEncoder(nn.Module):
   def __call__(
       self,
       features: Float[Array, 'b t f'],
-      mask: Bool[Array, 'b t'],
+      context: window_context.WindowContext,
       carry: PyTree[Float[Array, 'b ...']],
       *,
       train: bool,
-      frame_id: Int[Array, 'b t'] | None = None,
-      window_length: Int[Array, 'b'] | None = None,
   ) -> tuple[Float[Array, 'b t d'], PyTree[Float[Array, 'b ...']]]:
-    """Returns (hidden states, carry); rows where `mask` is False are undefined.
+    """Returns (hidden states, carry); hidden states of padding are undefined.
 
     Args:
-      features: one vector per frame.
-      mask: True on real frames, which come first.
-      carry: state behind the window before, as this or `initial_carry` gave it.
-      train: whether dropout is drawn.
-      frame_id: is not used.
-      window_length: frames of the window; None means all. Counts only without
-        `mask_padding`.
+      features: one vector per frame; the real frames of a window come first.
+      context: `window_length` is used only without `mask_padding`.
+      carry: carry of the previous window, or of `initial_carry`.
+      train: whether dropout is active.
     """
-    del frame_id
     x = features.astype(self.dtype)
-    read = masks.readable(mask, window_length, mask_padding=self.mask_padding)
+    read = context.readable(mask_padding=self.mask_padding)
     suffixes = ('', '_backward') if self.bidirectional else ('',)
     new = {}
     for i in range(self.depth):
@@ -189,7 +185,7 @@ class RecurrentEncoder(nn.Module):
     return x, {name: new[name] for name in carry}
 
   def _zeros(self, batch_size: int) -> tuple[Float[Array, 'b h'], ...]:
-    # Arrays of their own, so that a step can consume them.
+    # Separate arrays, so that a step can donate them.
     return tuple(
         jnp.zeros((batch_size, self.dim), jnp.float32)
         for _ in range(CELLS[self.cell].states)

@@ -1,20 +1,27 @@
-"""Transformer encoders: from features of the frames of a window to hidden states.
+"""Transformer encoders, from features of the frames of a window to hidden states.
 
-All temporal encoders have one signature: features [b, t, f], a mask [b, t] that
-is True on real frames, a carry (state from the window before, see
-`recurrent.py`; {} in encoders without one), `train`, the true frame numbers and
-the length of the window. They return hidden states [b, t, d] and the next carry.
+All temporal encoders have the same signature. Inputs: features [b, t, f], a
+`WindowContext`, a carry (the state after the previous window, see `recurrent.py`;
+{} if the encoder has none) and `train`. Outputs: hidden states [b, t, d] and the
+next carry.
 """
 
 from flax import linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 import numpy as np
 
 from abaw_jax.core import errors
-from abaw_jax.models.layers import attention, basic, initializers, positions
-from abaw_jax.models.temporal import masks
+from abaw_jax.models.layers import (
+    attention,
+    batch_sharding,
+    dense,
+    initializers,
+    positions,
+    stochastic_depth,
+)
+from abaw_jax.models.temporal import window_context
 
 NORMS = ('post', 'pre')
 POSITIONS = ('sine', 'learned', 'rotary', 'none')
@@ -30,9 +37,9 @@ class TransformerLayer(nn.Module):
     mlp_dim: width of the feed-forward part.
     dropout: rate on attention probabilities, activations and both branches.
     drop_path: stochastic depth rate of both residual branches.
-    norm: 'post' behind the residual sums, or 'pre' in front of the branches.
-    law: of the kernels, a key of `initialisation.LAWS`.
-    qkv_init: law of the query-key-value projection.
+    norm: 'post', after the residual sums, or 'pre', before the branches.
+    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
+    qkv_initializer: initializer of the query-key-value projection.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -41,8 +48,8 @@ class TransformerLayer(nn.Module):
   dropout: float = 0.0
   drop_path: float = 0.0
   norm: str = 'post'
-  law: str = 'default'
-  qkv_init: nn.initializers.Initializer = basic.XAVIER
+  initializer: str = 'default'
+  qkv_initializer: nn.initializers.Initializer = dense.XAVIER
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
@@ -58,58 +65,58 @@ class TransformerLayer(nn.Module):
 
     Args:
       x: embeddings of frames.
-      mask: True where a frame (row) may attend to another (column).
-      train: whether dropout is drawn.
-      times: of the frames, for rotary positions; None means without them.
+      mask: True where a frame (row) may attend to another frame (column).
+      train: whether dropout is active.
+      times: times of the frames for rotary positions; None disables these.
     """
     pre = self.norm == 'pre'
-    kernel_init = initializers.LAWS[self.law]
+    kernel_init = initializers.KERNELS[self.initializer]
     norm1 = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name='norm1')
     norm2 = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name='norm2')
-    x = basic.split_batch(x)
+    x = batch_sharding.shard_batch(x)
     y = attention.Attention(
         self.num_heads,
         self.dropout,
-        qkv_init=self.qkv_init,
-        proj_init=initializers.PROJECTIONS[self.law],
+        qkv_initializer=self.qkv_initializer,
+        proj_initializer=initializers.PROJECTIONS[self.initializer],
         dtype=self.dtype,
         name='attn',
     )(norm1(x) if pre else x, mask, train=train, times=times)
     x = x + self._drop(y, train)
     x = x if pre else norm1(x)
     y = norm2(x) if pre else x
-    y = nn.relu(basic.dense(self.mlp_dim, 'fc1', self.dtype, kernel_init)(y))
+    y = nn.relu(dense.dense(self.mlp_dim, 'fc1', self.dtype, kernel_init)(y))
     y = nn.Dropout(self.dropout)(y, deterministic=not train)
-    y = basic.dense(x.shape[-1], 'fc2', self.dtype, kernel_init)(y)
+    y = dense.dense(x.shape[-1], 'fc2', self.dtype, kernel_init)(y)
     x = x + self._drop(y, train)
     return x if pre else norm2(x)
 
   def _drop(self, y, train):
     y = nn.Dropout(self.dropout)(y, deterministic=not train)
-    return basic.DropPath()(y, self.drop_path, train=train)
+    return stochastic_depth.DropPath()(y, self.drop_path, train=train)
 
 
 class TransformerEncoder(nn.Module):
-  """Linear projection, positions and transformer layers; has no carry.
+  """Linear projection, positions and transformer layers, without a carry.
 
   Attributes:
     dim: width of the hidden states.
     depth: number of layers.
     num_heads: attention heads per layer.
     mlp_dim: width of the feed-forward part.
-    project: whether features are projected to `dim`, or have that width.
+    project: whether to project features to `dim`; if not, `dim` is their width.
     dropout: rate of every dropout in the layers.
-    drop_path: stochastic depth of the last layer; grows linearly from 0.
-    norm: one of NORMS; 'pre' has one more norm behind the last layer.
+    drop_path: stochastic depth rate of the last layer; it grows linearly from 0.
+    norm: one of NORMS; 'pre' adds a norm after the last layer.
     positions: one of POSITIONS.
     first_position: code of time 0 in sine positions, one of FIRST_POSITIONS.
-      Reference: AIM3-RUC, it is zero.
-    time: what positions count from the first frame of the window: 'rows', or
-      'frames' of the video, of which a sparse sample leaves some out.
+      Reference: zero in AIM3-RUC.
+    time: unit of positions, counted from the first frame of the window: 'rows', or
+      'frames' of the video (a sparse sample skips frames).
     max_length: rows of the table of learned positions.
-    mask_padding: whether padded frames are never attended to.
-    causal: whether later frames are never attended to.
-    law: of the kernels, a key of `initialisation.LAWS`.
+    mask_padding: whether attention ignores padded frames.
+    causal: whether attention ignores later frames.
+    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -127,11 +134,11 @@ class TransformerEncoder(nn.Module):
   max_length: int = 512
   mask_padding: bool = True
   causal: bool = False
-  law: str = 'default'
+  initializer: str = 'default'
   dtype: DTypeLike = jnp.float32
 
   def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns the carry of windows that begin a video."""
+    """Returns {}, because there is no carry."""
     del batch_size
     return {}
 
@@ -139,35 +146,30 @@ class TransformerEncoder(nn.Module):
   def __call__(
       self,
       features: Float[Array, 'b t f'],
-      mask: Bool[Array, 'b t'],
+      context: window_context.WindowContext,
       carry: PyTree[Float[Array, 'b ...']],
       *,
       train: bool,
-      frame_id: Int[Array, 'b t'] | None = None,
-      window_length: Int[Array, 'b'] | None = None,
   ) -> tuple[Float[Array, 'b t d'], PyTree[Float[Array, 'b ...']]]:
-    """Returns (hidden states, carry); rows where `mask` is False are undefined.
+    """Returns (hidden states, carry); hidden states of padding are undefined.
 
     Args:
       features: one vector per frame.
-      mask: True on real frames.
+      context: `frame_id` is needed if `time` is 'frames'; `window_length` is used
+        only without `mask_padding`.
       carry: {}.
-      train: whether dropout is drawn.
-      frame_id: true frame numbers, for `time='frames'`.
-      window_length: frames of the window; None means all. Counts only without
-        `mask_padding`.
+      train: whether dropout is active.
     """
     x = features.astype(self.dtype)
     if self.project:
-      kernel_init = initializers.LAWS[self.law]
-      x = basic.dense(self.dim, 'affine', self.dtype, kernel_init)(x)
-    times = self._times(x.shape[-2], frame_id)
+      kernel_init = initializers.KERNELS[self.initializer]
+      x = dense.dense(self.dim, 'affine', self.dtype, kernel_init)(x)
+    times = self._times(x.shape[-2], context.frame_id)
     x = self._add_positions(x, times)
-    keys = masks.readable(mask, window_length, mask_padding=self.mask_padding)
-    keys = keys[:, None]
+    keys = context.readable(mask_padding=self.mask_padding)[:, None]
     if self.causal:
       keys = keys & jnp.asarray(np.tri(x.shape[-2], dtype=bool))[None]
-    qkv_init = self._qkv_init()
+    qkv_initializer = self._qkv_initializer()
     for i in range(self.depth):
       x = TransformerLayer(
           num_heads=self.num_heads,
@@ -175,8 +177,8 @@ class TransformerEncoder(nn.Module):
           dropout=self.dropout,
           drop_path=self.drop_path * i / max(self.depth - 1, 1),
           norm=self.norm,
-          law=self.law,
-          qkv_init=qkv_init,
+          initializer=self.initializer,
+          qkv_initializer=qkv_initializer,
           dtype=self.dtype,
           name=f'layers_{i}',
       )(x, keys, train=train, times=times if self._rotary else None)
@@ -188,26 +190,26 @@ class TransformerEncoder(nn.Module):
   def _rotary(self) -> bool:
     return self.positions == 'rotary'
 
-  def _qkv_init(self):
-    """Returns the law of the query-key-value projections."""
-    if self.law != 'normal' or not self.is_initializing():
-      return basic.XAVIER
-    # Reference: AIM3-RUC, the layers of an encoder are copies of one.
-    return initializers.shared(basic.XAVIER, self.make_rng('params'))
+  def _qkv_initializer(self):
+    """Returns the initializer of the query-key-value projections."""
+    if self.initializer != 'normal' or not self.is_initializing():
+      return dense.XAVIER
+    # Reference: in AIM3-RUC the layers of an encoder are copies of one layer.
+    return initializers.shared(dense.XAVIER, self.make_rng('params'))
 
   def _times(self, length, frame_id):
-    """Returns when frames are, from the first of the window; [b or 1, t]."""
+    """Returns times since the first frame of the window; [b or 1, t]."""
     if self.time == 'rows':
       return jnp.arange(length, dtype=jnp.float32)[None]
     if frame_id is None:
       raise errors.InputError(
-          'config.model.time=frames: needs the frame_id of a batch, which has '
-          "none; set it to 'rows'"
+          'config.model.time=frames: the batch has no frame_id; set it to '
+          "'rows'"
       )
     return (frame_id - frame_id[:, :1]).astype(jnp.float32)
 
   def _add_positions(self, x, times):
-    """Returns embeddings that tell when they are."""
+    """Returns embeddings with added positions; rotary ones are added later."""
     if self.positions == 'learned':
       table = self.param(
           'pos_embed',
@@ -218,7 +220,7 @@ class TransformerEncoder(nn.Module):
       if x.shape[-2] > self.max_length:
         raise errors.InputError(
             f'config.model.max_length={self.max_length}: a window has '
-            f'{x.shape[-2]} frames; raise it to that'
+            f'{x.shape[-2]} frames; raise max_length to {x.shape[-2]}'
         )
       return x + table[None, : x.shape[-2]].astype(x.dtype)
     if self.positions != 'sine':

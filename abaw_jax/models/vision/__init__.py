@@ -1,1 +1,1 @@
-"""Networks of images: ViT, MAE and convolutional backbones."""
+"""Image networks: ViT, MAE and convolutional backbones."""

@@ -1,4 +1,4 @@
-"""A backbone as other projects publish it: on its own, or under a classifier."""
+"""A backbone with or without a linear classifier, as other projects publish it."""
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -6,11 +6,11 @@ from jaxtyping import Array, Float
 
 
 class Classifier(nn.Module):
-  """A backbone and, where there are classes, one linear layer.
+  """A backbone and, if there are classes, one linear layer.
 
   Attributes:
     backbone: maps normalised images to one embedding each.
-    num_classes: width of the linear layer; 0 = none.
+    num_classes: width of the linear layer; 0 means no linear layer.
   """
 
   backbone: nn.Module

@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from abaw_jax.models.vision import densenet, efficientnet, iresnet, resnet
 
-# The module of each network, and what makes it that network.
+# The module of each network, and its sizes.
 CONVNETS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     name: (module, sizes)
     for module, table in (
@@ -19,10 +19,10 @@ CONVNETS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     for name, sizes in table.items()
 }
 
-# More than any network has: stem, stages and head.
+# More stages than any network has, with stem and head.
 ALL_STAGES = 99
 
 
 def freeze(backbone: nn.Module) -> nn.Module:
-  """Returns the network with the statistics of all its stages held still."""
+  """Returns the network with frozen batch statistics in all stages."""
   return dataclasses.replace(backbone, frozen_stages=ALL_STAGES, parent=None)

@@ -1,9 +1,9 @@
-"""DenseNet, as torchvision names it, and the small one for grey faces.
+"""DenseNet with torchvision's names, and a small DenseNet for grey faces.
 
-Public weights of `densenet_121` and `densenet_169` (torchvision, timm) take RGB
-of 224 x 224 pixels, mean (0.485, 0.456, 0.406), deviation (0.229, 0.224, 0.225).
-`densenet_100_grey` is DenseNet-BC of depth 100 for expressions, with AIM3's
-features of 342 values: 64 x 64 pixels, mean 0.51402, deviation 0.18768, grey.
+Public weights of `densenet_121` and `densenet_169` (torchvision, timm) expect RGB
+images of 224 x 224 pixels, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225).
+`densenet_100_grey` is DenseNet-BC of depth 100 for expressions. It gives AIM3's 342
+features and expects grey images of 64 x 64 pixels, mean 0.51402, std 0.18768.
 Reference: Huang et al., arXiv 1608.06993.
 """
 
@@ -29,18 +29,18 @@ SIZES = {
         'layers': (16, 16, 16), 'growth': 12, 'stem_width': 24, 'grey': True
     },
 }  # fmt: skip
-BOTTLENECK = 4  # width of a layer's first convolution, in growths
-GREY = (0.299, 0.587, 0.114)  # of ITU-R BT.601, as image libraries take them
+BOTTLENECK = 4  # width of the first convolution of a layer / growth
+GREY = (0.299, 0.587, 0.114)  # luminance of ITU-R BT.601, as in image libraries
 
-_INIT = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+_INITIALIZER = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
 class Layer(nn.Module):
-  """BN, ReLU, conv 1x1, BN, ReLU, conv 3x3, beside what came in.
+  """BN, ReLU, conv 1x1, BN, ReLU, conv 3x3, concatenated to the input.
 
   Attributes:
-    growth: channels that it adds.
-    frozen: whether statistics stay in training.
+    growth: number of added channels.
+    frozen: whether training does not change batch statistics.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -56,24 +56,28 @@ class Layer(nn.Module):
       *,
       train: bool,
   ) -> tuple[Float[Array, 'b h w d'], batch_norm.Moments | None]:
-    """Returns `x` with `growth` more channels behind its own, and their moments.
+    """Returns `x` with `growth` channels appended, and the moments of all channels.
 
     Args:
-      x: map of features.
-      moments: of the batch, by channel; None where they are not used.
-      train: whether statistics are those of the batch.
+      x: feature map.
+      moments: moments of the batch per channel; None if unused.
+      train: whether to use the statistics of the batch.
     """
-    y, of_batch = x, moments
+    y, batch_moments = x, moments
     for i, (width, size) in enumerate(
         ((BOTTLENECK * self.growth, 1), (self.growth, 3)), start=1
     ):
       y = batch_norm.BatchNorm(
           frozen=self.frozen, dtype=self.dtype, name=f'norm{i}'
-      )(y, train=train, of_batch=of_batch)
+      )(y, train=train, batch_moments=batch_moments)
       y = convolutions.conv(
-          width, size, init=_INIT, dtype=self.dtype, name=f'conv{i}'
+          width,
+          size,
+          initializer=_INITIALIZER,
+          dtype=self.dtype,
+          name=f'conv{i}',
       )(nn.relu(y))
-      of_batch = None
+      batch_moments = None
     if moments is not None:
       moments = jax.tree.map(
           lambda *parts: jnp.concatenate(parts), moments, batch_norm.moments(y)
@@ -82,10 +86,10 @@ class Layer(nn.Module):
 
 
 class Transition(nn.Module):
-  """BN, ReLU, conv 1x1 to half the channels, mean over 2 x 2 pixels.
+  """BN, ReLU, conv 1x1 to half the channels, average pooling over 2 x 2 pixels.
 
   Attributes:
-    frozen: whether statistics stay in training.
+    frozen: whether training does not change batch statistics.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -100,12 +104,16 @@ class Transition(nn.Module):
       *,
       train: bool,
   ) -> Float[Array, 'b h_ w_ d']:
-    """Returns a map of half the side and half the channels; as `Layer`."""
+    """Returns a map with half the side and half the channels; see `Layer`."""
     y = batch_norm.BatchNorm(frozen=self.frozen, dtype=self.dtype, name='norm')(
-        x, train=train, of_batch=moments
+        x, train=train, batch_moments=moments
     )
     y = convolutions.conv(
-        x.shape[-1] // 2, 1, init=_INIT, dtype=self.dtype, name='conv'
+        x.shape[-1] // 2,
+        1,
+        initializer=_INITIALIZER,
+        dtype=self.dtype,
+        name='conv',
     )(nn.relu(y))
     return nn.avg_pool(y, (2, 2), (2, 2))
 
@@ -113,19 +121,19 @@ class Transition(nn.Module):
 class DenseNet(nn.Module):
   """DenseNet with bottlenecks and compression (DenseNet-BC).
 
-  Parameters of a stage bear its name: `stem_*`, `stage1_*` and so on; what
-  shrinks the map of a stage is its own.
+  Names of parameters start with their stage: `stem_*`, `stage1_*` and so on. A
+  transition belongs to the stage before it.
 
   Attributes:
     layers: layers per stage.
-    growth: channels that a layer adds.
+    growth: channels that each layer adds.
     stem_width: channels of the stem.
     image_size: side of the input in pixels.
-    grey: whether the stem sees luminance alone, with one convolution of stride
-      2 and no pooling, instead of colours with ImageNet's stem.
+    grey: whether the stem reads luminance with one convolution of stride 2 and no
+      pooling. Otherwise it is ImageNet's stem on RGB.
     frozen_stages: how many of stem and stages, counted from the input, use
-      running statistics in training, and leave them; `len(layers) + 1` is all.
-    remat: what is computed twice to save memory, see `convolutions.run`.
+      running statistics in training, unchanged; `len(layers) + 1` means all.
+    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     dtype: compute dtype; parameters and statistics are float32.
   """
 
@@ -156,32 +164,34 @@ class DenseNet(nn.Module):
   def features(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b ...']]:
-    """Returns the map behind each stage, the last `map` and the `embedding`.
+    """Returns the map after each stage, the final `map` and the `embedding`.
 
-    The keys are 'stem', 'stage1' and so on (before the map shrinks), 'map'
-    (normalised and rectified) and 'embedding'.
+    The keys are 'stem', 'stage1' and so on (before the transition), 'map' (after
+    the last BN and ReLU) and 'embedding'.
 
     Args:
-      images: normalised; with `grey` by one mean and deviation for all colours.
-      train: whether statistics are those of the batch.
+      images: normalised images; with `grey` all channels have one mean and std.
+      train: whether to use the statistics of the batch.
     """
     maps = {'stem': self._stem(images, train)}
     x = maps['stem']
-    run = functools.partial(convolutions.run, remat=self.remat, train=train)
+    apply = functools.partial(
+        convolutions.apply_block, remat=self.remat, train=train
+    )
     for stage, count in enumerate(self.layers, start=1):
       frozen = self.frozen_stages > stage
       options = {'frozen': frozen, 'dtype': self.dtype}
-      # A channel's moments are computed once, however many layers normalise it.
+      # Every later layer normalises a channel; its moments are computed once.
       moments = batch_norm.moments(x) if train and not frozen else None
       for i in range(count):
         layer = Layer(self.growth, **options, name=f'stage{stage}_{i}')
-        x, moments = run(layer, x, moments)
+        x, moments = apply(layer, x, moments)
       maps[f'stage{stage}'] = x
       if stage < len(self.layers):
         transition = Transition(**options, name=f'stage{stage}_transition')
-        x = run(transition, x, moments)
+        x = apply(transition, x, moments)
     norm = batch_norm.BatchNorm(**options, name=f'stage{stage}_norm')
-    maps['map'] = nn.relu(norm(x, train=train, of_batch=moments))
+    maps['map'] = nn.relu(norm(x, train=train, batch_moments=moments))
     embedding = jnp.mean(maps['map'], axis=(1, 2), dtype=jnp.float32)
     return maps | {'embedding': embedding}
 
@@ -194,7 +204,7 @@ class DenseNet(nn.Module):
         self.stem_width,
         3 if self.grey else 7,
         stride=2,
-        init=_INIT,
+        initializer=_INITIALIZER,
         dtype=self.dtype,
         name='stem_conv',
     )(x)

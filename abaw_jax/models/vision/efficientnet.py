@@ -1,8 +1,8 @@
-"""EfficientNet as TensorFlow pads and normalises it: timm's `tf_efficientnet_*`.
+"""EfficientNet with TensorFlow's padding and norms: timm's `tf_efficientnet_*`.
 
-Public weights take RGB of 224 x 224 pixels (B0) or 260 x 260 (B2), mean (0.485,
-0.456, 0.406), deviation (0.229, 0.224, 0.225); HSE-NN's do too. Any other size
-will do. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv 2207.09508.
+Public weights, also those of HSE-NN, expect RGB images of 224 x 224 pixels (B0) or
+260 x 260 (B2), mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other sizes
+work too. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv 2207.09508.
 """
 
 import math
@@ -13,17 +13,17 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from abaw_jax.models.layers import basic, batch_norm, convolutions
+from abaw_jax.models.layers import batch_norm, convolutions, stochastic_depth
 
 
 class Stage(NamedTuple):
-  """A row of the paper's table 1, before it is scaled."""
+  """A row of table 1 of the paper, before scaling."""
 
   size: int  # side of the depthwise kernels
-  stride: int  # of the first block
-  expand: int  # width inside a block over that before it
-  width: int  # channels
-  blocks: int
+  stride: int  # stride of the first block
+  expand: int  # width inside a block / input width
+  width: int  # output channels
+  blocks: int  # number of blocks
 
 
 STAGES = (
@@ -37,7 +37,7 @@ STAGES = (
 )
 STEM_WIDTH = 32
 HEAD_WIDTH = 1280
-SQUEEZE = 4  # channels before a block over those of its squeezed mean
+SQUEEZE = 4  # input channels of a block / channels of its squeezed mean
 
 SIZES = {
     'efficientnet_b0': {'width': 1.0, 'depth': 1.0},
@@ -46,10 +46,10 @@ SIZES = {
 
 
 def scaled(width: int, factor: float) -> int:
-  """Returns the multiple of 8 next to width * factor, at least 0.9 times that."""
-  wanted = width * factor
-  nearest = max(8, int(wanted + 4) // 8 * 8)
-  return nearest if nearest >= 0.9 * wanted else nearest + 8
+  """Returns the multiple of 8 nearest to width * factor, at least 0.9 times it."""
+  target = width * factor
+  nearest = max(8, int(target + 4) // 8 * 8)
+  return nearest if nearest >= 0.9 * target else nearest + 8
 
 
 def _norm(name: str, frozen: bool, dtype: DTypeLike) -> batch_norm.BatchNorm:
@@ -68,14 +68,14 @@ def _conv(
     dtype: DTypeLike,
     name: str,
 ) -> nn.Conv:
-  """Returns a convolution with TensorFlow's padding, more behind than before."""
-  # A kernel [h, w, 1, c] of depthwise has a fan-out of h * w.
+  """Returns a convolution with TensorFlow's padding: more after than before."""
+  # The fan-out of a depthwise kernel [h, w, 1, c] is h * w.
   axes = {'in_axis': -1, 'out_axis': -2} if depthwise else {}
   return nn.Conv(
       width,
       (size, size),
       stride,
-      padding='SAME',  # in JAX this is TensorFlow's
+      padding='SAME',  # equals TensorFlow's
       feature_group_count=width if depthwise else 1,
       use_bias=use_bias,
       kernel_init=nn.initializers.variance_scaling(
@@ -88,15 +88,15 @@ def _conv(
 
 
 class Block(nn.Module):
-  """Expand, convolve each channel, weigh the channels, project (MBConv).
+  """Expansion, depthwise convolution, squeeze and excitation, projection (MBConv).
 
-  Without expansion (1) it is the depthwise separable block of the first stage.
+  With expansion 1 it is the depthwise separable block of the first stage.
 
   Attributes:
-    stage: what it is a block of, scaled.
+    stage: the scaled stage of the block.
     stride: step of the depthwise convolution.
-    drop_path: rate of stochastic depth, where there is a shortcut.
-    frozen: whether statistics stay in training.
+    drop_path: stochastic depth rate of blocks with a shortcut.
+    frozen: whether training does not change batch statistics.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -110,7 +110,7 @@ class Block(nn.Module):
   def __call__(
       self, x: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b h_ w_ d']:
-    """Returns a map of features, smaller by the stride."""
+    """Returns a feature map; `stride` divides its side."""
 
     def norm(y, name):
       return _norm(name, self.frozen, self.dtype)(y, train=train)
@@ -135,7 +135,7 @@ class Block(nn.Module):
     y = norm(y, 'project_norm')
     if self.stride > 1 or stage.width != width:
       return y
-    return x + basic.DropPath()(y, self.drop_path, train=train)
+    return x + stochastic_depth.DropPath()(y, self.drop_path, train=train)
 
   def _gate(self, y, width):
     """Returns a weight per channel: squeeze and excitation (Hu et al., 2018)."""
@@ -149,18 +149,18 @@ class Block(nn.Module):
 class EfficientNet(nn.Module):
   """EfficientNet, scaled in width and depth.
 
-  Parameters of a stage bear its name: `stem_*`, `stage1_*` and so on, `head_*`.
+  Names of parameters start with their stage: `stem_*`, `stage1_*` and so on,
+  `head_*`.
 
   Attributes:
     width: factor on the channels of every stage.
     depth: factor on the blocks of every stage.
     image_size: side of the input in pixels.
-    stages: what is scaled.
-    drop_path: stochastic depth; block i of n loses its branch at the rate
-      drop_path * i / n.
-    frozen_stages: how many of stem, stages and head, counted from the input,
-      use running statistics in training, and leave them; 9 is all.
-    remat: what is computed twice to save memory, see `convolutions.run`.
+    stages: stages before scaling.
+    drop_path: stochastic depth; block i of n has the rate drop_path * i / n.
+    frozen_stages: how many of stem, stages and head, counted from the input, use
+      running statistics in training, unchanged; 9 means all.
+    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     dtype: compute dtype; parameters and statistics are float32.
   """
 
@@ -188,14 +188,14 @@ class EfficientNet(nn.Module):
   def features(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b *d']]:
-    """Returns the map behind each stage, the last `map` and the `embedding`.
+    """Returns the map after each stage, the final `map` and the `embedding`.
 
-    The keys are 'stem', 'stage1' to 'stage7', 'map' (behind the head) and
+    The keys are 'stem', 'stage1' to 'stage7', 'map' (after the head) and
     'embedding'.
 
     Args:
-      images: normalised.
-      train: whether stochastic depth is drawn and statistics are those of the
+      images: normalised images.
+      train: whether stochastic depth is active and statistics are those of the
         batch.
     """
     width = scaled(STEM_WIDTH, self.width)
@@ -212,7 +212,7 @@ class EfficientNet(nn.Module):
           dtype=self.dtype,
           name=f'stage{number}_{i}',
       )
-      x = convolutions.run(block, x, remat=self.remat, train=train)
+      x = convolutions.apply_block(block, x, remat=self.remat, train=train)
       maps[f'stage{number}'] = x
     x = _conv(self.dim, 1, dtype=self.dtype, name='head_conv')(x)
     frozen = self.frozen_stages > len(self.stages) + 1
@@ -222,7 +222,7 @@ class EfficientNet(nn.Module):
     return maps | {'embedding': embedding}
 
   def _plan(self) -> list[tuple[int, Stage, int, float]]:
-    """Returns (number of the stage, stage, number in it, drop path) per block."""
+    """Returns (number of the stage, stage, index in it, drop path) per block."""
     stages = [
         stage._replace(
             width=scaled(stage.width, self.width),

@@ -1,8 +1,8 @@
-"""A backbone under one weight vector for each of many people.
+"""A backbone and a classifier with one weight vector per identity.
 
-The vectors are split over all devices of the mesh, and so are the logits: each
-device holds those of the whole batch against its own people. With 100,000 people
-and 512 numbers each, neither would fit beside the backbone otherwise.
+Weight vectors and logits are split over all devices of the mesh: each device has
+the logits of all images for its own identities. With 100,000 identities and 512
+channels, they would not fit on one device with the backbone.
 """
 
 from flax import linen as nn
@@ -12,30 +12,32 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from abaw_jax.core import errors
-from abaw_jax.models.layers import basic
+from abaw_jax.models.layers import batch_sharding
 
-# 'linear': product with the vector, and a bias; 'cosine': of the angle between
-# embedding and vector.
+# 'linear': product with the weight vector, plus a bias. 'cosine': cosine of the angle
+# between embedding and weight vector.
 HEADS = ('linear', 'cosine')
-# Columns are a multiple of it, so that up to so many devices share them evenly;
-# those behind the last person are nobody's.
-MULTIPLE = 256
+# The number of columns is a multiple of this, so that up to 256 devices share them
+# evenly. Columns after the last identity are padding.
+COLUMN_MULTIPLE = 256
 
-_INIT = nn.initializers.normal(0.01)
+_INITIALIZER = nn.initializers.normal(0.01)
 
 
-def unit(x: Float[Array, '*b'], *, axis: int = -1) -> Float[Array, '*b']:
-  """Returns vectors along an axis at length 1; the gradient at 0 is finite."""
+def l2_normalize(
+    x: Float[Array, '*b'], *, axis: int = -1
+) -> Float[Array, '*b']:
+  """Returns vectors with length 1 along `axis`; the gradient at 0 is finite."""
   square = jnp.sum(x * x, axis=axis, keepdims=True)
   return x * jax.lax.rsqrt(jnp.maximum(square, 1e-12))
 
 
 class IdentityModel(nn.Module):
-  """A backbone and what tells people apart by its embeddings.
+  """A backbone and a classifier of identities.
 
   Attributes:
     backbone: maps normalised images to one embedding each.
-    num_classes: people; 0 = not known yet.
+    num_classes: number of identities; 0 means not known yet.
     head: one of HEADS.
   """
 
@@ -47,15 +49,15 @@ class IdentityModel(nn.Module):
   def __call__(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b _']]:
-    """Returns the `embedding` [b, d] and `logits` [b, k], nobody's included.
+    """Returns the `embedding` [b, d] and `logits` [b, k] with padded columns.
 
     Raises:
-      InputError: if the number of people is not known.
+      InputError: if the number of identities is not known.
     """
     if not self.num_classes:
       raise errors.InputError(
-          'config.model.num_classes=0: is filled in from the dataset when '
-          'training starts; without one, give the number of people'
+          'config.model.num_classes=0: training takes the number from the '
+          'dataset; without a dataset give the number of identities'
       )
     embedding = self.backbone(images, train=train)
     logits = Classes(self.num_columns, self.head, name='classes')(embedding)
@@ -63,15 +65,15 @@ class IdentityModel(nn.Module):
 
   @property
   def num_columns(self) -> int:
-    """Width of the logits."""
-    return -(-self.num_classes // MULTIPLE) * MULTIPLE
+    """Width of the logits, with padded columns."""
+    return -(-self.num_classes // COLUMN_MULTIPLE) * COLUMN_MULTIPLE
 
 
 class Classes(nn.Module):
-  """The vectors of all people.
+  """The weight vectors of all identities.
 
   Attributes:
-    count: columns.
+    count: number of columns.
     head: one of HEADS.
   """
 
@@ -80,12 +82,12 @@ class Classes(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b d']) -> Float[Array, 'b k']:
-    """Returns a float32 logit for each column, held to a split over columns."""
-    kernel = self.param('kernel', _INIT, (x.shape[-1], self.count))
+    """Returns a float32 logit per column, split over the columns."""
+    kernel = self.param('kernel', _INITIALIZER, (x.shape[-1], self.count))
     x = x.astype(jnp.float32)
     if self.head == 'cosine':
-      x, kernel = unit(x), unit(kernel, axis=0)
-    logits = jnp.matmul(_everywhere(x), kernel)
+      x, kernel = l2_normalize(x), l2_normalize(kernel, axis=0)
+    logits = jnp.matmul(_replicate(x), kernel)
     if self.head == 'linear':
       bias = self.param('bias', nn.initializers.zeros, (self.count,))
       logits += bias[None]
@@ -93,19 +95,19 @@ class Classes(nn.Module):
 
 
 def split_columns(x: Float[Array, 'b k']) -> Float[Array, 'b k']:
-  """Returns `x`, held to a split over its last axis where a mesh is set.
+  """Returns `x`, constrained to a split over its last axis if a mesh is set.
 
-  A mesh that does not divide the columns leaves it to XLA.
+  If the mesh does not divide the columns, XLA chooses the split.
   """
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.empty or x.shape[-1] % mesh.size:
     return x
-  spec = PartitionSpec(None, basic.BATCH_AXES)
+  spec = PartitionSpec(None, batch_sharding.BATCH_AXES)
   return jax.lax.with_sharding_constraint(x, spec)
 
 
-def _everywhere(x: Float[Array, 'b d']) -> Float[Array, 'b d']:
-  """Returns `x`, a whole copy on every device where a mesh is set."""
+def _replicate(x: Float[Array, 'b d']) -> Float[Array, 'b d']:
+  """Returns `x`, replicated on every device if a mesh is set."""
   if jax.sharding.get_abstract_mesh().empty:
     return x
   return jax.lax.with_sharding_constraint(x, PartitionSpec())

@@ -1,8 +1,8 @@
-"""IResNet, the residual network of ArcFace, as InsightFace names and sizes it.
+"""IResNet, the residual network of ArcFace, with InsightFace's names and sizes.
 
-Its public weights take aligned faces of 112 x 112 pixels, RGB, with mean 0.5 and
-deviation 0.5 on the scale [0, 1]. Reference: Deng et al., arXiv 1801.07698,
-section 3.1 (improved residual unit, output setting E).
+Public weights expect aligned RGB faces of 112 x 112 pixels, mean 0.5, std 0.5.
+Reference: Deng et al., arXiv 1801.07698, section 3.1 (improved residual unit, output
+setting E).
 """
 
 from flax import linen as nn
@@ -22,17 +22,17 @@ SIZES = {
     'iresnet_100': {'layers': (3, 13, 30, 3)},
 }
 WIDTHS = (64, 128, 256, 512)  # channels of the stages
-STRIDE = 16  # of the last map, in pixels
+STRIDE = 16  # stride of the last map in pixels
 
-_INIT = nn.initializers.normal(0.1)
+_INITIALIZER = nn.initializers.normal(0.1)
 
 
 class PReLU(nn.Module):
-  """Rectifier with a slope of its own per channel (He et al., arXiv 1502.01852)."""
+  """Parametric ReLU with one slope per channel (He et al., arXiv 1502.01852)."""
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
-    """Returns `x` where positive, and elsewhere `x` times the slope."""
+    """Returns `x` where it is positive, and `x` times the slope elsewhere."""
     slope = self.param('slope', nn.initializers.constant(0.25), x.shape[-1:])
     slope = slope.reshape((1,) * (x.ndim - 1) + slope.shape)
     return jnp.where(x > 0, x, slope.astype(x.dtype) * x)
@@ -42,9 +42,9 @@ class Block(nn.Module):
   """Improved residual unit: BN, conv, BN, PReLU, conv, BN.
 
   Attributes:
-    width: channels that it gives.
-    stride: step of the second convolution; with 2 the shortcut is projected.
-    frozen: whether statistics stay in training.
+    width: output channels.
+    stride: step of the second convolution; 2 adds a projection to the shortcut.
+    frozen: whether training does not change batch statistics.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -57,7 +57,7 @@ class Block(nn.Module):
   def __call__(
       self, x: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b h_ w_ d']:
-    """Returns a map of features, smaller by the stride."""
+    """Returns a feature map; `stride` divides its side."""
 
     def norm(y, name):
       return batch_norm.BatchNorm(
@@ -69,7 +69,7 @@ class Block(nn.Module):
           self.width,
           size,
           stride=stride,
-          init=_INIT,
+          initializer=_INITIALIZER,
           dtype=self.dtype,
           name=name,
       )(y)
@@ -85,18 +85,18 @@ class Block(nn.Module):
 class IResNet(nn.Module):
   """IResNet for faces of one size.
 
-  Parameters of a stage bear its name: `stem_*`, `stage1_*` to `stage4_*` and
+  Names of parameters start with their stage: `stem_*`, `stage1_*` to `stage4_*`,
   `head_*`.
 
   Attributes:
     layers: blocks per stage.
-    image_size: side of the square input in pixels; the last layer takes the
-      whole map, so it holds for one size.
+    image_size: side of the square input in pixels; the last layer reads the full
+      map, so weights fit one size.
     dim: width of the embedding.
     dropout: rate before the last layer.
-    frozen_stages: how many of stem, stages and head, counted from the input,
-      use running statistics in training, and leave them; 6 is all.
-    remat: what is computed twice to save memory, see `convolutions.run`.
+    frozen_stages: how many of stem, stages and head, counted from the input, use
+      running statistics in training, unchanged; 6 means all.
+    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     dtype: compute dtype; parameters, statistics and the head are float32.
   """
 
@@ -111,30 +111,30 @@ class IResNet(nn.Module):
   def __call__(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> Float[Array, 'b d']:
-    """Returns one float32 embedding per image, of no particular length."""
+    """Returns one float32 embedding per image; its length is not 1."""
     return self.features(images, train=train)['embedding']
 
   @nn.compact
   def features(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b ...']]:
-    """Returns the map behind each stage, the last `map` and the `embedding`.
+    """Returns the map after each stage, the final `map` and the `embedding`.
 
-    The keys are 'stem', 'stage1' to 'stage4', 'map' (normalised) and
+    The keys are 'stem', 'stage1' to 'stage4', 'map' (after the last BN) and
     'embedding'.
 
     Args:
-      images: normalised, of side `image_size`.
-      train: whether dropout is drawn and statistics are those of the batch.
+      images: normalised images of side `image_size`.
+      train: whether dropout is active and statistics are those of the batch.
 
     Raises:
       InputError: if images have another size.
     """
     if images.shape[1:3] != (self.image_size, self.image_size):
       raise errors.InputError(
-          f'config.model.image_size={self.image_size}: the last layer of an '
-          f'IResNet is for one size, but images are {images.shape[1]} x '
-          f'{images.shape[2]}; resize them to {self.image_size}'
+          f'config.model.image_size={self.image_size}: an IResNet reads images '
+          f'of one size, but these are {images.shape[1]} x {images.shape[2]}; '
+          f'resize them to {self.image_size} x {self.image_size}'
       )
     maps = {'stem': self._stem(images.astype(self.dtype), train)}
     x = maps['stem']
@@ -149,7 +149,7 @@ class IResNet(nn.Module):
             dtype=self.dtype,
             name=f'stage{stage}_{i}',
         )
-        x = convolutions.run(block, x, remat=self.remat, train=train)
+        x = convolutions.apply_block(block, x, remat=self.remat, train=train)
       maps[f'stage{stage}'] = x
     norm = batch_norm.BatchNorm(frozen=self._head_frozen, name='head_norm')
     maps['map'] = norm(x, train=train)
@@ -161,7 +161,11 @@ class IResNet(nn.Module):
 
   def _stem(self, x, train):
     x = convolutions.conv(
-        WIDTHS[0], 3, init=_INIT, dtype=self.dtype, name='stem_conv'
+        WIDTHS[0],
+        3,
+        initializer=_INITIALIZER,
+        dtype=self.dtype,
+        name='stem_conv',
     )(x)
     x = batch_norm.BatchNorm(
         frozen=self.frozen_stages > 0, dtype=self.dtype, name='stem_norm'
@@ -171,10 +175,10 @@ class IResNet(nn.Module):
   def _head(self, x, train):
     x = nn.Dropout(self.dropout)(x, deterministic=not train)
     x = x.reshape(x.shape[0], -1)  # row, column, channel
-    # As torch.nn.Linear starts.
-    init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
-    x = nn.Dense(self.dim, kernel_init=init, name='head_fc')(x)
-    # The scale is 1 for good: ArcFace's loss sees directions, not lengths.
+    # The initializer of torch.nn.Linear.
+    initializer = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+    x = nn.Dense(self.dim, kernel_init=initializer, name='head_fc')(x)
+    # Without a scale, because ArcFace's loss reads directions, not lengths.
     norm = batch_norm.BatchNorm(
         use_scale=False, frozen=self._head_frozen, name='head_features'
     )

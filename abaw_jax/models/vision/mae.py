@@ -5,7 +5,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from abaw_jax.models.layers import basic, blocks, positions
+from abaw_jax.models.layers import (
+    batch_sharding,
+    dense,
+    positions,
+    transformer_blocks,
+)
 from abaw_jax.models.vision import vit
 
 
@@ -15,11 +20,11 @@ def random_masking(
   """Returns (order, rank, mask) of per-sample uniform masking.
 
   Args:
-    noise: one draw per patch; the patches with the least noise stay visible.
-    mask_ratio: share of patches that is hidden, in (0, 1).
+    noise: one random number per patch; patches with the smallest stay visible.
+    mask_ratio: share of hidden patches, in (0, 1).
 
   Returns:
-    order: patch indices, the visible `int(n * (1 - mask_ratio))` first.
+    order: patch indices; the first `int(n * (1 - mask_ratio))` are visible.
     rank: inverse permutation of `order`.
     mask: True on hidden patches.
   """
@@ -37,7 +42,7 @@ def permute(
 ) -> Float[Array, 'b n d']:
   """Returns x[b, index[b, n]]; `inverse` must be the inverse permutation.
 
-  The gradient is a gather too, where autodiff would write a scatter.
+  The gradient is also a gather; autodiff would use a scatter.
   """
   del inverse
   return jnp.take_along_axis(x, index[..., None], axis=1)
@@ -79,7 +84,7 @@ def reconstruction_loss(
 
 
 class MAE(nn.Module):
-  """Asymmetric autoencoder: the encoder sees a quarter of the patches.
+  """Asymmetric autoencoder: the encoder reads only the visible patches.
 
   Attributes:
     encoder: the ViT to pretrain.
@@ -87,7 +92,7 @@ class MAE(nn.Module):
     decoder_depth: blocks of the decoder.
     decoder_num_heads: attention heads of the decoder.
     mask_ratio: share of hidden patches.
-    norm_pix: whether targets are standardised per patch.
+    norm_pix: whether targets are normalised per patch.
   """
 
   encoder: vit.ViT
@@ -99,12 +104,12 @@ class MAE(nn.Module):
 
   def setup(self):
     dtype = self.encoder.dtype
-    self.decoder_embed = basic.dense(self.decoder_dim, None, dtype)
+    self.decoder_embed = dense.dense(self.decoder_dim, None, dtype)
     self.mask_token = self.param(
         'mask_token', nn.initializers.normal(0.02), (1, 1, self.decoder_dim)
     )
     self.decoder_blocks = [
-        blocks.Block(
+        transformer_blocks.Block(
             num_heads=self.decoder_num_heads,
             mlp_dim=4 * self.decoder_dim,
             dtype=dtype,
@@ -112,7 +117,7 @@ class MAE(nn.Module):
         for _ in range(self.decoder_depth)
     ]
     self.decoder_norm = nn.LayerNorm(epsilon=1e-6, dtype=dtype)
-    self.decoder_pred = basic.dense(self.encoder.patch_size**2 * 3, None, dtype)
+    self.decoder_pred = dense.dense(self.encoder.patch_size**2 * 3, None, dtype)
 
   def __call__(
       self,
@@ -125,17 +130,17 @@ class MAE(nn.Module):
 
     Args:
       images: normalised images.
-      noise: uniform draws that decide which patches are hidden.
-      train: whether the encoder's stochastic depth is drawn.
+      noise: uniform random numbers that select the hidden patches.
+      train: whether stochastic depth of the encoder is active.
     """
     order, rank, mask = random_masking(noise, self.mask_ratio)
     visible = int(noise.shape[-1] * (1.0 - self.mask_ratio))
     tokens = self.encoder.encode(images, order[:, :visible], train=train)
-    tokens = basic.split_batch(self.encoder.norm(tokens))
+    tokens = batch_sharding.shard_batch(self.encoder.norm(tokens))
     return self._decode(tokens, order, rank, train=train), mask
 
   def _decode(self, tokens, order, rank, *, train):
-    """Returns predictions [b, n, d] from the visible tokens, cls first."""
+    """Returns predictions [b, n, d] from the visible tokens, cls token first."""
     x = self.decoder_embed(tokens)
     b, _, dim = x.shape
     hidden = order.shape[-1] - (x.shape[1] - 1)
@@ -147,12 +152,12 @@ class MAE(nn.Module):
     x = jnp.concatenate([x[:, :1], patches], axis=1)
     codes = positions.sincos_2d(self.encoder.grid, dim)
     x = x + jnp.asarray(codes, x.dtype)[None]
-    x = blocks.run(
+    x = transformer_blocks.apply_blocks(
         self.decoder_blocks,
         x,
         remat=self.encoder.remat,
         scan=self.encoder.scan,
         train=train,
     )
-    x = self.decoder_norm(basic.split_batch(x))
-    return self.decoder_pred(basic.split_batch(x))[:, 1:]
+    x = self.decoder_norm(batch_sharding.shard_batch(x))
+    return self.decoder_pred(batch_sharding.shard_batch(x))[:, 1:]

@@ -1,4 +1,4 @@
-"""What a masked autoencoder predicts, as images that can be looked at."""
+"""Predictions of a masked autoencoder as images."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -13,11 +13,11 @@ def predicted_images(
     patch_size: int,
     norm_pix: bool,
 ) -> Float[Array, 'b h w c']:
-  """Returns the predicted patches in their places, on the scale of `images`.
+  """Returns images of the predicted patches, on the scale of `images`.
 
-  A `norm_pix` model predicts standardised patches. As the figures of MAE's
-  authors do, each is given the mean and the unbiased variance of the true patch
-  that it stands for: brightness and contrast are not the model's own.
+  A `norm_pix` model predicts normalised patches. As in the figures of the MAE
+  paper, each patch gets the mean and the unbiased variance of the true patch. So
+  brightness and contrast are not predictions of the model.
   """
   pred = pred.astype(jnp.float32)
   if norm_pix:
@@ -31,6 +31,6 @@ def predicted_images(
 def hidden_pixels(
     mask: Bool[Array, 'b n'], patch_size: int
 ) -> Bool[Array, 'b h w 1']:
-  """Returns True on the pixels of hidden patches; `mask` is True on those."""
+  """Returns True on the pixels of hidden patches; `mask` is True on hidden ones."""
   patches = jnp.repeat(mask[..., None], patch_size**2, axis=-1)
   return vit.unpatchify(patches.astype(jnp.float32), patch_size) > 0

@@ -1,9 +1,8 @@
-"""ResNet with bottlenecks, as torchvision names it and strides it (v1.5).
+"""ResNet with bottlenecks, with torchvision's names and strides (v1.5).
 
-Public weights of `resnet_50` take RGB of 224 x 224 pixels, mean (0.485, 0.456,
-0.406), deviation (0.229, 0.224, 0.225); any other size will do. Version 1.5 has
-the stride in the 3 x 3 convolution of a block. Reference: He et al., arXiv
-1512.03385.
+Public weights of `resnet_50` expect RGB images of 224 x 224 pixels, mean (0.485,
+0.456, 0.406), std (0.229, 0.224, 0.225). Other sizes work too. In version 1.5 the
+3 x 3 convolution of a block has the stride. Reference: He et al., arXiv 1512.03385.
 """
 
 from flax import linen as nn
@@ -15,18 +14,18 @@ from abaw_jax.cpu import pooling
 from abaw_jax.models.layers import batch_norm, convolutions
 
 SIZES = {'resnet_50': {'layers': (3, 4, 6, 3), 'stem_width': 64}}
-EXPANSION = 4  # width of a block's last convolution over that of the others
+EXPANSION = 4  # width of the last convolution of a block / width of the others
 
-_INIT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+_INITIALIZER = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
 class Block(nn.Module):
-  """Bottleneck: conv 1x1, 3x3, 1x1, each with BN, beside a shortcut.
+  """Bottleneck: conv 1x1, 3x3, 1x1, each with BN, and a shortcut.
 
   Attributes:
     width: channels of the first two convolutions.
     stride: step of the second one.
-    frozen: whether statistics stay in training.
+    frozen: whether training does not change batch statistics.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -39,14 +38,14 @@ class Block(nn.Module):
   def __call__(
       self, x: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b h_ w_ d']:
-    """Returns a map of features, smaller by the stride."""
+    """Returns a feature map; `stride` divides its side."""
 
     def conv_norm(y, width, size, stride, names):
       y = convolutions.conv(
           width,
           size,
           stride=stride,
-          init=_INIT,
+          initializer=_INITIALIZER,
           dtype=self.dtype,
           name=names[0],
       )(y)
@@ -68,15 +67,15 @@ class Block(nn.Module):
 class ResNet(nn.Module):
   """ResNet with bottlenecks.
 
-  Parameters of a stage bear its name: `stem_*`, `stage1_*` and so on.
+  Names of parameters start with their stage: `stem_*`, `stage1_*` and so on.
 
   Attributes:
     layers: blocks per stage.
-    stem_width: channels of the stem, and inside the blocks of the first stage.
+    stem_width: channels of the stem and inside the blocks of the first stage.
     image_size: side of the input in pixels.
     frozen_stages: how many of stem and stages, counted from the input, use
-      running statistics in training, and leave them; `len(layers) + 1` is all.
-    remat: what is computed twice to save memory, see `convolutions.run`.
+      running statistics in training, unchanged; `len(layers) + 1` means all.
+    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     dtype: compute dtype; parameters and statistics are float32.
   """
 
@@ -102,20 +101,20 @@ class ResNet(nn.Module):
   def features(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b *d']]:
-    """Returns the map behind each stage, the last `map` and the `embedding`.
+    """Returns the map after each stage, the final `map` and the `embedding`.
 
-    The keys are 'stem', 'stage1' and so on, 'map' (that of the last stage) and
+    The keys are 'stem', 'stage1' and so on, 'map' (of the last stage) and
     'embedding'.
 
     Args:
-      images: normalised.
-      train: whether statistics are those of the batch.
+      images: normalised images.
+      train: whether to use the statistics of the batch.
     """
     x = convolutions.conv(
         self.stem_width,
         7,
         stride=2,
-        init=_INIT,
+        initializer=_INITIALIZER,
         dtype=self.dtype,
         name='stem_conv',
     )(images)
@@ -133,7 +132,7 @@ class ResNet(nn.Module):
             dtype=self.dtype,
             name=f'stage{stage}_{i}',
         )
-        x = convolutions.run(block, x, remat=self.remat, train=train)
+        x = convolutions.apply_block(block, x, remat=self.remat, train=train)
       maps[f'stage{stage}'] = x
     maps['map'] = x
     embedding = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)

@@ -1,4 +1,4 @@
-"""The Vision Transformer, with the names and the mathematics of MAE's encoder.
+"""The Vision Transformer, with the names and the equations of MAE's encoder.
 
 References: Dosovitskiy et al., arXiv 2010.11929; He et al., arXiv 2111.06377.
 """
@@ -9,13 +9,18 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from abaw_jax.models.layers import basic, blocks, positions
+from abaw_jax.models.layers import (
+    batch_sharding,
+    dense,
+    positions,
+    transformer_blocks,
+)
 
 
 def patchify(
     images: Float[Array, 'b h w c'], patch_size: int
 ) -> Float[Array, 'b n d']:
-  """Returns flat patches, row by row; d = patch_size**2 * c, channels last."""
+  """Returns flat patches, row by row, d = patch_size**2 * c, channels last."""
   b, h, w, c = images.shape
   p = patch_size
   x = images.reshape(b, h // p, p, w // p, p, c)
@@ -44,15 +49,16 @@ class ViT(nn.Module):
     dim: width of a token.
     depth: number of blocks.
     num_heads: attention heads per block.
-    pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises
-      the average of the raw ones (MAE's fine-tuning), 'cls' takes the
-      normalised cls token.
-    positions: 'sincos' for fixed codes, 'learned' for a parameter that starts
-      as these.
-    mlp_ratio: width of the MLP over `dim`.
-    drop_path: stochastic depth of the last block; grows linearly from 0.
-    remat: what is computed twice to save memory, see `blocks.REMATS`.
-    scan: whether one block is compiled for all of them, see `blocks.run`.
+    pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises the
+      average of the patch tokens (MAE's fine-tuning), 'cls' takes the normalised
+      cls token.
+    positions: 'sincos' for fixed codes, 'learned' for a parameter that starts with
+      these codes.
+    mlp_ratio: hidden width of the MLP / `dim`.
+    drop_path: stochastic depth rate of the last block; it grows linearly from 0.
+    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
+    scan: whether one block is compiled for all, see
+      `transformer_blocks.apply_blocks`.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -70,7 +76,7 @@ class ViT(nn.Module):
   dtype: DTypeLike = jnp.float32
 
   def setup(self):
-    self.patch_embed = basic.dense(self.dim, None, self.dtype)
+    self.patch_embed = dense.dense(self.dim, None, self.dtype)
     self.cls_token = self.param(
         'cls_token', nn.initializers.normal(0.02), (1, 1, self.dim)
     )
@@ -80,7 +86,7 @@ class ViT(nn.Module):
     else:
       self.pos_embed = codes
     self.blocks = [
-        blocks.Block(
+        transformer_blocks.Block(
             num_heads=self.num_heads,
             mlp_dim=int(self.dim * self.mlp_ratio),
             dtype=self.dtype,
@@ -106,13 +112,13 @@ class ViT(nn.Module):
       *,
       train: bool,
   ) -> Float[Array, 'b n d']:
-    """Returns tokens behind the last block, not normalised, the cls token first.
+    """Returns tokens after the last block, without the last norm, cls token first.
 
     Args:
       images: normalised images of side `image_size`.
-      keep: indices of the patches to encode; None means all. Patches are
-        gathered before they are embedded, so hidden ones cost nothing.
-      train: whether stochastic depth is drawn.
+      keep: indices of the patches to encode; None means all. Hidden patches cost
+        nothing, because they are removed before the embedding.
+      train: whether stochastic depth is active.
     """
     patches = patchify(images, self.patch_size).astype(self.dtype)
     codes = jnp.asarray(self.pos_embed, self.dtype)
@@ -126,7 +132,7 @@ class ViT(nn.Module):
         cls_token, (tokens.shape[0], 1, tokens.shape[-1])
     )
     tokens = jnp.concatenate([cls_tokens, tokens], axis=1)
-    tokens = blocks.run(
+    tokens = transformer_blocks.apply_blocks(
         self.blocks,
         tokens,
         drop_path=self.drop_path,
@@ -134,16 +140,16 @@ class ViT(nn.Module):
         scan=self.scan,
         train=train,
     )
-    return basic.split_batch(tokens)
+    return batch_sharding.shard_batch(tokens)
 
   def __call__(
       self, images: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b d']:
-    """Returns one embedding per image, pooled as `pool` says."""
+    """Returns one embedding per image, pooled with `pool`."""
     tokens = self.encode(images, train=train)
     if self.pool == 'cls':
       return self.norm(tokens[:, 0])
     if self.pool == 'mean':
-      tokens = basic.split_batch(self.norm(tokens))
+      tokens = batch_sharding.shard_batch(self.norm(tokens))
     mean = jnp.mean(tokens[:, 1:], axis=1, dtype=jnp.float32)
     return self.norm(mean) if self.pool == 'mean_norm' else mean

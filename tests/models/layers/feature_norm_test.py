@@ -1,16 +1,18 @@
-"""Features are normalised by statistics that no step moves."""
+"""Training steps do not change the statistics that normalise features."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from abaw_jax.models.layers import feature_norm, variables
+from abaw_jax.models.temporal import window_context
 from tests.models import temporal_models
 
 MASK = jnp.asarray(temporal_models.MASK)
+CONTEXT = window_context.WindowContext(MASK)
 
 
-def test_real_frames_are_normalised_and_padding_stays():
+def test_normalises_real_frames_and_not_padding():
   x = temporal_models.features()
   module = feature_norm.FeatureNorm()
   initial = module.init(jax.random.key(0), x, MASK)
@@ -32,17 +34,17 @@ def test_a_model_keeps_its_statistics_in_training():
   plain = weights.pop('params') | weights
   statistics = {'mean': jnp.full(5, 0.5), 'std': jnp.full(5, 2.0)}
   weights = plain | {'batch_stats': {'feature_norm': statistics}}
-  (output, _), moved = variables.apply(
-      model, weights, x, MASK, {}, train=True, rngs={}
+  (output, _), updated = variables.apply(
+      model, weights, x, CONTEXT, {}, train=True, rngs={}
   )
   jax.tree.map(
       np.testing.assert_array_equal,
-      moved,
+      updated,
       {'batch_stats': weights['batch_stats']},
   )
   # The same as normalised features without statistics.
   (expected, _), _ = variables.apply(
-      model, plain, (x - 0.5) / 2.0, MASK, {}, train=False
+      model, plain, (x - 0.5) / 2.0, CONTEXT, {}, train=False
   )
   np.testing.assert_allclose(
       output['au'][MASK], expected['au'][MASK], atol=1e-6

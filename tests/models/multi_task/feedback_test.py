@@ -1,4 +1,4 @@
-"""Labels that are told to other tasks: which ones, and how they are embedded."""
+"""Feedback of labels to other tasks: choice of frames and embedding."""
 
 import jax
 import jax.numpy as jnp
@@ -6,29 +6,33 @@ import numpy as np
 import pytest
 
 from abaw_jax.models.multi_task import feedback as feedbacks
+from abaw_jax.models.temporal import window_context
 from tests.models import temporal_models
 
 
 @pytest.mark.parametrize('rate', [0.0, 0.3, 0.75, 1.0])
 @pytest.mark.parametrize('length', [None, 13])
-def test_a_share_of_the_window_rounded_down_gets_true_labels(rate, length):
+def test_the_rate_of_frames_with_true_labels_is_rounded_down(rate, length):
   mask = jnp.zeros((2, 20), bool)
   inside = 20 if length is None else length
   lengths = None if length is None else jnp.full(2, length)
-  drawn = jax.vmap(
-      lambda key: feedbacks.truth_positions(key, mask, lengths, rate)
-  )(jax.random.split(jax.random.key(0), 2000))
+  context = window_context.WindowContext(
+      mask, window_length=lengths, truth_rate=rate
+  )
+  drawn = jax.vmap(lambda key: feedbacks.truth_positions(key, context))(
+      jax.random.split(jax.random.key(0), 2000)
+  )
   np.testing.assert_array_equal(drawn.sum(axis=1), int(inside * rate))
   assert not np.asarray(drawn)[:, inside:].any()
-  # Every position has the same chance.
-  chance = int(inside * rate) / inside
+  # Every position has the same probability.
+  probability = int(inside * rate) / inside
   np.testing.assert_allclose(
-      np.asarray(drawn)[:, :inside].mean(axis=0), chance, atol=0.05
+      np.asarray(drawn)[:, :inside].mean(axis=0), probability, atol=0.05
   )
 
 
 def embed(task, output, truth=None, use_truth=None, **options):
-  """Returns the embedding where label i is the unit vector i."""
+  """Returns an embedding with the unit vector i for label i."""
   model = feedbacks.LabelEmbedding(task, 12, **options)
   table = jnp.eye(12)[: {'valence': 1, 'expression': 8, 'au': 12}[task]]
   return np.asarray(
@@ -36,19 +40,19 @@ def embed(task, output, truth=None, use_truth=None, **options):
   )
 
 
-def test_predictions_are_told_as_probabilities():
+def test_predictions_are_embedded_as_probabilities():
   logits = jax.random.normal(jax.random.key(0), (1, 3, 12))
   np.testing.assert_allclose(
       embed('au', logits), 1 / (1 + np.exp(-np.asarray(logits))), atol=1e-6
   )
-  told = embed('expression', logits[..., :8])
+  embedded = embed('expression', logits[..., :8])
   exps = np.exp(np.asarray(logits[..., :8], np.float64))
   np.testing.assert_allclose(
-      told[..., :8], exps / exps.sum(-1, keepdims=True), atol=1e-6
+      embedded[..., :8], exps / exps.sum(-1, keepdims=True), atol=1e-6
   )
 
 
-def test_valence_is_held_to_its_range_unless_as_published():
+def test_clip_limits_valence_to_its_range():
   output = jnp.array([[-3.0, -1.0, 0.0, 0.5, 2.0]])
   np.testing.assert_allclose(
       embed('valence', output)[0, :, 0], [0, 0, 0.5, 0.75, 1]
@@ -58,7 +62,7 @@ def test_valence_is_held_to_its_range_unless_as_published():
   )
 
 
-def test_a_missing_true_label_is_the_prediction_or_as_published_nothing():
+def test_a_missing_true_label_becomes_the_prediction_or_zero():
   output = jnp.array([[-1.0, 1.0, 1.0, 0.0]])
   truth = {
       'valence': jnp.array([[0.0, 0.0, 0.5, 0.5]]),
@@ -69,20 +73,20 @@ def test_a_missing_true_label_is_the_prediction_or_as_published_nothing():
       ('prediction', [0.5, 1.0, 1.0, 0.5]),
       ('zero', [0.5, 0.0, 1.0, 0.5]),
   ):
-    told = embed('valence', output, truth, use_truth, missing=missing)
-    np.testing.assert_allclose(told[0, :, 0], expected)
+    embedded = embed('valence', output, truth, use_truth, missing=missing)
+    np.testing.assert_allclose(embedded[0, :, 0], expected)
 
 
-def test_a_row_of_aus_may_be_known_in_part():
+def test_some_aus_of_a_frame_may_be_unknown():
   truth = {
       'au': jnp.ones((1, 1, 12), jnp.int8),
       'au_mask': jnp.arange(12)[None, None] < 5,
   }
-  told = embed('au', jnp.zeros((1, 1, 12)), truth, jnp.array([True]))
-  np.testing.assert_allclose(told[0, 0], [1.0] * 5 + [0.5] * 7)
+  embedded = embed('au', jnp.zeros((1, 1, 12)), truth, jnp.array([True]))
+  np.testing.assert_allclose(embedded[0, 0], [1.0] * 5 + [0.5] * 7)
 
 
-def test_the_rate_is_an_argument_and_compiles_once():
+def test_a_new_rate_does_not_recompile():
   model = temporal_models.make(
       feedback='label', framework='share_encoder', private_layers=0,
       encoder='none',
@@ -101,16 +105,14 @@ def test_the_rate_is_an_argument_and_compiles_once():
     output, _ = model.apply(
         weights,
         temporal_models.features(),
-        mask,
+        window_context.WindowContext(mask, truth=truth, truth_rate=rate),
         {},
         train=True,
         rngs={'dropout': jax.random.key(0)},
-        truth=truth,
-        truth_rate=rate,
     )
     return output['arousal']
 
-  none, half, all_of_them = (arousal(jnp.float32(r)) for r in (0, 0.5, 1))
+  none, half, full = (arousal(jnp.float32(r)) for r in (0, 0.5, 1))
   assert arousal._cache_size() == 1
-  differs = [np.abs(x - none)[mask] > 1e-4 for x in (half, all_of_them)]
+  differs = [np.abs(x - none)[mask] > 1e-4 for x in (half, full)]
   assert 0 < differs[0].sum() < differs[1].sum() == mask.sum()

@@ -1,4 +1,4 @@
-"""A live stream gives what the whole video would, frame by frame."""
+"""A live stream gives the same outputs as the full video."""
 
 import functools
 import itertools
@@ -12,11 +12,11 @@ from abaw_jax.core import errors
 from abaw_jax.models.multi_task import heads, streaming
 from tests.models import temporal_models
 
-OWN = {'framework': 'share_encoder', 'private_layers': 0}
+SHARED = {'framework': 'share_encoder', 'private_layers': 0}
 
 
 def stream(model, cuts):
-  """Returns the outputs of two streams that arrive in pieces."""
+  """Returns the outputs of two streams that arrive in parts."""
   streaming.check_causal(model)
   x = temporal_models.features(rows=2)
   ids = jnp.cumsum(jnp.full(x.shape[:2], 3), axis=1)
@@ -34,29 +34,27 @@ def stream(model, cuts):
 
 
 @pytest.mark.parametrize('encoder', ['lstm', 'gru'])
-def test_frame_by_frame_is_the_whole_video(encoder):
-  model = temporal_models.make(encoder=encoder, depth=2, **OWN)
-  whole = stream(model, (0, temporal_models.LENGTH))
+def test_frame_by_frame_equals_the_full_video(encoder):
+  model = temporal_models.make(encoder=encoder, depth=2, **SHARED)
+  full = stream(model, (0, temporal_models.LENGTH))
   for cuts in (range(temporal_models.LENGTH + 1), (0, 3, 7)):
     parts = stream(model, tuple(cuts))
     for task in heads.TASK_DIMS:
-      np.testing.assert_allclose(parts[task], whole[task], atol=1e-6)
+      np.testing.assert_allclose(parts[task], full[task], atol=1e-6)
 
 
 def test_a_causal_transformer_reads_window_by_window():
   model = temporal_models.make(causal=True)
-  whole = stream(model, (0, temporal_models.LENGTH))
+  full = stream(model, (0, temporal_models.LENGTH))
   parts = stream(model, (0, 4, temporal_models.LENGTH))
   for task in heads.TASK_DIMS:
-    # Within the first window nothing that comes later counts.
-    np.testing.assert_allclose(
-        parts[task][:, :4], whole[task][:, :4], atol=1e-5
-    )
+    # Outputs of the first window do not depend on later frames.
+    np.testing.assert_allclose(parts[task][:, :4], full[task][:, :4], atol=1e-5)
 
 
 @pytest.mark.parametrize(
     'options',
-    [{'encoder': 'bilstm', **OWN}, {'encoder': 'fft', **OWN}, OWN,
+    [{'encoder': 'bilstm', **SHARED}, {'encoder': 'fft', **SHARED}, SHARED,
      {'encoder': 'gru'}],
 )  # fmt: skip
 def test_a_model_that_reads_later_frames_cannot_stream(options):

@@ -1,15 +1,16 @@
-"""The FFT encoder against its formula, element by element."""
+"""The FFT encoder equals its formula, element by element."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from abaw_jax.models.temporal import fft_encoder
+from abaw_jax.models.temporal import fft_encoder, window_context
 
 DIM, HEADS, DEPTH, LENGTH = 8, 2, 2, 12
 WIDTH = DIM // HEADS
 MASK = np.arange(LENGTH)[None] < np.array([12, 7])[:, None]
+CONTEXT = window_context.WindowContext(jnp.asarray(MASK))
 
 
 def features() -> np.ndarray:
@@ -21,7 +22,7 @@ def _model():
   """Returns (encoder, random weights)."""
   model = fft_encoder.FFTEncoder(DIM, DEPTH, HEADS)
   x = jnp.asarray(features(), jnp.float32)
-  weights = model.init(jax.random.key(0), x, jnp.asarray(MASK), {}, train=False)
+  weights = model.init(jax.random.key(0), x, CONTEXT, {}, train=False)
   leaves, tree = jax.tree.flatten(weights)
   rng = np.random.default_rng(1)
   leaves = [rng.normal(size=x.shape).astype(np.float32) * 0.5 for x in leaves]
@@ -79,15 +80,14 @@ def apply(model, weights, x, mask=MASK):
       model.apply(
           weights,
           jnp.asarray(x, jnp.float32),
-          jnp.asarray(mask),
+          window_context.WindowContext(jnp.asarray(mask)),
           {},
           train=False,
       )[0]
   )
 
 
-def test_it_is_its_formula(model):
-  # Acceptance test (h), second half.
+def test_equals_its_formula(model):
   encoder, weights = model
   params = jax.tree.map(lambda x: np.asarray(x, np.float64), weights['params'])
   hidden = apply(encoder, weights, features())
@@ -96,8 +96,7 @@ def test_it_is_its_formula(model):
     np.testing.assert_allclose(hidden[row], expected, atol=3e-5)
 
 
-def test_padding_moves_nothing_and_gives_zero(model):
-  # Acceptance test (h), first half.
+def test_padding_has_no_effect_and_gives_zero(model):
   encoder, weights = model
   changed = np.where(MASK[..., None], features(), 9.0)
   before = apply(encoder, weights, features())
@@ -111,7 +110,7 @@ def test_gradients_are_finite_under_the_mask(model):
   encoder, weights = model
 
   def loss(weights, x):
-    hidden, _ = encoder.apply(weights, x, jnp.asarray(MASK), {}, train=False)
+    hidden, _ = encoder.apply(weights, x, CONTEXT, {}, train=False)
     return jnp.sum(hidden**2)
 
   grads, d_x = jax.jit(jax.grad(loss, (0, 1)))(

@@ -1,4 +1,4 @@
-"""LSTM, bidirectional LSTM and GRU against torch.nn, from window to window."""
+"""LSTM, bidirectional LSTM and GRU equal torch.nn over several windows."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from abaw_jax.models.temporal import recurrence, recurrent
+from abaw_jax.models.temporal import recurrent, recurrent_vjp, window_context
 
 DIM, WIDTH, ROWS, LENGTH = 6, 5, 3, 7
 NETWORKS = {
@@ -22,7 +22,7 @@ NETWORKS = {
 
 
 def reference(name) -> torch.nn.Module:
-  """Returns the network of PyTorch with random weights."""
+  """Returns the PyTorch network with random weights."""
   torch.manual_seed(0)
   options = NETWORKS[name]
   make = {'lstm': torch.nn.LSTM, 'gru': torch.nn.GRU}[options['cell']]
@@ -39,7 +39,7 @@ def reference(name) -> torch.nn.Module:
 
 
 def to_ours(network, *, grad: bool = False) -> dict:
-  """Returns the parameters (or gradients) of our encoder from PyTorch's."""
+  """Returns PyTorch's parameters (or gradients) in our format."""
   t = {
       k: jnp.array((p.grad if grad else p).detach().numpy())
       for k, p in network.named_parameters()
@@ -63,12 +63,13 @@ def features(seed=0, length=LENGTH) -> np.ndarray:
   return rng.normal(size=(ROWS, length, WIDTH)).astype(np.float32)
 
 
-def run(model, params, x, carry=None, mask=None, **options):
+def apply(model, params, x, carry=None, mask=None, **options):
   """Returns (hidden states, carry) of a window."""
   mask = jnp.ones(x.shape[:2], bool) if mask is None else jnp.asarray(mask)
+  context = window_context.WindowContext(mask, **options)
   carry = model.initial_carry(x.shape[0]) if carry is None else carry
   return model.apply(
-      {'params': params}, jnp.asarray(x), mask, carry, train=False, **options
+      {'params': params}, jnp.asarray(x), context, carry, train=False
   )
 
 
@@ -80,14 +81,14 @@ def test_two_windows_equal_torch_forward_and_gradients(name):
   weight = features(2, LENGTH)[..., :1]
 
   expected, state = network(torch.tensor(first))
-  # The state goes on without a gradient, as between two updates.
+  # No gradient flows through the carry, as between two training steps.
   state = jax.tree.map(lambda x: x.detach(), state)
   after, _ = network(torch.tensor(second), state)
   ((expected + after) ** 2 * torch.tensor(weight)).sum().backward()
 
   def loss(params):
-    one, carry = run(model, params, first)
-    two, _ = run(model, params, second, jax.lax.stop_gradient(carry))
+    one, carry = apply(model, params, first)
+    two, _ = apply(model, params, second, jax.lax.stop_gradient(carry))
     return jnp.sum((one + two) ** 2 * weight), (one, two)
 
   grads, (one, two) = jax.jit(jax.grad(loss, has_aux=True))(to_ours(network))
@@ -100,33 +101,32 @@ def test_two_windows_equal_torch_forward_and_gradients(name):
 
 
 @pytest.mark.parametrize('name', ['lstm', 'gru'])
-def test_two_windows_are_one_long_one(name):
-  # Acceptance test (j).
+def test_two_windows_equal_one_long_window(name):
   params = to_ours(reference(name))
   model = recurrent.RecurrentEncoder(dim=DIM, **NETWORKS[name])
   x = features(0, 12)
-  whole, last = run(model, params, x)
-  first, carry = run(model, params, x[:, :5])
-  second, carry = run(model, params, x[:, 5:], carry)
+  long, last = apply(model, params, x)
+  first, carry = apply(model, params, x[:, :5])
+  second, carry = apply(model, params, x[:, 5:], carry)
   parts = np.concatenate([first, second], axis=1)
-  np.testing.assert_allclose(parts, whole, atol=1e-6)
+  np.testing.assert_allclose(parts, long, atol=1e-6)
   jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), carry, last
   )
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-def test_the_state_is_that_of_the_last_real_frame(name):
+def test_the_carry_is_the_state_at_the_last_real_frame(name):
   options = NETWORKS[name] | {'mask_padding': True, 'carry_backward': False}
   params = to_ours(reference(name))
   model = recurrent.RecurrentEncoder(dim=DIM, **options)
   x, lengths = features(), (7, 4, 1)
   mask = np.arange(LENGTH)[None] < np.array(lengths)[:, None]
   changed = np.where(mask[..., None], x, 9.0).astype(np.float32)
-  hidden, carry = run(model, params, changed, mask=mask)
+  hidden, carry = apply(model, params, changed, mask=mask)
   assert carry.keys() == model.initial_carry(ROWS).keys()
   for row, length in enumerate(lengths):
-    alone, state = run(model, params, x[row : row + 1, :length])
+    alone, state = apply(model, params, x[row : row + 1, :length])
     np.testing.assert_allclose(hidden[row, :length], alone[0], atol=1e-6)
     jax.tree.map(
         lambda a, b, row=row: np.testing.assert_allclose(
@@ -137,20 +137,20 @@ def test_the_state_is_that_of_the_last_real_frame(name):
     )
 
 
-def test_a_backward_direction_starts_anew_or_as_published():
+def test_a_backward_direction_starts_at_zero_or_as_published():
   params = to_ours(reference('bilstm'))
   first, second = features(0), features(1)
   published = recurrent.RecurrentEncoder(dim=DIM, **NETWORKS['bilstm'])
   corrected = published.clone(carry_backward=False, mask_padding=True)
   assert set(published.initial_carry(1)) == {'layers_0', 'layers_0_backward'}
   assert set(corrected.initial_carry(1)) == {'layers_0'}
-  alone, _ = run(corrected, params, second)
+  alone, _ = apply(corrected, params, second)
   for model, same in ((corrected, True), (published, False)):
-    _, carry = run(model, params, first)
-    hidden, _ = run(model, params, second, carry)
+    _, carry = apply(model, params, first)
+    hidden, _ = apply(model, params, second, carry)
     difference = np.abs(hidden - alone)[..., DIM:].max()
     assert (difference < 1e-6) == same
-    # The forward direction goes on in both.
+    # Both carry the state of the forward direction.
     assert np.abs(hidden - alone)[..., :DIM].max() > 1e-2
 
 
@@ -159,14 +159,16 @@ def test_the_published_backward_direction_reads_the_padding_of_the_window():
   model = recurrent.RecurrentEncoder(dim=DIM, **NETWORKS['bilstm'])
   x = features()
   mask = np.arange(LENGTH)[None] < np.array([5, 3, 0])[:, None]
-  hidden, _ = run(model, params, x, mask=mask, window_length=jnp.full(ROWS, 5))
+  hidden, _ = apply(
+      model, params, x, mask=mask, window_length=jnp.full(ROWS, 5)
+  )
   expected, _ = reference('bilstm')(torch.tensor(x[:, :5]))
   np.testing.assert_allclose(hidden[:, :5], expected.detach(), atol=1e-5)
 
 
 @pytest.mark.parametrize('reverse', [False, True])
 @pytest.mark.parametrize('name', recurrent.CELLS)
-def test_gradients_are_those_of_autodiff(name, reverse):
+def test_the_custom_vjp_equals_autodiff(name, reverse):
   cell = recurrent.CELLS[name]
   width = cell.gates * DIM
   keys = jax.random.split(jax.random.key(0), 5)
@@ -203,26 +205,26 @@ def test_gradients_are_those_of_autodiff(name, reverse):
 
   jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-      grads(recurrence.run),
+      grads(recurrent_vjp.scan),
       grads(plain),
   )
 
 
-def test_dropout_lies_behind_every_layer():
+def test_dropout_follows_every_layer():
   model = recurrent.RecurrentEncoder('gru', DIM, 2, dropout=0.3)
   params = to_ours(reference('gru'))
   x = jnp.asarray(features(0, 200))
   hidden, _ = model.apply(
       {'params': params},
       x,
-      jnp.ones(x.shape[:2], bool),
+      window_context.WindowContext(jnp.ones(x.shape[:2], bool)),
       model.initial_carry(ROWS),
       train=True,
       rngs={'dropout': jax.random.key(0)},
   )
   dropped = np.asarray(hidden) == 0
   assert dropped.mean() == pytest.approx(0.3, abs=0.03)
-  # The first layer's was drawn too: what is kept is not the output scaled.
-  without, _ = run(model, params, x)
+  # The first layer has dropout too, so kept values are not the scaled output.
+  without, _ = apply(model, params, x)
   kept = np.asarray(hidden)[~dropped] * 0.7
   assert np.abs(kept - np.asarray(without)[~dropped]).max() > 0.05

@@ -1,4 +1,4 @@
-"""The transformer encoder against torch.nn, and its promises about padding."""
+"""The transformer encoder equals torch.nn, and padding does not change it."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,12 @@ import torch
 
 from abaw_jax.core import errors
 from abaw_jax.models.layers import positions
-from abaw_jax.models.temporal import transformers
+from abaw_jax.models.temporal import transformers, window_context
 from tests.models import torch_temporal
 
 DIM, HEADS, MLP = 16, 4, 24
 MASK = np.arange(7)[None] < np.array([7, 4, 1])[:, None]
+CONTEXT = window_context.WindowContext(jnp.asarray(MASK))
 
 
 def features(seed=0, shape=(3, 7, DIM)) -> np.ndarray:
@@ -57,21 +58,16 @@ def encoder(**options) -> transformers.TransformerEncoder:
   return transformers.TransformerEncoder(**sizes | options)
 
 
-@pytest.fixture(name='run')
-def _run():
-  """Returns a function that applies an encoder with random weights."""
-
-  def run(model, x, mask=None, **options):
-    mask = jnp.ones(x.shape[:2], bool) if mask is None else jnp.asarray(mask)
-    frame_id = options.pop('frame_id', jnp.zeros(x.shape[:2], jnp.int32))
-    options |= {'frame_id': frame_id, 'train': False}
-    x = jnp.asarray(x)
-    weights = model.init(jax.random.key(0), x, mask, {}, **options)
-    hidden, carry = model.apply(weights, x, mask, {}, **options)
-    assert carry == model.initial_carry(x.shape[0]) == {}
-    return np.asarray(hidden)
-
-  return run
+def apply(model, x, mask=None, frame_id=None):
+  """Returns the hidden states of an encoder with random weights."""
+  mask = jnp.ones(x.shape[:2], bool) if mask is None else jnp.asarray(mask)
+  if frame_id is None:
+    frame_id = jnp.zeros(x.shape[:2], jnp.int32)
+  inputs = jnp.asarray(x), window_context.WindowContext(mask, frame_id), {}
+  weights = model.init(jax.random.key(0), *inputs, train=False)
+  hidden, carry = model.apply(weights, *inputs, train=False)
+  assert carry == model.initial_carry(x.shape[0]) == {}
+  return np.asarray(hidden)
 
 
 @pytest.mark.parametrize('faithful', [False, True])
@@ -81,7 +77,7 @@ def test_encoder_equals_the_twin(faithful):
   )
   torch_temporal.randomise(twin, 0.3)
   x = features(shape=(3, 7, 5))
-  # The faithful window is 5 frames long; behind them is our own padding.
+  # The faithful window has 5 frames; the rest is padding of our batch.
   length = 5 if faithful else 7
   padding = None if faithful else torch.tensor(~MASK)
   with torch.no_grad():
@@ -94,10 +90,11 @@ def test_encoder_equals_the_twin(faithful):
   hidden, _ = model.apply(
       {'params': torch_temporal.to_ours(twin)},
       jnp.asarray(x),
-      jnp.asarray(MASK),
+      window_context.WindowContext(
+          jnp.asarray(MASK), window_length=jnp.full(3, length)
+      ),
       {},
       train=False,
-      window_length=jnp.full(3, length),
   )
   real = np.ones((3, length), bool) if faithful else MASK
   np.testing.assert_allclose(
@@ -106,13 +103,11 @@ def test_encoder_equals_the_twin(faithful):
 
 
 @pytest.mark.parametrize('mask_padding', [False, True])
-def test_padded_frames_move_real_ones_in_the_published_model_only(
-    run, mask_padding
-):
+def test_padding_changes_real_frames_only_in_the_published_model(mask_padding):
   model = encoder(mask_padding=mask_padding)
   x = features()
   changed = np.where(MASK[..., None], x, 9.0).astype(np.float32)
-  before, after = (run(model, y, MASK)[MASK] for y in (x, changed))
+  before, after = (apply(model, y, MASK)[MASK] for y in (x, changed))
   assert np.array_equal(before, after) == mask_padding
 
 
@@ -128,45 +123,45 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize('options', OPTIONS)
-def test_a_causal_encoder_reads_no_later_frame(run, options):
+def test_a_causal_encoder_reads_no_later_frame(options):
   x = features()
   changed = x.copy()
   changed[:, 4:] += 1.0
   ids = jnp.cumsum(jnp.ones((3, 7), jnp.int32) * 3, axis=1)
   for causal in (False, True):
     model = encoder(causal=causal, **options)
-    before, after = (run(model, y, frame_id=ids) for y in (x, changed))
-    # The last bits of a sum may differ.
+    before, after = (apply(model, y, frame_id=ids) for y in (x, changed))
+    # Sums may differ in the last bits.
     same = np.abs(before - after)[:, :4].max() < 1e-6
     assert same == causal
     assert np.abs(before - after)[:, 4:].max() > 0.1
 
 
 @pytest.mark.parametrize('options', OPTIONS)
-def test_padding_a_window_does_not_change_its_frames(run, options):
+def test_padding_a_window_does_not_change_its_frames(options):
   x = features()
   model = encoder(**options)
   ids = jnp.tile(jnp.arange(7, dtype=jnp.int32)[None] * 5, (3, 1))
-  padded = run(model, x, MASK, frame_id=ids)
-  alone = run(model, x[1:2, :4], frame_id=ids[1:2, :4])
+  padded = apply(model, x, MASK, frame_id=ids)
+  alone = apply(model, x[1:2, :4], frame_id=ids[1:2, :4])
   np.testing.assert_allclose(padded[1:2, :4], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', ['sine', 'rotary'])
-def test_time_of_frames_is_counted_from_the_first_of_a_window(run, name):
+def test_frame_times_start_at_the_first_frame_of_a_window(name):
   x = features()
-  rows = run(encoder(positions=name), x)
+  rows = apply(encoder(positions=name), x)
   model = encoder(positions=name, time='frames')
 
   def at(*ids):
-    return run(model, x, frame_id=jnp.tile(jnp.array([ids]), (3, 1)))
+    return apply(model, x, frame_id=jnp.tile(jnp.array([ids]), (3, 1)))
 
   np.testing.assert_allclose(at(*range(7)), rows, atol=1e-6)
   np.testing.assert_allclose(at(*range(70, 77)), rows, atol=1e-6)
   assert np.abs(at(0, 1, 2, 3, 4, 5, 16) - rows).max() > 1e-2
 
 
-def test_rotary_products_depend_on_differences_of_time_alone():
+def test_rotary_products_depend_only_on_time_differences():
   query, key = jnp.asarray(features(shape=(2, 1, 1, 5, 8)))
   times = jnp.array([[0.0, 1.0, 3.0, 4.0, 9.0]])
 
@@ -181,12 +176,11 @@ def test_rotary_products_depend_on_differences_of_time_alone():
   )
 
 
-def test_position_codes_start_with_zero_only_in_the_published_model(run):
-  # Acceptance test (a): rows 0 and 1 are zeros and [sin 1, cos 1, ...].
+def test_the_first_position_code_is_zero_only_in_the_published_model():
   x = np.zeros((1, 3, DIM), np.float32)
   for first, row in (('zero', np.zeros(DIM)), ('sine', np.tile([0, 1], 8))):
     model = encoder(depth=0, project=False, first_position=first)
-    codes = run(model, x)[0]
+    codes = apply(model, x)[0]
     np.testing.assert_allclose(codes[0], row, atol=1e-7)
     np.testing.assert_allclose(
         codes[1, :4],
@@ -197,24 +191,22 @@ def test_position_codes_start_with_zero_only_in_the_published_model(run):
     np.testing.assert_allclose(codes, table, atol=1e-6)
 
 
-def test_codes_of_a_long_window_are_those_of_float64():
+def test_codes_of_a_long_window_are_close_to_float64():
   codes = positions.sincos_at(jnp.arange(512.0)[None], 64)[0]
   angles = np.arange(512)[:, None] / 10000.0 ** (np.arange(0, 64, 2) / 64)
-  # A float32 angle of 500 is off by 3e-5.
+  # A float32 angle of 500 has an error of 3e-5.
   np.testing.assert_allclose(codes[:, 0::2], np.sin(angles), atol=5e-5)
   np.testing.assert_allclose(codes[:, 1::2], np.cos(angles), atol=5e-5)
 
 
-def test_dropout_is_drawn_in_training_only():
+def test_dropout_is_active_only_in_training():
   model = encoder(dropout=0.4)
-  x, mask = jnp.asarray(features()), jnp.asarray(MASK)
-  weights = model.init(jax.random.key(1), x, mask, {}, train=False)
+  inputs = jnp.asarray(features()), CONTEXT, {}
+  weights = model.init(jax.random.key(1), *inputs, train=False)
 
   def hidden(key, train):
     rngs = {'dropout': jax.random.key(key)}
-    return np.asarray(
-        model.apply(weights, x, mask, {}, train=train, rngs=rngs)[0]
-    )
+    return np.asarray(model.apply(weights, *inputs, train=train, rngs=rngs)[0])
 
   np.testing.assert_array_equal(hidden(0, False), hidden(1, False))
   np.testing.assert_array_equal(hidden(0, True), hidden(0, True))
@@ -227,13 +219,13 @@ def test_dropout_is_drawn_in_training_only():
     [
         (
             {'positions': 'learned', 'max_length': 6},
-            'max_length=6: a window ha',
+            'max_length=6: a window has 7 frames; raise',
         ),
-        ({'time': 'frames'}, r'model\.time=frames: needs the frame_id'),
+        ({'time': 'frames'}, r'model\.time=frames: the batch has no frame_id'),
         ({'dim': 12, 'num_heads': 4, 'positions': 'rotary'}, 'an even width'),
     ],
 )
-def test_what_cannot_be_is_an_error_that_says_so(options, message):
-  x, mask = jnp.asarray(features()), jnp.asarray(MASK)
+def test_wrong_options_give_a_message(options, message):
+  x = jnp.asarray(features())
   with pytest.raises(errors.InputError, match=message):
-    encoder(**options).init(jax.random.key(0), x, mask, {}, train=False)
+    encoder(**options).init(jax.random.key(0), x, CONTEXT, {}, train=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from abaw_jax.core import errors
-from abaw_jax.models.layers import blocks
+from abaw_jax.models.layers import rematerialization
 from abaw_jax.models.vision import iresnet
 from abaw_jax.porting.layouts import iresnet as iresnet_layout
 from benchmarks.torch_twins import iresnet as torch_iresnet
@@ -108,7 +108,7 @@ def test_what_is_computed_twice_is_the_same(model, weights, step):
 def test_dots_saves_convolutions_and_all_saves_nothing(model, weights):
   pixels = torch_networks.images(SIZE)
   counts = {}
-  for remat in blocks.REMATS:
+  for remat in rematerialization.POLICIES:
     run = functools.partial(torch_networks.step, model.clone(remat=remat))
     text = str(jax.make_jaxpr(run)(weights, pixels))
     names = ('conv_general_dilated[', 'rsqrt')

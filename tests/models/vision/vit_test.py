@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from abaw_jax.models.layers import blocks, positions
+from abaw_jax.models.layers import positions, rematerialization
 from abaw_jax.models.vision import vit
 
 SMALL = {'image_size': 16, 'patch_size': 8, 'dim': 8, 'num_heads': 2}
-WAYS = list(itertools.product(blocks.REMATS, (False, True)))
+WAYS = list(itertools.product(rematerialization.POLICIES, (False, True)))
 
 
 @pytest.fixture(scope='module')
@@ -129,7 +129,8 @@ def test_remat_saves_memory_and_scan_saves_code():
     return compiled(**ways).memory_analysis().temp_size_in_bytes
 
   bytes_of = {
-      remat: temporary(remat=remat, scan=True) for remat in blocks.REMATS
+      remat: temporary(remat=remat, scan=True)
+      for remat in rematerialization.POLICIES
   }
   assert bytes_of['all'] < bytes_of['dots'] < bytes_of['none']
   code = {scan: len(compiled(scan=scan).as_text()) for scan in (False, True)}

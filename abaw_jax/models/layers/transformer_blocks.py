@@ -1,4 +1,4 @@
-"""The ViT's block, and how a stack of them is run."""
+"""The ViT's transformer block, and a function that applies a stack of them."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 import numpy as np
 
-from abaw_jax.cpu import dense_vjp
-from abaw_jax.models.layers import attention, basic
-
-# What the backward pass finds saved; the rest is computed twice. `dots` saves
-# what the dense layers give and recomputes attention, norms and GELU.
-REMATS = {
-    'none': jax.checkpoint_policies.everything_saveable,
-    'dots': jax.checkpoint_policies.save_only_these_names(dense_vjp.NAME),
-    'all': jax.checkpoint_policies.nothing_saveable,
-}
+from abaw_jax.models.layers import (
+    attention,
+    batch_sharding,
+    dense,
+    rematerialization,
+    stochastic_depth,
+)
 
 
 class Block(nn.Module):
@@ -26,7 +23,7 @@ class Block(nn.Module):
 
   Attributes:
     num_heads: attention heads.
-    mlp_dim: width of the MLP.
+    mlp_dim: hidden width of the MLP.
     dtype: compute dtype; parameters are float32.
   """
 
@@ -47,20 +44,21 @@ class Block(nn.Module):
     Args:
       x: tokens.
       drop_path: stochastic depth rate of both residual branches.
-      train: whether stochastic depth is drawn.
+      train: whether stochastic depth is active.
     """
-    x = basic.split_batch(x)
+    x = batch_sharding.shard_batch(x)
+    drop = stochastic_depth.DropPath
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
     y = attention.Attention(self.num_heads, dtype=self.dtype, name='attn')(
         y, train=train
     )
-    x = x + basic.DropPath()(y, drop_path, train=train)
+    x = x + drop()(y, drop_path, train=train)
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm2')(x)
-    y = basic.Mlp(self.mlp_dim, dtype=self.dtype, name='mlp')(y)
-    return x + basic.DropPath()(y, drop_path, train=train)
+    y = dense.Mlp(self.mlp_dim, dtype=self.dtype, name='mlp')(y)
+    return x + drop()(y, drop_path, train=train)
 
 
-def run(
+def apply_blocks(
     blocks: Sequence[Block],
     x: Float[Array, 'b n d'],
     *,
@@ -69,19 +67,19 @@ def run(
     scan: bool = False,
     train: bool,
 ) -> Float[Array, 'b n d']:
-  """Returns the tokens behind the last of equal blocks.
+  """Returns the tokens after the last block.
 
-  Parameters bear the same names however the blocks are run, so a checkpoint
-  does not know of `remat` and `scan`.
+  The names of parameters do not depend on `remat` and `scan`, so checkpoints fit
+  all of their values.
 
   Args:
-    blocks: bound submodules of the caller, equal but for their parameters.
+    blocks: bound submodules of the caller; only their parameters differ.
     x: tokens.
-    drop_path: stochastic depth of the last block; grows linearly from 0.
-    remat: a key of REMATS.
-    scan: whether XLA compiles one block and loops over it, which compiles
-      faster and runs slower than blocks one after the other.
-    train: whether stochastic depth is drawn.
+    drop_path: stochastic depth rate of the last block; it grows linearly from 0.
+    remat: a key of `rematerialization.POLICIES`.
+    scan: whether XLA compiles one block and loops over it. This compiles faster
+      and runs slower than unrolled blocks.
+    train: whether stochastic depth is active.
   """
   if blocks[0].is_initializing():
     for block in blocks:
@@ -95,31 +93,34 @@ def run(
     keys = jax.random.split(blocks[0].make_rng('dropout'), len(blocks))
   block = blocks[0].clone(parent=None, name=None)
 
-  def one(x, params, rate, key):
+  def apply_one(x, params, rate, key):
     rngs, rate = ({'dropout': key}, rate) if draws else ({}, 0.0)
     return block.apply({'params': params}, x, rate, train=train, rngs=rngs)
 
   if remat != 'none':
-    # Inside a scan nothing could merge the two computations anyway.
-    one = jax.checkpoint(one, policy=REMATS[remat], prevent_cse=not scan)
+    # In a scan XLA cannot merge the two computations, so CSE is harmless.
+    policy = rematerialization.POLICIES[remat]
+    apply_one = jax.checkpoint(apply_one, policy=policy, prevent_cse=not scan)
   if not scan:
     for layer in zip(params, rates, keys, strict=True):
-      x = one(x, *layer)
+      x = apply_one(x, *layer)
     return x
-  # In the compute dtype: the stack is a second copy of the parameters.
+  # In the compute dtype, because the stack is a second copy of the parameters.
   stacked = jax.tree.map(
       lambda *leaves: jnp.stack(
-          [_as_used(leaf, block.dtype) for leaf in leaves]
+          [_to_compute_dtype(leaf, block.dtype) for leaf in leaves]
       ),
       *params,
   )
   rates, keys = (jnp.asarray(rates), keys) if draws else (None, None)
   x, _ = jax.lax.scan(
-      lambda x, layer: (one(x, *layer), None), x, (stacked, rates, keys)
+      lambda x, layer: (apply_one(x, *layer), None), x, (stacked, rates, keys)
   )
   return x
 
 
-def _as_used(leaf: Float[Array, '*d'], dtype: DTypeLike) -> Float[Array, '*d']:
+def _to_compute_dtype(
+    leaf: Float[Array, '*d'], dtype: DTypeLike
+) -> Float[Array, '*d']:
   """Returns a kernel in the compute dtype; norms and biases stay float32."""
   return leaf.astype(dtype) if leaf.ndim > 1 else leaf

@@ -1,4 +1,4 @@
-"""The frameworks against their twin in PyTorch, and what they promise."""
+"""The frameworks equal their PyTorch twin; gradients, masks and options."""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,13 @@ import torch
 from abaw_jax.core import errors
 from abaw_jax.models.multi_task import feedback as feedbacks
 from abaw_jax.models.multi_task import heads
+from abaw_jax.models.temporal import window_context
 from tests.models import temporal_models, torch_temporal
 
 MASK = temporal_models.MASK
+CONTEXT = window_context.WindowContext(jnp.asarray(MASK))
 USE_TRUTH = np.array([True, False, True, True, False, False, True])
-# Name: whether it is the published model, keys of ours, options of the twin.
+# Name: (whether it is the published model, our keys, options of the twin).
 FRAMEWORKS = {
     'share_encoder': (
         False,
@@ -35,7 +37,7 @@ FRAMEWORKS = {
             'feedback': 'label',
             'feed_source': 'arousal,expression,au',
             'feed_target': 'valence',
-            # What differs from the published embedding has tests of its own.
+            # Other values have their own tests.
             'feed_missing': 'zero',
             'feed_clip': False,
         },
@@ -50,7 +52,7 @@ FRAMEWORKS = {
 
 @pytest.fixture(name='truth', scope='module')
 def _truth():
-  """Returns (a batch as ours, the same with the sentinels of the files)."""
+  """Returns (our batch, the same labels with the sentinels of the files)."""
   rng = np.random.default_rng(0)
   shape = (temporal_models.ROWS, temporal_models.LENGTH)
   va, expr = rng.random(shape) < 0.7, rng.random(shape) < 0.7
@@ -91,7 +93,7 @@ def test_a_framework_equals_its_twin(name, truth, monkeypatch):
       for k, s in shape.items()
   }
 
-  # A row without one real frame has no key to attend to in PyTorch.
+  # PyTorch gives NaN for a row without real frames.
   padding = ~MASK
   padding[2] = False
   expected = twin(
@@ -108,12 +110,10 @@ def test_a_framework_equals_its_twin(name, truth, monkeypatch):
     output, _ = model.apply(
         {'params': params, 'batch_stats': {}},
         x,
-        jnp.asarray(MASK),
+        CONTEXT._replace(truth=truth[0], truth_rate=0.5),
         {},
         train=True,
         rngs={'dropout': jax.random.key(0)},
-        truth=truth[0],
-        truth_rate=0.5,
         mutable=['batch_stats'],
     )[0]
     output = {k: output[k].reshape(s) for k, s in shape.items()}
@@ -144,7 +144,7 @@ def grad_norms(model, task):
     output, _ = model.apply(
         weights | {'params': params},
         temporal_models.features(),
-        jnp.asarray(MASK),
+        CONTEXT,
         model.initial_carry(temporal_models.ROWS),
         train=False,
     )
@@ -157,15 +157,14 @@ def grad_norms(model, task):
   }
 
 
-def test_hidden_states_are_fed_without_a_gradient():
-  # Acceptance test (g).
+def test_feedback_of_hidden_states_has_no_gradient():
   norms = grad_norms(temporal_models.make(), 'arousal')
   assert norms['encoder'] > 0
   assert norms['arousal'] > 0
   assert norms['valence'] == norms['au'] == norms['expression'] == 0
 
 
-def test_labels_are_fed_without_a_gradient_but_their_embedding_learns():
+def test_feedback_of_labels_trains_only_the_embedding():
   norms = grad_norms(temporal_models.make(feedback='label'), 'arousal')
   assert norms['encoder'] > 0
   assert norms['feedback_valence'] > 0
@@ -183,12 +182,10 @@ def test_tasks_that_are_not_trained_have_no_gradient():
   assert set(grad_norms(model, 'expression').values()) == {0.0}
 
 
-def outputs(model, weights, x, **options):
+def outputs(model, weights, x):
   carry = model.initial_carry(temporal_models.ROWS)
   apply = jax.jit(
-      lambda weights, x: model.apply(
-          weights, x, jnp.asarray(MASK), carry, train=False, **options
-      )[0]
+      lambda weights, x: model.apply(weights, x, CONTEXT, carry, train=False)[0]
   )
   return apply(weights, x)
 
@@ -201,10 +198,9 @@ ONCE = [(name, False) for name in ENCODERS]
     ('encoder', 'faithful'),
     [*ONCE, ('transformer', True), ('bilstm', True), ('fft', True)],
 )
-def test_what_lies_under_the_mask_moves_real_frames_as_published_only(
+def test_padding_changes_real_frames_only_in_the_published_model(
     encoder, faithful
 ):
-  # Acceptance test (i).
   options = temporal_models.FAITHFUL if faithful else {}
   model = temporal_models.make(
       encoder=encoder,
@@ -220,11 +216,11 @@ def test_what_lies_under_the_mask_moves_real_frames_as_published_only(
       np.array_equal(np.asarray(before[k])[MASK], np.asarray(after[k])[MASK])
       for k in heads.TASK_DIMS
   ]
-  # Only these two read later frames and were not masked.
+  # Only these two encoders read later frames without a mask.
   assert all(same) == (not faithful or encoder not in ('transformer', 'bilstm'))
 
 
-def test_private_encoders_are_masked_too():
+def test_private_encoders_ignore_padding():
   model = temporal_models.make(encoder='gru')
   weights = temporal_models.weights(model)
   x = temporal_models.features()
@@ -237,7 +233,7 @@ def test_private_encoders_are_masked_too():
   assert before['hidden']['arousal'].shape == (*MASK.shape, 8)
 
 
-def test_positions_are_added_in_private_encoders_unless_told_otherwise():
+def test_second_positions_adds_positions_in_private_encoders():
   x = temporal_models.features()
   model = temporal_models.make()
   weights = temporal_models.weights(model)
@@ -246,7 +242,7 @@ def test_positions_are_added_in_private_encoders_unless_told_otherwise():
   assert np.abs(first - second)[MASK].max() > 1e-3
 
 
-def test_layer_norm_makes_features_of_any_scale_the_same():
+def test_layer_norm_removes_the_scale_of_features():
   model = temporal_models.make(
       encoder='none',
       feature_layer_norm=True,
@@ -259,7 +255,7 @@ def test_layer_norm_makes_features_of_any_scale_the_same():
   np.testing.assert_allclose(once[MASK], twice[MASK], atol=1e-4)
 
 
-PARTS = {  # section 4.5 of the description, D = 1622 features
+PARTS = {  # published numbers of parameters for 1622 features
     'encoder': 1024 * 1622 + 1_024 + 8_399_872,
     'valence': 25_199_616 + 656_385,
     'arousal': 47_233_536 + 918_529,
@@ -268,9 +264,8 @@ PARTS = {  # section 4.5 of the description, D = 1622 features
 }
 
 
-def test_the_scripted_model_has_the_published_number_of_parameters():
-  # Acceptance test (f).
-  model = temporal_models.temporal_models.make_temporal(
+def test_the_published_model_has_its_number_of_parameters():
+  model = temporal_models.temporal_zoo.make_temporal(
       **temporal_models.section(
           framework='share_bottom',
           depth=1,
@@ -280,9 +275,11 @@ def test_the_scripted_model_has_the_published_number_of_parameters():
           feed_target='arousal',
       )
   )
-  x, mask = jnp.zeros((1, 4, 1622)), jnp.ones((1, 4), bool)
+  x = jnp.zeros((1, 4, 1622))
+  context = window_context.WindowContext(jnp.ones((1, 4), bool))
   shapes = jax.eval_shape(
-      lambda key: model.init(key, x, mask, {}, train=False), jax.random.key(0)
+      lambda key: model.init(key, x, context, {}, train=False),
+      jax.random.key(0),
   )['params']
   counts = {
       part: sum(leaf.size for leaf in jax.tree.leaves(tree))
@@ -291,7 +288,7 @@ def test_the_scripted_model_has_the_published_number_of_parameters():
   assert counts == PARTS
 
 
-def test_valence_and_arousal_may_read_the_last_features_and_end_in_tanh():
+def test_valence_and_arousal_read_the_last_features_and_end_in_tanh():
   options = {
       'encoder': 'none', 'linear_heads': 'valence,arousal', 'private_layers': 0,
       'framework': 'share_encoder', 'feedback': 'none',
@@ -299,8 +296,9 @@ def test_valence_and_arousal_may_read_the_last_features_and_end_in_tanh():
   model = temporal_models.make(**options, va_features=2, va_tanh=True)
   variables = temporal_models.weights(model)
   x = np.random.default_rng(0).normal(size=(1, 4, temporal_models.FEATURES))
-  x, mask = jnp.float32(x), jnp.ones((1, 4), bool)
-  output, _ = model.apply(variables, x, mask, {}, train=False)
+  x = jnp.float32(x)
+  context = window_context.WindowContext(jnp.ones((1, 4), bool))
+  output, _ = model.apply(variables, x, context, {}, train=False)
   for task in ('valence', 'arousal'):
     head = jax.tree.map(np.asarray, variables['params'][task]['head']['out'])
     assert head['kernel'].shape == (2, 1)
@@ -313,7 +311,7 @@ def test_valence_and_arousal_may_read_the_last_features_and_end_in_tanh():
     temporal_models.weights(wide)
 
 
-def test_a_linear_head_has_one_layer_and_the_others_have_all():
+def test_a_linear_head_has_one_layer():
   model = temporal_models.make(
       linear_heads='valence,expression', feedback='none', private_layers=0,
       framework='share_encoder',

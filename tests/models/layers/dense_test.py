@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from abaw_jax.cpu import dense_vjp
-from abaw_jax.models.layers import basic
+from abaw_jax.models.layers import dense, stochastic_depth
 
 
 def test_drop_path_drops_samples_whole_and_keeps_the_mean():
   x = jnp.ones((4000, 3, 2))
   out = np.asarray(
-      basic.DropPath().apply(
+      stochastic_depth.DropPath().apply(
           {}, x, 0.25, train=True, rngs={'dropout': jax.random.key(0)}
       )
   )
@@ -27,7 +27,7 @@ def test_drop_path_drops_samples_whole_and_keeps_the_mean():
 
 def test_drop_path_is_the_identity_outside_training():
   x = jnp.arange(6.0).reshape(3, 2)
-  out = basic.DropPath().apply({}, x, 0.9, train=False)
+  out = stochastic_depth.DropPath().apply({}, x, 0.9, train=False)
   np.testing.assert_array_equal(out, x)
 
 
@@ -37,8 +37,8 @@ def test_gelu_and_its_gradient_are_exact():
   density = np.exp(-(np.asarray(x, np.float64) ** 2) / 2) / math.sqrt(
       2 * math.pi
   )
-  np.testing.assert_allclose(basic.gelu(x), x * cdf, atol=1e-6)
-  slopes = jax.vmap(jax.grad(basic.gelu))(x)
+  np.testing.assert_allclose(dense.gelu(x), x * cdf, atol=1e-6)
+  slopes = jax.vmap(jax.grad(dense.gelu))(x)
   np.testing.assert_allclose(slopes, cdf + x * density, atol=1e-6)
 
 

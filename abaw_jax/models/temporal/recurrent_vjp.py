@@ -1,4 +1,4 @@
-"""A recurrence over time whose weight gradient is one matrix product."""
+"""A scan over time with a custom VJP: the weight gradient is one matrix product."""
 
 from collections.abc import Callable
 import functools
@@ -11,7 +11,7 @@ State = tuple[Float[Array, 'b h'], ...]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def run(
+def scan(
     update: Callable[..., State],
     reverse: bool,
     inputs: Float[Array, 'b t g'],
@@ -20,26 +20,26 @@ def run(
     kernel: Float[Array, 'h g'],
     bias: Float[Array, 'g'],
 ) -> tuple[Float[Array, 'b t h'], tuple[Float[Array, 'b h'], ...]]:
-  """Returns (hidden state at every frame, state behind the last one).
+  """Returns (hidden state at every frame, final state).
 
-  Autodiff would add up the gradient of `kernel` frame by frame, each time through
-  a matrix of its size.
+  Autodiff would add a matrix of the size of `kernel` to its gradient at every
+  frame.
 
   Args:
-    update: (input of a frame, projected hidden state, state) to the next state,
-      whose first array is the hidden one.
-    reverse: whether the last frame comes first.
+    update: function from (input of a frame, projected hidden state, state) to the
+      next state; the hidden state is the first array of a state.
+    reverse: whether to read the last frame first.
     inputs: projected inputs of all frames.
-    mask: False on frames that leave the state as it is.
-    state: in front of the first frame.
-    kernel: projects the hidden state.
-    bias: is added to that projection.
+    mask: False on frames that do not change the state.
+    state: initial state.
+    kernel: kernel of the projection of the hidden state.
+    bias: bias of that projection.
   """
-  return _run(update, reverse, inputs, None, mask, state, kernel, bias)
+  return _scan(update, reverse, inputs, None, mask, state, kernel, bias)
 
 
-def _run(update, reverse, inputs, offsets, mask, state, kernel, bias):
-  """Returns `run` with something added to the projected hidden states."""
+def _scan(update, reverse, inputs, offsets, mask, state, kernel, bias):
+  """Returns `scan` with `offsets` added to the projected hidden states."""
 
   def step(state, frame):
     x, offset, keep = frame
@@ -58,10 +58,10 @@ def _run(update, reverse, inputs, offsets, mask, state, kernel, bias):
 
 
 def _forward(update, reverse, inputs, mask, state, kernel, bias):
-  # The gradient of these zeros is that of every frame's recurrent projection.
+  # The gradient of these zeros is the gradient of each recurrent projection.
   offsets = jnp.zeros_like(jnp.swapaxes(inputs, 0, 1))
   (hidden, last), pull = jax.vjp(
-      lambda inputs, offsets, state: _run(
+      lambda inputs, offsets, state: _scan(
           update, reverse, inputs, offsets, mask, state, kernel, bias
       ),
       inputs,
@@ -77,12 +77,12 @@ def _backward(update, reverse, residuals, g):
   d_inputs, d_recurrent, d_state = pull(g)
   first = first[:, None]
   if reverse:
-    before = jnp.concatenate([hidden[:, 1:], first], axis=1)
+    previous = jnp.concatenate([hidden[:, 1:], first], axis=1)
   else:
-    before = jnp.concatenate([first, hidden[:, :-1]], axis=1)
-  rows = jnp.swapaxes(before, 0, 1).reshape(-1, before.shape[-1])
+    previous = jnp.concatenate([first, hidden[:, :-1]], axis=1)
+  rows = jnp.swapaxes(previous, 0, 1).reshape(-1, previous.shape[-1])
   d_rows = d_recurrent.reshape(-1, d_recurrent.shape[-1])
   return d_inputs, None, d_state, rows.T @ d_rows, d_rows.sum(axis=0)
 
 
-run.defvjp(_forward, _backward)
+scan.defvjp(_forward, _backward)

@@ -1,0 +1,79 @@
+"""Dense layers, exact GELU and the MLP of transformers."""
+
+import math
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from abaw_jax.cpu import dense_vjp
+
+XAVIER = nn.initializers.xavier_uniform()
+
+
+def dense(
+    features: int,
+    name: str | None,
+    dtype: DTypeLike,
+    initializer: nn.initializers.Initializer = XAVIER,
+) -> nn.Dense:
+  """Returns a dense layer with float32 parameters.
+
+  Args:
+    features: output width.
+    name: name of the parameters.
+    dtype: compute dtype.
+    initializer: initializer of the kernel.
+  """
+  return nn.Dense(
+      features,
+      kernel_init=initializer,
+      dot_general=dense_vjp.dense,
+      dtype=dtype,
+      name=name,
+  )
+
+
+@jax.custom_vjp
+def gelu(x: Float[Array, '*d']) -> Float[Array, '*d']:
+  """Returns exact GELU, x times the normal distribution function at x.
+
+  The custom VJP computes the gradient from `x` alone, so that only `x` is saved.
+  """
+  return x * _normal_cdf(x)
+
+
+def _normal_cdf(x):
+  return 0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5))
+
+
+def _gelu_forward(x):
+  return gelu(x), x
+
+
+def _gelu_backward(x, g):
+  density = jnp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+  return (g * (_normal_cdf(x) + x * density),)
+
+
+gelu.defvjp(_gelu_forward, _gelu_backward)
+
+
+class Mlp(nn.Module):
+  """Two dense layers with exact GELU between them.
+
+  Attributes:
+    hidden_dim: width between the two layers.
+    dtype: compute dtype; parameters are float32.
+  """
+
+  hidden_dim: int
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
+    """Returns an array of the same shape as `x`."""
+    hidden = gelu(dense(self.hidden_dim, 'fc1', self.dtype)(x))
+    return dense(x.shape[-1], 'fc2', self.dtype)(hidden)
