@@ -1,4 +1,4 @@
-r"""Blends predictions, and smooths and calibrates them, honestly scored.
+r"""Blends, smooths and calibrates predictions, and scores them on held-out videos.
 
   abaw-jax ensemble --out=val.npz \
       --predictions=runs/a/predictions/validation.npz,runs/b/predictions/validation.npz
@@ -6,15 +6,15 @@ r"""Blends predictions, and smooths and calibrates them, honestly scored.
       --predictions=runs/a/predictions/test.npz,runs/b/predictions/test.npz \
       --tune_on=runs/a/predictions/validation.npz,runs/b/predictions/validation.npz
 
-Members are separated by commas; `+` joins files of other rows into one member, such
-as those of the folds of a cross-validation. Without --tune_on the blend has equal
-weights. With it, weights, smoothing, AU thresholds and the expressions' bias are
-chosen there, and said to be worth what they reach on videos they were not fitted to
-(cross-fitting). Rows that are both tuned on and predicted are written cross-fitted,
-too. --postprocessing=FILE applies what an earlier call has written.
+Members are separated by commas. `+` joins files with different rows into one member,
+such as the folds of a cross-validation. Without --tune_on the blend has equal
+weights. With --tune_on, weights, smoothing, AU thresholds and the bias of expressions
+are fitted to those rows, and scored on held-out videos (cross-fitting). Rows that are
+both in --tune_on and in --predictions are written cross-fitted, too.
+--postprocessing=FILE applies a file that an earlier command wrote.
 
-Writes --out (.npz, .parquet or .csv) and <out>.postprocessing.json. Prints the
-scores of each member and of the blend, with 95% intervals over videos.
+Writes --out (.npz, .parquet or .csv) and <out>.postprocessing.json. Prints the scores
+of each member and of the blend, with 95% intervals over recordings.
 """
 
 import pathlib
@@ -27,7 +27,7 @@ STEPS = ('weights', 'smoothing', 'thresholds', 'bias')
 
 
 def _define_flags() -> None:
-  """Defines the flags; not at import, where other commands have theirs."""
+  """Defines the flags of this command."""
   flags.DEFINE_list('predictions', None, 'Files of the members.', required=True)
   flags.DEFINE_string('out', None, 'File to write.', required=True)
   flags.DEFINE_list(
@@ -36,23 +36,19 @@ def _define_flags() -> None:
   flags.DEFINE_string(
       'postprocessing', None, 'Apply this file instead of tuning.'
   )
-  flags.DEFINE_list('steps', list(STEPS), 'What is tuned.')
+  flags.DEFINE_list('steps', list(STEPS), 'Steps that are tuned.')
   flags.DEFINE_enum(
-      'bias', 'f1', ('f1', 'prior'), 'How the bias of expressions is fitted.'
+      'bias', 'f1', ('f1', 'prior'), 'Method to fit the bias of expressions.'
   )
   kinds = ('logits', 'probabilities', 'votes')
-  flags.DEFINE_enum('expr', 'logits', kinds, 'How expressions are blended.')
-  flags.DEFINE_enum('au', 'logits', kinds, 'How action units are blended.')
-  flags.DEFINE_integer(
-      'groups', 5, 'Groups of videos for cross-fitting.', lower_bound=2
-  )
-  flags.DEFINE_integer(
-      'resamples', 1000, 'Resamples of videos for intervals.', lower_bound=100
-  )
+  flags.DEFINE_enum('expr', 'logits', kinds, 'Method to blend expressions.')
+  flags.DEFINE_enum('au', 'logits', kinds, 'Method to blend action units.')
+  cli.define_groups()
+  cli.define_resamples()
 
 
 def main() -> None:
-  """Blends the members."""
+  """Writes the blend and prints its report."""
   from abaw_jax.postprocessing import tuning
   from abaw_jax.reports import ensembles
 
@@ -64,9 +60,10 @@ def main() -> None:
     )
   if args.tune_on and args.postprocessing:
     raise errors.InputError(
-        '--tune_on chooses what --postprocessing would apply; give one of them'
+        '--tune_on fits a postprocessing and --postprocessing applies another; '
+        'give only one of them'
     )
-  lines = ensembles.run(
+  lines = ensembles.make_ensemble(
       args.predictions,
       pathlib.Path(args.out),
       tune_on=args.tune_on,

@@ -1,14 +1,14 @@
-r"""Writes, checks and scores the file that is handed in for a challenge.
+r"""Writes, checks and scores the submission file of a challenge.
 
   abaw-jax submission write mtl.txt --predictions=blend.npz --list=LIST
   abaw-jax submission check mtl.txt --list=LIST
   abaw-jax submission score mtl.txt --labels=ANNOTATIONS
 
-`write` takes the predictions of a test set, in any order, and gives every line of
-the list its row; what was not predicted is interpolated, and said. `check` holds a
-file against the list: count, order, ranges, whole numbers, NaN, newline at the end.
-`score` prints P_MTL with the number of rows behind each part, for a split whose
-labels are known. --task=lsd checks and scores learning from synthetic data.
+`write` takes predictions of a test set in any order and writes one row for each line
+of the list. Rows without a prediction are interpolated and counted. `check` compares
+a file with the list: number and order of rows, ranges, whole numbers, NaN, final
+newline. `score` prints P_MTL with the number of labelled rows, for a split with known
+labels. --task=lsd checks and scores learning from synthetic data.
 """
 
 import math
@@ -20,24 +20,24 @@ from abaw_jax.core import cli, errors
 
 ACTIONS = ('write', 'check', 'score')
 TASKS = ('mtl', 'lsd')
-# The flag that each action cannot do without, beside the file.
+# Flags that each action needs.
 _NEEDS = {
     'write': ('predictions', 'list'), 'check': ('list',), 'score': ('labels',)
 }  # fmt: skip
 
 
 def _define_flags() -> None:
-  """Defines the flags; not at import, where other commands have theirs."""
-  flags.DEFINE_string('list', None, 'List of the images, of the organisers.')
+  """Defines the flags of this command."""
+  flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
   flags.DEFINE_string('labels', None, 'The same list with labels.')
   flags.DEFINE_string(
-      'predictions', None, 'What to write: .npz, .parquet or .csv.'
+      'predictions', None, 'Predictions to write: .npz, .parquet or .csv.'
   )
-  flags.DEFINE_enum('task', 'mtl', TASKS, 'Challenge that the file is for.')
+  flags.DEFINE_enum('task', 'mtl', TASKS, 'Challenge of the file.')
 
 
 def main(action: str, file: str) -> None:
-  """Does one of ACTIONS."""
+  """Runs one of ACTIONS on a submission file."""
   if action not in ACTIONS:
     raise errors.InputError(
         f'unknown action {action!r}; choose from {", ".join(ACTIONS)}'
@@ -58,7 +58,7 @@ def main(action: str, file: str) -> None:
     if task != 'mtl':
       raise errors.InputError(
           '--task=lsd: predictions have the expressions of s-Aff-Wild2; write '
-          'takes --task=mtl'
+          'supports only --task=mtl'
       )
     _write(path, images, pathlib.Path(given['predictions']))
   submission.check(path, images, task)

@@ -1,19 +1,19 @@
-r"""What each step that follows the network is worth, over the seeds of models.
+r"""Measures the gain of each post-processing step over several seeds.
 
   python -m benchmarks.postprocessing --model=runs/gru \
       --blend=encoders=runs/lstm,runs/gru --blend=features=runs/gru,runs/gru_mae
 
-Each folder is of `abaw-jax crossvalidate --seeds=...`: the same seeds on
-the same rows. The steps are tuned cross-fitted, as `abaw_jax.ensemble` does it: no
-video is processed by what was fitted to it. Prints P_MTL, mean and standard
-deviation over seeds, and the gain over the same seed of --model as it is; then of
-each blend, once for each seed; then of all seeds of a model together, which is one
-value, against the mean of its seeds. `+ all steps` tunes weights, smoothing,
-thresholds and bias at once; `fitted to the same rows` is what that would claim
-without cross-fitting, and no result.
+Each folder is a workdir of `abaw-jax crossvalidate --seeds=...`, with the same seeds
+and rows. Tuning is cross-fitted, as in `abaw-jax ensemble`: each video is processed
+with parameters tuned on other videos. The table has the P_MTL, as mean and standard
+deviation over seeds, and the gain over the same seed of --model without
+post-processing: first for --model, then for each --blend, then for the blend of all
+seeds of --model, compared with the mean of its seeds. `+ all steps` tunes weights,
+smoothing, thresholds and bias together. `fitted to the same rows` is the score
+without cross-fitting: it is too optimistic and not a result.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import pathlib
 
@@ -21,12 +21,13 @@ from absl import flags
 import numpy as np
 
 from abaw_jax.core import cli, errors
-from abaw_jax.postprocessing import blending, pipeline, tuning
+from abaw_jax.postprocessing import blending, postprocess, tuning
 from abaw_jax.scoring import prediction_files, predictions
+from benchmarks import harness
 
-flags.DEFINE_string('model', None, 'Folder of one model.', required=True)
+flags.DEFINE_string('model', None, 'Folder of the model.', required=True)
 flags.DEFINE_multi_string('blend', [], 'NAME=FOLDER,FOLDER: models to blend.')
-flags.DEFINE_string('split', 'validation', 'Whose predictions are processed.')
+flags.DEFINE_string('split', 'validation', 'Split of the predictions.')
 flags.DEFINE_integer('groups', 5, 'Groups of videos for cross-fitting.')
 
 Members = Sequence[predictions.Predictions]
@@ -34,13 +35,13 @@ Members = Sequence[predictions.Predictions]
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-  """Tunes some steps, cross-fitted or, which is no result, in sample."""
+  """Tunes some steps, cross-fitted or in sample (too optimistic)."""
 
   steps: tuple[str, ...]
   in_sample: bool = False
 
   def __call__(self, members: Members) -> float:
-    """Returns the P_MTL of the members after the steps."""
+    """Returns the P_MTL of the blend after the steps."""
     tuned = tuning.tune(
         members,
         tuning.Settings(steps=self.steps),
@@ -51,13 +52,13 @@ class Steps:
 
 
 def equal(members: Members) -> float:
-  """Returns the P_MTL of the members with equal weights."""
-  how = pipeline.Postprocessing.plain(len(members), expr='logits', au='logits')
-  return pipeline.apply(how, members).scores()['P_MTL']
+  """Returns the P_MTL of the blend with equal weights."""
+  blend = postprocess.Postprocessing.equal_weights(len(members))
+  return blend.apply(members).scores()['P_MTL']
 
 
 SINGLE = {
-    'as it is': equal,
+    'no step': equal,
     'smoothing': Steps(('smoothing',)),
     'AU thresholds': Steps(('thresholds',)),
     'EXPR bias': Steps(('bias',)),
@@ -75,11 +76,11 @@ BLENDS = {
 }
 
 
-def read(folder: str) -> dict[str, predictions.Predictions]:
+def read_seeds(folder: str) -> dict[str, predictions.Predictions]:
   """Returns the predictions of a model by seed.
 
   Raises:
-    InputError: if there are none, or a file is wrong.
+    InputError: if there are none, or a file is invalid.
   """
   files = sorted(
       pathlib.Path(folder).glob(f'seed*/predictions/{flags.FLAGS.split}.npz')
@@ -92,23 +93,23 @@ def read(folder: str) -> dict[str, predictions.Predictions]:
   return {file.parts[-3]: prediction_files.read(file) for file in files}
 
 
-def main() -> None:
-  """Prints the table."""
+def make_rows() -> Iterator[list[str]]:
+  """Yields the rows of the table."""
   args = flags.FLAGS
-  model = read(args.model)
+  model = read_seeds(args.model)
   base = {seed: equal([rows]) for seed, rows in model.items()}
-  print('| model | step | P_MTL | gain |\n| --- | --- | --- | --- |')
-  _print(args.model, SINGLE, {seed: [x] for seed, x in model.items()}, base)
+  members = {seed: [rows] for seed, rows in model.items()}
+  yield from _make_rows(args.model, SINGLE, members, base)
   for text in args.blend:
     name, sign, folders = text.partition('=')
     if not sign:
       raise errors.InputError(f'--blend={text}: give NAME=FOLDER,FOLDER')
-    parts = {folder: read(folder) for folder in folders.split(',')}
+    parts = {folder: read_seeds(folder) for folder in folders.split(',')}
     for folder, part in parts.items():
       if part.keys() != model.keys():
         raise errors.InputError(
-            f'{folder}: has {", ".join(part)}; {args.model} has '
-            f'{", ".join(model)}: blends need the same seeds'
+            f'{folder}: has {", ".join(part)}, but {args.model} has '
+            f'{", ".join(model)}; blend folders with the same seeds'
         )
     members = {
         seed: blending.align(
@@ -116,20 +117,24 @@ def main() -> None:
         )
         for seed in model
     }
-    _print(name, BLENDS, members, base)
-  together = {'all': blending.align(list(model.values()), list(model))}
-  _print(
-      'seeds', BLENDS, together, {'all': float(np.mean(list(base.values())))}
-  )
+    yield from _make_rows(name, BLENDS, members, base)
+  members = {'all': blending.align(list(model.values()), list(model))}
+  base = {'all': float(np.mean(list(base.values())))}
+  yield from _make_rows('seeds', BLENDS, members, base)
 
 
-def _print(
+def main() -> None:
+  """Prints the table."""
+  harness.print_table(('model', 'step', 'P_MTL', 'gain'), make_rows())
+
+
+def _make_rows(
     name: str,
     steps: dict[str, Callable[[Members], float]],
     members: dict[str, Members],
     base: dict[str, float],
-) -> None:
-  """Prints the lines of some steps."""
+) -> Iterator[list[str]]:
+  """Yields a row for each step."""
   for step, score in steps.items():
     values = [score(rows) for rows in members.values()]
     gains = np.subtract(values, [base[seed] for seed in members])
@@ -138,7 +143,7 @@ def _print(
         + (f' +- {np.std(x, ddof=1):.4f}' if len(members) > 1 else '')
         for x, sign in ((values, ''), (gains, '+'))
     ]
-    print(f'| {name} | {step} | {" | ".join(cells)} |', flush=True)
+    yield [name, step, *cells]
 
 
 if __name__ == '__main__':

@@ -1,1 +1,1 @@
-"""What follows the network: smoothing, thresholds, blending, and their tuning."""
+"""Steps after the network: blending, smoothing, calibration, and their tuning."""

@@ -1,14 +1,14 @@
-"""Expressions from as few frames as are needed: the adaptive frame rate.
+"""The adaptive frame rate: expressions from as few frames as possible.
 
-The expression of a frame is that of the mean probability over the frames within
-`half` of it. Of these every `strides[0]`-th is read first; where the mean is not
-sure enough, every `strides[1]`-th, and so on (Savchenko, ICML 2023; its EXPR
-notebook of the 3rd ABAW).
+The expression of a frame comes from the mean probability over a window, the frames
+at most `half` away. First only every `strides[0]`-th frame of the window is read.
+If the largest mean probability is too low, every `strides[1]`-th is read, and so on
+(Savchenko, ICML 2023, and its EXPR notebook of the 3rd ABAW).
 
-Strides and `half` count the distinct frames that were predicted. Those are video
-frames only if every frame of the video was: s-Aff-Wild2 lists about one in six,
-and there all of this is about listed frames. Published costs, thresholds and
-strides are about whole videos.
+Strides and `half` count the distinct predicted frames. They equal video frames only
+if every frame of the video was predicted. s-Aff-Wild2 lists about one frame in six,
+so there they count listed frames. Published costs, thresholds and strides count all
+frames of a video.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from abaw_jax.scoring import predictions
 
 STRIDES = (200, 100, 50, 10, 1)
 HALF = 100
-# The share of errors that the k-th of n strides may accept, from alpha: the same
-# for each, or growing as Benjamini and Hochberg's (1995) levels do.
+# The share of wrong rows that the k-th of n strides may accept, from alpha: the
+# same for all, or growing like the levels of Benjamini and Hochberg (1995).
 LEVELS = {
     'fixed': lambda alpha, k, n: alpha,
     'growing': lambda alpha, k, n: alpha * k / n,
@@ -34,10 +34,10 @@ LEVELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """Which strides are tried, and how sure each of them must be.
+  """Strides in the order in which they are tried, with their thresholds.
 
   A stride is accepted where the largest mean probability reaches its threshold.
-  The last has none: it is always accepted.
+  The last stride has no threshold and is always accepted.
   """
 
   strides: tuple[int, ...]
@@ -46,22 +46,26 @@ class Plan:
 
   @classmethod
   def fixed(cls, stride: int, half: int = HALF) -> Plan:
-    """Returns the plan that reads every `stride`-th frame and no other."""
+    """Returns the plan that always reads every `stride`-th frame."""
     return cls((stride,), (), half)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reading:
-  """What a plan makes of some rows, and what it costs.
+  """The result of a plan, and its costs.
 
-  `cost` is as published, the frames of the accepted windows over those of all
-  windows. But windows of neighbours read different frames, and rejected ones are
-  read, too: `read` is the share of frames that any window has looked at, which is
-  what a network has to compute if every frame is to be answered.
+  Attributes:
+    rows: predictions with the expressions of the accepted strides.
+    stride: accepted stride of each row.
+    cost: as published: frames read by accepted strides over the frames of all
+      windows.
+    read: share of frames that any window has read. It is larger than `cost`,
+      because rejected strides are read too and neighbours read different frames.
+      A network that predicts every frame has to compute this share.
   """
 
-  rows: predictions.Predictions  # with the expressions of accepted windows
-  stride: Int[np.ndarray, 'n']  # that was accepted for each row
+  rows: predictions.Predictions
+  stride: Int[np.ndarray, 'n']
   cost: float
   read: float
 
@@ -74,42 +78,43 @@ def fit(
     alpha: float = 0.1,
     levels: str = 'growing',
 ) -> Plan:
-  """Returns the plan whose thresholds suit labelled rows of training videos.
+  """Returns a plan with thresholds that are fitted to labelled training videos.
 
   Args:
-    rows: predictions of all rows of these videos; some have an expression.
-    strides: in frames, falling.
-    half: frames on each side of one that count for it.
-    alpha: share of errors, see LEVELS.
+    rows: predictions of all rows of these videos; only labelled expressions count.
+    strides: in frames, decreasing.
+    half: frames of a window on each side of its frame.
+    alpha: share of wrong rows, see LEVELS.
     levels: a key of LEVELS.
 
   Raises:
-    InputError: if no row has an expression.
+    InputError: no row has an expression label.
   """
   if not rows.expr.any():
     raise errors.InputError(
-        'thresholds of strides are fitted to expressions, and none of these rows '
-        'has one; name predictions of the training split'
+        'thresholds of strides are fitted to labelled expressions, but no row has '
+        'one; give predictions of the training split'
     )
-  frames = _Frames.of(rows)
+  frames = _Frames.from_rows(rows)
   prob = rows.expression[frames.rows]
   target = rows.target_expression[rows.expr]
   found = []
   for k, stride in enumerate(strides[:-1], start=1):
-    means = frames.means(prob, stride, half)[frames.back][rows.expr]
+    means = frames.means(prob, stride, half)[frames.index][rows.expr]
     level = LEVELS[levels](alpha, k, len(strides))
     correct = np.argmax(means, axis=-1) == target
-    found.append(threshold(means.max(axis=-1), correct, level))
+    found.append(fit_threshold(means.max(axis=-1), correct, level))
   return Plan(tuple(strides), tuple(found), half)
 
 
-def threshold(
+def fit_threshold(
     score: Float[np.ndarray, 'n'], correct: Bool[np.ndarray, 'n'], level: float
 ) -> float:
-  """Returns the lowest score of a correct row that few errors exceed.
+  """Returns the lowest threshold that accepts few wrong rows.
 
-  Few are at most `level` of all rows. Infinite, so that nothing is accepted,
-  where more exceed even the highest.
+  Candidates are the scores of correct rows. At most the share `level` of all rows
+  may be wrong and exceed the threshold. It is infinite, so that nothing is
+  accepted, if no candidate satisfies this.
   """
   candidates, wrong = score[correct], np.sort(score[~correct])
   exceed = wrong.size - np.searchsorted(wrong, candidates, side='right')
@@ -119,26 +124,26 @@ def threshold(
 
 
 def apply(rows: predictions.Predictions, plan: Plan) -> Reading:
-  """Returns the expressions of a plan; everything else stays."""
-  frames = _Frames.of(rows)
+  """Returns the expressions of a plan; the other predictions stay the same."""
+  frames = _Frames.from_rows(rows)
   prob = rows.expression[frames.rows]
   result = np.empty_like(prob)
   accepted = np.zeros(len(prob), int)
   read = np.zeros(len(prob), bool)
-  open_ = np.ones(len(prob), bool)
-  for stride, least in zip(
+  undecided = np.ones(len(prob), bool)
+  for stride, threshold in zip(
       plan.strides, (*plan.thresholds, -np.inf), strict=True
   ):
     means = frames.means(prob, stride, plan.half)
-    read |= frames.looked_at(open_, stride, plan.half)
-    now = open_ & (means.max(axis=-1) >= least)
+    read |= frames.read_by(undecided, stride, plan.half)
+    now = undecided & (means.max(axis=-1) >= threshold)
     result[now], accepted[now] = means[now], stride
-    open_ &= ~now
+    undecided &= ~now
   _, used = frames.windows(accepted, plan.half)
   _, full = frames.windows(np.ones_like(accepted), plan.half)
   return Reading(
-      rows=dataclasses.replace(rows, expression=result[frames.back]),
-      stride=accepted[frames.back],
+      rows=dataclasses.replace(rows, expression=result[frames.index]),
+      stride=accepted[frames.index],
       cost=float(used.sum() / full.sum()),
       read=float(read.mean()),
   )
@@ -146,60 +151,61 @@ def apply(rows: predictions.Predictions, plan: Plan) -> Reading:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Frames:
-  """The distinct frames of all videos in the order of time."""
+  """The distinct frames of all videos in temporal order."""
 
-  rows: Int[np.ndarray, 'm']  # a row of each
-  back: Int[np.ndarray, 'n']  # the frame of each row
+  rows: Int[np.ndarray, 'm']  # one row of each frame
+  index: Int[np.ndarray, 'n']  # the frame of each row
   first: Int[np.ndarray, 'm']  # first frame of its video
   last: Int[np.ndarray, 'm']
 
   @classmethod
-  def of(cls, rows: predictions.Predictions) -> _Frames:
+  def from_rows(cls, rows: predictions.Predictions) -> _Frames:
     _, video = np.unique(rows.video, return_inverse=True)
-    frames, where, back = np.unique(
+    frames, first_row, index = np.unique(
         np.stack([video, rows.frame_id], axis=-1),
         axis=0,
         return_index=True,
         return_inverse=True,
     )
-    _, start, of, size = np.unique(
+    _, start, number, size = np.unique(
         frames[:, 0], return_index=True, return_inverse=True, return_counts=True
     )
-    # The inverse of NumPy 2.0 has the axes of its input.
-    return cls(where, back.reshape(-1), start[of], (start + size - 1)[of])
+    first, last = start[number], (start + size - 1)[number]
+    # In NumPy 2.0 the inverse has the axes of the input.
+    return cls(first_row, index.reshape(-1), first, last)
 
   def windows(
       self, stride: int | Int[np.ndarray, 'm'], half: int
   ) -> tuple[Int[np.ndarray, 'm'], Int[np.ndarray, 'm']]:
-    """Returns the first frame of each one's window, and how many it has."""
-    place = np.arange(len(self.rows))
-    start = np.maximum(place - half, self.first)
-    return start, (np.minimum(place + half, self.last) - start) // stride + 1
+    """Returns the first frame of each window, and the number of frames read."""
+    position = np.arange(len(self.rows))
+    start = np.maximum(position - half, self.first)
+    return start, (np.minimum(position + half, self.last) - start) // stride + 1
 
   def means(
       self, prob: Float[np.ndarray, 'm k'], stride: int, half: int
   ) -> Float[np.ndarray, 'm k']:
-    """Returns the mean over each one's window."""
+    """Returns the mean over the window of each frame."""
     start, count = self.windows(stride, half)
     sums = _strided_sums(np.pad(prob, ((stride, 0), (0, 0))), stride)
-    # Sums reach back over other videos, which cancel.
+    # The sums include earlier videos; the difference cancels them.
     return (sums[start + stride * count] - sums[start]) / count[:, None]
 
-  def looked_at(
-      self, asked: Bool[np.ndarray, 'm'], stride: int, half: int
+  def read_by(
+      self, chosen: Bool[np.ndarray, 'm'], stride: int, half: int
   ) -> Bool[np.ndarray, 'm']:
-    """Returns which frames the windows of some frames hold."""
+    """Returns a mask of the frames that the windows of chosen frames read."""
     start, count = self.windows(stride, half)
-    edges = np.zeros([len(asked) + stride, 1], int)
-    np.add.at(edges, start[asked], 1)
-    np.add.at(edges, (start + stride * count)[asked], -1)
-    return _strided_sums(edges, stride)[: len(asked), 0] > 0
+    edges = np.zeros([len(chosen) + stride, 1], int)
+    np.add.at(edges, start[chosen], 1)
+    np.add.at(edges, (start + stride * count)[chosen], -1)
+    return _strided_sums(edges, stride)[: len(chosen), 0] > 0
 
 
 def _strided_sums(
     values: Float[np.ndarray, 'n k'] | Int[np.ndarray, 'n k'], stride: int
 ) -> Float[np.ndarray, 'n k'] | Int[np.ndarray, 'n k']:
-  """Returns the sum of each value and those whole strides before it."""
+  """Returns the running sum over every `stride`-th value up to each value."""
   count, width = values.shape
   padded = np.pad(values, ((0, -count % stride), (0, 0)))
   sums = np.cumsum(padded.reshape(-1, stride, width), axis=0)

@@ -1,4 +1,4 @@
-"""One prediction from many: aligned rows, weighted means and votes."""
+"""Ensembles: rows of several models, aligned and blended."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -10,10 +10,10 @@ from abaw_jax.core import errors
 from abaw_jax.scoring import predictions
 
 _FLOOR = 1e-12  # of a probability before its logarithm
-_GAIN = 1e-9  # a move must gain more than rounding
-# Parts of the weight that the search moves from one member to another.
+_GAIN = 1e-9  # a move must gain more than a rounding error
+# Amounts of weight that the search moves from one member to another.
 _STEPS = (0.25, 0.1, 0.05)
-# How much the mean probability says where votes are equal.
+# Share of the mean probability in the score of a vote; it breaks ties.
 _TIE = 1e-3
 
 TASKS = ('va', 'expr', 'au')
@@ -24,18 +24,22 @@ def align(
 ) -> list[predictions.Predictions]:
   """Returns the members with their rows in the order of the first.
 
-  Rows are the same if video, frame and line of the list are.
+  Two rows are the same if their video, frame and line of the list are.
+
+  Args:
+    members: predictions of the same rows.
+    names: of the members, for messages.
 
   Raises:
-    InputError: naming the first row that a member has not, has beside the others
-      or labels otherwise.
+    InputError: names the first row that a member lacks, that only this member
+      has, or that has another label.
   """
   first = members[0]
   wanted = predictions.keys(first)
   place = {key.item(): i for i, key in enumerate(wanted)}
   aligned = [first]
   for member, name in zip(members[1:], names[1:], strict=True):
-    where = np.full(len(first), -1)
+    order = np.full(len(first), -1)
     for i, key in enumerate(predictions.keys(member)):
       at = place.get(key.item())
       if at is None:
@@ -43,14 +47,14 @@ def align(
             f'{name}: {member.describe(i)} is not in {names[0]}; blend predictions '
             'of the same rows'
         )
-      where[at] = i
-    if (where < 0).any():
-      at = int(np.argmax(where < 0))
+      order[at] = i
+    if (order < 0).any():
+      at = int(np.argmax(order < 0))
       raise errors.InputError(
           f'{name}: {first.describe(at)} of {names[0]} is missing; blend '
           'predictions of the same rows'
       )
-    member = member.take(where)
+    member = member.take(order)
     _check_labels(first, member, names[0], name)
     aligned.append(member)
   return aligned
@@ -67,9 +71,9 @@ def blend(
 
   Args:
     members: predictions of the same rows in the same order.
-    weights: by task of TASKS; not negative, sum 1.
-    expr: a key of EXPRESSIONS, how expressions are blended.
-    au: a key of AUS.
+    weights: of the members by task of TASKS; not negative, sum 1.
+    expr: method for expressions, a key of EXPRESSIONS.
+    au: method for AUs, a key of AUS.
   """
   return dataclasses.replace(
       members[0],
@@ -85,11 +89,15 @@ def blend(
 def search(
     score: Callable[[Float[np.ndarray, 'm']], float], count: int
 ) -> Float[np.ndarray, 'm']:
-  """Returns weights with a large score, none negative, sum 1.
+  """Returns weights with a high score; not negative, sum 1.
 
-  From equal weights on, the best move of a part of the weight from one member to
-  another is taken while there is one that gains; then smaller parts. The same
-  score gives the same weights.
+  A greedy search that starts from equal weights. Each step moves the amount of
+  weight from one member to another that gains most. If no move gains, the amount
+  becomes smaller. The result is deterministic.
+
+  Args:
+    score: score of some weights.
+    count: number of members.
   """
   weights = np.full(count, 1 / count)
   best = score(weights)
@@ -110,6 +118,7 @@ def search(
 
 
 def _moved(weights, giver: int, taker: int, step: float):
+  """Returns weights with `step` moved from one member to another."""
   part = min(step, weights[giver])
   moved = weights.copy()
   moved[giver] -= part
@@ -128,7 +137,7 @@ def _mean(
 
 
 def _softmax_of_mean(values, weights):
-  """Returns the softmax of the mean logits: the geometric mean, normalised."""
+  """Returns the softmax of the mean logits, a normalised geometric mean."""
   logs = _mean(np.log(np.maximum(values, _FLOOR)), weights)
   powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
   return powers / powers.sum(axis=-1, keepdims=True)
@@ -142,7 +151,7 @@ def _sigmoid_of_mean(values, weights):
 
 
 def _class_votes(values, weights):
-  """Returns each class's share of votes; probabilities break ties."""
+  """Returns the share of votes for each class; probabilities break ties."""
   votes = np.argmax(values, axis=-1)[..., None] == np.arange(values.shape[-1])
   return _mean((1 - _TIE) * votes + _TIE * values, weights)
 
@@ -152,7 +161,7 @@ def _presence_votes(values, weights):
   return _mean((1 - _TIE) * (values >= 0.5) + _TIE * values, weights)
 
 
-# How expressions and AUs are blended, by name.
+# Methods to blend expressions and AUs, by name.
 EXPRESSIONS = {
     'logits': _softmax_of_mean,
     'probabilities': _mean,
@@ -180,6 +189,6 @@ def _check_labels(first, member, first_name: str, name: str) -> None:
     same = same.reshape(len(first), -1).all(axis=-1)
     if not same.all():
       raise errors.InputError(
-          f'{name}: {first.describe(int(np.argmin(same)))}: its {mask} label is not '
-          f'that of {first_name}; predict both on the same release'
+          f'{name}: {first.describe(int(np.argmin(same)))}: its {mask} label differs '
+          f'from {first_name}; predict both on the same release'
       )

@@ -1,9 +1,10 @@
-"""The confidence filter: a network that is sure of an expression decides it.
+"""The confidence filter: a second network decides confident expressions.
 
-Of the 8th ABAW (EmotiEffLib): where a network that was trained on other faces,
-such as AffectNet's, gives one of the seven named expressions more than a
-threshold, its expression replaces that of the network in question. Both are
-smoothed alike before. `Other` is never taken from it: what it calls so is contempt.
+From EmotiEffLib at the 8th ABAW. The second network was trained on other faces,
+such as AffectNet. Where it gives one of the seven named expressions a probability
+above a threshold, its expression replaces that of the main network. Both are
+smoothed in the same way before. `Other` never replaces an expression, because for
+the second network it means contempt.
 """
 
 import dataclasses
@@ -15,29 +16,31 @@ from abaw_jax.core import errors, labels
 from abaw_jax.postprocessing import thresholds
 from abaw_jax.scoring import predictions
 
-_NAMED = labels.NUM_EXPRESSIONS - 1  # Other is the last
+_NAMED = labels.NUM_EXPRESSIONS - 1  # the last expression is Other
 
 
-def fit(rows: predictions.Predictions, sure: predictions.Predictions) -> float:
+def fit(
+    rows: predictions.Predictions, second: predictions.Predictions
+) -> float:
   """Returns the threshold with the largest macro F1 on labelled rows.
 
-  All cuts between distinct confidences are tried; of equally good ones the
-  highest is taken, which replaces least. It is 1 where replacing gains nothing.
+  All thresholds between distinct confidences are tried. Of equally good ones the
+  highest is returned, which replaces least; it is 1 if replacing gains nothing.
 
   Args:
-    rows: predictions of the network in question.
-    sure: those of the other one, aligned.
+    rows: predictions of the main network.
+    second: aligned predictions of the second network.
 
   Raises:
-    InputError: if no row has an expression.
+    InputError: no row has an expression label.
   """
   if not rows.expr.any():
     raise errors.InputError(
-        'the confidence is fitted to expressions, and none of these rows has one; '
-        'name predictions of the training split'
+        'the confidence is fitted to labelled expressions, but no row has one; '
+        'give predictions of the training split'
     )
-  rows, sure = rows.take(rows.expr), sure.take(rows.expr)
-  confidence = _confidence(sure)
+  rows, second = rows.take(rows.expr), second.take(rows.expr)
+  confidence = _confidence(second)
   order = np.argsort(-confidence, kind='stable')
   confidence = confidence[order]
   classes = np.arange(labels.NUM_EXPRESSIONS)
@@ -45,14 +48,14 @@ def fit(rows: predictions.Predictions, sure: predictions.Predictions) -> float:
       values[order, None] == classes
       for values in (
           np.argmax(rows.expression, axis=-1),
-          np.argmax(sure.expression[:, :_NAMED], axis=-1),
+          np.argmax(second.expression[:, :_NAMED], axis=-1),
           rows.target_expression,
       )
   )  # [n, k] each
   calls = _running(old, new)
   hits = _running(old & target, new & target)
   f1 = np.mean(2 * hits / np.maximum(calls + target.sum(axis=0), 1), axis=-1)
-  # Cut i replaces the i most confident.
+  # Threshold i replaces the i most confident rows.
   edges = np.concatenate([[1.0], confidence, [0.0]])
   possible = edges[:-1] - edges[1:] > thresholds.MIN_GAP
   possible[0] = True
@@ -62,19 +65,19 @@ def fit(rows: predictions.Predictions, sure: predictions.Predictions) -> float:
 
 def apply(
     rows: predictions.Predictions,
-    sure: predictions.Predictions,
+    second: predictions.Predictions,
     threshold: float,
 ) -> predictions.Predictions:
-  """Returns the rows with those expressions replaced that `sure` is sure of.
+  """Returns the rows with the confident expressions of the second network.
 
   Args:
-    rows: predictions of the network in question.
-    sure: those of the other one, aligned.
-    threshold: probability in [0, 1] that must be exceeded.
+    rows: predictions of the main network.
+    second: aligned predictions of the second network.
+    threshold: an expression with a probability above it replaces that of `rows`.
   """
-  named = sure.expression.copy()
+  named = second.expression.copy()
   named[:, _NAMED:] = 0
-  replaced = _confidence(sure) > threshold
+  replaced = _confidence(second) > threshold
   total = np.where(replaced, named.sum(axis=-1), 1)[:, None]
   return dataclasses.replace(
       rows,
@@ -82,14 +85,14 @@ def apply(
   )
 
 
-def _confidence(sure: predictions.Predictions) -> Float[np.ndarray, 'n']:
-  return sure.expression[:, :_NAMED].max(axis=-1)
+def _confidence(second: predictions.Predictions) -> Float[np.ndarray, 'n']:
+  return second.expression[:, :_NAMED].max(axis=-1)
 
 
 def _running(
     old: Bool[np.ndarray, 'n k'], new: Bool[np.ndarray, 'n k']
 ) -> Float[np.ndarray, 'm k']:
-  """Returns column sums with the first 0, 1, .. n rows exchanged."""
+  """Returns column sums of `old` after the first 0, 1, .. n rows are replaced."""
   change = new.astype(float) - old
   start = np.zeros([1, change.shape[-1]])
   return old.sum(axis=0) + np.concatenate([start, np.cumsum(change, axis=0)])

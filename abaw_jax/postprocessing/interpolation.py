@@ -1,4 +1,4 @@
-"""Predictions for rows that have none: frames without a face or an image."""
+"""Predictions for rows without one, such as frames without a face."""
 
 from jaxtyping import Int, Shaped
 import numpy as np
@@ -18,13 +18,19 @@ def fill(
 ) -> predictions.Predictions:
   """Returns a prediction for each of m wanted rows, in their order.
 
-  A row that was predicted keeps its prediction. Another gets that of its frame,
-  interpolated linearly in time between the nearest predicted frames of its
-  video; before the first and behind the last of them theirs is held. Labels are
-  left out.
+  A predicted row keeps its prediction. Other rows are interpolated linearly in
+  time between the nearest predicted frames of their video. Before the first and
+  after the last predicted frame, its prediction is repeated. The result has no
+  labels.
+
+  Args:
+    rows: predictions.
+    video: name of the video of each wanted row.
+    frame_id: its frame number.
+    row: its line in the list.
 
   Raises:
-    InputError: if a video of a missing row has no prediction at all.
+    InputError: the video of a missing row has no prediction.
   """
   wanted = predictions.Predictions(
       video=video,
@@ -42,22 +48,22 @@ def fill(
   missing = found < 0
   for name in _OUTPUTS:
     getattr(wanted, name)[~missing] = getattr(rows, name)[found[~missing]]
-  for one in np.unique(video[missing]):
-    known = rows.take(rows.video == one)
-    there = np.flatnonzero(missing & (video == one))
+  for name in np.unique(video[missing]):
+    known = rows.take(rows.video == name)
+    gaps = np.flatnonzero(missing & (video == name))
     if not len(known):
       raise errors.InputError(
-          f'{wanted.describe(there[0])}: no frame of its video is predicted; '
+          f'{wanted.describe(gaps[0])}: its video has no predicted frame; '
           'predict at least one'
       )
-    frames, where = np.unique(known.frame_id, return_inverse=True)
-    for name in _OUTPUTS:
-      # A frame that is listed twice counts with its mean.
-      values = getattr(known, name).reshape(len(known), -1)
+    frames, index = np.unique(known.frame_id, return_inverse=True)
+    for field in _OUTPUTS:
+      # A frame that is listed twice has the mean of its predictions.
+      values = getattr(known, field).reshape(len(known), -1)
       sums = np.zeros([len(frames), values.shape[-1]])
-      np.add.at(sums, where, values)
-      means = sums / np.bincount(where)[:, None]
-      lines = [np.interp(frame_id[there], frames, column) for column in means.T]
-      target = getattr(wanted, name)
-      target[there] = np.stack(lines, axis=-1).reshape(target[there].shape)
+      np.add.at(sums, index, values)
+      means = sums / np.bincount(index)[:, None]
+      lines = [np.interp(frame_id[gaps], frames, column) for column in means.T]
+      target = getattr(wanted, field)
+      target[gaps] = np.stack(lines, axis=-1).reshape(target[gaps].shape)
   return wanted

@@ -1,4 +1,4 @@
-"""Files of a postprocessing: JSON that a person can read and change."""
+"""Postprocessing as JSON files that a person can read and change."""
 
 from collections.abc import Collection, Mapping, Sequence
 import dataclasses
@@ -11,7 +11,7 @@ from jaxtyping import Float
 import numpy as np
 
 from abaw_jax.core import errors, files, labels
-from abaw_jax.postprocessing import blending, pipeline, smoothing
+from abaw_jax.postprocessing import blending, postprocess, smoothing
 
 VERSION = 1
 _MAX_WIDTH = 1e6  # rows or frames
@@ -19,16 +19,21 @@ _MAX_BIAS = 100.0
 _MIN_THRESHOLD = 1e-12
 
 
-def write(path: pathlib.Path, how: pipeline.Postprocessing) -> None:
+def write(
+    path: pathlib.Path, postprocessing: postprocess.Postprocessing
+) -> None:
   """Writes a postprocessing as JSON."""
-  bias = map(float, how.bias)
-  thresholds = map(float, how.thresholds)
+  bias = map(float, postprocessing.bias)
+  thresholds = map(float, postprocessing.thresholds)
   content = {
       'version': VERSION,
-      'weights': {task: w.tolist() for task, w in how.weights.items()},
-      'blend': {'expr': how.expr, 'au': how.au},
+      'weights': {
+          task: w.tolist() for task, w in postprocessing.weights.items()
+      },
+      'blend': {'expr': postprocessing.expr, 'au': postprocessing.au},
       'smoothing': {
-          task: dataclasses.asdict(one) for task, one in how.smoothing.items()
+          task: dataclasses.asdict(window)
+          for task, window in postprocessing.smoothing.items()
       },
       'bias': dict(zip(labels.EXPRESSIONS, bias, strict=True)),
       'thresholds': dict(zip(labels.AU_NAMES, thresholds, strict=True)),
@@ -36,11 +41,11 @@ def write(path: pathlib.Path, how: pipeline.Postprocessing) -> None:
   files.write_json(path, content)
 
 
-def read(path: pathlib.Path) -> pipeline.Postprocessing:
+def read(path: pathlib.Path) -> postprocess.Postprocessing:
   """Returns the postprocessing of a file.
 
   Raises:
-    InputError: naming the key that is wrong, and what was expected.
+    InputError: names the wrong key and the expected value.
   """
   try:
     return _parse(json.loads(path.read_text()))
@@ -48,12 +53,12 @@ def read(path: pathlib.Path) -> pipeline.Postprocessing:
     raise errors.InputError(
         f'{path}: there is no such file; abaw_jax.ensemble --tune_on writes one'
     ) from e
-  except ValueError as e:  # of ours, and of a file that is no JSON
+  except ValueError as e:  # from _parse, or from a file that is not JSON
     raise errors.InputError(f'{path}: {e}') from e
 
 
-def _parse(content: Any) -> pipeline.Postprocessing:
-  """Returns what a file says; raises ValueError with the reason."""
+def _parse(content: Any) -> postprocess.Postprocessing:
+  """Returns the postprocessing of a JSON value; raises ValueError."""
   keys = ('version', 'weights', 'blend', 'smoothing', 'bias', 'thresholds')
   _section('the file', content, keys)
   _one_of('version', content['version'], (VERSION,))
@@ -61,16 +66,16 @@ def _parse(content: Any) -> pipeline.Postprocessing:
   blend = _section('blend', content['blend'], ('expr', 'au'))
   _one_of('blend.expr', blend['expr'], blending.EXPRESSIONS)
   _one_of('blend.au', blend['au'], blending.AUS)
-  ways = _section('smoothing', content['smoothing'], blending.TASKS)
+  windows = _section('smoothing', content['smoothing'], blending.TASKS)
   bias = _section('bias', content['bias'], labels.EXPRESSIONS)
   cuts = _section('thresholds', content['thresholds'], labels.AU_NAMES)
-  return pipeline.Postprocessing(
+  return postprocess.Postprocessing(
       weights={
           task: _weights(f'weights.{task}', weights[task], weights['va'])
           for task in blending.TASKS
       },
       smoothing={
-          task: _smoothing(f'smoothing.{task}', ways[task])
+          task: _smoothing(f'smoothing.{task}', windows[task])
           for task in blending.TASKS
       },
       bias=_numbers('bias', bias, labels.EXPRESSIONS, -_MAX_BIAS, _MAX_BIAS),

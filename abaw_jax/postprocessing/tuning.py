@@ -1,9 +1,9 @@
-"""Weights, smoothing and calibration chosen from labels, and scored honestly.
+"""Tuning of weights, smoothing and calibration, scored on held-out videos.
 
-What was chosen on some rows scores too well on them. Cross-fitting says what it
-is worth: videos are split into groups, each group is processed by what was
-fitted to the others, and all groups are scored together. What is fitted to all
-of them is for rows that are not among them, the test set.
+Parameters score too well on the rows that they were fitted to. Cross-fitting avoids
+this: recordings are split into groups, each group is processed with parameters that
+were fitted to the other groups, and all groups are scored together. Parameters that
+are fitted to all groups are for other rows, such as the test set.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import dataclasses
 from jaxtyping import Float, Int, Shaped
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, folds, labels
 from abaw_jax.postprocessing import (
     blending,
     calibration,
-    pipeline,
+    postprocess,
     smoothing,
     thresholds,
 )
 from abaw_jax.scoring import metrics, predictions
 
 STEPS = ('weights', 'smoothing', 'thresholds', 'bias')
-# What is tried for each task; of equally good ones the first.
+# Candidates for each task; of equally good ones the first is chosen.
 CANDIDATES = (
     smoothing.Smoothing(),
     *(smoothing.Smoothing('mean', 'row', w) for w in (2, 5, 10, 15, 25, 50)),
@@ -40,7 +40,7 @@ _GAIN = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What may be tuned, and how."""
+  """The steps that are tuned, and their methods."""
 
   steps: tuple[str, ...] = STEPS
   bias: str = 'f1'  # a key of calibration.BIASES
@@ -51,16 +51,22 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tuned:
-  """What was fitted, and what it makes of the rows it was fitted to.
+  """A fitted postprocessing, and its results on the same rows.
 
-  The score of `cross_fitted` is honest, that of `in_sample` is not; their
+  The score of `cross_fitted` is unbiased. That of `in_sample` is too high; the
   difference is the optimism.
+
+  Attributes:
+    postprocessing: fitted to all rows.
+    cross_fitted: each group processed with parameters of the other groups.
+    in_sample: all rows processed with `postprocessing`.
+    groups: number of groups for `cross_fitted`.
   """
 
-  postprocessing: pipeline.Postprocessing  # fitted to all rows
+  postprocessing: postprocess.Postprocessing
   cross_fitted: predictions.Predictions
   in_sample: predictions.Predictions
-  groups: int  # of videos, for `cross_fitted`
+  groups: int
 
 
 def tune(
@@ -69,67 +75,60 @@ def tune(
     *,
     groups: int = 5,
 ) -> Tuned:
-  """Returns the postprocessing of aligned, labelled members, and its worth.
+  """Returns a postprocessing that is fitted to aligned, labelled members.
 
   Raises:
-    InputError: if there are no labels, or fewer videos than groups.
+    InputError: there are no labels, or fewer recordings than groups.
   """
   if not members[0].labelled:
     raise errors.InputError(
-        'the predictions to tune on have no labels; name those of training '
+        'the predictions to tune on have no labels; give those of training '
         'folds or of validation'
     )
-  group = split(members[0].video, groups)
-  parts, rest = [], []
+  group = assign_groups(members[0].video, groups)
+  parts, positions = [], []
   for one in range(groups):
-    held = group == one
-    how = fit([member.take(~held) for member in members], settings)
-    parts.append(pipeline.apply(how, [member.take(held) for member in members]))
-    rest.append(np.flatnonzero(held))
-  back = np.argsort(np.concatenate(rest))
-  how = fit(members, settings)
+    held_out = group == one
+    fitted = fit([member.take(~held_out) for member in members], settings)
+    parts.append(fitted.apply([member.take(held_out) for member in members]))
+    positions.append(np.flatnonzero(held_out))
+  order = np.argsort(np.concatenate(positions))
+  fitted = fit(members, settings)
   return Tuned(
-      postprocessing=how,
-      cross_fitted=predictions.concatenate(parts).take(back),
-      in_sample=pipeline.apply(how, members),
+      postprocessing=fitted,
+      cross_fitted=predictions.concatenate(parts).take(order),
+      in_sample=fitted.apply(members),
       groups=groups,
   )
 
 
-def split(video: Shaped[np.ndarray, 'n'], groups: int) -> Int[np.ndarray, 'n']:
-  """Returns the group of each row, 0 .. groups - 1, each video in one.
-
-  The longest goes first, always to the group with the fewest rows. Two people of
-  one recording, `_left` and `_right`, go together.
+def assign_groups(
+    video: Shaped[np.ndarray, 'n'], groups: int
+) -> Int[np.ndarray, 'n']:
+  """Returns the group of each row, 0 .. groups - 1; recordings stay together.
 
   Raises:
-    InputError: if there are fewer recordings than groups.
+    InputError: there are fewer recordings than groups.
   """
-  names, which = np.unique(
-      [labels.recording(str(name)) for name in video], return_inverse=True
-  )
-  if len(names) < groups:
+  count = len(set(labels.recording_ids(video)))
+  if count < groups:
     raise errors.InputError(
-        f'{len(names)} videos cannot be split into {groups} groups; tune on '
-        f'more videos, or with --groups={max(len(names), 2)}'
+        f'{count} videos cannot be split into {groups} groups; tune on more '
+        f'videos, or with --groups={max(count, 2)}'
     )
-  sizes = np.bincount(which)
-  totals, group = np.zeros(groups, int), np.zeros(len(names), int)
-  for one in np.argsort(-sizes, kind='stable'):
-    group[one] = np.argmin(totals)
-    totals[group[one]] += sizes[one]
-  return group[which]
+  return folds.assign(video, np.ones(len(video), int), num_folds=groups)
 
 
 def fit(
     members: Sequence[predictions.Predictions], settings: Settings
-) -> pipeline.Postprocessing:
-  """Returns what scores best on these rows, task by task, step by step.
+) -> postprocess.Postprocessing:
+  """Returns the postprocessing with the best score on these rows.
 
-  First weights, then the smoothing of the blend, then thresholds and bias. A
-  task without labels keeps equal weights and nothing else.
+  The steps are fitted one after the other, for each task alone: weights, smoothing
+  of the blend, then thresholds and bias. A task without labels keeps equal weights
+  and has no other step.
   """
-  how = pipeline.Postprocessing.plain(
+  result = postprocess.Postprocessing.equal_weights(
       len(members), expr=settings.expr, au=settings.au
   )
   rows = members[0]
@@ -137,26 +136,26 @@ def fit(
   tasks = [task for task in blending.TASKS if usable[task].any()]
   if 'weights' in settings.steps and len(members) > 1:
     found = {task: _weights(members, task, settings) for task in tasks}
-    how = dataclasses.replace(how, weights=how.weights | found)
-  rows = blending.blend(members, how.weights, expr=how.expr, au=how.au)
+    result = dataclasses.replace(result, weights=result.weights | found)
+  rows = blending.blend(members, result.weights, expr=result.expr, au=result.au)
   if 'smoothing' in settings.steps:
     found = {task: _smoothing(rows, task, settings) for task in tasks}
-    how = dataclasses.replace(how, smoothing=how.smoothing | found)
-  rows = pipeline.smooth(rows, how.smoothing)
+    result = dataclasses.replace(result, smoothing=result.smoothing | found)
+  rows = postprocess.smooth(rows, result.smoothing)
   if 'thresholds' in settings.steps and 'au' in tasks:
     cuts = thresholds.fit(rows.au, rows.target_au, rows.au_mask)
-    how = dataclasses.replace(how, thresholds=cuts)
+    result = dataclasses.replace(result, thresholds=cuts)
   if 'bias' in settings.steps and 'expr' in tasks:
     find = calibration.BIASES[settings.bias]
     bias = find(rows.expression[rows.expr], rows.target_expression[rows.expr])
-    how = dataclasses.replace(how, bias=bias)
-  return how
+    result = dataclasses.replace(result, bias=bias)
+  return result
 
 
 def _weights(
     members: Sequence[predictions.Predictions], task: str, settings: Settings
 ) -> Float[np.ndarray, 'm']:
-  """Returns the weights of one task, from its labelled rows alone."""
+  """Returns the weights of one task, fitted to its labelled rows."""
   rows = members[0]
   usable = {'va': rows.va, 'expr': rows.expr, 'au': rows.au_mask.any(axis=-1)}
   members = [member.take(usable[task]) for member in members]
@@ -175,10 +174,10 @@ def _smoothing(
   """Returns the best candidate for one task."""
   none = dict.fromkeys(blending.TASKS, smoothing.Smoothing())
   best, best_score = smoothing.Smoothing(), -np.inf
-  for one in settings.candidates:
-    score = _SCORES[task](pipeline.smooth(rows, none | {task: one}))
+  for candidate in settings.candidates:
+    score = _SCORES[task](postprocess.smooth(rows, none | {task: candidate}))
     if score > best_score + _GAIN:
-      best, best_score = one, score
+      best, best_score = candidate, score
   return best
 
 
@@ -193,15 +192,14 @@ def _va_score(rows: predictions.Predictions) -> float:
 
 def _expr_score(rows: predictions.Predictions) -> float:
   """Returns the mean F1 of the most probable expressions."""
-  pred = np.argmax(rows.expression, axis=-1)
-  confusion = metrics.confusion(pred, rows.target_expression, rows.expr)
-  return float(np.mean(metrics.class_f1(confusion)))
+  pred = np.argmax(rows.expression, axis=-1)[rows.expr]
+  return metrics.macro_f1(pred, rows.target_expression[rows.expr])
 
 
 def _au_score(rows: predictions.Predictions) -> float:
   """Returns the mean over labelled AUs of the F1 at the best threshold.
 
-  At 0.5 a rare AU is hardly ever called, whatever the probabilities are worth.
+  At 0.5 a rare AU is almost never predicted, even if its probabilities are good.
   """
   f1 = [
       thresholds.best_cut(prob[mask], target[mask] == 1)[1]

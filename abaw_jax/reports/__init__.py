@@ -1,1 +1,1 @@
-"""Tables that commands print about predictions."""
+"""Reports that commands print: comparisons of scores, and their files."""

@@ -1,77 +1,91 @@
-"""Scores beside each other, with their intervals over videos."""
+"""Tables of scores with their confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 import math
 
 import numpy as np
 
-from abaw_jax.postprocessing import tuning as tuning_lib
-from abaw_jax.scoring import intervals
+from abaw_jax.core import text_table
+from abaw_jax.postprocessing import tuning
+from abaw_jax.scoring import intervals, predictions
 
 Scores = Mapping[str, intervals.Draws]
+PARTS = ('VA', 'EXPR', 'AU')
 
 
-def table(rows: Mapping[str, Scores], *, whole: bool = True) -> list[str]:
-  """Returns a line of column names and one for each row.
+def bootstrap(
+    rows: Mapping[str, predictions.Predictions], resamples: int
+) -> dict[str, Scores]:
+  """Returns the scores of several predictions of the same rows, by name."""
+  return {
+      name: intervals.bootstrap(one, resamples=resamples)
+      for name, one in rows.items()
+  }
 
-  The score and its parts, where `whole` with their 95% intervals.
+
+def table(
+    scores: Mapping[str, Scores], *, with_intervals: bool = True
+) -> list[str]:
+  """Returns a table of the total score and its parts.
+
+  Args:
+    scores: by the name of the row.
+    with_intervals: whether each score has its 95% interval.
   """
-  width = max(map(len, rows))
-  full = not any(np.isnan(row['P_MTL'].value) for row in rows.values())
-  columns = ('P_MTL' if full else 'score', 'VA', 'EXPR', 'AU')
-  space = 25 if whole else 9
-  lines = [' ' * width + ''.join(f'{name:>{space}}' for name in columns)]
-  for name, row in rows.items():
-    cells = []
-    for column in columns:
-      cell = f'{row[column].value:8.4f}'
-      if whole:
-        low, high = row[column].interval()
-        cell += f' [{low:.4f}, {high:.4f}]'
-      cells.append(cell.rjust(space))
-    lines.append(name.ljust(width) + ''.join(cells))
-  return lines
+  complete = not any(np.isnan(row['P_MTL'].value) for row in scores.values())
+  columns = ('P_MTL' if complete else 'score', *PARTS)
+  show = interval if with_intervals else lambda draws: f'{draws.value:.4f}'
+  return text_table.aligned(
+      [
+          ('', *columns),
+          *(
+              (name, *(show(row[c]) for c in columns))
+              for name, row in scores.items()
+          ),
+      ]
+  )
 
 
-def best(rows: Mapping[str, Scores]) -> str:
-  """Returns the name of the row with the largest score."""
-  return max(rows, key=lambda name: rows[name]['score'].value)
-
-
-def signed(draws: intervals.Draws) -> str:
-  """Returns a difference with its interval."""
+def interval(draws: intervals.Draws, sign: str = '') -> str:
+  """Returns a score with its 95% interval; `sign='+'` shows all signs."""
   low, high = draws.interval()
-  return f'{draws.value:+.4f} [{low:+.4f}, {high:+.4f}]'
+  return f'{draws.value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]'
 
 
-def tuning(
-    rows: Mapping[str, Scores],
-    tuned: tuning_lib.Tuned,
+def gain(scores: Scores, others: Mapping[str, Scores]) -> str:
+  """Returns the line with the gain over the best of some other scores."""
+  best = max(others, key=lambda name: others[name]['score'].value)
+  difference = scores['score'].minus(others[best]['score'])
+  return f'gain over {best}: {interval(difference, "+")}'
+
+
+def tuning_report(
+    scores: Mapping[str, Scores],
+    tuned: tuning.Tuned,
     steps: Sequence[str],
     *,
     resamples: int = intervals.RESAMPLES,
 ) -> list[str]:
-  """Returns what tuning is worth on the rows that it was done on.
+  """Returns the gain and the optimism of tuning, on the rows it was fitted to.
 
   Args:
-    rows: scores of these rows without it, by name.
-    tuned: what was fitted to them.
-    steps: what was tuned.
-    resamples: those of `rows`.
+    scores: of these rows without tuning, by name.
+    tuned: result of the tuning.
+    steps: names of the tuned steps.
+    resamples: number of resamples of `scores`.
   """
   crossed = intervals.bootstrap(tuned.cross_fitted, resamples=resamples)
-  inside = tuned.in_sample.scores()['score']
-  base = best(rows)
-  gain = crossed['score'].minus(rows[base]['score'])
-  optimism = inside - crossed['score'].value
+  in_sample = tuned.in_sample.scores()['score']
+  optimism = in_sample - crossed['score'].value
   videos = len(np.unique(tuned.in_sample.video))
+  name = f'tuned, {tuned.groups} groups cross-fitted'
   return [
       f'tuned on {len(tuned.in_sample):,} rows of {videos:,} videos: '
       + ', '.join(steps),
-      *table({**rows, f'tuned, {tuned.groups} groups cross-fitted': crossed}),
-      f'gain over {base}: {signed(gain)}',
-      f'fitted to all of these rows it scores {inside:.4f} on them: '
-      f'{optimism:+.4f} of that is optimism and no result',
+      *table({**scores, name: crossed}),
+      gain(crossed, scores),
+      f'fitted to all of these rows, the score on them is {in_sample:.4f}; '
+      f'{optimism:+.4f} of it is optimism, do not report it',
   ]
 
 

@@ -1,4 +1,4 @@
-"""The work of the command `crossvalidate` behind the networks."""
+"""The report of the command `crossvalidate`, from predictions of all runs."""
 
 from __future__ import annotations
 
@@ -10,25 +10,33 @@ from typing import Any
 
 import numpy as np
 
-from abaw_jax.postprocessing import blending, pipeline, tuning
+from abaw_jax.core import text_table
+from abaw_jax.postprocessing import blending, postprocess, tuning
 from abaw_jax.reports import comparison
 from abaw_jax.scoring import intervals, prediction_files, predictions
 
-_SHOWN = ('P_MTL', 'VA', 'EXPR', 'AU')
+_SHOWN = ('P_MTL', *comparison.PARTS)
 _BLEND, _CALIBRATED = 'equal weights', 'calibrated'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-  """What a cross-validation found."""
+  """The result of a cross-validation.
 
-  rows: predictions.Predictions  # blended and calibrated, cross-fitted
-  postprocessing: pipeline.Postprocessing  # of all runs, for other rows
-  lines: list[str]  # to be read
-  content: dict[str, Any]  # the same for JSON; NaN is None
+  Attributes:
+    rows: blended and calibrated predictions, cross-fitted.
+    postprocessing: of all runs, for other rows.
+    lines: report as text.
+    content: the same report as JSON; NaN is None.
+  """
+
+  rows: predictions.Predictions
+  postprocessing: postprocess.Postprocessing
+  lines: list[str]
+  content: dict[str, Any]
 
 
-def run(
+def summarize(
     files: Mapping[int, Sequence[pathlib.Path]],
     *,
     official: Collection[str] = (),
@@ -36,20 +44,20 @@ def run(
     groups: int = 5,
     resamples: int = intervals.RESAMPLES,
 ) -> Result:
-  """Returns the blend of all seeds, calibrated, and what each step is worth.
+  """Returns the calibrated blend of all seeds, with the scores of each step.
 
-  A run is scored on rows that it was not trained on. A member of the blend is a
-  seed: its folds joined, which are other rows each.
+  Each run predicts the rows that it held out. A member of the blend is a seed: the
+  rows of all its folds.
 
   Args:
-    files: predictions of each seed, a file for each fold.
-    official: videos of the official validation split, where folds are of more.
-    settings: what is tuned.
-    groups: groups of videos for cross-fitting.
-    resamples: of videos, for the intervals.
+    files: predictions of each seed, one file for each fold.
+    official: videos of the official validation split, which are also scored alone.
+    settings: of the tuning.
+    groups: number of groups for cross-fitting.
+    resamples: number of resamples of the recordings, for the intervals.
 
   Raises:
-    InputError: if a file is wrong, or files do not go together.
+    InputError: a file is wrong, or the seeds have different rows.
   """
   settings = settings or tuning.Settings()
   parts = {
@@ -64,10 +72,10 @@ def run(
   tuned = tuning.tune(members, settings, groups=groups)
   named = dict(zip(names, members, strict=True))
   if len(members) > 1:
-    plain = pipeline.Postprocessing.plain(
+    blend = postprocess.Postprocessing.equal_weights(
         len(members), expr=settings.expr, au=settings.au
     )
-    named[_BLEND] = pipeline.apply(plain, members)
+    named[_BLEND] = blend.apply(members)
   single = {
       _title(seed, fold, len(rows)): one.scores()
       for seed, rows in parts.items()
@@ -76,22 +84,24 @@ def run(
   seeds = _spread([member.scores() for member in members])
   content = {'single': {k: _finite(v) for k, v in single.items()}}
   content['over_seeds'] = seeds
-  lines = [*_listing(single), _spread_line('over seeds', seeds)]
+  lines = [*_run_table(single), _spread_line('over seeds', seeds)]
   if len(next(iter(parts.values()))) > 1:
     content['over_folds'] = folds = _spread([*single.values()])
     lines.append(_spread_line('over folds and seeds', folds))
-  scores = _bootstrap(named, resamples)
+  scores = comparison.bootstrap(named, resamples)
   crossed = {_CALIBRATED: tuned.cross_fitted}
-  content['scores'] = _json(scores | _bootstrap(crossed, resamples))
+  content['scores'] = _json(scores | comparison.bootstrap(crossed, resamples))
   content['in_sample'] = tuned.in_sample.scores()['score']
-  lines += comparison.tuning(scores, tuned, settings.steps, resamples=resamples)
+  lines += comparison.tuning_report(
+      scores, tuned, settings.steps, resamples=resamples
+  )
   if official:
-    of_it = np.isin(tuned.cross_fitted.video, sorted(official))
-    part = {k: v.take(of_it) for k, v in (named | crossed).items()}
-    found = _bootstrap(part, resamples)
+    is_official = np.isin(tuned.cross_fitted.video, sorted(official))
+    part = {k: v.take(is_official) for k, v in (named | crossed).items()}
+    found = comparison.bootstrap(part, resamples)
     content['official_validation'] = _json(found)
     lines += [
-        f'of these, {of_it.sum():,} rows of the official validation split:',
+        f'only the {is_official.sum():,} rows of the official validation split:',
         *comparison.table(found),
     ]
   return Result(
@@ -103,26 +113,19 @@ def run(
 
 
 def _spread_weights(
-    how: pipeline.Postprocessing, parts: Mapping[int, Sequence]
-) -> pipeline.Postprocessing:
+    fitted: postprocess.Postprocessing, parts: Mapping[int, Sequence]
+) -> postprocess.Postprocessing:
   """Returns a postprocessing of all runs: folds share the weight of a seed."""
   folds = np.array([len(rows) for rows in parts.values()])
   weights = {
       task: np.repeat(values / folds, folds)
-      for task, values in how.weights.items()
+      for task, values in fitted.weights.items()
   }
-  return dataclasses.replace(how, weights=weights)
+  return dataclasses.replace(fitted, weights=weights)
 
 
 def _title(seed: int, fold: int, folds: int) -> str:
   return f'seed {seed}, fold {fold}' if folds > 1 else f'seed {seed}'
-
-
-def _bootstrap(rows: Mapping[str, predictions.Predictions], resamples: int):
-  return {
-      name: intervals.bootstrap(one, resamples=resamples)
-      for name, one in rows.items()
-  }
 
 
 def _json(scores: Mapping[str, comparison.Scores]) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def _spread(
 ) -> dict[str, dict[str, float | None]]:
   """Returns mean and standard deviation (n - 1) of every score.
 
-  None where no run has it, or only one.
+  The mean is None without a value, the standard deviation with fewer than two.
   """
   result = {}
   for name in scores[0]:
@@ -152,7 +155,7 @@ def _spread(
 
 
 def _spread_line(name: str, spread: Mapping[str, Mapping]) -> str:
-  """Returns `name: mean and standard deviation: P_MTL x +- y, ...`."""
+  """Returns the line `mean <name>: P_MTL x +- y, ...`."""
   cells = []
   for key in _SHOWN:
     mean, std = spread[key]['mean'], spread[key]['std']
@@ -161,11 +164,14 @@ def _spread_line(name: str, spread: Mapping[str, Mapping]) -> str:
   return f'mean {name}: {", ".join(cells)}'
 
 
-def _listing(single: Mapping[str, Mapping[str, float]]) -> list[str]:
-  """Returns a table of all runs."""
-  width = max(map(len, single))
-  lines = [' ' * width + ''.join(f'{key:>9}' for key in _SHOWN)]
-  return lines + [
-      name.ljust(width) + ''.join(f'{scores[key]:9.4f}' for key in _SHOWN)
-      for name, scores in single.items()
-  ]
+def _run_table(single: Mapping[str, Mapping[str, float]]) -> list[str]:
+  """Returns a table with the scores of each run."""
+  return text_table.aligned(
+      [
+          ('', *_SHOWN),
+          *(
+              (name, *(f'{scores[key]:.4f}' for key in _SHOWN))
+              for name, scores in single.items()
+          ),
+      ]
+  )

@@ -1,4 +1,4 @@
-"""The work of the command `ensemble`: blend, tune, write, and say what it is worth."""
+"""The command `ensemble`: blend, tune and write predictions, and report scores."""
 
 from collections.abc import Sequence
 import pathlib
@@ -8,7 +8,7 @@ import numpy as np
 from abaw_jax.core import errors
 from abaw_jax.postprocessing import (
     blending,
-    pipeline,
+    postprocess,
     postprocessing_files,
     tuning,
 )
@@ -18,7 +18,7 @@ from abaw_jax.scoring import intervals, prediction_files, predictions
 Members = list[predictions.Predictions]
 
 
-def run(
+def make_ensemble(
     files: Sequence[str],
     out: pathlib.Path,
     *,
@@ -28,63 +28,64 @@ def run(
     groups: int = 5,
     resamples: int = intervals.RESAMPLES,
 ) -> list[str]:
-  """Returns the report of a blend, and writes it with its postprocessing.
+  """Writes a blend with its postprocessing, and returns the report.
 
   Args:
-    files: one text per member: a file, or several with `+` between them.
-    out: file of the blend; `<out>.postprocessing.json` lies beside it.
+    files: one text for each member: a file, or several with `+` between them.
+    out: file of the blend; the postprocessing is `<out>.postprocessing.json`.
     tune_on: files with labels of the same members.
-    stored: file of a postprocessing to apply instead.
-    settings: what is tuned, and how members are blended.
-    groups: groups of videos for cross-fitting.
-    resamples: resamples of videos for the intervals.
+    stored: file of a postprocessing that is applied instead of tuning.
+    settings: of the tuning and the blend.
+    groups: number of groups for cross-fitting.
+    resamples: number of resamples of the recordings, for the intervals.
 
   Raises:
-    InputError: if a file is wrong, or files do not go together.
+    InputError: a file is wrong, or files have different rows.
   """
   settings = settings or tuning.Settings()
   members = _read(files)
   lines = [f'member {i + 1}: {file}' for i, file in enumerate(files)]
-  same = False
+  cross_fitted = None
   if stored is not None:
-    how = postprocessing_files.read(stored)
+    postprocessing = postprocessing_files.read(stored)
   elif tune_on:
     fit_to = _read(tune_on)
     if len(fit_to) != len(members):
       raise errors.InputError(
-          f'--tune_on names {len(fit_to)} members and --predictions '
-          f'{len(members)}; name the same models in the same order'
+          f'--tune_on has {len(fit_to)} members and --predictions has '
+          f'{len(members)}; give the same models in the same order'
       )
-    same = _is_same(members[0], fit_to[0])
+    same = _has_same_rows(members[0], fit_to[0])
     tuned = tuning.tune(fit_to, settings, groups=groups)
-    how = tuned.postprocessing
-    lines += comparison.tuning(
-        _members(fit_to, settings.expr, settings.au, resamples),
+    postprocessing = tuned.postprocessing
+    cross_fitted = tuned.cross_fitted if same else None
+    lines += comparison.tuning_report(
+        _member_scores(fit_to, postprocessing, resamples),
         tuned,
         settings.steps,
         resamples=resamples,
     )
   else:
-    how = pipeline.Postprocessing.plain(
+    postprocessing = postprocess.Postprocessing.equal_weights(
         len(members), expr=settings.expr, au=settings.au
     )
-  if same:
-    result = tuned.cross_fitted
+  if cross_fitted is not None:
+    result = cross_fitted
     lines.append(
-        'these rows are written cross-fitted: no video was processed by what was '
-        'fitted to it'
+        'the written rows are cross-fitted: each video is processed with '
+        'parameters that were fitted to other videos'
     )
   else:
-    result = pipeline.apply(how, members)
-    lines += _report(members, result, how, resamples)
+    result = postprocessing.apply(members)
+    lines += _report(members, result, postprocessing, resamples)
   prediction_files.write(out, result)
-  beside = out.with_suffix('.postprocessing.json')
-  postprocessing_files.write(beside, how)
-  return [*lines, f'predictions: {out}', f'postprocessing: {beside}']
+  path = out.with_suffix('.postprocessing.json')
+  postprocessing_files.write(path, postprocessing)
+  return [*lines, f'predictions: {out}', f'postprocessing: {path}']
 
 
 def _read(files: Sequence[str]) -> Members:
-  """Returns the members, aligned."""
+  """Returns the aligned members."""
   members = []
   for text in files:
     parts = [prediction_files.read(pathlib.Path(p)) for p in text.split('+')]
@@ -95,18 +96,18 @@ def _read(files: Sequence[str]) -> Members:
   return blending.align(members, files)
 
 
-def _is_same(
+def _has_same_rows(
     rows: predictions.Predictions, other: predictions.Predictions
 ) -> bool:
-  """Returns whether both are the same rows; raises if only videos are."""
+  """Returns whether both have the same rows; raises if they share only videos."""
   keys = {key.item() for key in predictions.keys(rows)}
   if keys == {key.item() for key in predictions.keys(other)}:
     return True
   shared = np.intersect1d(rows.video, other.video)
   if shared.size:
     raise errors.InputError(
-        f'video {shared[0]} is in --predictions and in --tune_on, which are not '
-        'the same rows; tune on other videos, or on exactly these rows'
+        f'video {shared[0]} is in --predictions and in --tune_on, but their rows '
+        'differ; tune on other videos, or on exactly the same rows'
     )
   return False
 
@@ -114,7 +115,7 @@ def _is_same(
 def _report(
     members: Members,
     result: predictions.Predictions,
-    how: pipeline.Postprocessing,
+    postprocessing: postprocess.Postprocessing,
     resamples: int,
 ) -> list[str]:
   """Returns the scores of rows that nothing was fitted to."""
@@ -122,26 +123,23 @@ def _report(
   lines = [f'predicted {len(result):,} rows of {videos:,} videos']
   if not result.labelled:
     return [*lines, 'no score: these rows have no labels']
-  scores = _members(members, how.expr, how.au, resamples)
+  scores = _member_scores(members, postprocessing, resamples)
   blend = intervals.bootstrap(result, resamples=resamples)
-  base = comparison.best(scores)
-  gain = blend['score'].minus(scores[base]['score'])
   return [
       *lines,
       *comparison.table({**scores, 'written': blend}),
-      f'gain over {base}: {comparison.signed(gain)}',
+      comparison.gain(blend, scores),
   ]
 
 
-def _members(
-    members: Members, expr: str, au: str, resamples: int
+def _member_scores(
+    members: Members, blend: postprocess.Postprocessing, resamples: int
 ) -> dict[str, comparison.Scores]:
-  """Returns the scores of each member and of all with equal weights."""
+  """Returns the scores of each member, and of all with equal weights."""
   rows = {f'member {i + 1}': member for i, member in enumerate(members)}
   if len(members) > 1:
-    plain = pipeline.Postprocessing.plain(len(members), expr=expr, au=au)
-    rows['equal weights'] = pipeline.apply(plain, members)
-  return {
-      name: intervals.bootstrap(one, resamples=resamples)
-      for name, one in rows.items()
-  }
+    equal = postprocess.Postprocessing.equal_weights(
+        len(members), expr=blend.expr, au=blend.au
+    )
+    rows['equal weights'] = equal.apply(members)
+  return comparison.bootstrap(rows, resamples)

@@ -1,8 +1,7 @@
-"""What `evaluate` says beside a network's scores: intervals, and what tuning does."""
+"""Reports of the command `evaluate`: intervals, postprocessing and tuning."""
 
 from abaw_jax.core import errors
-from abaw_jax.postprocessing import pipeline
-from abaw_jax.postprocessing import tuning as tuning_lib
+from abaw_jax.postprocessing import postprocess, tuning
 from abaw_jax.reports import comparison
 from abaw_jax.scoring import intervals, predictions
 
@@ -11,32 +10,37 @@ NETWORK = 'network'
 
 def compare(
     rows: predictions.Predictions,
-    how: pipeline.Postprocessing | None,
+    postprocessing: postprocess.Postprocessing | None,
     *,
-    whole: bool,
+    with_intervals: bool,
     resamples: int = intervals.RESAMPLES,
 ) -> list[str]:
-  """Returns the scores of a network, with and without a postprocessing.
+  """Returns the scores of a network, with and without postprocessing.
 
   Args:
     rows: predictions of the network.
-    how: of a single member, fitted to other rows; None for none.
-    whole: whether intervals over videos are given, too.
-    resamples: of the videos.
+    postprocessing: of one member, fitted to other rows; None for none.
+    with_intervals: whether scores have intervals over recordings.
+    resamples: number of resamples of the recordings.
 
   Raises:
-    InputError: if the rows have no labels, or it is of several members.
+    InputError: the rows have no labels, or the postprocessing has several
+      members.
   """
   _check(rows)
-  before = intervals.bootstrap(rows, resamples=resamples)
-  if how is None:
-    return comparison.table({NETWORK: before}, whole=whole)
-  after = intervals.bootstrap(pipeline.apply(how, [rows]), resamples=resamples)
+  named = {NETWORK: rows}
+  if postprocessing is not None:
+    named['postprocessed'] = postprocessing.apply([rows])
+  scores = comparison.bootstrap(named, resamples)
+  lines = comparison.table(scores, with_intervals=with_intervals)
+  if postprocessing is None:
+    return lines
+  before, after = scores.values()
   gain = after['score'].minus(before['score'])
-  text = comparison.signed(gain) if whole else f'{gain.value:+.4f}'
+  text = comparison.interval(gain, '+')
   return [
-      *comparison.table({NETWORK: before, 'postprocessed': after}, whole=whole),
-      f'gain over the {NETWORK}: {text}',
+      *lines,
+      f'gain over the {NETWORK}: {text if with_intervals else text.split()[0]}',
   ]
 
 
@@ -45,22 +49,23 @@ def tune(
     *,
     groups: int = 5,
     resamples: int = intervals.RESAMPLES,
-) -> tuple[list[str], pipeline.Postprocessing]:
-  """Returns a report of tuning on the reported rows, and what was fitted.
+) -> tuple[list[str], postprocess.Postprocessing]:
+  """Returns a report of tuning on the reported rows, and the fitted parameters.
 
-  The report has the score of these rows cross-fitted, that in sample, and their
-  difference: the optimism.
+  The report has the cross-fitted score of these rows, the score in sample, and
+  their difference, the optimism.
 
   Raises:
-    InputError: if the rows have no labels, or fewer videos than groups.
+    InputError: the rows have no labels, or fewer recordings than groups.
   """
   _check(rows)
-  settings = tuning_lib.Settings()
-  tuned = tuning_lib.tune([rows], settings, groups=groups)
-  before = intervals.bootstrap(rows, resamples=resamples)
-  steps = [step for step in settings.steps if step != 'weights']
-  lines = comparison.tuning(
-      {NETWORK: before}, tuned, steps, resamples=resamples
+  settings = tuning.Settings()
+  tuned = tuning.tune([rows], settings, groups=groups)
+  lines = comparison.tuning_report(
+      comparison.bootstrap({NETWORK: rows}, resamples),
+      tuned,
+      [step for step in settings.steps if step != 'weights'],
+      resamples=resamples,
   )
   return lines, tuned.postprocessing
 
@@ -68,6 +73,6 @@ def tune(
 def _check(rows: predictions.Predictions) -> None:
   if not rows.labelled:
     raise errors.InputError(
-        'these rows have no labels to compare with; abaw_jax.predict '
-        '--postprocessing=FILE writes what it makes of them'
+        'these rows have no labels to score them with; abaw-jax predict '
+        '--postprocessing=FILE applies a postprocessing without labels'
     )

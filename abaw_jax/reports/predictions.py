@@ -1,33 +1,33 @@
-"""The work of the command `predict` behind the networks."""
+"""The command `predict`, from predictions of its networks to files and reports."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
 
+from jaxtyping import Int
 import numpy as np
 
 from abaw_jax.challenge import files as challenge_files
 from abaw_jax.challenge import submission
-from abaw_jax.core import errors
+from abaw_jax.core import errors, text_table
 from abaw_jax.postprocessing import (
     adaptive_frame_rate,
     blending,
-    calibration,
     confidence_filter,
-    pipeline,
+    postprocess,
     postprocessing_files,
     smoothing,
 )
-from abaw_jax.scoring import prediction_files, predictions
+from abaw_jax.scoring import metrics, prediction_files, predictions
 
 Files = Sequence[pathlib.Path]
-# What happens to lines of the list that were not predicted.
+# How rows of the list without a prediction are handled.
 MISSING = ('interpolate', 'error')
 
 
 @dataclasses.dataclass(frozen=True)
-class Frames:
-  """An adaptive frame rate that is asked for; see scoring/adaptive.py."""
+class FrameRate:
+  """Options of the adaptive frame rate; see adaptive_frame_rate.fit."""
 
   strides: tuple[int, ...]
   fit_on: tuple[pathlib.Path, ...]  # predictions of labelled training videos
@@ -38,62 +38,64 @@ class Frames:
 
 @dataclasses.dataclass(frozen=True)
 class Filter:
-  """A confidence filter that is asked for; see scoring/confidence.py."""
+  """Options of the confidence filter; see confidence_filter.apply."""
 
-  file: pathlib.Path  # predictions of the network that may be sure
-  threshold: float | None  # None: fitted
-  fit_on: tuple[pathlib.Path, ...] = ()  # of the networks in question
-  sure_fit_on: pathlib.Path | None = None  # of the other, for the same rows
+  file: pathlib.Path  # predictions of the second network
+  threshold: float | None  # None: it is fitted
+  fit_on: tuple[pathlib.Path, ...] = ()  # training videos, of the main networks
+  second_fit_on: pathlib.Path | None = None  # the same rows, second network
 
 
-def how_to(
-    stored: pathlib.Path | None, members: int
-) -> pipeline.Postprocessing:
-  """Returns the postprocessing of a file; equal weights without one."""
+def read_postprocessing(
+    stored: pathlib.Path | None, num_members: int
+) -> postprocess.Postprocessing:
+  """Returns the postprocessing of a file; equal weights without a file."""
   if stored is None:
-    return pipeline.Postprocessing.plain(members)
+    return postprocess.Postprocessing.equal_weights(num_members)
   return postprocessing_files.read(stored)
 
 
 def blend(
-    files: Files, how: pipeline.Postprocessing
+    files: Files, postprocessing: postprocess.Postprocessing
 ) -> predictions.Predictions:
   """Returns the postprocessed predictions of all members, in list order.
 
   Raises:
-    InputError: if a file is wrong, or files do not go together.
+    InputError: a file is wrong, or files have different rows.
   """
   members = [prediction_files.read(path) for path in files]
   aligned = blending.align(members, [str(path) for path in files])
-  rows = pipeline.apply(how, aligned)
+  rows = postprocessing.apply(aligned)
   return rows.take(np.argsort(rows.row, kind='stable'))
 
 
-def adapt(
-    files: Files, how: pipeline.Postprocessing, wanted: Frames
+def blend_adaptively(
+    files: Files,
+    postprocessing: postprocess.Postprocessing,
+    options: FrameRate,
 ) -> tuple[predictions.Predictions, list[str]]:
-  """Returns predictions at an adaptive frame rate, and a report of it.
+  """Returns predictions with the adaptive frame rate, and a report.
 
-  Means over windows take the place of the smoothing of expressions. The report
-  has the plan beside fixed strides, each with its costs, its agreement with
-  all frames and, where there are labels, accuracy and macro F1.
+  Means over windows replace the smoothing of expressions. The report compares the
+  adaptive rate with fixed strides: costs, agreement with reading all frames and,
+  for labelled rows, accuracy and macro F1.
   """
   # Smoothing would read every frame before the first window is read.
-  plain = how.smoothing | {'expr': smoothing.Smoothing()}
-  how = dataclasses.replace(how, smoothing=plain)
-  rows = blend(files, how)
+  windows = postprocessing.smoothing | {'expr': smoothing.Smoothing()}
+  postprocessing = dataclasses.replace(postprocessing, smoothing=windows)
+  rows = blend(files, postprocessing)
   plan = adaptive_frame_rate.fit(
-      blend(wanted.fit_on, how),
-      wanted.strides,
-      half=wanted.half,
-      alpha=wanted.alpha,
-      levels=wanted.levels,
+      blend(options.fit_on, postprocessing),
+      options.strides,
+      half=options.half,
+      alpha=options.alpha,
+      levels=options.levels,
   )
   readings = {'adaptive': adaptive_frame_rate.apply(rows, plan)} | {
-      _every(stride): adaptive_frame_rate.apply(
+      _stride_name(stride): adaptive_frame_rate.apply(
           rows, adaptive_frame_rate.Plan.fixed(stride, plan.half)
       )
-      for stride in sorted({*wanted.strides, 1})
+      for stride in sorted({*options.strides, 1})
   }
   found = [
       f'{stride}: {value:.4f}'
@@ -102,37 +104,42 @@ def adapt(
   used = np.unique(readings['adaptive'].stride, return_counts=True)
   shares = [f'{s}: {n / len(rows):.1%}' for s, n in zip(*used, strict=True)]
   lines = [
-      'expressions are means over windows of listed frames, not smoothed',
+      'expressions are means over windows of listed frames, without smoothing',
       f'thresholds of strides: {", ".join(found) or "none"}',
-      f'rows answered by stride: {", ".join(shares)}',
-      *_table(readings),
+      f'share of rows by accepted stride: {", ".join(shares)}',
+      *_frame_rate_table(readings),
   ]
   return readings['adaptive'].rows, lines
 
 
-def filtered(
-    files: Files, how: pipeline.Postprocessing, wanted: Filter
+def blend_filtered(
+    files: Files, postprocessing: postprocess.Postprocessing, options: Filter
 ) -> tuple[predictions.Predictions, list[str]]:
-  """Returns predictions behind a confidence filter, and a report of it."""
-  rows = blend(files, how)
-  threshold = wanted.threshold
+  """Returns predictions after the confidence filter, and a report."""
+  rows = blend(files, postprocessing)
+  window = postprocessing.smoothing['expr']
+  threshold = options.threshold
   if threshold is None:
-    fit_to = blend(wanted.fit_on, how)
-    sure = _sure(wanted.sure_fit_on, fit_to, wanted.fit_on[0], how)
-    threshold = confidence_filter.fit(fit_to, sure)
-  sure = _sure(wanted.file, rows, files[0], how)
-  result = confidence_filter.apply(rows, sure, threshold)
-  moved = np.mean(_called(result) != _called(rows))
+    main = blend(options.fit_on, postprocessing)
+    second = _read_second(
+        options.second_fit_on, main, options.fit_on[0], window
+    )
+    threshold = confidence_filter.fit(main, second)
+  second = _read_second(options.file, rows, files[0], window)
+  result = confidence_filter.apply(rows, second, threshold)
+  changed = np.mean(_predicted(result) != _predicted(rows))
   lines = [
-      f'expressions of {wanted.file} with more than {threshold:.4f} replace '
-      f'others: {moved:.1%} of the rows change'
+      f'expressions of {options.file} with a probability above {threshold:.4f} '
+      f'replace others: {changed:.1%} of the rows change'
   ]
   if rows.expr.any():
-    named = {'unfiltered': rows, 'filtered': result, 'the other alone': sure}
-    lines += [
-        f'{name:16} accuracy {right:.4f} F1 {f1:.4f}'
-        for name, (right, f1) in ((k, _worth(v)) for k, v in named.items())
-    ]
+    named = {'unfiltered': rows, 'filtered': result, 'second network': second}
+    lines += text_table.aligned(
+        [
+            ('', 'accuracy', 'F1'),
+            *((name, *_expression_scores(one)) for name, one in named.items()),
+        ]
+    )
   return result, lines
 
 
@@ -143,11 +150,17 @@ def write_submission(
     *,
     missing: str = 'interpolate',
 ) -> str:
-  """Writes the challenge file, checks it, and returns what to say of it.
+  """Writes and checks the challenge file; returns a message.
+
+  Args:
+    path: file to write.
+    list_path: list of the images.
+    rows: predictions.
+    missing: one of MISSING.
 
   Raises:
-    InputError: if predictions are not of the list, or `missing` is 'error' and
-      a line of it was not predicted.
+    InputError: predictions belong to another list, or `missing` is 'error' and a
+      row of the list has no prediction.
   """
   images = challenge_files.read_list(list_path)
   absent = np.setdiff1d(np.arange(len(images)), rows.row)
@@ -166,51 +179,56 @@ def write_submission(
   )
 
 
-def _sure(path, rows, name, how) -> predictions.Predictions:
-  """Returns the rows with the other network's expressions, smoothed alike."""
-  other = prediction_files.read(path)
-  # A frame that is listed twice may be labelled twice, and read as one or two.
-  _, other = blending.align(
-      [_unlabelled(rows), _unlabelled(other)], [str(name), str(path)]
+def _read_second(
+    path: pathlib.Path,
+    rows: predictions.Predictions,
+    name: pathlib.Path,
+    window: smoothing.Smoothing,
+) -> predictions.Predictions:
+  """Returns the rows with smoothed expressions of the second network.
+
+  Args:
+    path: predictions of the second network.
+    rows: predictions of the main network.
+    name: file of `rows`, for messages.
+    window: smoothing of expressions.
+  """
+  second = prediction_files.read(path).without_labels()
+  # Networks may read a repeated frame once or twice, with different labels.
+  _, second = blending.align(
+      [rows.without_labels(), second], [str(name), str(path)]
   )
   none = dict.fromkeys(blending.TASKS, smoothing.Smoothing())
-  other = pipeline.smooth(other, none | {'expr': how.smoothing['expr']})
-  return dataclasses.replace(rows, expression=other.expression)
+  second = postprocess.smooth(second, none | {'expr': window})
+  return dataclasses.replace(rows, expression=second.expression)
 
 
-def _unlabelled(rows: predictions.Predictions) -> predictions.Predictions:
-  names = ('video', 'frame_id', 'row', 'valence', 'arousal', 'expression', 'au')
-  return predictions.Predictions(
-      **{name: getattr(rows, name) for name in names}
-  )
-
-
-def _table(readings: Mapping[str, adaptive_frame_rate.Reading]) -> list[str]:
-  """Returns a line for each way to read frames."""
-  full = _called(readings[_every(1)].rows)
-  labelled = readings[_every(1)].rows.expr.any()
-  names = ['cost', 'read', 'agreement']
-  names += ['accuracy', 'F1'] if labelled else []
-  lines = [' ' * 18 + ''.join(f'{name:>11}' for name in names)]
+def _frame_rate_table(
+    readings: Mapping[str, adaptive_frame_rate.Reading],
+) -> list[str]:
+  """Returns a table with a row for each frame rate."""
+  full = readings[_stride_name(1)].rows
+  labelled = full.expr.any()
+  table = [('', 'cost', 'read', 'agreement')]
+  table[0] += ('accuracy', 'F1') if labelled else ()
   for name, reading in readings.items():
-    same = np.mean(_called(reading.rows) == full)
-    cells = [f'{value:.1%}' for value in (reading.cost, reading.read, same)]
-    if labelled:
-      cells += [f'{value:.4f}' for value in _worth(reading.rows)]
-    lines.append(f'{name:18}' + ''.join(f'{cell:>11}' for cell in cells))
-  return lines
+    same = np.mean(_predicted(reading.rows) == _predicted(full))
+    shares = (reading.cost, reading.read, same)
+    scores = _expression_scores(reading.rows) if labelled else ()
+    table.append((name, *(f'{share:.1%}' for share in shares), *scores))
+  return text_table.aligned(table)
 
 
-def _every(stride: int) -> str:
+def _stride_name(stride: int) -> str:
   return 'every frame' if stride == 1 else f'every {stride} frames'
 
 
-def _called(rows: predictions.Predictions):
+def _predicted(rows: predictions.Predictions) -> Int[np.ndarray, 'n']:
   return np.argmax(rows.expression, axis=-1)
 
 
-def _worth(rows: predictions.Predictions) -> tuple[float, float]:
+def _expression_scores(rows: predictions.Predictions) -> tuple[str, str]:
   """Returns accuracy and macro F1 of the labelled rows."""
-  pred, target = _called(rows)[rows.expr], rows.target_expression[rows.expr]
-  f1 = calibration.macro_f1(pred, target, rows.expression.shape[-1])
-  return float(np.mean(pred == target)), f1
+  pred, target = _predicted(rows)[rows.expr], rows.target_expression[rows.expr]
+  f1 = metrics.macro_f1(pred, target)
+  return f'{np.mean(pred == target):.4f}', f'{f1:.4f}'

@@ -1,4 +1,4 @@
-"""Which tasks help which: what a task gains from being trained with another."""
+"""Task dependency: the gain of a task if another task is trained with it."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -7,14 +7,11 @@ from typing import Any
 from jaxtyping import Float
 import numpy as np
 
-# The score of each task, a key of `metrics.multi_task_scores`.
-SCORES = {
-    'valence': 'CCC_valence',
-    'arousal': 'CCC_arousal',
-    'expression': 'EXPR',
-    'au': 'AU',
-}
-TOGETHER = 'all'
+from abaw_jax.core import text_table
+from abaw_jax.scoring import metrics
+
+SCORES = metrics.PART_SCORES
+ALL_TASKS = 'all'
 
 Tasks = tuple[str, ...]
 Scores = Mapping[str, float | int | None]
@@ -22,16 +19,16 @@ Scores = Mapping[str, float | int | None]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gains:
-  """Gains of tasks over being trained alone, in points (hundredths of a score).
+  """Gains over training each task alone, in points (hundredths of a score).
 
-  Columns are tasks. Row i is with task i trained along, the last with all; NaN
-  where a task would be its own company.
+  Columns are the scored tasks. In row i, task i is trained as well; in the last
+  row all tasks are. NaN where both tasks are the same.
 
   Attributes:
-    tasks: names of the columns, and of the rows but the last.
-    alone: mean and standard deviation of the scores alone, in points.
-    mean: of the gains over seeds.
-    std: of the gains over seeds (n - 1); NaN with one seed.
+    tasks: names of the columns, and of all rows except the last.
+    alone: mean and standard deviation of the scores of single tasks, in points.
+    mean: mean gain over seeds.
+    std: standard deviation of the gain over seeds (n - 1); NaN with one seed.
   """
 
   tasks: Tasks
@@ -41,27 +38,22 @@ class Gains:
 
   @property
   def rows(self) -> Tasks:
-    """Returns what stands in front of each row."""
-    return (*(f'+ {task}' for task in self.tasks), TOGETHER)
+    """The names of the rows."""
+    return (*(f'+ {task}' for task in self.tasks), ALL_TASKS)
 
   def table(self) -> list[str]:
-    """Returns a table in Markdown: scores alone, then gains."""
-    lines = [
-        _line('trained with', *self.tasks),
-        '|' + ' --- |' * (1 + len(self.tasks)),
-    ]
-    mean, std = self.alone
-    lines.append(_line('alone', *map(_cell, mean, std)))
-    for row, mean, std in zip(self.rows, self.mean, self.std, strict=True):
+    """Returns a table in Markdown: scores of single tasks, then gains."""
+    rows = [('trained with', *self.tasks), ('alone', *map(_cell, *self.alone))]
+    for name, mean, std in zip(self.rows, self.mean, self.std, strict=True):
       cells = (
           'none' if np.isnan(a) else _cell(a, b, sign='+')
           for a, b in zip(mean, std, strict=True)
       )
-      lines.append(_line(row, *cells))
-    return lines
+      rows.append((name, *cells))
+    return text_table.markdown(rows)
 
   def as_json(self) -> dict[str, Any]:
-    """Returns the same for JSON, NaN as None."""
+    """Returns the same values for JSON; NaN becomes None."""
 
     def plain(values):
       return [None if np.isnan(x) else float(x) for x in values]
@@ -79,14 +71,14 @@ class Gains:
 
 
 def gains(scores: Sequence[Mapping[Tasks, Scores]], tasks: Tasks) -> Gains:
-  """Returns the gains of every task in every company.
+  """Returns the gain of every task with every other task, and with all tasks.
 
-  Differences are within a seed, whose runs share data and order.
+  Differences are taken within a seed, whose runs have the same data and order.
 
   Args:
-    scores: of each seed: scores by the tasks that were trained. A score of None
-      is that of a task without labels.
-    tasks: all of them, in the order of the keys of `scores`.
+    scores: for each seed, scores by the trained tasks; the score of a task without
+      labels is None.
+    tasks: all tasks, in the order of the keys of `scores`.
   """
   points = {
       (subset, task): np.array(
@@ -118,7 +110,7 @@ def _points(scores: Scores, task: str) -> float:
 
 
 def _std(values: Float[np.ndarray, '*k n']) -> Float[np.ndarray, '*k']:
-  """Returns the standard deviation over the last axis, NaN of one value."""
+  """Returns the standard deviation over the last axis; NaN for one value."""
   if values.shape[-1] < 2:
     return np.full(values.shape[:-1], np.nan)
   return values.std(axis=-1, ddof=1)
@@ -127,7 +119,3 @@ def _std(values: Float[np.ndarray, '*k n']) -> Float[np.ndarray, '*k']:
 def _cell(mean: float, std: float, sign: str = '') -> str:
   spread = '' if np.isnan(std) else f' +- {std:.1f}'
   return f'{mean:{sign}.1f}{spread}'
-
-
-def _line(*cells: str) -> str:
-  return f'| {" | ".join(cells)} |'

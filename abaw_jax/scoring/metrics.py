@@ -205,6 +205,18 @@ def class_f1(counts: Num[np.ndarray, '*r k k']) -> Float[np.ndarray, '*r k']:
   )
 
 
+def macro_f1(
+    pred: Int[np.ndarray, 'n'],
+    target: Int[np.ndarray, 'n'],
+    *,
+    num_classes: int = labels.NUM_EXPRESSIONS,
+) -> float:
+  """Returns the mean F1 of all classes; an absent class has F1 0."""
+  rows = np.ones(target.shape, bool)
+  counts = confusion(pred, target, rows, num_classes=num_classes)
+  return float(np.mean(class_f1(counts)))
+
+
 def presence_f1(
     pred: Bool[np.ndarray, '*b k'] | Integer[np.ndarray, '*b k'],
     target: Bool[np.ndarray, '*b k'] | Integer[np.ndarray, '*b k'],

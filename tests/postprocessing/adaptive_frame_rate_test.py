@@ -1,4 +1,4 @@
-"""The adaptive frame rate against its definition, frame by frame."""
+"""The adaptive frame rate against a loop over frames."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ def videos(rows):
 
 
 def window(t, count, stride, half):
-  """Returns the places of the frames that answer frame t of a video."""
+  """Returns the positions of the frames in the window of frame t."""
   return range(max(t - half, 0), min(t + half, count - 1) + 1, stride)
 
 
@@ -71,7 +71,7 @@ def brute(rows, plan):
 
 
 @pytest.mark.parametrize('plan', PLANS, ids=str)
-def test_a_plan_reads_what_it_says(plan):
+def test_plans_equal_the_loop_over_frames(plan):
   rows = make(videos=3, frames=30)
   found = adaptive_frame_rate.apply(rows, plan)
   expression, stride, cost, read = brute(rows, plan)
@@ -83,11 +83,11 @@ def test_a_plan_reads_what_it_says(plan):
 
 def test_all_frames_are_a_box_filter():
   rows = made.make(videos=3)
-  once = rows.take(np.sort(adaptive_frame_rate._Frames.of(rows).rows))
+  once = rows.take(np.sort(adaptive_frame_rate._Frames.from_rows(rows).rows))
   found = adaptive_frame_rate.apply(
       once, adaptive_frame_rate.Plan.fixed(1, half=6)
   )
-  timeline = smoothing.Timeline.of(once)
+  timeline = smoothing.Timeline.from_rows(once)
   box = smoothing.smooth(
       once.expression, timeline, smoothing.Smoothing('mean', 'row', 6)
   )
@@ -95,8 +95,8 @@ def test_all_frames_are_a_box_filter():
   assert found.cost == found.read == 1
 
 
-def walked(score, correct, level):
-  """Returns the threshold as the specification walks to it."""
+def lowest_threshold(score, correct, level):
+  """Returns the threshold by going down from the highest score."""
   found = np.inf
   for candidate in sorted(score[correct], reverse=True):
     if np.sum(score[~correct] > candidate) / len(score) > level:
@@ -107,16 +107,16 @@ def walked(score, correct, level):
 
 @pytest.mark.parametrize('level', [0.0, 0.02, 0.05, 0.3, 1.0])
 @pytest.mark.parametrize('decimals', [1, 9])
-def test_a_threshold_is_walked_down_to(level, decimals):
+def test_the_lowest_allowed_threshold_is_found(level, decimals):
   rng = np.random.default_rng(0)
   for count in (1, 2, 40):
     score = np.round(rng.random(count), decimals)  # few decimals make ties
     for correct in (rng.random(count) < score, np.zeros(count, bool)):
-      found = adaptive_frame_rate.threshold(score, correct, level)
-      assert found == walked(score, correct, level)
+      found = adaptive_frame_rate.fit_threshold(score, correct, level)
+      assert found == lowest_threshold(score, correct, level)
 
 
-def test_levels_are_those_of_the_specification():
+def test_levels_are_fixed_or_grow():
   assert adaptive_frame_rate.LEVELS['fixed'](0.05, 2, 5) == 0.05
   assert [adaptive_frame_rate.LEVELS['growing'](0.1, k, 5) for k in (1, 5)] == [
       0.02,
@@ -124,7 +124,7 @@ def test_levels_are_those_of_the_specification():
   ]
 
 
-def test_thresholds_are_of_labelled_rows_and_each_stride_by_itself():
+def test_thresholds_are_fitted_to_labelled_rows_for_each_stride():
   rows = make(videos=6, skill=2.0)
   plan = adaptive_frame_rate.fit(rows, (9, 3, 1), half=8, alpha=0.3)
   for k, (stride, found) in enumerate(
@@ -133,9 +133,9 @@ def test_thresholds_are_of_labelled_rows_and_each_stride_by_itself():
     means, *_ = brute(rows, adaptive_frame_rate.Plan.fixed(stride, 8))
     means = means[rows.expr]
     correct = np.argmax(means, -1) == rows.target_expression[rows.expr]
-    expected = walked(means.max(-1), correct, 0.3 * k / 3)
+    expected = lowest_threshold(means.max(-1), correct, 0.3 * k / 3)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
-    # What it bounds: wrong and accepted rows over all rows.
+    # The bound is on wrong and accepted rows over all rows.
     wrong = np.mean((means.max(-1) > found + 1e-9) & ~correct)
     assert wrong <= 0.3 * k / 3
   assert len(plan.thresholds) == 2

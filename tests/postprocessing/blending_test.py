@@ -1,4 +1,4 @@
-"""Blends in closed form, alignment, and the search for weights."""
+"""Blends against closed forms, alignment, and the search for weights."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def test_logits_are_geometric_means():
   np.testing.assert_allclose(found.au, odds / (1 + odds), rtol=1e-9)
 
 
-def test_votes_count_heads_and_probabilities_break_ties():
+def test_votes_are_counted_and_probabilities_break_ties():
   members = _members(3)
   kinds = {'expr': 'votes', 'au': 'votes'}
   found = blending.blend(members, _weights(0.4, 0.3, 0.3), **kinds)
@@ -58,7 +58,7 @@ def test_votes_count_heads_and_probabilities_break_ties():
 
 
 @pytest.mark.parametrize('kind', blending.EXPRESSIONS)
-def test_one_member_alone_decides_as_it_did(kind):
+def test_one_member_keeps_its_decisions(kind):
   (rows,) = _members(1)
   found = blending.blend([rows], _weights(1.0), expr=kind, au=kind)
   np.testing.assert_array_equal(
@@ -68,7 +68,7 @@ def test_one_member_alone_decides_as_it_did(kind):
   np.testing.assert_allclose(found.expression.sum(axis=-1), 1)
 
 
-def test_tasks_have_weights_of_their_own():
+def test_each_task_has_its_own_weights():
   a, b = _members()
   weights = {
       'va': np.array([1.0, 0.0]),
@@ -81,7 +81,7 @@ def test_tasks_have_weights_of_their_own():
   np.testing.assert_allclose(found.au, a.au, rtol=1e-9)
 
 
-def test_rows_are_aligned_whatever_their_order():
+def test_rows_are_aligned_in_any_order():
   a, b = _members()
   mixed = b.take(np.random.default_rng(0).permutation(len(b)))
   _, back = blending.align([a, mixed], ['a', 'b'])
@@ -89,7 +89,7 @@ def test_rows_are_aligned_whatever_their_order():
   np.testing.assert_array_equal(back.valence, b.valence)
 
 
-def test_the_first_row_that_does_not_match_is_named():
+def test_messages_name_the_first_row_that_does_not_match():
   a, b = _members()
   where = rf'row {a.row[3]} \(video {a.video[3]}, frame {a.frame_id[3]}\)'
   short = b.take(np.arange(len(b)) != 3)
@@ -103,13 +103,11 @@ def test_the_first_row_that_does_not_match_is_named():
     blending.align([a, moved], ['a', 'b'])
   other = dataclasses.replace(b, target_au=1 - b.target_au)
   with pytest.raises(
-      errors.InputError, match='its au_mask label is not that of a'
+      errors.InputError, match='its au_mask label differs from a'
   ):
     blending.align([a, other], ['a', 'b'])
   other = dataclasses.replace(b, expr=~b.expr)
-  with pytest.raises(
-      errors.InputError, match='its expr label is not that of a'
-  ):
+  with pytest.raises(errors.InputError, match='its expr label differs from a'):
     blending.align([a, other], ['a', 'b'])
 
 
@@ -122,7 +120,7 @@ def test_labels_under_a_false_mask_may_differ():
 
 
 @pytest.mark.parametrize('count', [1, 2, 3, 5])
-def test_the_search_finds_the_peak_of_a_hill(count):
+def test_the_search_finds_the_maximum_of_a_quadratic(count):
   peak = np.random.default_rng(count).dirichlet(np.ones(count))
 
   def score(weights):

@@ -1,4 +1,4 @@
-"""Missing frames lie on the line between their neighbours."""
+"""Missing frames are interpolated linearly between predicted frames."""
 
 import numpy as np
 import pytest
@@ -31,9 +31,9 @@ def _fill(rows, frames, row=None):
   )
 
 
-def test_what_was_left_out_of_a_line_comes_back_on_it():
-  # Weights on the wrong neighbour, as once published, would mirror each gap:
-  # frame 20 between 10 and 90 would get 0.8.
+def test_missing_frames_of_a_line_are_on_the_line():
+  # A published implementation swaps the weights of the neighbours: frame 20
+  # between 10 and 90 would get 0.8.
   filled = _fill(_ramp([10, 90]), [20, 50, 80])
   np.testing.assert_allclose(filled.valence, [0.2, 0.5, 0.8])
   np.testing.assert_allclose(filled.arousal, [-0.2, -0.5, -0.8])
@@ -42,16 +42,16 @@ def test_what_was_left_out_of_a_line_comes_back_on_it():
   np.testing.assert_allclose(filled.expression.sum(axis=-1), 1)
 
 
-def test_edges_are_held():
+def test_edges_are_repeated():
   filled = _fill(_ramp([10, 90]), [1, 95])
   np.testing.assert_allclose(filled.valence, [0.1, 0.9])
 
 
-def test_predicted_rows_are_kept_and_repeats_answered():
+def test_predicted_rows_are_kept_and_repeated_frames_are_filled():
   rows = _ramp([10, 10, 90])
   rows.valence[1] = 0.3
   filled = _fill(rows, [90, 10, 10, 10], row=[2, 1, 0, 7])
-  # The last is a frame that is listed once more: the mean of what there is.
+  # The last row repeats a frame: it gets the mean of its predictions.
   np.testing.assert_allclose(filled.valence, [0.9, 0.3, 0.1, 0.2])
   assert not filled.labelled
 
@@ -74,7 +74,7 @@ def test_videos_do_not_mix():
 def test_a_video_without_any_prediction_is_named():
   rows = made.make(videos=1)
   with pytest.raises(
-      errors.InputError, match=r'row 5 \(video b, frame 3\): no fr'
+      errors.InputError, match=r'row 5 \(video b, frame 3\): its vid'
   ):
     interpolation.fill(
         rows,

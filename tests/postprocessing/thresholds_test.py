@@ -1,4 +1,4 @@
-"""Thresholds against trying every one."""
+"""Thresholds against a search over all of them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def test_no_threshold_is_better(seed):
   rng = np.random.default_rng(seed)
   n = rng.integers(1, 40)
   target = rng.random(n) < rng.random()
-  # Rounded, so that many are equal.
+  # Rounding makes many values equal.
   prob = np.clip(rng.normal(0.3 + 0.2 * target, 0.2), 0, 1).round(2)
   cut, f1 = thresholds.best_cut(prob, target)
   assert 0 < cut < 1
@@ -25,20 +25,20 @@ def test_no_threshold_is_better(seed):
   np.testing.assert_allclose(found, f1, rtol=1e-12)
 
 
-def test_a_coarse_grid_would_miss_it():
+def test_the_search_is_finer_than_a_grid():
   prob, target = np.array([0.012, 0.014, 0.016]), np.array([False, True, True])
   cut, f1 = thresholds.best_cut(prob, target)
   np.testing.assert_allclose([cut, f1], [0.013, 1.0])
 
 
-def test_without_a_positive_the_threshold_stays():
+def test_without_a_positive_the_threshold_is_one_half():
   assert thresholds.best_cut(np.array([0.9]), np.array([False])) == (0.5, 0.0)
   assert thresholds.best_cut(np.zeros(0), np.zeros(0, bool)) == (0.5, 0.0)
   assert thresholds.best_cut(np.zeros(1), np.ones(1, bool)) == (0.5, 0.0)
 
 
 def test_rows_without_labels_never_count():
-  # Calibration on sentinels: -1 is no negative, and no positive either.
+  # The sentinel -1 is neither negative nor positive.
   rng = np.random.default_rng(0)
   target = (rng.random([200, 12]) < 0.3).astype(int)
   prob = np.clip(rng.normal(0.3 + 0.2 * target, 0.2), 0, 1)
@@ -50,13 +50,13 @@ def test_rows_without_labels_never_count():
     np.testing.assert_array_equal(thresholds.fit(noise, dirty, mask), want)
 
 
-def test_a_threshold_is_taken_into_the_probability():
+def test_probabilities_include_the_threshold():
   rng = np.random.default_rng(0)
   prob = rng.random([500, 12]).astype(np.float32).astype(np.float64)
   cuts = rng.uniform(0.02, 0.98, 12)
   moved = thresholds.apply(prob, cuts)
   np.testing.assert_array_equal(moved >= 0.5, prob >= cuts)
-  # Odds over odds, and so monotone; 0.5 changes nothing.
+  # The odds are divided by those of the threshold; 0.5 changes nothing.
   odds = prob / (1 - prob) * (1 - cuts) / cuts
   np.testing.assert_allclose(moved, odds / (1 + odds), rtol=1e-9)
   same = thresholds.apply(prob, np.full(12, 0.5))

@@ -1,4 +1,4 @@
-"""The commands from predictions to the file that is handed in, as processes."""
+"""The commands from predictions to a submission, as processes."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.training import runs
 
 
 def _run(*arguments):
-  """Returns what a command prints; it must not fail."""
+  """Returns the output of a command, which must succeed."""
   done = subprocess.run(
       [sys.executable, '-m', *map(str, arguments)],
       cwd=runs.ROOT,
@@ -51,7 +51,7 @@ def test_from_predictions_to_a_scored_submission(tmp_path):
       '--resamples=100',
       f'--out={tmp_path}/blend.parquet',
   )
-  assert 'optimism and no result' in out
+  assert 'of it is optimism' in out
   out = _run(
       'abaw_jax.submission',
       'write',

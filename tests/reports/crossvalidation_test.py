@@ -1,4 +1,4 @@
-"""Folds and seeds against the same sums done by hand."""
+"""Reports of folds and seeds against direct computation."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.core import errors
-from abaw_jax.postprocessing import pipeline, tuning
+from abaw_jax.postprocessing import tuning
 from abaw_jax.reports import crossvalidation
 from abaw_jax.scoring import prediction_files, predictions
 from tests.scoring import rows as made
@@ -27,19 +27,19 @@ def found(tmp_path):
       prediction_files.write(path, rows.take(fold == i))
     members[seed] = rows
   official = ['video1', 'video5']
-  result = crossvalidation.run(
+  result = crossvalidation.summarize(
       files, official=official, settings=STEPS, groups=3, resamples=100
   )
   return files, members, result
 
 
-def test_every_row_is_answered_by_runs_that_did_not_see_it(found):
+def test_every_row_is_predicted_once(found):
   _, members, result = found
   keys = np.sort(predictions.keys(result.rows))
   np.testing.assert_array_equal(keys, np.sort(predictions.keys(members[0])))
 
 
-def test_single_runs_and_their_spread(found):
+def test_scores_of_single_runs_and_their_deviation(found):
   files, members, result = found
   content = result.content
   each = [
@@ -54,14 +54,14 @@ def test_single_runs_and_their_spread(found):
   assert content['over_folds']['EXPR']['std'] == pytest.approx(
       np.std(values, ddof=1)
   )
-  whole = [one.scores()['P_MTL'] for one in members.values()]
+  totals = [one.scores()['P_MTL'] for one in members.values()]
   over = content['over_seeds']['P_MTL']
-  assert over['mean'] == pytest.approx(np.mean(whole))
-  assert over['std'] == pytest.approx(abs(np.subtract(*whole)) / np.sqrt(2))
-  assert f'P_MTL {np.mean(whole):.4f} +-' in '\n'.join(result.lines)
+  assert over['mean'] == pytest.approx(np.mean(totals))
+  assert over['std'] == pytest.approx(abs(np.subtract(*totals)) / np.sqrt(2))
+  assert f'P_MTL {np.mean(totals):.4f} +-' in '\n'.join(result.lines)
 
 
-def test_the_blend_stands_beside_single_seeds(found):
+def test_the_report_has_single_seeds_and_the_blend(found):
   _, members, result = found
   scores = result.content['scores']
   assert [*scores] == ['seed 0', 'seed 4', 'equal weights', 'calibrated']
@@ -71,12 +71,12 @@ def test_the_blend_stands_beside_single_seeds(found):
     assert value['low'] < value['value'] < value['high']
   calibrated = result.rows.scores()['P_MTL']
   assert scores['calibrated']['P_MTL']['value'] == pytest.approx(calibrated)
-  # Thresholds of rare units are worth something, but less than in sample.
+  # Tuned thresholds gain on held-out videos, but less than in sample.
   assert scores['equal weights']['P_MTL']['value'] < calibrated
   assert calibrated < result.content['in_sample']
 
 
-def test_official_validation_is_the_part_of_its_videos(found):
+def test_official_validation_is_scored_on_its_videos(found):
   _, _, result = found
   part = result.rows.take(np.isin(result.rows.video, ['video1', 'video5']))
   value = result.content['official_validation']['calibrated']['VA']['value']
@@ -85,16 +85,16 @@ def test_official_validation_is_the_part_of_its_videos(found):
 
 def test_folds_share_the_weight_of_their_seed(found):
   _, _, result = found
-  how = result.postprocessing
-  for weights in how.weights.values():
+  fitted = result.postprocessing
+  for weights in fitted.weights.values():
     assert weights.shape == (2 * FOLDS,)
     assert weights.sum() == pytest.approx(1)
     shared = weights.reshape(2, FOLDS)
     np.testing.assert_allclose(shared, shared[:, :1].repeat(FOLDS, 1))
-  # So many models predict rows that none of them was trained on.
+  # All models together predict other rows.
   members = [made.make(videos=3, seed=i) for i in range(2 * FOLDS)]
   members = [predictions_in_order(member) for member in members]
-  assert len(pipeline.apply(how, members)) == len(members[0])
+  assert len(fitted.apply(members)) == len(members[0])
 
 
 def predictions_in_order(rows):
@@ -106,20 +106,20 @@ def test_the_report_is_json(found):
   json.dumps(result.content, allow_nan=False)
 
 
-def test_seeds_alone_need_no_folds(tmp_path):
+def test_seeds_without_folds(tmp_path):
   path = tmp_path / 'a.npz'
   prediction_files.write(path, made.make(videos=6))
-  result = crossvalidation.run({0: [path]}, settings=STEPS, groups=3)
+  result = crossvalidation.summarize({0: [path]}, settings=STEPS, groups=3)
   assert [*result.content['scores']] == ['seed 0', 'calibrated']
   assert result.content['over_seeds']['VA']['std'] is None
   assert 'over_folds' not in result.content
   np.testing.assert_array_equal(result.postprocessing.weights['va'], [1])
 
 
-def test_seeds_must_have_predicted_the_same_rows(tmp_path):
+def test_seeds_with_different_rows_are_refused(tmp_path):
   paths = []
   for seed, videos in ((0, 6), (1, 7)):
     paths.append(tmp_path / f'{seed}.npz')
     prediction_files.write(paths[-1], made.make(videos=videos, seed=seed))
   with pytest.raises(errors.InputError, match=r'seed 1: .* is not in seed 0'):
-    crossvalidation.run({0: paths[:1], 1: paths[1:]}, groups=3)
+    crossvalidation.summarize({0: paths[:1], 1: paths[1:]}, groups=3)

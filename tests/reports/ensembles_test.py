@@ -1,4 +1,4 @@
-"""The command's work: what is written, what is said, what is refused."""
+"""The command `ensemble`: files, reports and refused input."""
 
 import re
 
@@ -7,7 +7,6 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.postprocessing import (
-    pipeline,
     postprocessing_files,
     smoothing,
     tuning,
@@ -48,7 +47,7 @@ def files(tmp_path):
 
 def _run(folder, members, tune_on=(), **options):
   out = folder / 'out' / 'blend.npz'
-  lines = ensembles.run(
+  lines = ensembles.make_ensemble(
       [str(folder / name) for name in members],
       out,
       tune_on=[str(folder / name) for name in tune_on],
@@ -69,30 +68,30 @@ def test_equal_weights_without_tuning(files):
   assert re.match(rf'written +{score:.4f} \[', written)
 
 
-def test_what_is_tuned_is_applied_to_the_test_set(files):
+def test_tuned_parameters_are_applied_to_the_test_set(files):
   lines, rows = _run(files, ['a_test.npz', 'b_test.npz'], ['a.npz', 'b.npz'])
   assert 'no score: these rows have no labels' in lines
   stored = files / 'out' / 'blend.postprocessing.json'
-  how = postprocessing_files.read(stored)
+  fitted = postprocessing_files.read(stored)
   members = [prediction_files.read(files / f'{n}_test.npz') for n in 'ab']
-  want = pipeline.apply(how, members)
+  want = fitted.apply(members)
   np.testing.assert_allclose(rows.au, want.au, rtol=1e-12)
-  # The file alone does the same.
+  # The file gives the same result.
   _, again = _run(files, ['a_test.npz', 'b_test.npz'], stored=stored)
   np.testing.assert_array_equal(again.au, rows.au)
 
 
-def test_rows_that_were_tuned_on_are_written_cross_fitted(files):
+def test_tuned_rows_are_written_cross_fitted(files):
   lines, rows = _run(files, ['a.npz', 'b.npz'], ['a.npz', 'b.npz'])
   members = [prediction_files.read(files / f'{name}.npz') for name in 'ab']
   tuned = tuning.tune(members, SETTINGS, groups=3)
-  honest = tuned.cross_fitted.scores()['P_MTL']
-  inside = tuned.in_sample.scores()['P_MTL']
+  crossed = tuned.cross_fitted.scores()['P_MTL']
+  in_sample = tuned.in_sample.scores()['P_MTL']
   np.testing.assert_array_equal(rows.au, tuned.cross_fitted.au)
   text = '\n'.join(lines)
-  assert f'scores {inside:.4f} on them: {inside - honest:+.4f} of that' in text
-  assert re.search(rf'3 groups cross-fitted +{honest:.4f} \[', text)
-  assert 'optimism and no result' in text
+  optimism = in_sample - crossed
+  assert f'is {in_sample:.4f}; {optimism:+.4f} of it is optimism' in text
+  assert re.search(rf'3 groups cross-fitted +{crossed:.4f} \[', text)
 
 
 def test_folds_are_joined_into_a_member(files):
@@ -107,13 +106,13 @@ def test_folds_are_joined_into_a_member(files):
   np.testing.assert_allclose(
       found.au[back], want.au[np.argsort(want.row)], rtol=1e-12
   )
-  with pytest.raises(errors.InputError, match='is there twice'):
+  with pytest.raises(errors.InputError, match='occurs twice'):
     _run(files, [f'{files}/a.npz+{files}/f1.csv'])
 
 
 def test_files_that_do_not_go_together_are_refused(files):
   with pytest.raises(
-      errors.InputError, match=r'names 1 members and .* 2; name'
+      errors.InputError, match=r'has 1 members and .* has 2; give'
   ):
     _run(files, ['a.npz', 'b.npz'], ['a.npz'])
   rows = prediction_files.read(files / 'a.npz')

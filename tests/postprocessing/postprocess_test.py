@@ -1,4 +1,4 @@
-"""A postprocessing does what its parts do, and comes back from its file."""
+"""Postprocessing applies its steps in order, and files restore it."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import pytest
 from abaw_jax.core import errors, labels
 from abaw_jax.postprocessing import (
     calibration,
-    pipeline,
+    postprocess,
     postprocessing_files,
     smoothing,
     thresholds,
@@ -19,8 +19,8 @@ from abaw_jax.scoring import predictions
 from tests.scoring import rows as made
 
 
-def _how():
-  return pipeline.Postprocessing(
+def _example():
+  return postprocess.Postprocessing(
       weights={
           'va': np.array([0.3, 0.7]),
           'expr': np.array([1.0, 0.0]),
@@ -40,49 +40,55 @@ def _how():
 
 def test_blend_then_smooth_then_calibrate():
   a, b = made.make(seed=0), made.make(seed=1)
-  found = pipeline.apply(_how(), [a, b])
-  timeline = smoothing.Timeline.of(a)
+  found = _example().apply([a, b])
+  timeline = smoothing.Timeline.from_rows(a)
   va = 0.3 * a.valence + 0.7 * b.valence
-  want = smoothing.smooth(va[:, None], timeline, _how().smoothing['va'])[:, 0]
+  want = smoothing.smooth(va[:, None], timeline, _example().smoothing['va'])[
+      :, 0
+  ]
   np.testing.assert_allclose(found.valence, want, rtol=1e-12)
-  au = smoothing.smooth(b.au, timeline, _how().smoothing['au'])
-  np.testing.assert_allclose(found.au, thresholds.apply(au, _how().thresholds))
-  np.testing.assert_array_equal(found.au >= 0.5, au >= _how().thresholds)
+  au = smoothing.smooth(b.au, timeline, _example().smoothing['au'])
+  np.testing.assert_allclose(
+      found.au, thresholds.apply(au, _example().thresholds)
+  )
+  np.testing.assert_array_equal(found.au >= 0.5, au >= _example().thresholds)
   expression = smoothing.smooth(
-      a.expression, timeline, _how().smoothing['expr']
+      a.expression, timeline, _example().smoothing['expr']
   )
   expression /= expression.sum(axis=-1, keepdims=True)
-  want = calibration.apply(expression, _how().bias)
+  want = calibration.apply(expression, _example().bias)
   np.testing.assert_allclose(found.expression, want, rtol=1e-9)
   predictions.check(found, 'found')
   np.testing.assert_array_equal(found.row, a.row)
 
 
-def test_plain_changes_nothing_of_one_member():
+def test_equal_weights_of_one_member_change_nothing():
   rows = made.make()
-  found = pipeline.apply(pipeline.Postprocessing.plain(1), [rows])
+  found = postprocess.Postprocessing.equal_weights(1).apply([rows])
   for name in ('valence', 'arousal', 'expression', 'au'):
     np.testing.assert_allclose(
         getattr(found, name), getattr(rows, name), rtol=1e-9
     )
 
 
-def test_where_all_medians_are_0_the_row_stays():
+def test_a_row_does_not_change_if_all_medians_are_0():
   rows = made.make(videos=1, frames=3)
   sure = dataclasses.replace(rows, expression=np.eye(8)[:3])
-  how = pipeline.Postprocessing.plain(1).smoothing | {
+  postprocessing = postprocess.Postprocessing.equal_weights(1).smoothing | {
       'expr': smoothing.Smoothing('median', 'row', 5.0)
   }
-  found = pipeline.smooth(sure, how)
+  found = postprocess.smooth(sure, postprocessing)
   np.testing.assert_array_equal(found.expression, sure.expression)
 
 
-def test_the_file_gives_it_back(tmp_path):
+def test_a_file_restores_the_postprocessing(tmp_path):
   path = tmp_path / 'p.json'
-  postprocessing_files.write(path, _how())
+  postprocessing_files.write(path, _example())
   back = postprocessing_files.read(path)
   members = [made.make(seed=0), made.make(seed=1)]
-  a, b = (pipeline.apply(how, members) for how in (_how(), back))
+  a, b = (
+      postprocessing.apply(members) for postprocessing in (_example(), back)
+  )
   for name in ('valence', 'arousal', 'expression', 'au'):
     np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
   content = json.loads(path.read_text())
@@ -140,9 +146,9 @@ def test_the_file_gives_it_back(tmp_path):
         ),
     ],
 )
-def test_a_wrong_value_of_the_file_is_named(tmp_path, path, value, message):
+def test_messages_name_wrong_values_of_a_file(tmp_path, path, value, message):
   file = tmp_path / 'p.json'
-  postprocessing_files.write(file, _how())
+  postprocessing_files.write(file, _example())
   content = json.loads(file.read_text())
   *sections, key = path.split('.')
   section = content
@@ -154,7 +160,7 @@ def test_a_wrong_value_of_the_file_is_named(tmp_path, path, value, message):
     postprocessing_files.read(file)
 
 
-def test_no_file_and_no_json(tmp_path):
+def test_missing_files_and_other_formats_are_refused(tmp_path):
   with pytest.raises(errors.InputError, match='there is no such file'):
     postprocessing_files.read(tmp_path / 'p.json')
   for text in ('{', '[]'):
@@ -164,5 +170,7 @@ def test_no_file_and_no_json(tmp_path):
 
 
 def test_another_number_of_members_is_refused():
-  with pytest.raises(errors.InputError, match='blends 2 members; 1 are given'):
-    pipeline.apply(_how(), [made.make()])
+  with pytest.raises(
+      errors.InputError, match='blends 2 members, but 1 are given'
+  ):
+    _example().apply([made.make()])
