@@ -1,12 +1,17 @@
-r"""The static model on a convolutional backbone, trained on single frames.
+r"""The frame model with a convolutional backbone.
 
-Train:  abaw-jax train --config=configs/convnet.py:iresnet_50 \
-            --config.init_from=weights/iresnet_50 --workdir=runs/iresnet
-Heads:  add --config.optim.freeze=backbone
-Smoke:  abaw-jax train --config=configs/convnet.py:smoke (seconds)
+  abaw-jax train --config=convnet:iresnet_50 \
+      --config.init_from=weights/iresnet_50 --workdir=runs/iresnet
 
-`init_from` takes a folder of weights (`abaw-jax convert`) or another
-run of this config. Other sizes: --config.model.backbone=iresnet_100.
+Heads only: add --config.optim.freeze=backbone. Other sizes: add
+--config.model.backbone=iresnet_100. `smoke` takes seconds.
+
+`init_from` takes a folder of weights (`abaw-jax convert`) or another run of this
+config.
+
+Cost: on two CPU cores, training processes 3.4 images/s (iresnet_50, 112 pixels),
+5.0 (densenet_121), 13.7 (efficientnet_b0) or 4.7 (resnet_50, all 224 pixels).
+Score: not measured.
 """
 
 import ml_collections
@@ -30,7 +35,9 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   config.model.image_size = 224  # pixels
   config.model.dropout = 0.0  # on the embedding
   config.model.dtype = 'bfloat16'
-  config.model.remat = 'none'  # what to compute twice: 'none', 'dots' or 'all'
+  config.model.remat = (
+      'none'  # recompute in the backward pass: 'none', 'dots', 'all'
+  )
 
   config.data.batch_size = 256
   config.augment.crop_scale = 0.8
@@ -38,13 +45,13 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   config.optim.lr = 3e-4
   config.optim.scale_lr = True
   config.optim.warmup_epochs = 2.0
-  # Whether batch statistics of a frozen backbone move all the same, as in
-  # HSE-NN's published code.
+  # Whether to update batch statistics of a frozen backbone, as the published code
+  # of HSE-NN does.
   config.optim.move_frozen_statistics = False
 
   if variant in ('iresnet_50', 'smoke'):
     config.model.image_size = 112
-    config.augment.mean = (0.5, 0.5, 0.5)  # of InsightFace's weights
+    config.augment.mean = (0.5, 0.5, 0.5)  # as for InsightFace's weights
     config.augment.std = (0.5, 0.5, 0.5)
   if variant == 'smoke':
     config.model.backbone = 'iresnet_nano'

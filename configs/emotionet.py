@@ -1,14 +1,18 @@
-r"""EmotioNet: action units, of which each face has some labelled.
+r"""EmotioNet: action units, where each face has labels for some of them.
 
-Train:  abaw-jax train --config=configs/emotionet.py \
-            --config.init_from=runs/mae --workdir=runs/emotionet
-Real:   add --config.data.name=emotionet --config.data.dir=DATA_DIR
-Small:  abaw-jax train --config=configs/emotionet.py:small (2 CPU cores)
-Smoke:  abaw-jax train --config=configs/emotionet.py:smoke (seconds)
+  abaw-jax train --config=emotionet --config.init_from=runs/mae \
+      --workdir=runs/emotionet
 
-The model and the fine-tuning of configs/frame.py. Present and absent units weigh
-the same, whatever their counts. Seven of the twelve units of the challenge have
-labels; AU is the mean over those.
+Real data: add --config.data.name=emotionet --config.data.dir=DATA_DIR. On two CPU
+cores, use the variant `small`; `smoke` takes seconds.
+
+The model and the fine-tuning are those of configs/frame.py. Loss weights balance
+present and absent units by their counts. Seven of the twelve units of the challenge
+have labels; AU is the mean over these seven.
+
+Cost and score: `small` has 1,026 updates and reaches AU 0.7814 on rendered
+validation images (one seed; they can show people of the training split). Other
+variants: not measured.
 """
 
 import ml_collections

@@ -1,15 +1,18 @@
-r"""FER+: eight expressions of small grey faces, from the votes of ten people.
+r"""FER+: eight expressions of small grey faces, with the votes of ten annotators.
 
-Train:  abaw-jax train --config=configs/fer_plus.py \
-            --config.init_from=runs/mae --workdir=runs/fer_plus
-Real:   add --config.data.name=fer_plus --config.data.dir=DATA_DIR
-Small:  abaw-jax train --config=configs/fer_plus.py:small (2 CPU cores)
-Smoke:  abaw-jax train --config=configs/fer_plus.py:smoke (seconds)
+  abaw-jax train --config=fer_plus --config.init_from=runs/mae \
+      --workdir=runs/fer_plus
 
-The model and the fine-tuning of configs/frame.py. Modes of Barsoum et al. (arXiv
-1608.01041): --config.data.expression_targets=majority, probability or
-crossentropy. Scores are against the majority in each of them; where the voters
-have none, a face is trained on but not scored.
+Real data: add --config.data.name=fer_plus --config.data.dir=DATA_DIR. On two CPU
+cores, use the variant `small`; `smoke` takes seconds.
+
+The model and the fine-tuning are those of configs/frame.py. Targets as in Barsoum
+et al. (arXiv 1608.01041): --config.data.expression_targets=majority, probability or
+crossentropy. Scores always compare with the majority of the votes. A face without a
+majority is used in training but not in scores.
+
+Cost and score: `small` has 746 updates and reaches a macro F1 of 0.142 on rendered
+validation faces (one seed). Other variants: not measured.
 """
 
 import ml_collections

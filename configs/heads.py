@@ -1,17 +1,21 @@
-r"""The small heads of HSE-NN (arXiv 2207.09508) on frozen features, frame by frame.
+r"""The heads of HSE-NN (arXiv 2207.09508) on frozen features, frame by frame.
 
-Train:  python -m abaw_jax.train --config=configs/heads.py
-Scores: add --config.data.features=BOTH --config.model.va_features=10
-Small:  python -m abaw_jax.train --config=configs/heads.py:small   (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/heads.py:smoke   (seconds)
+  abaw-jax train --config=heads
+  abaw-jax train --config=heads --config.data.features=BOTH \
+      --config.model.va_features=10
 
-The heads share nothing, so one run trains them all: linear ones for valence,
-arousal (in tanh) and expressions, one of 128 units for action units. Losses are
-1 - CCC, cross-entropy and binary cross-entropy weighted by the counts of the labels,
-with a penalty of squared linear kernels; 512 frames per update; each task's best
-weights are kept (they stop training one by one). Theirs reads valence and arousal
-from the ten scores of the backbone alone, the last of the features that
-`abaw_jax.extract --output=both` makes with their weights: the second command.
+On two CPU cores, use the variant `small`; `smoke` takes seconds.
+
+The heads share no parameters, so one run trains all of them: linear heads for
+valence, arousal (both with tanh) and expressions, and a head with 128 hidden units
+for action units. The losses are 1 - CCC, and cross-entropy and binary cross-entropy
+weighted by label counts, with an L2 penalty on the kernels of linear heads. A batch
+has 512 frames. The run keeps the best weights of each task, because HSE-NN stops the
+training of each task separately. In HSE-NN, the heads of valence and arousal read
+only the ten scores of the backbone. These are the last of the features that
+`abaw-jax extract --output=both` writes with HSE-NN's weights: the second command.
+
+Cost and score: not measured.
 """
 
 import ml_collections
@@ -29,7 +33,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.model.framework = 'share_encoder'
   config.model.private_layers = 0
   config.model.feedback = 'none'
-  config.model.head_dims = (128,)
+  config.model.hidden_dims = (128,)
   config.model.linear_heads = 'valence,arousal,expression'
   config.model.va_tanh = True
   config.model.dropout = 0.0

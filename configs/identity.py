@@ -1,23 +1,27 @@
-r"""Pretraining by identity: a backbone that tells people apart.
+r"""Pretraining by identity: a backbone that recognises people.
 
-Train:  abaw-jax train --config=configs/identity.py:iresnet_50 \
-            --config.data.name=identities/recordio --config.data.dir=DATA_DIR
-HSE:    abaw-jax train --config=configs/identity.py:efficientnet_b0 \
-            --config.init_from=weights/efficientnet_b0 ...
-Small:  abaw-jax train --config=configs/identity.py:small (2 CPU cores)
-Smoke:  abaw-jax train --config=configs/identity.py:smoke (seconds)
+  abaw-jax train --config=identity:iresnet_50 \
+      --config.data.name=identities/recordio --config.data.dir=DATA_DIR
+  abaw-jax train --config=identity:efficientnet_b0 \
+      --config.init_from=weights/efficientnet_b0 ...
 
-The run starts a frame model with its backbone: --config.init_from=runs/identity.
-Checkpoints are scored by identification where validation shows people of the
-training split (build with --hold_out=images), and by verification where it does
-not.
+On two CPU cores, use the variant `small`; `smoke` takes seconds. A frame model
+starts from the backbone of this run with --config.init_from=runs/identity.
 
-`iresnet_*` is ArcFace (Deng et al., arXiv 1801.07698) with AdamW in place of its
-SGD (rate 0.1, momentum 0.9, decay 5e-4, batch 512), whose rates do not carry over.
-`efficientnet_b0` is the second stage of HSE-NN on VGGFace2: softmax, SAM and Adam
-at a constant rate of 1e-4, batches of 48, 10 epochs, images held out of everybody.
-Its first stage is one epoch of the classes alone: --config.optim.freeze=backbone
---config.optim.lr=1e-3 --config.optim.end_lr=1e-3 --config.epochs=1.
+The score is identification if validation shows people of the training split (build
+with --hold_out=images), else verification.
+
+`iresnet_*` is ArcFace (Deng et al., arXiv 1801.07698) with AdamW in place of SGD
+(rate 0.1, momentum 0.9, decay 5e-4, batch 512); its learning rates do not apply to
+AdamW. `efficientnet_b0` is the second stage of HSE-NN on VGGFace2: softmax, SAM and
+Adam at a constant rate of 1e-4, batches of 48, 10 epochs, held-out images of all
+people. The first stage trains the class weights alone for one epoch:
+--config.optim.freeze=backbone --config.optim.lr=1e-3 --config.optim.end_lr=1e-3
+--config.epochs=1.
+
+Cost and score: `small` has 107 updates and reaches a verification AUC of 0.9985 on
+26 rendered people that are not in the training split (one seed). Other variants: not
+measured.
 """
 
 import ml_collections
@@ -37,32 +41,34 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   config.model.name = 'identity'
   config.model.backbone = variant
   config.model.image_size = 112  # pixels
-  # People to tell apart; 0 = those of the training split, counted at the start.
+  # Number of people; 0 = all people of the training split, counted at the start.
   config.model.num_classes = 0
-  # What the logit of a person is: 'cosine' of the angle between the embedding and
-  # the person's vector, or 'linear', their product and a bias.
+  # Logit of a person: 'cosine' of the angle between the embedding and the class
+  # weights, or 'linear', their dot product plus a bias.
   config.model.head = 'cosine'
   config.model.dtype = 'bfloat16'
-  config.model.remat = 'none'  # what to compute twice: 'none', 'dots' or 'all'
+  config.model.remat = (
+      'none'  # recompute in the backward pass: 'none', 'dots', 'all'
+  )
 
   config.loss = ml_collections.ConfigDict()
-  # 'softmax', or with a margin for the right person: 'arcface' adds to the angle,
-  # 'cosface' (Wang et al., arXiv 1801.09414) takes off the cosine.
+  # 'softmax', or with a margin for the true person: 'arcface' adds it to the
+  # angle, 'cosface' (Wang et al., arXiv 1801.09414) subtracts it from the cosine.
   config.loss.name = 'arcface'
-  config.loss.margin = 0.5  # radians, or a cosine: 0.35 to 0.4 for cosface
-  config.loss.scale = 64.0  # factor of the logits; 1 for 'linear' ones
-  config.loss.easy_margin = False  # no margin where the angle is above pi / 2
+  config.loss.margin = 0.5  # radians (arcface) or cosine (cosface: 0.35 to 0.4)
+  config.loss.scale = 64.0  # factor of the logits; use 1 for a 'linear' head
+  config.loss.easy_margin = False  # whether angles above pi / 2 get no margin
 
   config.data.batch_size = 512
 
-  config.augment.mean = (0.5, 0.5, 0.5)  # of InsightFace's weights
+  config.augment.mean = (0.5, 0.5, 0.5)  # as for InsightFace's weights
   config.augment.std = (0.5, 0.5, 0.5)
 
   config.optim.lr = 1e-3
   config.optim.warmup_epochs = 1.0
   config.optim.weight_decay = 0.1
-  # Whether batch statistics of a frozen backbone move all the same, as in
-  # HSE-NN's published code.
+  # Whether to update batch statistics of a frozen backbone, as the published code
+  # of HSE-NN does.
   config.optim.move_frozen_statistics = False
 
   if variant == 'efficientnet_b0':

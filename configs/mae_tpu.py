@@ -1,15 +1,16 @@
-r"""The MAE of configs/mae.py on TPU slices, at the paper's size: 224 pixels.
+r"""The MAE of configs/mae.py on TPU slices, with the paper's 224 pixels.
 
-Prove:  abaw-jax compile --config=configs/mae_tpu.py:vit_l_v5e_256 \
-            --topology=v5e:16x16
-Train:  abaw-jax train --config=configs/mae_tpu.py:vit_l_v5e_256 \
-            --config.data.name=... --config.data.dir=... --workdir=runs/mae
+  abaw-jax compile --config=mae_tpu:vit_l_v5e_256 --topology=v5e:16x16
+  abaw-jax train --config=mae_tpu:vit_l_v5e_256 \
+      --config.data.name=... --config.data.dir=... --workdir=runs/mae
 
-A variant is the encoder, the generation of the TPU and the number of chips, in
-one slice or several: <vit_b|vit_l|vit_h>_<v4|v5e|v5p|v6e|v7x>_<8 to 256>.
-All train on 4,096 images per update, as He et al. (arXiv 2111.06377); what
-differs is how many of them a chip differentiates at once. docs/scale.md shows
-that they fit.
+A variant names the encoder, the TPU generation and the number of chips, in one or
+several slices: <vit_b|vit_l|vit_h>_<v4|v5e|v5p|v6e|v7x>_<8 to 256>. All variants
+have 4,096 images per update, as in He et al. (arXiv 2111.06377). They differ in the
+number of images that a chip differentiates at once.
+
+Cost: estimated from compiled programs, see docs/scale.md; not measured. Score: not
+measured.
 """
 
 import ml_collections
@@ -19,7 +20,7 @@ from abaw_jax.configs import base, mae
 BATCH_SIZE = 4096
 CHIPS = (8, 16, 32, 64, 128, 256)
 PATCH_SIZES = {'vit_b': 16, 'vit_l': 16, 'vit_h': 14}
-# Images that fit into a device at once, with model.remat=dots.
+# Images that fit into the memory of one device, with model.remat=dots.
 AT_ONCE = {
     'v4': {'vit_b': 512, 'vit_l': 256, 'vit_h': 64},
     'v5e': {'vit_b': 128, 'vit_l': 64, 'vit_h': 64},
@@ -28,7 +29,7 @@ AT_ONCE = {
     'v7x': {'vit_b': 256, 'vit_l': 256, 'vit_h': 256},
 }
 DEVICES_PER_CHIP = {'v4': 1, 'v5e': 1, 'v5p': 1, 'v6e': 1, 'v7x': 2}
-# Where parameters and moments of 32 blocks would fill the memory of a device.
+# Where parameters and optimizer moments of 32 blocks do not fit into one device.
 FSDP = {('vit_h', 'v5e'): 8}
 
 VARIANTS = tuple(

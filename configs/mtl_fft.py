@@ -1,11 +1,13 @@
 r"""The FFT encoder of AIM3-RUC: relative attention and convolutions over time.
 
-Train:  abaw-jax train --config=configs/mtl_fft.py
-As run: abaw-jax train --config=configs/mtl_fft.py:faithful
-Small:  abaw-jax train --config=configs/mtl_fft.py:small   (2 CPU cores)
-Smoke:  abaw-jax train --config=configs/mtl_fft.py:smoke   (seconds)
+  abaw-jax train --config=mtl_fft
 
-configs/mtl_transformer.py with another encoder; padded frames are never read.
+Variants as in configs/mtl.py: `faithful` as published, `small` for two CPU cores,
+`smoke` takes seconds. This is configs/mtl_transformer.py with another encoder. Padded
+frames are never read.
+
+Cost and score: `small` reaches P_MTL 1.137 +- 0.031 on the procedural corpus (three
+seeds); its cost and other variants are not measured.
 """
 
 import ml_collections

@@ -1,12 +1,14 @@
-r"""The GRU of AIM3-RUC: two layers whose state goes from window to window.
+r"""The GRU of AIM3-RUC: two layers whose state is carried between windows.
 
-Train:  python -m abaw_jax.train --config=configs/mtl_gru.py
-As run: python -m abaw_jax.train --config=configs/mtl_gru.py:faithful
-Small:  python -m abaw_jax.train --config=configs/mtl_gru.py:small  (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/mtl_gru.py:smoke  (seconds)
+  abaw-jax train --config=mtl_gru
 
-All else is as in configs/mtl_lstm.py, but for the heads. It reads no later frame
-and keeps its state: this is the model for a live stream.
+Variants as in configs/mtl.py: `faithful` as published, `small` for two CPU cores,
+`smoke` takes seconds. All values except the heads are as in configs/mtl_lstm.py. The
+model reads no later frame and keeps its hidden state, so it suits a live stream.
+
+Cost and score: `small` reaches P_MTL 1.088 +- 0.020 on the procedural corpus (three
+seeds). `full` trains 4,300 to 6,600 frames/s on two CPU cores; its score is not
+measured. Other variants: not measured.
 """
 
 import ml_collections
@@ -24,5 +26,5 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.model.depth = 2
   config.model.encoder_dropout = 0.3
   if variant in ('full', 'faithful'):
-    config.model.head_dims = (512, 256)
+    config.model.hidden_dims = (512, 256)
   return config

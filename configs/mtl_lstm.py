@@ -1,15 +1,19 @@
-r"""The LSTM of AIM3-RUC: one layer whose state goes from window to window.
+r"""The LSTM of AIM3-RUC: one layer whose state is carried between windows.
 
-Train:  python -m abaw_jax.train --config=configs/mtl_lstm.py
-As run: python -m abaw_jax.train --config=configs/mtl_lstm.py:faithful
-Both:   --config.model.encoder=bilstm   directions, heads read both
-Small:  python -m abaw_jax.train --config=configs/mtl_lstm.py:small  (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/mtl_lstm.py:smoke  (seconds)
+  abaw-jax train --config=mtl_lstm
+  abaw-jax train --config=mtl_lstm --config.model.encoder=bilstm
 
-What their script leaves to its caller has the default of their options (windows
-of 100 frames, 256 wide, dropout 0.3), and the weights of the losses are the
-12:12:1:0.35 of configs/mtl.py, where 1:1:1:1 was the other choice. `small` and
-`smoke` are those of configs/mtl.py with another encoder.
+Variants as in configs/mtl.py: `faithful` as published, `small` for two CPU cores,
+`smoke` takes seconds. The second command reads both directions.
+
+Values that the authors' script does not set are the defaults of their options
+(windows of 100 frames, width 256, dropout 0.3). The loss weights are the 12:12:1:0.35
+of configs/mtl.py; the authors also used 1:1:1:1. `small` and `smoke` are those of
+configs/mtl.py with another encoder.
+
+Cost and score: `small` reaches P_MTL 1.048 +- 0.016 on the procedural corpus (three
+seeds). `full` trains 5,700 to 8,200 frames/s on two CPU cores; its score is not
+measured. Other variants: not measured.
 """
 
 import ml_collections
@@ -26,13 +30,13 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.model.encoder = 'lstm'
   config.model.depth = 1
   config.model.encoder_dropout = 0.0
-  config.data.batching = 'videos'
+  config.data.batching = 'stateful_videos'
   if variant in ('full', 'faithful'):
     config.model.dim = 256
     config.model.framework = 'share_encoder'
     config.model.private_layers = 0
     config.model.feedback = 'none'
-    config.model.head_dims = (256, 256)
+    config.model.hidden_dims = (256, 256)
     config.data.window = 100
     config.data.norm = 'train'
     config.optim.schedule = 'linear'

@@ -1,16 +1,17 @@
-r"""Five datasets at once: each face trains what it has labels for.
+r"""Five datasets at once: each face trains the tasks that it has labels for.
 
-Train:  abaw-jax train --config=configs/multi.py \
-            --config.init_from=runs/mae --workdir=runs/multi
-Real:   add --config.data.dir=DATA_DIR --config.data.name=\
-            s_aff_wild2,affectnet/manual_2017,raf_db,fer_plus,emotionet
-Small:  abaw-jax train --config=configs/multi.py:small (2 CPU cores)
-Single: the same with --config.data.name=procedural/s_aff_wild2 \
-            --config.data.weights=
-Smoke:  abaw-jax train --config=configs/multi.py:smoke (seconds)
+  abaw-jax train --config=multi --config.init_from=runs/mae --workdir=runs/multi
 
-The model and the fine-tuning of configs/frame.py; the weights are averaged. Half
-of the images are s-Aff-Wild2's, on whose validation split the run is scored.
+Real data: add --config.data.dir=DATA_DIR \
+    --config.data.name=s_aff_wild2,affectnet/manual_2017,raf_db,fer_plus,emotionet
+One dataset: add --config.data.name=procedural/s_aff_wild2 --config.data.weights=
+On two CPU cores, use the variant `small`; `smoke` takes seconds.
+
+The model and the fine-tuning are those of configs/frame.py, with an EMA of the
+weights. Half of the images are from s-Aff-Wild2. Its validation split scores the run.
+
+Cost and score: `small` has 2,131 updates and reaches P_MTL 0.8525 on the procedural
+corpus, or 1.0883 with --config.epochs=6 (one seed). Other variants: not measured.
 """
 
 import ml_collections

@@ -1,14 +1,17 @@
-r"""RAF-DB: seven basic expressions, each drawn equally often.
+r"""RAF-DB: seven basic expressions, with class-balanced sampling.
 
-Train:  python -m abaw_jax.train --config=configs/raf_db.py \
-            --config.init_from=runs/mae --workdir=runs/raf_db
-Real:   add --config.data.name=raf_db --config.data.dir=DATA_DIR
-Small:  python -m abaw_jax.train --config=configs/raf_db.py:small (2 CPU cores)
-Smoke:  python -m abaw_jax.train --config=configs/raf_db.py:smoke (seconds)
+  abaw-jax train --config=raf_db --config.init_from=runs/mae --workdir=runs/raf_db
 
-The model and the fine-tuning of configs/frame.py, with label smoothing. The field
-reports `accuracy`. EXPR, the mean of eight F1, is at most 7/8 here: RAF-DB has no
-Other.
+Real data: add --config.data.name=raf_db --config.data.dir=DATA_DIR. On two CPU
+cores, use the variant `small`; `smoke` takes seconds.
+
+The model and the fine-tuning are those of configs/frame.py, with label smoothing.
+Papers report `accuracy`. EXPR, the mean of eight F1 scores, is at most 7/8 here,
+because RAF-DB has no class Other.
+
+Cost and score: `small` has 470 updates and reaches a macro F1 of 0.754 on rendered
+validation images (one seed; they can show people of the training split). Other
+variants: not measured.
 """
 
 import ml_collections
@@ -23,7 +26,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   base.check_variant(variant, VARIANTS)
   config = frame.get_config('vit_b' if variant == 'full' else variant)
   config.data.name = 'procedural/raf_db'
-  config.data.balance = 'expression'
+  config.data.class_balance = 'expression'
   config.loss.weights.expression = 1.0
   config.loss.label_smoothing = 0.1
   if variant == 'small':
