@@ -26,7 +26,7 @@ def make(clock, *, start=0, **every):
 
 
 def due(made, steps, name):
-  return [step for step in steps if getattr(made.turn(step), name)]
+  return [step for step in steps if getattr(made.at(step), name)]
 
 
 def test_each_action_has_its_own_interval():
@@ -49,7 +49,7 @@ def test_nothing_happens_if_all_intervals_are_0():
   clock = Clock()
   made, _ = make(clock)
   clock.seconds = 1e9
-  assert made.turn(5) == triggers.Due(False, False, False, False)
+  assert made.at(5) == triggers.Due(False, False, False, False)
 
 
 def test_minutes_count_from_the_last_checkpoint():
@@ -58,7 +58,7 @@ def test_minutes_count_from_the_last_checkpoint():
   saved = []
   for step in range(1, 16):
     clock.seconds += 50
-    if made.turn(step).saving:
+    if made.at(step).saving:
       saved.append(step)
   # After 150 s, twice more, at update 10, and 150 s after that.
   assert saved == [3, 6, 9, 10, 13]
@@ -66,9 +66,9 @@ def test_minutes_count_from_the_last_checkpoint():
 
 def test_sigterm_saves_and_stops():
   made, stop = make(Clock(), save_steps=100)
-  assert not made.turn(1).stopping
+  assert not made.at(1).stopping
   stop.received = True
-  assert made.turn(2) == triggers.Due(False, False, True, True)
+  assert made.at(2) == triggers.Due(False, False, True, True)
 
 
 def test_negative_minutes_are_refused():
