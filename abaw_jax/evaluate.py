@@ -69,8 +69,8 @@ def main() -> None:
   )
   workdir, split = pathlib.Path(args.workdir), args.split
   with processes.joined(**cli.processes()):
-    scores = evaluation.evaluate(workdir, split, of=args.weights_of)
-    path = evaluation.file(workdir, split, of=args.weights_of)
+    scores = evaluation.evaluate(workdir, split, weights_of=args.weights_of)
+    path = evaluation.file(workdir, split, weights_of=args.weights_of)
     journal.say(f'predictions: {path}')
     task = registry.make_task(runs.read_config(workdir))
     lines = task.table(scores)

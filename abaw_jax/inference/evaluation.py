@@ -21,7 +21,7 @@ def evaluate(
     split: str,
     *,
     data: pathlib.Path | None = None,
-    of: str = 'score',
+    weights_of: str = 'score',
 ) -> dict[str, float]:
   """Returns the scores of a run's best checkpoint, and writes its predictions.
 
@@ -34,7 +34,7 @@ def evaluate(
     split: to predict.
     data: `<data_dir>/<dataset>` of another dataset than the run's own; its
       predictions have a folder of their own, see `file`.
-    of: weights that predict, one of `prediction.choices`.
+    weights_of: weights that predict, one of `prediction.choices`.
 
   Raises:
     InputError: there is no such run, checkpoint or split.
@@ -58,11 +58,11 @@ def evaluate(
         batches=inputs.eval_batches(task, source),
         mesh=mesh,
     )
-    rows = prediction.predict_as(of, predict, workdir, task, shapes)
+    rows = prediction.predict_as(weights_of, predict, workdir, task, shapes)
   rows = source.listed(rows)
   scores = task.scores(rows)
   if jax.process_index() == 0:  # all have the same rows
-    path = file(workdir, split, data=data, of=of)
+    path = file(workdir, split, data=data, weights_of=weights_of)
     task.write(path, rows | source.names(rows))
     runs.write_scores(path.with_suffix('.json'), scores)
   return scores
@@ -73,11 +73,11 @@ def file(
     split: str,
     *,
     data: pathlib.Path | None = None,
-    of: str = 'score',
+    weights_of: str = 'score',
 ) -> pathlib.Path:
   """Returns where `evaluate` writes predictions."""
   folder = workdir / 'predictions'
-  name = split if of == 'score' else f'{split}_{of}'
+  name = split if weights_of == 'score' else f'{split}_{weights_of}'
   return (folder / data.name if data else folder) / f'{name}.npz'
 
 

@@ -71,7 +71,7 @@ def choices(task: task_lib.Task) -> tuple[str, ...]:
 
 
 def predict_as(
-    of: str,
+    weights_of: str,
     predict: Callable[[Any], Rows],
     workdir: pathlib.Path,
     task: task_lib.Task,
@@ -80,7 +80,7 @@ def predict_as(
   """Returns predictions of a run by the chosen weights.
 
   Args:
-    of: one of `choices`.
+    weights_of: one of `choices`.
     predict: returns the rows of a split by some weights.
     workdir: of the run.
     task: of the run.
@@ -89,22 +89,22 @@ def predict_as(
   Raises:
     InputError: there is no such choice, or there are no such weights.
   """
-  if of not in choices(task):
+  if weights_of not in choices(task):
     raise errors.InputError(
-        f'--weights_of={of}: choose one of {", ".join(choices(task))}'
+        f'--weights_of={weights_of}: choose one of {", ".join(choices(task))}'
     )
-  if of == 'score':
+  if weights_of == 'score':
     params, _ = parameters.load(workdir, shapes)
     return predict(params)
   bests = task_bests.read(workdir)
-  parts = tuple(task.part_scores) if of == 'tasks' else (of,)
+  parts = tuple(task.part_scores) if weights_of == 'tasks' else (weights_of,)
   by_step: dict[int, Rows] = {}
   for part in parts:
     step = task_bests.best_step(bests, part, workdir)
     if step not in by_step:
       by_step[step] = predict(task_bests.load(workdir, step, shapes))
   rows = by_step[step]
-  if of == 'tasks':
+  if weights_of == 'tasks':
     for part in parts:
       rows[f'pred_{part}'] = by_step[bests[part].step][f'pred_{part}']
   return rows

@@ -97,7 +97,7 @@ def test_each_task_is_scored_with_its_best_weights(run):
     best = max(line[key] for line in lines.values())
     assert bests[task].score == best
     assert lines[bests[task].step][key] == best
-  scores = evaluation.evaluate(run, 'validation', of='tasks')
+  scores = evaluation.evaluate(run, 'validation', weights_of='tasks')
   for task, key in task_bests.SCORES.items():
     np.testing.assert_allclose(scores[key], bests[task].score, atol=1e-6)
   np.testing.assert_allclose(
@@ -105,7 +105,7 @@ def test_each_task_is_scored_with_its_best_weights(run):
   )
   path = run / 'predictions' / 'validation_tasks.json'
   assert json.loads(path.read_text())['P_MTL'] == scores['P_MTL']
-  alone = evaluation.evaluate(run, 'validation', of='au')
+  alone = evaluation.evaluate(run, 'validation', weights_of='au')
   np.testing.assert_allclose(alone['AU'], bests['au'].score, atol=1e-6)
 
 
@@ -126,4 +126,4 @@ def test_both_scores_are_printed(config, tmp_path, capsys):
 
 def test_an_unknown_choice_is_refused_with_the_list_of_choices(run):
   with pytest.raises(errors.InputError, match='score, tasks, valence'):
-    evaluation.evaluate(run, 'validation', of='mean')
+    evaluation.evaluate(run, 'validation', weights_of='mean')
