@@ -1,4 +1,4 @@
-"""What turns images into features: a trained model, and which of its outputs."""
+"""The feature extractor: a trained model and the outputs that are features."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -26,13 +26,13 @@ class Embedder:
   """A model with its weights.
 
   Attributes:
-    model: maps normalised images to outputs by name.
-    params: its weights, on the mesh that they were loaded for.
+    model: function from normalised images to outputs by name.
+    params: its weights, on their mesh.
     augmentation: resizes and normalises.
-    outputs: names of the outputs that are features, one after the other.
+    outputs: names of the outputs that are concatenated to the features.
     crops: views of an image that are averaged, one of `views.COUNTS`.
-    face_size: side in pixels at which images reach the device.
-    card: what a user of the features must know, as JSON.
+    face_size: side in pixels of the images that reach the device.
+    card: origin and preprocessing of the features, as JSON.
   """
 
   model: Any
@@ -76,19 +76,19 @@ def load(
     pool: str = '',
     crops: int = 1,
 ) -> Embedder:
-  """Returns what makes features with a run's best weights, or converted ones.
+  """Returns the feature extractor with a run's best weights, or converted ones.
 
   Args:
     init_from: workdir of a run of `mae` or `frame`, or a folder of weights.
-    mesh: where the weights are loaded to, whole on every device.
-    output: 'embedding' of the backbone, 'logits' of what stands on it (for a
-      frame model valence, arousal, 8 expressions and 12 action units), or
-      'both', in this order.
-    pool: of a ViT, a key of `zoo.POOLS`; '' = as it was trained.
+    mesh: of the weights; every device holds all of them.
+    output: 'embedding' of the backbone, 'logits' of the heads (for a frame model
+      valence, arousal, 8 expressions and 12 action units), or 'both', in this
+      order.
+    pool: of a ViT, a key of `zoo.POOLS`; '' = as in training.
     crops: views of an image that are averaged.
 
   Raises:
-    InputError: if there are no such weights, or they have no such output.
+    InputError: there are no such weights, or they have no such output.
   """
   config = runs.read_config(init_from)
   section = dict(config['model'])
@@ -138,17 +138,17 @@ def load(
 
 
 def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:
-  """Returns what changes in a `model` section for another pooling."""
+  """Returns the change of a `model` section for another pooling."""
   if zoo.is_convnet(section):
     raise errors.InputError(
-        f'--pool={pool}: {section["backbone"]} has no tokens to choose from; '
+        f'--pool={pool}: {section["backbone"]} has no tokens to pool; '
         'leave it out'
     )
   return {'pool': pool}
 
 
 def _shapes(model, section, mesh) -> Any:
-  """Returns the weights of a model as shapes, whole on every device."""
+  """Returns the shapes of the weights, with all of them on every device."""
   size = section['image_size']
   image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
   shapes = jax.eval_shape(

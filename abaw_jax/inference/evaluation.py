@@ -97,8 +97,8 @@ def validation_source(task: task_lib.Task) -> Any:
 
 
 def _other_data(section: Mapping[str, Any], data: pathlib.Path):
-  """Returns the keys of a data section that another dataset changes."""
-  # How the run's own dataset is mixed and split says nothing of another.
+  """Returns the changes of a data section for another dataset."""
+  # Mixing and folds of the run's own dataset do not apply to another one.
   own = {'num_folds': 0, 'validation': '', 'weights': ''}
   plain = {key: value for key, value in own.items() if key in section}
   return {'dir': str(data.parent), 'name': data.name} | plain

@@ -1,7 +1,7 @@
 """Features of every frame of a dataset, computed once with a trained backbone.
 
-Of several processes each embeds its own shards on its own devices; they meet at
-the start and at the end. What a killed process has left is gone on from.
+Every process embeds its own shards on its own devices. All wait for each other at
+the start and at the end. The same command finishes the shards of a killed process.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from abaw_jax.inference import embedder
 from abaw_jax.sequences import feature_datasets
 from abaw_jax.telemetry import journal
 
-# So few that many processes have their share: some 4,000 frames.
+# About 4,000 frames, so that many processes have a share.
 _RECORDS_PER_SHARD = 64
 
 
@@ -39,10 +39,10 @@ def extract(
   """Writes `<data_dir>/<dataset>_features/<name>`, one vector per frame.
 
   Args:
-    init_from: workdir of a run of `mae` or `frame`, whose best weights are used,
-      or a folder of weights.
+    init_from: workdir of a run, whose best weights are used, or a folder of
+      weights.
     data_dir: folder of all built datasets.
-    dataset: which of them; its `sequences` config is read.
+    dataset: name of the dataset; its `sequences` config is read.
     name: name of the new set of features.
     batch_size: images per step, over all devices.
     output: as in `embedder.load`.
@@ -50,8 +50,8 @@ def extract(
     crops: as in `embedder.load`.
 
   Raises:
-    InputError: if there is no such run or dataset, an image is corrupt, or
-      features of another checkpoint have this name already.
+    InputError: there is no such run or dataset, an image is corrupt, or features
+      of another checkpoint have this name.
   """
   mesh = sharding.make_mesh(fsdp=1)
   sharding.check_batch(batch_size, mesh, '--batch_size')
@@ -71,7 +71,7 @@ def extract(
   )
   processes.check_same({f'{name} is finished': writer.finished})
   if writer.finished:
-    journal.say(f'{name}: these features are there already')
+    journal.say(f'{name}: these features exist already')
     return
   if jax.process_index() == 0:
     writer.begin()
@@ -101,8 +101,8 @@ def _write_share(
     embed: Callable[[np.ndarray], np.ndarray],
     face_size: int,
 ) -> None:
-  """Writes every shard that is missing and falls to this process."""
-  # All processes must see the same as missing, so none may write yet.
+  """Writes the missing shards that belong to this process."""
+  # Every process must see the same missing shards, so none may write yet.
   missing = writer.missing()
   processes.wait_for_all()
   share = missing[jax.process_index() :: jax.process_count()]
@@ -117,7 +117,7 @@ def _write_share(
 
 
 def _with_features(records, embed, bar) -> Iterator[dict[str, Any]]:
-  """Yields records with features; a handful fills batches and bounds memory."""
+  """Yields records with features; groups of 8 fill batches and bound memory."""
   decoded = iter(records)
   while group := list(itertools.islice(decoded, 8)):
     vectors = embed(np.concatenate([record['image'] for record in group]))
@@ -128,14 +128,14 @@ def _with_features(records, embed, bar) -> Iterator[dict[str, Any]]:
 
 
 def _num_rows(records: sources.Records) -> int:
-  """Returns the rows of a split, counted where its builder has not."""
+  """Returns the number of rows of a split; counts them if its builder did not."""
   if records.num_rows is not None:
     return records.num_rows
   return sum(len(record['row']) for record in records.with_fields('row'))
 
 
 def _embed(step, mesh, batch_size: int, images: np.ndarray) -> np.ndarray:
-  """Returns the embedding [n, d] of n uint8 images, in batches of one size."""
+  """Returns the embedding [n, d] of n uint8 images, in batches of equal size."""
   split = sharding.over_batch(mesh)
   padding = -len(images) % batch_size
   images = np.concatenate(
@@ -144,7 +144,7 @@ def _embed(step, mesh, batch_size: int, images: np.ndarray) -> np.ndarray:
   vectors, ahead = [], []
   for batch in np.split(images, len(images) // batch_size):
     ahead.append(step(jax.device_put(batch, split)))
-    if len(ahead) > 1:  # not all batches of long videos on the device at once
+    if len(ahead) > 1:  # a long video must not fill the device memory
       vectors.append(jax.device_get(ahead.pop(0)))
   vectors = np.concatenate(vectors + jax.device_get(ahead))
   return vectors[: len(vectors) - padding].astype(np.float32)

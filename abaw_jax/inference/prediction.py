@@ -1,4 +1,4 @@
-"""Predictions of every row of a split, by one network or by each task's best."""
+"""Predictions of every row of a split, by one or several sets of weights."""
 
 from collections.abc import Callable, Iterable, Mapping
 import pathlib
@@ -23,17 +23,17 @@ def predict_rows(
 ) -> Rows:
   """Returns the outputs of `step` for every real row, each once.
 
-  Every process returns the rows of all of them, in the order of the split. What
-  the step carries from batch to batch is 0 before the first.
+  Every process returns the rows of all processes, in the order of the split. The
+  carry is 0 before the first batch.
 
   Args:
     step: jitted `steps.predict_step`.
     params: parameters of the model.
     batches: this process's part of one pass over a split.
-    mesh: mesh that the batches are split over.
+    mesh: the mesh over which batches are split.
 
   Returns:
-    Arrays of equal length by key: frames of all windows, without padding.
+    Arrays of equal length by key: the frames of all windows, without padding.
   """
   split = sharding.over_batch(mesh)
   parts: list[Rows] = []
@@ -111,7 +111,7 @@ def predict_as(
 
 
 def _no_carry(step, params, batch, mesh):
-  """Returns zeros like what `step` carries; {} for most tasks."""
+  """Returns a carry of zeros; {} for tasks without one."""
   if 'start' not in batch:
     return {}
   carry = jax.eval_shape(step, params, batch).get('carry', {})

@@ -1,4 +1,4 @@
-"""Reconstructions by a trained masked autoencoder, of images that one names."""
+"""Reconstructions of chosen images by a trained masked autoencoder."""
 
 from collections.abc import Mapping, Sequence
 import pathlib
@@ -36,7 +36,7 @@ def reconstruct(
     init_from: workdir of a MAE run, or a folder of weights with a decoder.
     out: file to write.
     data: built dataset, `<data_dir>/<name>` or `<data_dir>/<name>/<config>`, to
-      draw images from; None takes that of the run.
+      draw images from; None = the dataset of the run.
     split: split of the dataset.
     images: image files, instead of a dataset.
     num_images: images to draw from the dataset.
@@ -44,8 +44,8 @@ def reconstruct(
     prediction: whether to add a column with the prediction of all patches.
 
   Raises:
-    InputError: if these are no weights of a masked autoencoder, or there are no
-      such images.
+    InputError: the weights are not of a masked autoencoder, or there are no such
+      images.
   """
   config = runs.read_config(init_from)
   kind = registry.task_class(config)
@@ -78,16 +78,16 @@ def reconstruct(
 def _read_images(
     paths: Sequence[pathlib.Path], size: int
 ) -> UInt8[np.ndarray, 'b {size} {size} 3']:
-  """Returns the central squares of image files; names the one that is broken."""
+  """Returns the central squares of image files; an error names a broken file."""
   faces = []
   for path in paths:
     if not path.is_file():
-      raise errors.InputError(f'--images: {path}: no such file; name images')
+      raise errors.InputError(f'--images: {path}: there is no such file; name image files')
     record = {'image': path.read_bytes()}
     try:
       batch = transforms.image_batch([record], rows=1, image_size=size)
     except errors.InputError as e:
-      raise errors.InputError(f'{path}: is no image; name another one') from e
+      raise errors.InputError(f'{path}: not an image; name another file') from e
     faces.append(batch['image'])
   return np.concatenate(faces)
 
@@ -95,11 +95,11 @@ def _read_images(
 def _with_data(
     config: Mapping[str, Any], data: pathlib.Path | None, origin: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns the config with the dataset that images are drawn from."""
+  """Returns the config with the dataset of the images."""
   if data is None:
     if 'data' not in config:
       raise errors.InputError(
-          f'{origin}: does not say what it was trained on; name images with '
+          f'{origin}: names no dataset; name images with '
           '--data=DATA_DIR/NAME or --images=FILE,FILE'
       )
     return dict(config)
@@ -107,6 +107,6 @@ def _with_data(
   folder = data.parent if any(data.glob('*/dataset_info.json')) else data
   name = data.relative_to(folder.parent).as_posix()
   section = {'dir': str(folder.parent), 'name': name}
-  # What belongs to the run's own dataset does not count for another one.
+  # Options of the run's own dataset do not apply to another one.
   section |= {'weights': '', 'face_size': 0}
   return dict(config) | {'data': section}

@@ -1,4 +1,4 @@
-"""What goes from the rows of a batch to those of the next."""
+"""The carry: hidden state that each row of a batch passes to the next batch."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ from jaxtyping import Array, Int, PyTree
 def begin(
     carry: PyTree[Array], batch: Mapping[str, PyTree[Array]]
 ) -> PyTree[Array]:
-  """Returns the carry with 0 in the rows where a video begins.
+  """Returns the carry, reset to 0 in the rows where a video starts.
 
   Args:
     carry: arrays with leading axis b, or {}.
-    batch: `start` is True where what was carried belongs to another video.
+    batch: `start` is True where the carry belongs to another video.
   """
 
   def reset(x):
@@ -27,6 +27,6 @@ def begin(
 def rows(
     value: Int[Array, ''], batch: Mapping[str, PyTree[Array]]
 ) -> Int[Array, 'b']:
-  """Returns a number once for each row of a batch."""
+  """Returns a number repeated for every row of a batch."""
   size = jax.tree.leaves(batch)[0].shape[0]
   return jnp.broadcast_to(value, (size,))

@@ -1,4 +1,4 @@
-"""The training step, compiled before the first batch is there."""
+"""Compilation of the training step, before the first batch is read."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -13,14 +13,14 @@ from abaw_jax.distributed import sharding
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Bytes that a compiled step takes of each device.
+  """Bytes that a compiled step needs on each device.
 
   Attributes:
     arguments: the state and the batch.
-    outputs: the next state and what is logged; most of it lies where the
-      arguments lie, and only the rest counts.
-    temporaries: all in between.
-    code: the program itself.
+    outputs: the next state and the scalars, without the part that reuses the
+      memory of the arguments.
+    temporaries: intermediate values.
+    code: the program.
   """
 
   arguments: int
@@ -41,13 +41,13 @@ def compile_step(
     *,
     batch_size: int,
 ) -> tuple[jax.stages.Compiled, int]:
-  """Returns the compiled step, and the bytes that it takes of each device.
+  """Returns the compiled step, and the bytes that it needs on each device.
 
   Args:
     step: jitted `steps.train_step`.
     shapes: the state as `jax.ShapeDtypeStruct`s with sharding.
     example: a batch of any size.
-    mesh: mesh that batches are split over.
+    mesh: the mesh over which batches are split.
     batch_size: rows of a batch, over all devices.
   """
   split = sharding.over_batch(mesh)
@@ -63,7 +63,7 @@ def compile_step(
 
 
 def memory(compiled: jax.stages.Compiled) -> Memory:
-  """Returns the bytes that a compiled step takes of each device."""
+  """Returns the bytes that a compiled step needs on each device."""
   sizes = compiled.memory_analysis()
   return Memory(
       arguments=sizes.argument_size_in_bytes,

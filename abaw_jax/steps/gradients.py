@@ -1,4 +1,4 @@
-"""Gradients of a task's loss: of a whole batch or its parts, sharp or not."""
+"""Gradients of a loss, with microbatches and sharpness-aware minimisation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,24 +26,24 @@ def gradients(
     sam_rho: float,
     sam_faithful: bool,
 ) -> Result:
-  """Returns gradients, scalars to log, moved `batch_stats` and the next carry.
+  """Returns gradients, scalars to log, new `batch_stats` and the next carry.
 
-  With `sam_rho` the gradients are those of sharpness-aware minimisation (Foret
-  et al., arXiv 2010.01412): at the weights plus rho g / |g|, where |g| is the
-  L2 norm of the gradients g of all parameters; the same batch is drawn upon in
-  the same way. Scalars are those of the weights themselves.
+  With `sam_rho`, the gradients are those of sharpness-aware minimisation (Foret
+  et al., arXiv 2010.01412): at the weights plus rho g / |g|, where |g| is the L2
+  norm of the gradients g of all parameters. Both passes use the same batch and
+  the same random numbers. The scalars are those of the first pass.
 
   Args:
     trained: parameters.
-    statistics: `batch_stats`, or nothing.
+    statistics: `batch_stats`, or empty.
     batch: arrays whose leading axis is the batch.
-    key: of all randomness.
-    task: what is trained.
-    microbatches: parts of the batch that are differentiated one after the other;
-      gradients and scalars are the means over them.
+    key: of all random numbers.
+    task: of the loss.
+    microbatches: number of parts of the batch that are processed one after the
+      other; gradients and scalars are means over the parts.
     freeze: top-level name of parameters without gradient; '' = none.
-    sam_rho: distance; 0 = gradients at the weights themselves.
-    sam_faithful: whether the second pass moves the statistics on.
+    sam_rho: radius; 0 = plain gradients.
+    sam_faithful: whether the second pass updates the running statistics too.
   """
 
   def loss(trained, statistics, batch, key):
@@ -79,12 +79,11 @@ def _accumulate(
 ) -> Result:
   """Returns means of gradients and scalars over parts of the batch.
 
-  Running statistics move from part to part, as over that many updates. Each row
-  has the carry of its own.
+  Running statistics are updated once per part. Each row keeps its own carry.
   """
 
   def split(x):
-    # Rows i, i + m, ...: each device finds a share of every part in its own rows.
+    # Part i has the rows i, i + m, ..., so every device holds rows of each part.
     parts = x.reshape(x.shape[0] // microbatches, microbatches, *x.shape[1:])
     return jnp.swapaxes(parts, 0, 1)
 

@@ -1,4 +1,4 @@
-"""The optimiser and its schedule, as the sections of a config say."""
+"""Optimizer, learning rate and step options of a config."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,17 +20,17 @@ def make_schedule(
     warmup_steps: int,
     epoch_ends: Sequence[int] | None = None,
 ) -> optax.Schedule:
-  """Returns the learning rate by update, scaled to the batch where asked.
+  """Returns the learning rate by update, scaled by batch size on request.
 
   Args:
     config: of the run.
-    total_steps: updates of the whole run.
-    warmup_steps: updates of the warmup, for schedules that move within epochs.
-    epoch_ends: updates done at the end of each epoch, for those that do not;
-      None means epochs of equal length.
+    total_steps: number of updates of the run.
+    warmup_steps: updates of the warmup, for the schedule `cosine`.
+    epoch_ends: number of updates at the end of each epoch, for the schedules that
+      are constant within an epoch; None means epochs of equal length.
 
   Raises:
-    InputError: a key of `config.optim` has no such value.
+    InputError: a value of `config.optim` is wrong.
   """
   section = config['optim']
   lr = section['lr']
@@ -65,7 +65,7 @@ def make_optimizer(
   if section['layer_decay'] != 1.0 and not task.num_blocks:
     raise errors.InputError(
         f'config.optim.layer_decay={section["layer_decay"]}: the model has no '
-        'transformer blocks to tell apart; set it to 1'
+        'transformer blocks, so its layers share one rate; set it to 1'
     )
   return optimizers.make_optimizer(
       schedule=schedule,
@@ -94,7 +94,7 @@ def update_flops(task: task_lib.Task, example: Mapping[str, Array]) -> int:
 
 
 def step_options(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns how a config makes its updates, keywords of `steps.train_step`.
+  """Returns the options of `steps.train_step` in a config.
 
   Raises:
     InputError: a value is out of its range.
@@ -102,13 +102,13 @@ def step_options(config: Mapping[str, Any]) -> dict[str, Any]:
   section = config['optim']
   if section['sam_rho'] < 0:
     raise errors.InputError(
-        f'config.optim.sam_rho={section["sam_rho"]}: give a distance above 0, or '
-        '0 for none'
+        f'config.optim.sam_rho={section["sam_rho"]}: give a radius above 0, or '
+        '0 to turn it off'
     )
   if not 0 <= section['ema'] < 1:
     raise errors.InputError(
         f'config.optim.ema={section["ema"]}: give a decay below 1, such as '
-        '0.999, or 0 for none'
+        '0.999, or 0 to turn it off'
     )
   keys = ('ema', 'microbatches', 'freeze', 'sam_rho', 'sam_faithful')
   return {'seed': config['seed']} | {key: section[key] for key in keys}

@@ -1,8 +1,8 @@
-"""The optimiser: AdamW with warmup, cosine decay and layer-wise learning rates.
+"""AdamW with warmup, cosine decay and layer-wise learning rates.
 
-AdamW is optax's. What is decided here is which parameters decay, which layer a
-parameter belongs to, and how the learning rate moves. Parameters are plain
-nested dicts, and their names say all that is needed.
+AdamW is optax's. This file decides which parameters decay, which layer a
+parameter belongs to, and how the learning rate changes. Parameters are plain
+nested dicts, and their names decide.
 """
 
 import math
@@ -32,17 +32,17 @@ def scaled_lr(base_lr: float, batch_size: int) -> float:
 def make_schedule(
     *, lr: float, warmup_steps: int, total_steps: int, end_lr: float
 ) -> optax.Schedule:
-  """Returns the learning rate as a function of the updates done before.
+  """Returns the learning rate as a function of the number of updates before.
 
-  Linear from lr / warmup_steps at step 0 to lr at step warmup_steps - 1, so
-  that the first update is not wasted on a rate of 0; then half a cosine from lr
-  at step warmup_steps to end_lr at step total_steps and after. Raises
-  InputError if the warmup is longer than the training.
+  Linear from lr / warmup_steps at step 0 to lr at step warmup_steps - 1, so the
+  first update has no rate of 0. Then half a cosine from lr at step warmup_steps
+  to end_lr at step total_steps and later. Raises InputError if the warmup is
+  longer than the training.
   """
   if not 0 <= warmup_steps <= total_steps:
     raise errors.InputError(
-        f'config.optim.warmup_epochs: its {warmup_steps} updates are not within '
-        f'0 and the {total_steps} of the training; lower it or raise '
+        f'config.optim.warmup_epochs: its {warmup_steps} updates must be between '
+        f'0 and {total_steps}, those of the training; lower it or raise '
         'config.epochs'
     )
 
@@ -58,10 +58,10 @@ def make_schedule(
 
 
 def decay_mask(params: Params) -> Params:
-  """Returns True for the parameters that weight decay pulls towards 0.
+  """Returns True for the parameters with weight decay.
 
-  These are the kernels. Biases, norm scales, tokens and position tables are
-  not: the name decides, because under a scan over layers a bias has two axes.
+  These are the kernels, not biases, norm scales, tokens and position tables. The
+  name decides, because a bias has two axes under a scan over layers.
   """
   return jax.tree_util.tree_map_with_path(
       lambda path, _: path[-1].key == 'kernel', params
@@ -74,10 +74,11 @@ def layer_scales(
   """Returns decay^(num_layers + 1 - layer) for each parameter, as a tree.
 
   Below the top-level name `prefix`, tokens, position table and patch embedding
-  are layer 0, `blocks_<i>` is layer i + 1, and all else (the last norm) is layer
-  num_layers + 1, as is every parameter outside of it: those keep their rate.
-  Layer-wise decay as in BEiT (Bao et al., 2022) and MAE's fine-tuning. Raises
-  InputError if a block lies outside num_layers or nothing bears the prefix.
+  are layer 0, `blocks_<i>` is layer i + 1, and the rest (the last norm) is layer
+  num_layers + 1. Parameters outside the prefix are layer num_layers + 1 too, and
+  keep their rate. Layer-wise decay as in BEiT (Bao et al., 2022) and MAE's
+  fine-tuning. Raises InputError if a block is outside num_layers or no parameter
+  has the prefix.
   """
   if prefix not in params:
     raise errors.InputError(
@@ -93,10 +94,10 @@ def layer_scales(
 
 
 def clip_by_part(max_norm: float) -> optax.GradientTransformation:
-  """Returns what holds the L2 norm of each top-level part to `max_norm`.
+  """Returns a transformation that clips each top-level part by its L2 norm.
 
-  Reference: AIM3-RUC, each network by itself, and learned weights of losses not
-  at all.
+  Reference: AIM3-RUC, which clips each network on its own and does not clip
+  learned loss weights.
   """
 
   def clip(name, part):
@@ -129,20 +130,20 @@ def make_optimizer(
   """Returns AdamW (Loshchilov and Hutter, 2019) over plain nested dicts.
 
   Args:
-    schedule: the learning rate by number of updates done before.
+    schedule: the learning rate by number of updates before.
     b1: decay of the first moment.
     b2: decay of the second moment.
-    eps: added to the root of the second moment.
+    eps: added to the square root of the second moment.
     weight_decay: decoupled, multiplied by the learning rate, kernels only.
     clip_norm: largest L2 norm of the gradients; 0 does not clip.
-    clip_by: whose norm that is, one of CLIPS: of 'all' together, or of each
-      top-level 'part'.
-    layer_decay: rate of a layer over that of the next, see `layer_scales`; 1
-      gives all layers the same rate.
+    clip_by: 'all' clips the norm of all gradients, 'part' that of each top-level
+      part.
+    layer_decay: rate of a layer divided by that of the next, see `layer_scales`;
+      1 gives all layers the same rate.
     num_layers: number of blocks below `prefix`; unused if layer_decay is 1.
     prefix: top-level name of the backbone; unused if layer_decay is 1.
-    freeze: top-level name of parameters that are neither updated nor decayed,
-      and have no moments; '' = none.
+    freeze: top-level name of parameters without updates, decay and moments;
+      '' = none.
   """
   if clip_by not in CLIPS:
     raise errors.InputError(
@@ -172,7 +173,7 @@ def make_optimizer(
       )
       return jax.tree.map(lambda update, s: update * s, updates, scales)
 
-    # After AdamW, so that a layer's weight decay shrinks with its rate.
+    # After AdamW, so that the weight decay of a layer scales with its rate.
     steps.append(optax.stateless(scale_layers))
   if not freeze:
     return optax.chain(*steps)
@@ -202,7 +203,7 @@ def _layer(names: list[str], num_layers: int, prefix: str) -> int:
       layer = int(block[1]) + 1
       if layer > num_layers:
         raise errors.InputError(
-            f'num_layers: {num_layers} leaves out {"/".join(names)}'
+            f'num_layers={num_layers}: too few for {"/".join(names)}'
         )
       return layer
   return num_layers + 1

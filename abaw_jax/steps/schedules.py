@@ -1,4 +1,4 @@
-"""Learning rates that stand still within an epoch."""
+"""Learning rates that are constant within an epoch."""
 
 from collections.abc import Callable, Sequence
 import math
@@ -13,9 +13,9 @@ Factor = Callable[[int], float | int]
 
 
 def linear(epochs: int, *, hold: float | int, **others: Any) -> Factor:
-  """Returns the factor by epochs done: 1, then a line that ends above 0.
+  """Returns the factor by finished epochs: 1, then a linear decay.
 
-  It would be 0 in the epoch behind the last, so that none is wasted.
+  It reaches 0 one epoch after the last, so that no epoch has a rate of 0.
   """
   del others
   return lambda done: (
@@ -26,9 +26,9 @@ def linear(epochs: int, *, hold: float | int, **others: Any) -> Factor:
 def linear_with_warmup(
     epochs: int, *, warmup: float | int, from_zero: bool, **others: Any
 ) -> Factor:
-  """Returns the factor by epochs done: a line up to 1, then one down.
+  """Returns the factor by finished epochs: linear warmup, then linear decay.
 
-  Reference: AIM3-RUC, with `from_zero` the first epoch has a factor of 0.
+  Reference: AIM3-RUC. With `from_zero`, the factor of the first epoch is 0.
   """
   del others
 
@@ -41,7 +41,7 @@ def linear_with_warmup(
 
 
 def step(epochs: int, *, hold: float | int, **others: Any) -> Factor:
-  """Returns the factor by epochs done: a tenth of it every `hold` of them.
+  """Returns the factor by finished epochs: divided by 10 every `hold` epochs.
 
   Raises:
     InputError: `hold` is not above 0.
@@ -70,15 +70,16 @@ def by_epoch(
     hold: float | int,
     from_zero: bool,
 ) -> optax.Schedule:
-  """Returns the learning rate as a function of the updates done before.
+  """Returns the learning rate as a function of the number of updates before.
 
   Args:
     name: key of FACTORS.
-    lr: where the factor is 1.
-    epoch_ends: updates done at the end of each epoch; epochs may differ in them.
-    warmup: epochs in which the rate rises.
-    hold: epochs at one rate.
-    from_zero: whether the first of those that rise has a rate of 0.
+    lr: learning rate at a factor of 1.
+    epoch_ends: number of updates at the end of each epoch; epochs may differ in
+      length.
+    warmup: number of epochs of the warmup.
+    hold: number of epochs at a constant rate.
+    from_zero: whether the first epoch of the warmup has a rate of 0.
 
   Raises:
     InputError: a number of epochs is out of its range.
@@ -86,8 +87,8 @@ def by_epoch(
   epochs = len(epoch_ends)
   if not 0 <= warmup <= epochs:
     raise errors.InputError(
-        f'config.optim.warmup_epochs={warmup}: is not within 0 and the {epochs} '
-        'epochs of the training; lower it or raise config.epochs'
+        f'config.optim.warmup_epochs={warmup}: must be between 0 and {epochs}, '
+        'the epochs of the training; lower it or raise config.epochs'
     )
   factor = FACTORS[name](epochs, hold=hold, warmup=warmup, from_zero=from_zero)
   rates = [lr * factor(done) for done in range(epochs)]
@@ -103,14 +104,14 @@ def epoch_of(step, epoch_ends: Sequence[int]):
   """Returns the epoch of an update, int32 [], from 0.
 
   Args:
-    step: updates done before it.
-    epoch_ends: as in `by_epoch`; without any all is one epoch.
+    step: number of updates before it.
+    epoch_ends: as in `by_epoch`; empty means a single epoch.
   """
   return jnp.sum(step >= jnp.array(epoch_ends, jnp.int32), dtype=jnp.int32)
 
 
 def even_ends(epochs: float | int, total_steps: int) -> tuple[int, ...]:
-  """Returns the updates done at the end of each of equal epochs."""
+  """Returns the number of updates at the end of each of equal epochs."""
   count = max(1, math.ceil(epochs))
   return tuple(
       round(total_steps * min((i + 1) / epochs, 1.0)) for i in range(count)

@@ -13,25 +13,25 @@ from abaw_jax.augmentation import augment, test_time_augmentation
 from abaw_jax.distributed import sharding
 from abaw_jax.models.layers import variables
 from abaw_jax.steps import carries, gradients, schedules
-from abaw_jax.steps import ema as averages
+from abaw_jax.steps import ema as ema_lib
 from abaw_jax.tasks import task as task_lib
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass
 class TrainState:
-  """Everything that an update changes; holds no random state.
+  """Everything that an update changes. It holds no random state.
 
-  The leaves are arrays, or their shapes or shardings in a state of those.
+  The leaves are arrays, or their shapes, or their shardings.
 
   Attributes:
-    step: int32 [], updates asked for so far, skipped ones included.
-    params: nested dict of float32 weights; those under `batch_stats` are running
-      statistics, which no optimiser knows of.
+    step: int32 [], number of updates so far, with the skipped ones.
+    params: nested dict of float32 weights; `batch_stats` holds running
+      statistics, which the optimizer does not see.
     opt_state: optax state; counts the skipped updates.
-    average: moving average of `params`; None without one.
-    carry: what goes from the rows of a batch to those of the next, with leading
-      axis b; {} for most tasks.
+    average: EMA of `params`; None without one.
+    carry: hidden state that each row of a batch passes to the same row of the
+      next batch, with leading axis b; {} for most tasks.
   """
 
   step: Any
@@ -42,16 +42,16 @@ class TrainState:
 
   @property
   def weights(self) -> Any:
-    """What is evaluated, and saved as the weights of the run."""
+    """The weights that are evaluated and saved: the EMA, if there is one."""
     return self.params if self.average is None else self.average
 
 
 def skip_non_finite(
     optimizer: optax.GradientTransformation,
 ) -> optax.GradientTransformation:
-  """Returns `optimizer` made to skip and count updates with NaN or Inf."""
-  # optax would let the update through after this many errors in a row; the
-  # training loop stops long before.
+  """Returns an optimizer that skips and counts updates with NaN or Inf."""
+  # After this many errors in a row, optax applies the update. The training loop
+  # stops long before.
   return optax.apply_if_finite(optimizer, max_consecutive_errors=2**30)
 
 
@@ -87,25 +87,23 @@ def train_step(
 ) -> tuple[TrainState, dict[str, Array]]:
   """Returns the next state and scalars to log.
 
-  The randomness of step i is a function of (seed, i) alone. An update whose
-  gradients are not all finite leaves weights and moments as they were, and the
-  carry as the window began with it.
+  The random numbers of step i depend on (seed, i) only. If a gradient is not
+  finite, the weights, the moments, the EMA and the carry do not change.
 
   Args:
-    state: is consumed.
-    batch: arrays whose leading axis is the batch. The task finds in it also
-      `epoch`, int32 [b], the same in all rows, and where there is one `carry`, 0
-      in the rows where `start` is True.
-    task: what is trained.
-    optimizer: made finite by `skip_non_finite`.
-    seed: of all randomness.
-    ema: decay of the average of the weights, which a skipped update leaves as it
-      was too; 0 = none.
-    microbatches: see `gradients.gradients`, as for the others.
+    state: is donated.
+    batch: arrays whose leading axis is the batch. The task also receives `epoch`,
+      int32 [b], equal in all rows, and, if it has one, `carry`, which is 0 in the
+      rows where `start` is True.
+    task: of the update.
+    optimizer: result of `skip_non_finite`.
+    seed: of all random numbers.
+    ema: decay of the EMA of the weights; 0 = no EMA.
+    microbatches: see `gradients.gradients`, as for the next three.
     freeze: top-level name of parameters without gradient; '' = none.
-    sam_rho: distance of sharpness-aware minimisation; 0 = off.
-    sam_faithful: whether both of its passes move the statistics.
-    epoch_ends: updates done at the end of each epoch.
+    sam_rho: radius of sharpness-aware minimisation; 0 = off.
+    sam_faithful: whether both of its passes update the running statistics.
+    epoch_ends: number of updates at the end of each epoch.
   """
   carry = carries.begin(state.carry, batch)
   epoch = schedules.epoch_of(state.step, epoch_ends)
@@ -142,7 +140,7 @@ def train_step(
   average = state.average
   if ema:
     average = unless_skipped(
-        averages.moved(average, params, state.step, ema=ema), average
+        ema_lib.update(average, params, state.step, ema=ema), average
     )
   carry = unless_skipped(after, carry)
   return TrainState(state.step + 1, params, opt_state, average, carry), metrics
@@ -169,15 +167,15 @@ def embed_step(
     outputs: tuple[str, ...],
     crops: int,
 ) -> Array:
-  """Returns features [b, d] of uint8 images, means over several views.
+  """Returns features [b, d] of uint8 images, averaged over several views.
 
   Args:
     params: weights of the model.
     images: uint8 [b, h, w, 3].
-    model: maps normalised images to outputs by name.
+    model: function from normalised images to outputs by name.
     augmentation: resizes and normalises.
-    outputs: names of the outputs that are features, one after the other.
-    crops: views of an image, one of `views.COUNTS`.
+    outputs: names of the outputs that are concatenated to the features.
+    crops: views of an image, one of `test_time_augmentation.COUNTS`.
   """
   total = 0.0
   for view in test_time_augmentation.views(
@@ -197,7 +195,7 @@ def is_finite(x) -> Array:
 
 
 def param_shapes(task: task_lib.Task, batch, mesh) -> PyTree:
-  """Returns the parameters as shapes with their shardings on `mesh`."""
+  """Returns the shapes of the parameters, with shardings on `mesh`."""
   shapes = jax.eval_shape(task.init, jax.random.key(0), batch)
   return sharding.with_shardings(shapes, sharding.state_shardings(shapes, mesh))
 
@@ -205,12 +203,12 @@ def param_shapes(task: task_lib.Task, batch, mesh) -> PyTree:
 def jit_init(task: task_lib.Task, optimizer, mesh, batch, **options: Any):
   """Returns (function from a key to a state on `mesh`, shapes of that state).
 
-  Options are those of `init_state`.
+  The options are those of `init_state`.
   """
   init = functools.partial(
       init_state, batch=batch, task=task, optimizer=optimizer, **options
   )
-  # The key is traced too: a mesh that is only compiled for computes nothing.
+  # The key is traced too, so that nothing runs on a mesh without devices.
   shapes = jax.eval_shape(lambda: init(jax.random.key(0)))
   shardings = sharding.state_shardings(shapes, mesh)
   shapes = sharding.with_shardings(shapes, shardings)
@@ -226,7 +224,7 @@ def jit_train_step(
     seed: int,
     **options: Any,
 ):
-  """Returns the jitted `train_step` with its options; consumes the state."""
+  """Returns the jitted `train_step` with its options; it donates the state."""
   shardings = jax.tree.map(lambda x: x.sharding, shapes)
   step = functools.partial(
       train_step,

@@ -101,6 +101,6 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
 def _draw_expressions(
     key: Key[Array, ''], probs: Float[Array, 'b k']
 ) -> Float[Array, 'b k']:
-  """Returns one class of each row, with probability 1; any for a row of 0."""
+  """Returns one drawn class per row, one-hot; any class for a row of zeros."""
   drawn = jax.random.categorical(key, jnp.log(probs), axis=-1)
   return jax.nn.one_hot(drawn, probs.shape[-1])

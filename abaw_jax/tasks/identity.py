@@ -93,10 +93,10 @@ class IdentityTask(image_tasks.ImageTask):
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
   ) -> tuple[Float[Array, ''], dict[str, Array]]:
-    """Returns (mean loss over the images, scalars to log).
+    """Returns (mean loss of the images, scalars to log).
 
-    `accuracy` is the share of images whose person has the largest logit, before
-    any margin.
+    `accuracy` is the share of images whose person has the largest logit, without
+    a margin.
     """
     image_key, drop_key = jax.random.split(key)
     images = self.augmentation.train(image_key, batch['image'])
@@ -134,8 +134,8 @@ class IdentityTask(image_tasks.ImageTask):
   def scores(self, rows: task.Rows) -> dict[str, float]:
     """Returns the scores; `score` is the one that counts.
 
-    It is the `accuracy` where all people are people of the training split, and
-    else the `AUC` of pairs of images, see `verification.verification`.
+    It is the `accuracy` if all people are in the training split, and else the
+    `AUC` of pairs of images, see `verification.verification`.
     """
     try:
       if rows['pred_known'].all():
@@ -162,6 +162,6 @@ class IdentityTask(image_tasks.ImageTask):
     return f'score {scores["score"]:.4f} ({parts})'
 
   def _known(self, logits: Float[Array, 'b k']) -> Float[Array, 'b k']:
-    """Returns the logits with -inf in the columns of nobody."""
+    """Returns the logits with -inf in the padding columns."""
     columns = jnp.arange(logits.shape[-1])[None]
     return jnp.where(columns < self.model.num_classes, logits, -jnp.inf)

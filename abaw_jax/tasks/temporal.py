@@ -154,9 +154,9 @@ class TemporalTask(multi_task.LabelTask):
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
   ) -> tuple[Float[Array, ''], dict[str, Any]]:
-    """Returns (balanced sum of the tasks' losses, scalars to log).
+    """Returns (weighted sum of the tasks' losses, scalars to log).
 
-    Beside the scalars stand moved `batch_stats`, and the next `carry`.
+    The scalars also hold the new `batch_stats` and the next `carry`.
     """
     epoch = _epoch(batch)
     (output, carry), moved = self._apply(
@@ -168,7 +168,7 @@ class TemporalTask(multi_task.LabelTask):
     )
     length = batch.get('window_length')
     if length is not None:
-      # Rows that only fill up the batch are in no mean.
+      # Padding rows must not count in a mean.
       length = jnp.where(batch['real'], length, 0)
     _, parts = self.loss_fn(output, batch, window_length=length)
     statistics = params[variables.STATISTICS].get(_WEIGHTING, {})
@@ -220,7 +220,7 @@ class TemporalTask(multi_task.LabelTask):
     return {'carry': carry} if self.carried and carry else {}
 
   def _truth(self, batch, epoch) -> dict[str, Any]:
-    """Returns the labels that are fed back in training, and how many of them."""
+    """Returns the labels that are fed back in training, and their rate."""
     feedback = self.model.feedback
     if not feedback or feedback.kind != 'label' or not feedback.truth_rate:
       return {}
