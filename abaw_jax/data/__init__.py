@@ -1,1 +1,1 @@
-"""Records of built datasets, and how they become batches of images."""
+"""Records of built datasets, their order in training, and batches of images."""

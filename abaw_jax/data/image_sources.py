@@ -1,4 +1,4 @@
-"""What training on single images reads: one dataset, or several as one."""
+"""Sources of single images: one dataset or a mixture of several."""
 
 from collections.abc import Mapping, Sequence
 import fractions
@@ -14,55 +14,59 @@ from abaw_jax.data import (
     votes,
 )
 
-# What `data.expression_targets` and `data.balance` may be.
-TARGETS = ('majority', 'probability', 'crossentropy')
-BALANCES = ('none', 'expression')
+_CHOICES = {
+    'expression_targets': ('majority', 'probability', 'crossentropy'),
+    'class_balance': ('none', 'expression'),
+}
 
 
 def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
-  """Returns the single frames of a split, of every dataset named.
+  """Returns the labelled images of a split, from all datasets in `data.name`.
 
-  What a dataset does not label is masked: a face without AUs trains the rest.
-  Splits that are not trained on are those of `data.validation` alone.
+  Labels that a dataset does not have are masked, so a face without AUs still
+  trains the other tasks. Every split but `train` contains only the datasets in
+  `data.validation`.
+
+  Args:
+    data: the section `data` of a config.
+    split: name of the split.
 
   Raises:
-    InputError: there is no such dataset or choice, or two of them contradict.
+    InputError: a dataset does not exist, or a value is wrong.
   """
-  for key, choices in (('expression_targets', TARGETS), ('balance', BALANCES)):
-    if data[key] not in choices:
-      raise errors.InputError(
-          f'config.data.{key}={data[key]}: choose one of {", ".join(choices)}'
-      )
-  if data['balance'] != 'none' and data['weights']:
+  for key, values in _CHOICES.items():
+    choices.choose(dict.fromkeys(values), data[key], f'data.{key}')
+  if data['class_balance'] != 'none' and data['weights']:
     raise errors.InputError(
-        f'config.data.balance={data["balance"]}: decides how often each image is '
-        f'drawn, as config.data.weights={data["weights"]} does; set one of them'
+        f'config.data.class_balance={data["class_balance"]} and '
+        f'config.data.weights={data["weights"]} both set the sampling rate of '
+        'an image; set only one of them'
     )
   probs = split == 'train' and data['expression_targets'] != 'majority'
   extra = {votes.DATASET: ('votes',)} if probs else {}
   if split != 'train' and data['validation']:
     data = {**data, 'name': _scored(data), 'weights': ''}
   source = _images(data, split, transforms.FRAME_FIELDS, extra)
-  if data['balance'] == 'none':
+  if data['class_balance'] == 'none':
     return source
   return class_balance.ClassBalanced(source)
 
 
 def image_source(data: Mapping[str, Any], split: str) -> protocol.Source:
-  """Returns the images of a split, without labels, of every dataset named."""
+  """Returns the images of a split without labels, from all datasets."""
   return _images(data, split, ('image',))
 
 
 def identity_source(data: Mapping[str, Any], split: str) -> sources.Records:
-  """Returns the images of a split with the numbers of their people.
+  """Returns the images of a split with the number of the person in each.
 
   Raises:
-    InputError: several datasets are named, whose numbers mean other people.
+    InputError: several datasets are named; person 0 differs between them.
   """
   if ',' in data['name']:
     raise errors.InputError(
-        f'config.data.name={data["name"]}: person 0 of one dataset is not that '
-        'of another; name one, or build one of all their folders'
+        f'config.data.name={data["name"]}: the numbers of people in several '
+        'datasets overlap; name one dataset, or build one from all folders'
     )
   name = _dataset(data['name'], data['name'])
   fields = transforms.IDENTITY_FIELDS
@@ -70,7 +74,7 @@ def identity_source(data: Mapping[str, Any], split: str) -> sources.Records:
 
 
 def _scored(data: Mapping[str, Any]) -> str:
-  """Returns those of the datasets that `data.validation` names."""
+  """Returns the datasets in `data.name` that `data.validation` selects."""
   names = [name.strip() for name in data['name'].split(',')]
   found = []
   for wanted in data['validation'].split(','):
@@ -79,8 +83,8 @@ def _scored(data: Mapping[str, Any]) -> str:
     ]
     if not fitting:
       raise errors.InputError(
-          f'config.data.validation={data["validation"]}: {wanted!r} is not one '
-          f'of config.data.name={data["name"]}; choose from those'
+          f'config.data.validation={data["validation"]}: {wanted!r} is not in '
+          f'config.data.name={data["name"]}; name one of those'
       )
     found += fitting
   return ','.join(found)
@@ -92,7 +96,14 @@ def _images(
     fields: Sequence[str],
     extra: Mapping[str, Sequence[str]] | None = None,
 ) -> protocol.Source:
-  """Returns records with these fields, and those that a dataset has besides."""
+  """Returns the records of all datasets.
+
+  Args:
+    data: the section `data` of a config.
+    split: name of the split.
+    fields: fields to read from all datasets.
+    extra: further fields to read, by name of the dataset.
+  """
   extra = extra or {}
   names = [_dataset(name, data['name']) for name in data['name'].split(',')]
   weights = _weights(data['weights'], len(names))
@@ -106,18 +117,18 @@ def _images(
 
 
 def _dataset(name: str, listed: str) -> tuple[str, str]:
-  """Returns dataset and config of `name` or `name/config`."""
+  """Returns (dataset, config) from `name` or `name/config`."""
   parts = name.strip().split('/')
   if not all(parts) or len(parts) > 2:
     raise errors.InputError(
-        f'config.data.name={listed}: {name!r} is no dataset; give `name` or '
-        '`name/config`, separated by commas'
+        f'config.data.name={listed}: {name!r} is not the name of a dataset; '
+        'give `name` or `name/config`, separated by commas'
     )
   return parts[0], parts[1] if parts[1:] else 'frames'
 
 
 def _weights(text: str, count: int) -> tuple[fractions.Fraction, ...] | None:
-  """Returns one exact weight per dataset; None if the text is empty."""
+  """Returns one exact weight for each dataset; None if the text is empty."""
   if not text:
     return None
   try:
@@ -131,11 +142,12 @@ def _weights(text: str, count: int) -> tuple[fractions.Fraction, ...] | None:
   if len(weights) != count:
     raise errors.InputError(
         f'config.data.weights={text}: {len(weights)} weights for {count} '
-        "datasets in config.data.name; give one for each, or '' for by size"
+        "datasets in config.data.name; give one weight for each, or '' to use "
+        'their sizes'
     )
   if min(weights) <= 0:
     raise errors.InputError(
-        f'config.data.weights={text}: weights must be above 0; take a dataset '
-        'that is not wanted out of config.data.name'
+        f'config.data.weights={text}: weights must be above 0; remove the '
+        'dataset from config.data.name instead'
     )
   return weights

@@ -1,4 +1,4 @@
-"""From encoded images to the pixels of square faces."""
+"""Decodes images and cuts them to squares."""
 
 import cv2
 from jaxtyping import UInt8
@@ -7,24 +7,26 @@ import simplejpeg
 
 from abaw_jax.core import errors
 
-# Readers run in threads or processes of their own: OpenCV's would only compete.
+# The pipeline has its own threads and processes; more threads would only compete.
 cv2.setNumThreads(1)
 
 
 def fill(out: UInt8[np.ndarray, 's s 3'], encoded: bytes) -> None:
-  """Fills `out` with the central square of an encoded image; see `decode`.
+  """Decodes an image and writes its central square to `out`, see `square`.
 
-  Resampled where it has another size, as `square` does.
+  Args:
+    out: array to fill.
+    encoded: content of an image file.
 
   Raises:
-    InputError: the bytes are no image.
+    InputError: the bytes are not an image.
   """
   if _is_plain(encoded):
     try:
       image = simplejpeg.decode_jpeg(encoded, buffer=out)
       if image.shape == out.shape:
         return
-    except ValueError:  # no intact JPEG, or one that is larger than `out`
+    except ValueError:  # damaged, or larger than `out`
       image = decode(encoded)
   else:
     image = decode(encoded)
@@ -32,16 +34,17 @@ def fill(out: UInt8[np.ndarray, 's s 3'], encoded: bytes) -> None:
 
 
 def decode(encoded: bytes) -> UInt8[np.ndarray, 'h w 3']:
-  """Returns the RGB pixels of an encoded image, equal to what Pillow decodes.
+  """Returns the RGB pixels of an encoded image.
 
-  Turned upright where EXIF data say how.
+  The pixels are equal to those of Pillow. The image is rotated as its EXIF data
+  say.
 
   Raises:
-    InputError: the bytes are no image.
+    InputError: the bytes are not an image.
   """
   if _is_plain(encoded):
     try:
-      # Up to a quarter faster than OpenCV, but for intact JPEG only.
+      # Up to a quarter faster than OpenCV, but only for intact JPEG files.
       return simplejpeg.decode_jpeg(encoded)
     except ValueError:
       pass  # OpenCV decides whether it is an image
@@ -59,9 +62,9 @@ def decode(encoded: bytes) -> UInt8[np.ndarray, 'h w 3']:
 def square(
     image: UInt8[np.ndarray, 'h w 3'], *, size: int
 ) -> UInt8[np.ndarray, '{size} {size} 3']:
-  """Returns the largest central square of an image at `size` x `size`.
+  """Returns the largest central square of an image, resized to `size` x `size`.
 
-  By area where it shrinks and by a cubic filter where it grows.
+  Smaller sizes use area interpolation, larger sizes cubic interpolation.
   """
   height, width = image.shape[:2]
   side = min(height, width)
@@ -77,6 +80,6 @@ def square(
 
 
 def _is_plain(encoded: bytes) -> bool:
-  """Returns whether the image needs no turning, if it is a JPEG."""
-  # EXIF data come in the first segment or right behind that of JFIF.
+  """Returns whether the image has no EXIF data, if it is a JPEG."""
+  # EXIF data are in the first segment, or in the one after JFIF.
   return b'Exif' not in encoded[:64]

@@ -1,4 +1,4 @@
-"""How often each label is there, which decides what it weighs."""
+"""Label counts of a dataset, and class weights computed from them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from abaw_jax.core import labels
 
-# What must be read of a record.
+# Fields of a record that are counted.
 FIELDS = ('expression', 'expr', 'au', 'au_mask')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelCounts:
-  """Numbers of rows by label, over the rows that have it.
+  """Number of rows with each label.
 
   Attributes:
-    expression: rows of each expression.
+    expression: rows labelled with each expression.
     au_present: rows in which each AU is present.
-    au_known: rows in which it is labelled.
+    au_known: rows in which each AU is labelled.
   """
 
   expression: Int[np.ndarray, '8']
@@ -31,7 +31,7 @@ class LabelCounts:
 
   @classmethod
   def of(cls, records: Iterable[Mapping[str, Any]]) -> LabelCounts:
-    """Returns the counts of records of one row, or of n rows each."""
+    """Returns the counts over all records; a record holds one row or many."""
     expression = np.zeros(labels.NUM_EXPRESSIONS, np.int64)
     au_present = np.zeros(labels.NUM_AUS, np.int64)
     au_known = np.zeros(labels.NUM_AUS, np.int64)
@@ -45,15 +45,15 @@ class LabelCounts:
     return cls(expression, au_present, au_known)
 
   def class_weights(self) -> Float[np.ndarray, '8']:
-    """Returns the largest count over each class's own; 0 for one without rows.
+    """Returns max(count) / count of each expression; 0 if its count is 0.
 
-    Such a class is no target, and smoothed labels must not make it one.
+    Weight 0 keeps label smoothing from training an expression without rows.
     """
     count = self.expression
     return np.where(count, count.max() / np.maximum(count, 1), 0.0)
 
   def expression_shares(self) -> Float[np.ndarray, '8']:
-    """Returns the frequency of each class; one without rows counts as one row."""
+    """Returns the frequency of each expression; a count of 0 is taken as 1."""
     return np.maximum(self.expression, 1) / max(self.expression.sum(), 1)
 
   def au_weights(
@@ -61,8 +61,9 @@ class LabelCounts:
   ) -> tuple[Float[np.ndarray, '12'], Float[np.ndarray, '12']]:
     """Returns n / (2 n_present) and n / (2 n_absent) of each AU.
 
-    Present and absent then weigh the same. n are the rows in which the AU is
-    labelled; of 0 rows the factor is one that no row will meet.
+    With these weights, present and absent contribute equally. n is the number of
+    rows in which the AU is labelled. Counts of 0 are taken as 1; no row uses their
+    weight.
     """
     n, present = self.au_known, self.au_present
     return n / (2 * np.maximum(present, 1)), n / (

@@ -1,4 +1,4 @@
-"""Several datasets of images, joined to one source."""
+"""Several datasets of images, joined into one source."""
 
 import bisect
 from collections.abc import Iterator, Mapping, Sequence

@@ -14,15 +14,20 @@ from abaw_jax.core import errors
 class Shards:
   """The records of several ArrayRecord files by position, as bytes.
 
-  TFDS's and ArrayRecord's own data sources hand each record to a pool of
-  threads, which takes longer than to read it (15 against 5 microseconds).
-  Reading releases the interpreter; threads may share it, and it can be pickled.
+  The data sources of TFDS and ArrayRecord read each record in a thread pool, which
+  takes 15 microseconds instead of 5. Reading releases the GIL. Threads can share
+  one object, and it can be pickled.
   """
 
   def __init__(
       self, paths: Sequence[str | os.PathLike], lengths: Sequence[int]
   ):
-    """Opens no file yet; `lengths` are the records of each."""
+    """Initializes the reader; opens no file yet.
+
+    Args:
+      paths: ArrayRecord files.
+      lengths: number of records in each file.
+    """
     self._paths = [os.fspath(path) for path in paths]
     self._ends = list(itertools.accumulate(lengths))
     self._forget_readers()
@@ -37,15 +42,14 @@ class Shards:
     position = index - (self._ends[shard - 1] if shard else 0)
     try:
       reader = self._readers[shard] or self._open(shard)
-      # A range of one: a list of positions would go through the pool of threads.
+      # A range of one record: a list of positions would use the thread pool.
       return reader.read(position, position + 1)[0]
     except (IndexError, OSError, RuntimeError, ValueError) as e:
       reason = str(e).partition('\n')[0]
       raise errors.InputError(
           f'{self._paths[shard]}: record {position} of {self._length(shard)} cannot '
-          f'be read ({reason}); the file is damaged or cut short: copy it again '
-          'from where it is whole, or remove the folder of the dataset and make '
-          'it again'
+          f'be read ({reason}); the file is damaged or incomplete: copy it again, '
+          'or remove the folder of the dataset and build it again'
       ) from e
 
   def _length(self, shard: int) -> int:

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from abaw_jax.core import errors
+from abaw_jax.core import choices, errors
 from abaw_jax.data import protocol, shards
 
-# The list of a tf.train.Feature that holds values of a NumPy dtype kind.
+# The list of a tf.train.Feature, by the kind of the NumPy dtype.
 _LISTS = {
     'f': 'float_list',
     'i': 'int64_list',
@@ -20,24 +20,24 @@ _LISTS = {
     'b': 'int64_list',
     'O': 'bytes_list',
 }
-# Fields that tell the images of a dataset apart, as far as it has them.
+# Fields that identify a record; a dataset has some of them.
 _NAMING = ('video', 'frame_id', 'name')
 _VERSION = re.compile(r'\d+\.\d+\.\d+')
 
 
 class Records(protocol.Source):
-  """The records of one split, by position.
+  """The records of one split, by index.
 
   A record is a dict: numbers are NumPy scalars and arrays, text and encoded
-  images are bytes, and a sequence of encoded images is a list of bytes. Positions
-  mean nothing (TFDS shuffles what it builds): `row` and `frame_id` carry the
-  order. Records can be pickled, and their `repr` names the same data on every
-  machine.
+  images are bytes, and a sequence of encoded images is a list of bytes. TFDS
+  shuffles the records when it builds a dataset; `row` and `frame_id` hold the
+  original order. Records can be pickled. Their `repr` is the same on every machine
+  with the same data.
 
   Attributes:
-    name: the dataset with its config and version.
-    num_rows: rows of the split, where its builder noted them.
-    num_groups: people of the split, likewise.
+    name: dataset, config and version, separated by `/`.
+    num_rows: rows in the split; None if the metadata do not have it.
+    num_groups: people in the split; None if the metadata do not have it.
   """
 
   def __init__(
@@ -54,12 +54,12 @@ class Records(protocol.Source):
     Args:
       data_dir: folder of all built datasets.
       name: dataset, such as `s_aff_wild2` or `s_aff_wild2_features`.
-      config: a config of the builder, or the name of a set of features.
-      split: such as `train`.
-      fields: what to read of a record; None reads everything.
+      config: config of the builder, or name of a feature set.
+      split: for example `train`.
+      fields: fields to read; None reads all.
 
     Raises:
-      InputError: there is no such dataset, config, split or field.
+      InputError: the dataset, config, split or a field does not exist.
     """
     folder = _newest_version(epath.Path(data_dir), name, config)
     self._arguments = (data_dir, name, config, split)
@@ -68,19 +68,21 @@ class Records(protocol.Source):
     splits = builder.info.splits
     if split not in splits:
       raise errors.InputError(
-          f'{folder}: no split {split!r}; there is {_listing(splits)}'
+          f'{folder}: no split {split!r}; choose one of {_listing(splits)}'
       )
     if not splits[split].num_examples:
-      raise errors.InputError(f'{folder}: split {split!r} is empty')
+      raise errors.InputError(
+          f'{folder}: split {split!r} is empty; choose another split'
+      )
     specs = builder.info.features.get_serialized_info()
     unknown = sorted(set(fields or ()) - set(specs))
     if unknown:
       raise errors.InputError(
-          f'{folder}: records have no field {_listing(unknown)}; they have '
+          f'{folder}: records have no field {_listing(unknown)}; choose from '
           f'{_listing(specs)}'
       )
-    # TFDS's own reading and decoding takes longer than decoding a 112x112 JPEG
-    # (0.13 ms against 0.06 ms): `Shards` reads and `_parse` decodes.
+    # TFDS takes 0.13 ms to read and parse a record, more than the 0.06 ms to
+    # decode a 112x112 JPEG. `Shards` and `_parse` are faster.
     self._shards = shards.Shards(
         splits[split].filepaths, splits[split].shard_lengths
     )
@@ -96,11 +98,11 @@ class Records(protocol.Source):
 
   @property
   def fields(self) -> tuple[str, ...]:
-    """What is read of a record."""
+    """The fields that are read."""
     return tuple(spec[0] for spec in self._specs)
 
   def with_fields(self, *fields: str) -> 'Records':
-    """Returns the same records with no fields but these, which reads faster."""
+    """Returns the same records with these fields only, which reads faster."""
     return Records(*self._arguments, fields=fields)
 
   def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
@@ -146,11 +148,11 @@ class Records(protocol.Source):
       elif not shape:
         parsed[field] = dtype.type(values[0])
       elif dtype == np.float32:
-        # They are packed at the end of the message: to copy them takes a
-        # hundredth of the time in which they become Python's numbers.
+        # The values are packed at the end of the message. Copying these bytes is
+        # 100 times faster than converting the values to Python numbers.
         packed = getattr(features[field], kind).SerializeToString()
-        behind = len(packed) - 4 * len(values)
-        array = np.frombuffer(packed, '<f4', offset=behind).astype(dtype)
+        offset = len(packed) - 4 * len(values)
+        array = np.frombuffer(packed, '<f4', offset=offset).astype(dtype)
         parsed[field] = array.reshape(-1, *shape[1:])
       elif len(shape) == 1:
         parsed[field] = np.array(values, dtype)
@@ -162,7 +164,7 @@ class Records(protocol.Source):
 def split_names(
     data_dir: epath.PathLike, name: str, config: str
 ) -> tuple[str, ...]:
-  """Returns the splits of a dataset that hold records; raises as `Records`."""
+  """Returns the splits of a dataset that are not empty; raises as `Records`."""
   folder = _newest_version(epath.Path(data_dir), name, config)
   splits = tfds.builder_from_directory(folder).info.splits
   return tuple(key for key, info in splits.items() if info.num_examples)
@@ -173,18 +175,18 @@ def _open(arguments: tuple, fields: tuple[str, ...]) -> Records:
 
 
 def _newest_version(data_dir: epath.Path, name: str, config: str) -> epath.Path:
-  """Returns `<data_dir>/<name>/<config>/<x.y.z>` with the highest version."""
+  """Returns the folder `<data_dir>/<name>/<config>/<x.y.z>` of the newest version."""
   versions = _finished(data_dir, f'{name}/{config}')
   if versions:
     return max(versions, key=lambda v: [int(n) for n in v.name.split('.')])
   if name.endswith('_features'):
     command = (
-        'python -m abaw_jax.extract --init_from=... '
+        'abaw-jax extract --init_from=... '
         f'--data={data_dir / name.removesuffix("_features")} --name={config}'
     )
   else:
     command = (
-        f'python -m data_builders.build {name} --config={config} '
+        f'abaw-jax build {name} --config={config} '
         f'--source_dir=... --data_dir={data_dir}'
     )
   others = {
@@ -192,22 +194,22 @@ def _newest_version(data_dir: epath.Path, name: str, config: str) -> epath.Path:
       for v in _finished(data_dir, '*/*')
   }
   raise errors.InputError(
-      f'{data_dir}: no dataset {name}/{config}; there is {_listing(others)}; '
+      f'{data_dir}: no dataset {name}/{config}; found {_listing(others)}; '
       f'build it with `{command}`'
   )
 
 
 def _finished(data_dir: epath.Path, dataset: str) -> list[epath.Path]:
-  """Returns the version folders of a dataset that are completely written."""
+  """Returns the version folders of a dataset that are complete."""
   infos = data_dir.glob(f'{dataset}/*/dataset_info.json')
   return [i.parent for i in infos if _VERSION.fullmatch(i.parent.name)]
 
 
 def _as_text(value: Any) -> Any:
-  # Names are those of files, which need not be Unicode.
+  # Names come from files, and their bytes may not be valid Unicode.
   is_text = isinstance(value, bytes)
   return value.decode(errors='backslashreplace') if is_text else value
 
 
 def _listing(names: Iterable[str]) -> str:
-  return ', '.join(sorted(names)) or 'nothing'
+  return choices.listing(sorted(names))

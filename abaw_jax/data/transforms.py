@@ -1,9 +1,8 @@
-"""From records to a batch: decoded, padded and masked.
+"""Turns records into a batch: decodes, pads and masks.
 
-Sentinels stop here: under a False mask every label is 0. Records are taken one
-at a time, at most `rows` of them, and the rows behind the last one are 0 and
-False. All functions work on NumPy and are picklable, so worker processes can run
-them.
+Sentinels are removed here: a label under a False mask is 0. A function reads at
+most `rows` records, one at a time, and pads the other rows with 0 and False. All
+functions use NumPy only and can be pickled for worker processes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,24 +18,29 @@ Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]
 
 _FRAME_FIELDS = (*labels.MASKS, 'va', 'expr', 'au_mask', 'row')
-# What a window has one of.
+# Fields with one value for each window, not for each frame.
 _WINDOW_FIELDS = ('real', 'video_id', 'start', 'window_length')
-# What the image of a person is read as.
+# Fields to read from a record for `identity_batch`.
 IDENTITY_FIELDS = ('image', 'identity')
-# What a labelled image is read as.
+# Fields to read from a record for `frame_batch`.
 FRAME_FIELDS = ('image', *_FRAME_FIELDS)
 
 
 def image_batch(
     records: Iterable[Record], *, rows: int, image_size: int
 ) -> Batch:
-  """Returns `image` uint8 [b,s,s,3] RGB and `real` [b]: all pretraining needs.
+  """Returns the batch for pretraining: `image` and `real`.
 
-  An image is the central square of the record's at the size s = `image_size`,
-  see `images.fill`.
+  Args:
+    records: records with `image`.
+    rows: b, rows of the batch.
+    image_size: s, the side in pixels to which images are cut and resized.
+
+  Returns:
+    `image` uint8 [b,s,s,3] RGB and `real` bool [b], False for padding.
 
   Raises:
-    InputError: an image cannot be decoded; does not say which.
+    InputError: an image cannot be decoded; the message does not name it.
   """
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
   count = sum(1 for _ in _decoded(records, faces))
@@ -52,8 +56,8 @@ def frame_batch(
 ) -> Batch:
   """Returns a `labels.FrameBatch`; see `image_batch`.
 
-  With `probs` it is a `labels.SoftFrameBatch`, its distributions from the votes of
-  records that have them.
+  With `probs`, it is a `labels.SoftFrameBatch`. The distributions come from the
+  votes of a record, or from its class if it has no votes.
   """
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
   kept, expression_probs = [], []
@@ -81,7 +85,7 @@ def frame_batch(
 def identity_batch(
     records: Iterable[Record], *, rows: int, image_size: int
 ) -> Batch:
-  """Returns an `image_batch` with `identity` int32 [b]; 0 behind the last."""
+  """Returns an `image_batch` with `identity` int32 [b], 0 for padding."""
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
   identity = [record['identity'] for record in _decoded(records, faces)]
   return {
@@ -91,10 +95,11 @@ def identity_batch(
 
 
 def window_batch(windows: Iterable[Record], *, rows: int, length: int) -> Batch:
-  """Returns a `labels.SequenceBatch`, its windows padded to `length` frames.
+  """Returns a `labels.SequenceBatch` with windows padded to `length` frames.
 
-  Everything is 0 or False on the padding behind the last frame, but for features
-  that a window has there. `window_length` is the same in all rows.
+  Padding is 0 and False. Only features may differ from 0 after the last frame of a
+  window, because the norm 'batch' also normalizes padding. `window_length` is the
+  same in all rows.
 
   Raises:
     InputError: a feature is NaN or infinite.
@@ -108,10 +113,10 @@ def window_batch(windows: Iterable[Record], *, rows: int, length: int) -> Batch:
 
 
 def decode_record(record: Record, *, image_size: int) -> dict[str, Any]:
-  """Returns a `sequences` record with `image` decoded, uint8 [n,s,s,3].
+  """Returns a `sequences` record with decoded `image`, uint8 [n,s,s,3].
 
   Raises:
-    InputError: an image cannot be decoded; names its frame.
+    InputError: an image cannot be decoded; the message names its frame.
   """
   faces = np.empty((len(record['image']), image_size, image_size, 3), np.uint8)
   frames = zip(faces, record['image'], record['frame_id'], strict=True)
@@ -131,19 +136,22 @@ def check_features(
     video: str,
     frame_id: Int[np.ndarray, 'n'],
 ) -> None:
-  """Raises an InputError that names the first frame with a bad feature.
+  """Checks that all features are finite.
 
   Args:
-    features: one row per frame.
+    features: one row for each frame.
     video: name of the video, for the message.
     frame_id: frame numbers, for the message.
+
+  Raises:
+    InputError: a feature is NaN or infinite; the message names its frame.
   """
   finite = np.isfinite(features).all(axis=-1)
   if not finite.all():
     frame = frame_id[np.argmin(finite)]
     raise errors.InputError(
         f'video {video} frame {frame}: features are NaN or infinite; extract '
-        'them again from a checkpoint that is finite'
+        'them again from a checkpoint with finite weights'
     )
 
 
@@ -160,14 +168,14 @@ def _expression_probs(record: Record) -> Float[np.ndarray, '8']:
 def _decoded(
     records: Iterable[Record], faces: UInt8[np.ndarray, 'b s s 3']
 ) -> Iterator[Record]:
-  """Yields each record once its image fills the next of `faces`."""
+  """Decodes each image into the next row of `faces`, then yields its record."""
   for face, record in zip(faces, records, strict=False):
     images.fill(face, record['image'])
     yield record
 
 
 def _images(faces: UInt8[np.ndarray, 'b s s 3'], count: int) -> Batch:
-  """Returns the first `count` faces as the real ones, the others as zeros."""
+  """Returns `image` and `real`; faces from `count` on become padding."""
   faces[count:] = 0
   return {'image': faces, 'real': np.arange(len(faces)) < count}
 
@@ -190,7 +198,7 @@ def _window(window: Record, length: int) -> dict[str, Any]:
 
 
 def _without_sentinels(rows: Record) -> dict[str, np.ndarray]:
-  """Returns labels and masks of frames or of a window; 0 under a False mask."""
+  """Returns labels and masks; labels under a False mask are 0."""
   values = {
       field: np.where(rows[mask], rows[field], rows[field].dtype.type(0))
       for field, mask in labels.MASKS.items()

@@ -1,1 +1,1 @@
-"""Videos of cached features: tables of frames, windows, stateful videos, folds."""
+"""Videos of cached features, read as windows or as stateful videos."""

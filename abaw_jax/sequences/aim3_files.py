@@ -1,10 +1,13 @@
-"""AIM3-RUC's HDF5 files of features and labels, as a dataset of features.
+"""Converts the HDF5 files of AIM3-RUC to a feature dataset.
 
-Their layout: `features/<name>.h5` has a group per video with `feature` [T, d],
-for all splits together. `targets/.../*_target.h5` has a group per video of a split
-with `label` [T, 15]: valence, arousal, expression, then the 12 AUs. The videos of
-the test split are the datasets of the group `tst` in `partition.h5`, each with as
-many distinct entries as the video has frames. The files hold no frame numbers.
+- `features/<name>.h5` has one group for each video of all splits, with `feature`
+  [T, d].
+- `targets/.../*_target.h5` has one group for each video of a split, with `label`
+  [T, 15]: valence, arousal, expression and the 12 AUs.
+- `partition.h5` has one dataset in the group `tst` for each video of the test
+  split. Its number of distinct entries is the number of frames.
+
+The files contain no frame numbers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,13 +30,21 @@ _TEST_GROUP = 'tst'
 
 
 class Part(NamedTuple):
-  """Up to 64 frames of a video: what becomes a record."""
+  """Up to 64 frames of a video, which become one record.
+
+  Attributes:
+    video: name.
+    chunk: index of the part in its video.
+    start: first frame.
+    stop: the frame after the last one.
+    row: row number of the first frame in its split.
+  """
 
   video: str
   chunk: int
   start: int
   stop: int
-  row: int  # of the first frame, in the split
+  row: int
 
 
 def write(
@@ -47,26 +58,25 @@ def write(
 ) -> dict[str, tuple[int, int]]:
   """Writes `<data_dir>/<dataset>_features/<name>`.
 
-  Frames and rows count from 0: those of a video, and those of a split in the
-  order of its file. Valence and arousal are usable together only, and so are the
-  AUs of a frame. Everything but the values of features is checked before anything
-  is written.
+  Frame numbers start at 0 in each video, and row numbers start at 0 in each split,
+  in the order of its file. A frame has both valence and arousal or neither, and
+  all AUs or none. Everything except the values of the features is checked before
+  the first file is written.
 
   Args:
     features: file with the features of all videos.
     targets: file with the labels of each split, `train` or `validation`.
-    partition: file that names the videos of the split `test`; None: there is
-      none.
+    partition: file with the videos of the split `test`; None if there is none.
     data_dir: folder of all built datasets.
-    dataset: name of the dataset the frames come from.
-    name: name of this set of features.
+    dataset: name of the dataset that the frames come from.
+    name: name of the new feature set.
 
   Returns:
     (videos, frames) of each split.
 
   Raises:
-    InputError: a file cannot be read, a group is missing, a length or width
-      differs, a value is out of range, or other features have this name.
+    InputError: a file cannot be read, a group is missing, a length or width is
+      wrong, a value is out of range, or another feature set has this name.
   """
   with contextlib.ExitStack() as stack:
     source = stack.enter_context(_open(features))
@@ -107,56 +117,59 @@ def write(
 
 
 def _open(path: pathlib.Path) -> h5py.File:
-  """Returns an open file; an InputError says why it cannot be."""
+  """Returns the open file; raises an InputError if that fails."""
   try:
     return h5py.File(path, 'r')
   except OSError as error:
     reason = (
-        'no such file' if not path.is_file() else 'is not a whole HDF5 file'
+        'no such file' if not path.is_file() else 'not a complete HDF5 file'
     )
     raise errors.InputError(
-        f'{path}: {reason}; name a file in the layout of AIM3'
+        f'{path}: {reason}; give a file in the layout of AIM3'
     ) from error
 
 
 def _dataset(file: h5py.File, video: str, name: str) -> h5py.Dataset:
-  """Returns `<video>/<name>` of a file."""
+  """Returns the dataset `<video>/<name>` of a file."""
   group = file.get(video)
   found = group.get(name) if isinstance(group, h5py.Group) else None
   if not isinstance(found, h5py.Dataset) or found.dtype.kind not in 'fiu':
     raise errors.InputError(
         f'{file.filename}: has no {video}/{name}; every video needs a group with '
-        f'the dataset {name}, of numbers'
+        f'a numeric dataset {name}'
     )
   return found
 
 
 def _labelled(file: h5py.File) -> dict[str, int]:
-  """Returns the frames of each video of a file of labels, which are checked."""
+  """Checks a file of labels and returns the number of frames of each video."""
   lengths = {}
   for video in file:
     label = _dataset(file, video, 'label')
     where = f'{file.filename}: {video}/label'
     if label.ndim != 2 or label.shape[1] != aim3_labels.WIDTH or not len(label):
       raise errors.InputError(
-          f'{where}: has shape {label.shape}, not [frames, '
+          f'{where}: has shape {label.shape}; it must be [frames, '
           f'{aim3_labels.WIDTH}]: valence, arousal, expression and '
           f'{labels.NUM_AUS} AUs'
       )
     aim3_labels.check(label[()], where)
     lengths[video] = len(label)
   if not lengths:
-    raise errors.InputError(f'{file.filename}: holds no video')
+    raise errors.InputError(
+        f'{file.filename}: contains no video; give a file with one group for '
+        'each video'
+    )
   return lengths
 
 
 def _unlabelled(file: h5py.File) -> dict[str, int]:
-  """Returns the frames of each video of the test split."""
+  """Returns the number of frames of each video of the test split."""
   group = file.get(_TEST_GROUP)
   if not isinstance(group, h5py.Group) or not len(group):
     raise errors.InputError(
         f'{file.filename}: has no group {_TEST_GROUP} with the videos of the test '
-        'split; leave --partition out if there are none'
+        'split; omit --partition if there are none'
     )
   return {
       video: len(np.unique(entries[()])) for video, entries in group.items()
@@ -172,31 +185,33 @@ def _check_disjoint(
     for video in videos:
       if video in splits:
         raise errors.InputError(
-            f'{features}: video {video} is of {splits[video]} and of {split}; '
-            'give files of splits that have no video in common'
+            f'{features}: video {video} is in {splits[video]} and in {split}; '
+            'give files whose splits have no video in common'
         )
       splits[video] = split
 
 
 def _width(source: h5py.File, lengths: Mapping[str, Mapping[str, int]]) -> int:
-  """Returns the width of all features, whose shapes are checked."""
+  """Checks the shapes of all features and returns their width."""
   dim = None
   for split, videos in lengths.items():
     for video, length in videos.items():
       shape = _dataset(source, video, 'feature').shape
       where = f'{source.filename}: {video}/feature'
       if len(shape) != 2 or not shape[1]:
-        raise errors.InputError(f'{where}: has shape {shape}, not [frames, d]')
+        raise errors.InputError(
+            f'{where}: has shape {shape}; it must be [frames, d]'
+        )
       dim = dim or shape[1]
       if shape[1] != dim:
         raise errors.InputError(
-            f'{where}: is {shape[1]} wide, and others are {dim}; all features of '
-            'a file must be of one kind'
+            f'{where}: has width {shape[1]}, but others have {dim}; all features '
+            'in a file must come from one model'
         )
       if shape[0] != length:
         raise errors.InputError(
-            f'{where}: has {shape[0]} frames, and {split} has {length} of this '
-            'video; take files that belong together'
+            f'{where}: has {shape[0]} frames, but the labels of {split} have '
+            f'{length} for this video; give files that belong together'
         )
   return dim
 
@@ -214,17 +229,17 @@ def _parts(videos: Mapping[str, int]) -> Iterator[Part]:
 def _record(
     source: h5py.File, file: h5py.File | None, part: Part
 ) -> dict[str, Any]:
-  """Returns a record of the `sequences` schema with `features`."""
+  """Returns one record of the `sequences` schema, with `features`."""
   rows = slice(part.start, part.stop)
   count = part.stop - part.start
-  with np.errstate(over='ignore'):  # which is found below
+  with np.errstate(over='ignore'):  # inf is checked below
     found = source[part.video]['feature'][rows].astype(np.float32)
   finite = np.isfinite(found).all(axis=-1)
   if not finite.all():
     row = part.start + int(np.argmin(finite))
     raise errors.InputError(
         f'{source.filename}: {part.video}/feature: row {row} is NaN or infinite; '
-        'make the file again'
+        'create the file again'
     )
   if file is None:
     label = aim3_labels.missing(count)
@@ -245,7 +260,7 @@ def _card(
     targets: Mapping[str, pathlib.Path],
     partition: pathlib.Path | None,
 ) -> dict[str, Any]:
-  """Returns which files the features come from."""
+  """Returns the names and sizes of the source files."""
   files = {'features': features, **targets}
   if partition is not None:
     files['partition'] = partition

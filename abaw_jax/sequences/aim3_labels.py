@@ -1,7 +1,7 @@
-"""The 15 columns of a frame's label in AIM3-RUC's files.
+"""The 15 label columns of a frame in the files of AIM3-RUC.
 
-Valence, arousal, expression, then the 12 AUs; values and sentinels are those of
-`labels`.
+They are valence, arousal, expression and the 12 AUs, with the values and sentinels
+of `labels`.
 """
 
 from jaxtyping import Float, Shaped
@@ -10,7 +10,7 @@ import numpy as np
 from abaw_jax.core import errors, labels
 
 WIDTH = 3 + labels.NUM_AUS
-# Columns, their smallest and largest values, and what stands for none.
+# Columns, smallest value, largest value and sentinel.
 _RANGES = {
     'valence': (slice(0, 1), -1, 1, labels.VA_MISSING),
     'arousal': (slice(1, 2), -1, 1, labels.VA_MISSING),
@@ -25,7 +25,7 @@ _RANGES = {
 
 
 def check(label: Shaped[np.ndarray, 't k'], where: str) -> None:
-  """Raises an InputError that names the first value that is no label."""
+  """Raises an InputError that names the first invalid value of each kind."""
   for name, (columns, low, high, missing) in _RANGES.items():
     values = label[:, columns]
     known = (values >= low) & (values <= high)
@@ -36,12 +36,12 @@ def check(label: Shaped[np.ndarray, 't k'], where: str) -> None:
       row, column = np.argwhere(bad)[0]
       raise errors.InputError(
           f'{where}: row {row}: {name} is {values[row, column]:g}; it must be '
-          f'{low} to {high}, or {missing:g} where it is missing'
+          f'{low} to {high}, or {missing:g} if it is missing'
       )
 
 
 def missing(count: int) -> Float[np.ndarray, 't k']:
-  """Returns the labels of frames that have none."""
+  """Returns the label columns of `count` frames without labels."""
   label = np.full((count, WIDTH), labels.AU_MISSING, np.float64)
   label[:, :2] = labels.VA_MISSING
   label[:, 2] = labels.EXPRESSION_MISSING
@@ -49,7 +49,7 @@ def missing(count: int) -> Float[np.ndarray, 't k']:
 
 
 def columns(label: Shaped[np.ndarray, 't k']) -> dict[str, np.ndarray]:
-  """Returns labels and masks under the names of the schema."""
+  """Returns labels and masks by their names in the `sequences` schema."""
   au = label[:, 3:].astype(np.int8)
   known = (au != labels.AU_MISSING).all(axis=-1)
   return {

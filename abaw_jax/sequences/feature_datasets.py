@@ -1,7 +1,7 @@
-"""Writes the features of a dataset's frames as a dataset of their own.
+"""Writes the features of all frames of a dataset as a new dataset.
 
-The folder has TFDS's format, so TFDS and `sources.Records` read it, but no
-builder and no TensorFlow are involved.
+The folder has the format of TFDS, so TFDS and `sources.Records` can read it. It is
+written without a builder and without TensorFlow.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ _CARD = 'card.json'
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-  """One file of the dataset: records `start` to before `stop` of a split."""
+  """One file with the records from `start` up to `stop` - 1 of a split."""
 
   split: str
   start: int
@@ -38,11 +38,14 @@ class Shard:
 class FeatureWriter:
   """Writes `<data_dir>/<dataset>_features/<features_name>/1.0.0/`.
 
-  It is written shard by shard, in any order, by any number of processes on one
-  file system: `begin` in one of them, then `write` for every missing shard, then
-  `finish` in one. Only then the dataset appears, complete. Whoever is killed
-  leaves the shards that are whole, and the next one goes on from them.
-  `card.json` beside the records says where the features come from.
+  Any number of processes on one file system can write it, shard by shard and in
+  any order: one process calls `begin`, all call `write` for missing shards, then
+  one calls `finish`. The dataset appears only then. If a process is killed, its
+  complete shards remain, and the next run writes the missing ones. `card.json` in
+  the same folder records the origin of the features.
+
+  Attributes:
+    finished: whether the complete dataset with this card exists.
   """
 
   def __init__(
@@ -60,20 +63,20 @@ class FeatureWriter:
 
     Args:
       data_dir: folder of all built datasets.
-      dataset: name of the dataset the frames come from.
-      features_name: name of this set of features, which becomes the config.
+      dataset: name of the dataset that the frames come from.
+      features_name: name of the feature set, which becomes the config.
       dim: d, the size of one feature vector.
-      card: what the features depend on (source checkpoint, preprocessing), as
-        JSON; `dim` is added.
-      num_records: records of each split.
-      records_per_shard: records per ArrayRecord file.
+      card: origin of the features (checkpoint, preprocessing), as JSON values;
+        `dim` is added.
+      num_records: number of records in each split.
+      records_per_shard: number of records in each ArrayRecord file.
 
     Raises:
-      InputError: a dataset with another card stands there.
+      InputError: a feature set with this name and another card exists.
     """
     self._name = f'{dataset}_features'
     self._folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
-    # Any other name than a version is invisible to readers.
+    # Readers ignore folders whose name is not a version.
     self._work = self._folder.with_name(f'{VERSION}.incomplete')
     self._card = json.loads(json.dumps({**card, 'dim': dim}))
     self._features = _features(dim)
@@ -85,25 +88,24 @@ class FeatureWriter:
     ]
 
   def begin(self) -> None:
-    """Makes room, and drops shards that were begun with another card."""
+    """Creates the folder, and removes shards with another card from it."""
     path = self._work / _CARD
     plan = self._card | {'shards': [shard.path.name for shard in self._shards]}
     if path.exists() and json.loads(path.read_text()) == plan:
       return
     shutil.rmtree(self._work, ignore_errors=True)
-    self._work.mkdir(parents=True)
-    path.write_text(json.dumps(plan))
+    files.write_json(path, plan)
 
   def missing(self) -> list[Shard]:
     """Returns the shards that are not written yet."""
     return [shard for shard in self._shards if not shard.path.exists()]
 
   def write(self, shard: Shard, records: Iterable[Mapping[str, Any]]) -> None:
-    """Writes a shard; it appears when it is whole.
+    """Writes a shard; its file appears when it is complete.
 
     Args:
-      shard: one that is missing.
-      records: its records: those of the `sequences` schema with `features`
+      shard: a missing shard.
+      records: the records of the shard, in the `sequences` schema with `features`
         float32 [n, d].
 
     Raises:
@@ -122,18 +124,18 @@ class FeatureWriter:
           writer.write(self._features.serialize_example(known))
 
   def finish(self, num_rows: Mapping[str, int]) -> None:
-    """Lets the dataset appear.
+    """Writes the metadata and moves the dataset to its final folder.
 
     Args:
-      num_rows: rows of each split, over all its records.
+      num_rows: number of rows in each split.
 
     Raises:
       InputError: a shard is missing.
     """
     if missing := self.missing():
       raise errors.InputError(
-          f'{missing[0].path}: is missing; start the same command again, in '
-          'processes that share this folder'
+          f'{missing[0].path}: is missing; run the same command again, with '
+          'all processes on one file system'
       )
     splits = {}
     for shard in self._shards:
@@ -151,17 +153,17 @@ class FeatureWriter:
         ],
         version=VERSION,
         metadata=tfds.core.MetadataDict(rows=dict(num_rows)),
-        check_data=False,  # it would read with TensorFlow
+        check_data=False,  # the check would read with TensorFlow
     )
     for draft in self._work.glob('*.tmp'):
       draft.unlink()
-    (self._work / _CARD).write_text(json.dumps(self._card, indent=2) + '\n')
+    files.write_json(self._work / _CARD, self._card)
     if self._folder.exists():
       shutil.rmtree(self._folder)
     os.replace(self._work, self._folder)
 
   def _plan(self, split: str, count: int, size: int) -> list[Shard]:
-    """Returns the shards of a split, all but the last of one size."""
+    """Returns the shards of a split; all but the last have `size` records."""
     starts = range(0, count, size)
     return [
         Shard(
@@ -176,7 +178,7 @@ class FeatureWriter:
 
 
 def _features(dim: int) -> tfds.features.FeaturesDict:
-  """Returns the `sequences` schema with `features` instead of images."""
+  """Returns the `sequences` schema with `features` instead of `image`."""
   sequence = tfds.features.Sequence
   tensor = tfds.features.Tensor
   return tfds.features.FeaturesDict(
@@ -198,7 +200,7 @@ def _features(dim: int) -> tfds.features.FeaturesDict:
 
 
 def _is_finished(folder: pathlib.Path, card: dict[str, Any]) -> bool:
-  """Returns whether the dataset stands; raises if its card is another one."""
+  """Returns whether the dataset exists; raises if it has another card."""
   if not folder.exists():
     return False
   path = folder / _CARD
@@ -211,8 +213,8 @@ def _is_finished(folder: pathlib.Path, card: dict[str, Any]) -> bool:
   if differing:
     key = differing[0]
     raise errors.InputError(
-        f'{path}: holds features with {key}={found.get(key)!r}, not '
-        f'{card.get(key)!r}; choose another name for these features or remove '
+        f'{path}: these features have {key}={found.get(key)!r}, not '
+        f'{card.get(key)!r}; choose another name for the new features or remove '
         f'{folder}'
     )
   return True

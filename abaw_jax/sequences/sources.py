@@ -1,4 +1,4 @@
-"""What temporal training reads: features of whole videos, cut in one of two ways."""
+"""Source of temporal training: cached features as windows or stateful videos."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from abaw_jax.core import errors, folds, labels
+from abaw_jax.core import choices, errors, folds, labels
 from abaw_jax.data import sources
 from abaw_jax.sequences import (
     stateful_videos,
@@ -16,23 +16,23 @@ from abaw_jax.sequences import (
     windows,
 )
 
-# The splits that folds are made of.
+# Splits whose videos are divided into folds.
 _POOL = ('train', 'validation')
 
 
 def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
-  """Returns the windows, or the videos side by side, of a split.
+  """Returns the windows or the stateful videos of a split.
 
-  With folds `train` and `validation` are parts of both splits together, and with
-  `data.full` they are trained on together; the rows of validation then count on
-  behind those of train.
+  With `data.num_folds`, `train` and `validation` are folds of both splits of the
+  dataset. With `data.full`, `train` contains both splits. In both cases, the row
+  numbers of validation continue after those of train.
 
   Args:
-    data: section of a config.
-    split: to read; labels are filled in only where it is `train`.
+    data: the section `data` of a config.
+    split: name of the split; `data.fill_labels` applies only to `train`.
 
   Raises:
-    InputError: a value is wrong, or the datasets differ in their rows.
+    InputError: a value is wrong, or the rows of two feature sets differ.
   """
   _check(data)
   names = [name.strip() for name in data['features'].split(',')]
@@ -47,7 +47,7 @@ def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
   if frames.conflicts and jax.process_index() == 0:
     print(
         f'{sets[0]}: {frames.conflicts} frames are listed several times with '
-        'labels that differ; the first usable one of each kind counts',
+        'different labels; the first usable label of each kind is used',
         flush=True,
     )
   if data['num_folds'] and split in _POOL:
@@ -60,14 +60,17 @@ def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
           frames,
           sets,
           norm=data['norm'],
-          normalised=_normalised(data['norm_features'], names),
+          normalized=_normalized(data['norm_features'], names),
       ),
   )
 
 
 def _windows(data: Mapping[str, Any], source: videos.Videos) -> windows.Windows:
   return windows.Windows(
-      source, length=data['window'], stride=data['stride'], tail=data['tail']
+      source,
+      length=data['window'],
+      stride=data['stride'],
+      last_window=data['last_window'],
   )
 
 
@@ -86,34 +89,31 @@ def _stateful_videos(
   )
 
 
-BATCHINGS = {'windows': _windows, 'videos': _stateful_videos}
+BATCHINGS = {'windows': _windows, 'stateful_videos': _stateful_videos}
 
 
 def _check(data: Mapping[str, Any]) -> None:
-  """Raises an InputError that names the key whose value is wrong."""
-  for key, choices in (
-      ('batching', tuple(BATCHINGS)),
-      ('norm', videos.NORMS),
-      ('tail', windows.TAILS),
+  """Raises an InputError that names the first key with a wrong value."""
+  for key, values in (
+      ('batching', BATCHINGS),
+      ('norm', dict.fromkeys(videos.NORMS)),
+      ('last_window', dict.fromkeys(windows.LAST_WINDOWS)),
   ):
-    if data[key] not in choices:
-      raise errors.InputError(
-          f'config.data.{key}={data[key]}: choose one of {", ".join(choices)}'
-      )
-  if data['norm'] == 'batch' and data['batching'] != 'videos':
+    choices.choose(values, data[key], f'data.{key}')
+  if data['norm'] == 'batch' and data['batching'] != 'stateful_videos':
     raise errors.InputError(
-        'config.data.norm=batch: is over videos that are padded side by side; '
-        'set config.data.batching=videos, or norm=video'
+        'config.data.norm=batch: needs batches of whole videos; set '
+        'config.data.batching=stateful_videos, or config.data.norm=video'
     )
   if data['window'] < 1:
     raise errors.InputError(
-        f'config.data.window={data["window"]}: give the frames of a window, at '
-        'least 1'
+        f'config.data.window={data["window"]}: give the number of frames in a '
+        'window, at least 1'
     )
   if data['fill_labels'] < 0:
     raise errors.InputError(
         f'config.data.fill_labels={data["fill_labels"]}: give a distance in '
-        'frames, or 0 to fill in none'
+        'frames, or 0 to turn it off'
     )
   num_folds = data['num_folds']
   if num_folds == 1 or num_folds < 0:
@@ -123,18 +123,18 @@ def _check(data: Mapping[str, Any]) -> None:
     )
   if num_folds and data['full']:
     raise errors.InputError(
-        f'config.data.full: trains on every video, and config.data.num_folds='
-        f'{num_folds} leaves a fold out; set one of them'
+        f'config.data.full trains on all videos, but config.data.num_folds='
+        f'{num_folds} holds out one fold; set only one of them'
     )
   if num_folds and not 0 <= data['fold'] < num_folds:
     raise errors.InputError(
-        f'config.data.fold={data["fold"]}: there are folds 0 to '
-        f'{num_folds - 1} (config.data.num_folds={num_folds})'
+        f'config.data.fold={data["fold"]}: choose a fold from 0 to '
+        f'{num_folds - 1}, because config.data.num_folds={num_folds}'
     )
 
 
 def _splits(data: Mapping[str, Any], split: str) -> tuple[str, ...]:
-  """Returns the splits of the dataset that a split of the config is made of."""
+  """Returns the splits of the dataset that contain the frames of `split`."""
   pooled = data['num_folds'] and split in _POOL
   return _POOL if pooled or (data['full'] and split == 'train') else (split,)
 
@@ -142,13 +142,13 @@ def _splits(data: Mapping[str, Any], split: str) -> tuple[str, ...]:
 def _fold(
     data: Mapping[str, Any], split: str, frames: table.Table
 ) -> table.Table:
-  """Returns the fold that is left out, or all others to train on."""
+  """Returns the frames of the held-out fold, or those of all other folds."""
   num_folds = data['num_folds']
   recordings = len(set(labels.recording_ids(frames.videos)))
   if num_folds > recordings:
     raise errors.InputError(
         f'config.data.num_folds={num_folds}: {" and ".join(_POOL)} have only '
-        f'{recordings} videos; give at most as many folds'
+        f'{recordings} recordings; give at most {recordings} folds'
     )
   fold = folds.assign(
       frames.videos,
@@ -156,19 +156,13 @@ def _fold(
       num_folds=num_folds,
       seed=data['fold_seed'],
   )
-  left_out = fold == data['fold']
-  return frames.only(left_out if split == 'validation' else ~left_out)
+  held_out = fold == data['fold']
+  return frames.only(held_out if split == 'validation' else ~held_out)
 
 
-def _normalised(listed: str, names: Sequence[str]) -> list[bool] | None:
-  """Returns for each set of features whether it is normalised; None: all."""
+def _normalized(listed: str, names: Sequence[str]) -> list[bool] | None:
+  """Returns whether to normalize each feature set; None means all."""
   if not listed:
     return None
-  chosen = [name.strip() for name in listed.split(',')]
-  for name in chosen:
-    if name not in names:
-      raise errors.InputError(
-          f'config.data.norm_features={listed}: {name!r} is not one of '
-          f'config.data.features={",".join(names)}'
-      )
+  chosen = choices.names(names, listed, 'data.norm_features')
   return [name in chosen for name in names]

@@ -9,17 +9,22 @@ from abaw_jax.sequences import videos as videos_lib
 
 
 class StatefulVideos(videos_lib.VideoSource):
-  """Whole videos, one per row of a batch, cut into consecutive windows.
+  """Videos that are read window by window, one video in each row of a batch.
 
   Example i is row i % b of batch i // b. A batch holds one window of each of b
   videos. The next batch holds the next windows of the same videos, so a model can
-  carry its hidden state from batch to batch. `start` tells where a new video
-  begins. A host gets the same rows of all batches, so it keeps its videos.
+  carry its hidden state from batch to batch. `start` is True where a new video
+  starts. Each host reads the same rows of every batch, so a video stays on its
+  host.
 
-  An example is a dict as `Videos.frames` returns it, with `start`,
-  `window_length` (the frames of this window in the longest video of the batch; the
-  same in all rows) and `real`. If the video of a row has ended, the example has no
-  frames. If a row has no video, `real` is False.
+  An example is a dict as `Videos.frames` returns it, with three more fields:
+
+  - `start`: see above.
+  - `window_length`: frames of this window in the longest video of the batch, the
+    same in all rows.
+  - `real`: False if the row has no video.
+
+  An example has no frames if its video has already ended.
   """
 
   def __init__(self, videos: videos_lib.Videos, groups: groups_lib.Groups):
@@ -37,7 +42,7 @@ class StatefulVideos(videos_lib.VideoSource):
     return StatefulVideos(self.videos, self._groups.with_seed(seed))
 
   def num_examples(self, epochs: float | int) -> int:
-    """Returns the rows of all batches of `epochs` epochs, a whole number of batches."""
+    """Returns the rows of all batches in `epochs` epochs, with padding rows."""
     return self._groups.num_steps(epochs) * self._groups.rows
 
   def __len__(self) -> int:

@@ -1,6 +1,6 @@
-"""The table of all frames of a sequence dataset: keys, labels, and where they lie.
+"""The table of all frames of a sequence dataset: keys, labels and positions.
 
-Small enough for memory, unlike the features: some 60 bytes per frame.
+It takes about 60 bytes per frame, so it fits into memory. Features do not.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from abaw_jax.core import errors, labels
 from abaw_jax.data import sources
 
 Columns = dict[str, np.ndarray]
-# From where the labels under a mask [n] may be used, to where those of each
-# frame are taken from.
+# A function from a mask (True for rows whose label may be used) to the row from
+# which each frame takes its label.
 Pick = Callable[[Bool[np.ndarray, 'n']], Int[np.ndarray, 'm']]
 
-# The labels under each mask.
+# The labels of each mask.
 LABELS = {
     mask: tuple(task for task, own in labels.MASKS.items() if own == mask)
     for mask in labels.MASKS.values()
@@ -32,20 +32,21 @@ FIELDS = (
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """The n distinct frames of all videos, by video and then in the order of time.
+  """The n distinct frames of all videos, sorted by video and frame number.
 
-  A list may name a frame several times (s-Aff-Wild2 does in 0.7 % of its rows).
-  Here it stands once, under the first of its rows, with the first usable label
-  of each kind; `listed` leads from its rows back to it.
+  A list may contain a frame several times (0.7 % of the rows of s-Aff-Wild2). The
+  table contains it once, with its first row number and the first usable label of
+  each kind. `listed` maps rows of the list to frames.
 
   Attributes:
     videos: sorted names.
-    video_id: int32 [n], index into `videos`; never falls.
-    columns: by name in FIELDS, [n, ...]; labels have the sentinels of records.
-    places: for each set of records int64 [n, 2]: record, position inside it.
-    listed: int64 [r], the frame of each of the rows of the list.
-    listed_row: int32 [r], their positions in the list.
-    conflicts: frames of which two rows have usable labels that differ.
+    video_id: int32 [n], index into `videos`, in ascending order.
+    columns: arrays [n, ...] for the names in FIELDS; missing labels have the
+      sentinels of the records.
+    places: for each feature set int64 [n, 2]: record, position in the record.
+    listed: int64 [r], index of the frame of each row of the list.
+    listed_row: int32 [r], position of these rows in the list.
+    conflicts: number of frames with different usable labels in two rows.
   """
 
   videos: tuple[str, ...]
@@ -57,11 +58,11 @@ class Table:
   conflicts: int
 
   def bounds(self) -> Int[np.ndarray, 'e']:
-    """Returns where each video begins, and where the last one ends."""
+    """Returns the index of the first frame of each video, and n at the end."""
     return np.searchsorted(self.video_id, np.arange(len(self.videos) + 1))
 
   def only(self, keep: Bool[np.ndarray, 'v']) -> 'Table':
-    """Returns the table of the videos that `keep` is True for."""
+    """Returns the table of the videos for which `keep` is True."""
     frames = keep[self.video_id]
     rows = frames[self.listed]
     return dataclasses.replace(
@@ -75,31 +76,31 @@ class Table:
     )
 
   def filled(self, max_distance: int) -> 'Table':
-    """Returns the table with missing labels taken from near frames.
+    """Returns the table with missing labels copied from the nearest frames.
 
-    A frame without a usable label of a kind has that of the frame of the same
-    video that has one and is nearest by frame number, the earlier of two as
-    near. AIM3 made the like offline (`trn_target_supplyement`).
+    A missing label of a frame comes from the frame of the same video that has one
+    and is nearest by frame number. If two are equally near, it is the earlier one.
+    AIM3 did a similar step offline (`trn_target_supplyement`).
 
     Args:
-      max_distance: frames that may lie between the two, at most.
+      max_distance: largest difference of the two frame numbers.
     """
     frame_id = self.columns['frame_id'].astype(np.int64)
-    own = np.arange(len(frame_id))
+    index = np.arange(len(frame_id))
 
     def distance(other):
-      near = np.clip(other, 0, len(own) - 1)
+      near = np.clip(other, 0, len(index) - 1)
       inside = (near == other) & (self.video_id[near] == self.video_id)
       return np.where(inside, np.abs(frame_id[near] - frame_id), 2**40)
 
     def nearest(usable):
-      before = np.maximum.accumulate(np.where(usable, own, -1))
-      after = np.where(usable, own, len(own))
+      before = np.maximum.accumulate(np.where(usable, index, -1))
+      after = np.where(usable, index, len(index))
       after = np.minimum.accumulate(after[::-1])[::-1]
       to_before, to_after = distance(before), distance(after)
       chosen = np.where(to_before <= to_after, before, after)
       near = np.minimum(to_before, to_after) <= max_distance
-      return np.where(near, chosen, own)
+      return np.where(near, chosen, index)
 
     return dataclasses.replace(
         self, columns=self.columns | _relabelled(self.columns, nearest)
@@ -107,15 +108,15 @@ class Table:
 
 
 def read(sets: Sequence[Sequence[sources.Records]]) -> Table:
-  """Returns the table of all rows, read once; the labels are those of the first.
+  """Returns the table of all rows; reads each dataset once.
 
   Args:
-    sets: sequence datasets over the same rows, such as sets of features; each
-      as the records of one split or of several. The rows of a second split
-      count on where those of the first end.
+    sets: feature sets of the same frames, each with the records of one or more
+      splits. The row numbers of a second split continue after the first. The
+      labels come from the first set.
 
   Raises:
-    InputError: the datasets differ in their rows.
+    InputError: two datasets have different rows.
   """
   videos, rows = _rows(sets[0], FIELDS)
   places = [rows['place']]
@@ -151,9 +152,9 @@ def read(sets: Sequence[Sequence[sources.Records]]) -> Table:
 def _rows(
     parts: Sequence[sources.Records], fields: Sequence[str]
 ) -> tuple[tuple[str, ...], Columns]:
-  """Returns the sorted videos, and of every row its fields, by video and KEYS.
+  """Returns the sorted videos, and the fields of all rows with two more.
 
-  With them go `video_id` and `place`.
+  These are `video_id` and `place`. Rows are sorted by video, frame and row number.
   """
   names, counts, places, columns = [], [], [], {name: [] for name in fields}
   first_row = 0
@@ -180,9 +181,10 @@ def _rows(
 
 
 def _relabelled(columns: Columns, pick: Pick) -> Columns:
-  """Returns labels and masks, each kind taken from where `pick` says.
+  """Returns the labels and masks at the rows that `pick` selects.
 
-  Every AU has a mask of its own and so is picked on its own.
+  It selects them for each kind of label. Each AU has its own mask, so it also
+  selects them for each AU.
   """
   taken = {}
   for mask, names in LABELS.items():
@@ -199,7 +201,7 @@ def _relabelled(columns: Columns, pick: Pick) -> Columns:
 def _conflicts(
     rows: Columns, columns: Columns, listed: Int[np.ndarray, 'r']
 ) -> int:
-  """Returns how many frames have a row with another usable label."""
+  """Returns the number of frames with different usable labels in two rows."""
   differing = np.zeros(len(listed), bool)
   for mask, names in LABELS.items():
     for name in names:
@@ -209,12 +211,12 @@ def _conflicts(
 
 
 def _renumber(keep: Bool[np.ndarray, 'n']) -> Int[np.ndarray, 'n']:
-  """Returns the new number of each that is kept."""
+  """Returns the new index of each kept item."""
   return np.cumsum(keep) - 1
 
 
 def _check_same_rows(first, first_table, other, other_table) -> None:
-  """Raises an InputError that names the first row where two datasets differ."""
+  """Raises an InputError that names the first row in only one of two datasets."""
   (videos, rows), (other_videos, other_rows) = first_table, other_table
   keys = ('video_id', *KEYS)
   if videos == other_videos and all(
@@ -230,15 +232,14 @@ def _check_same_rows(first, first_table, other, other_table) -> None:
       ]
       for names, columns in (first_table, other_table)
   ]
-  for rows, lacking, others in (
+  for rows, incomplete, others in (
       (tables[0], other, set(tables[1])),
       (tables[1], first, set(tables[0])),
   ):
     for video, frame_id, row in rows:
       if (video, frame_id, row) not in others:
         raise errors.InputError(
-            f'{lacking[0]!r}: video {video} has no frame {frame_id} (row {row}), '
-            f'unlike the dataset it is joined with; {first[0]!r} and '
-            f'{other[0]!r} must come from the same build: extract the features '
-            'again'
+            f'{incomplete[0]!r}: video {video} has no frame {frame_id} (row {row}), '
+            f'but the other feature set has it; {first[0]!r} and {other[0]!r} '
+            'must come from the same build: extract the features again'
         )

@@ -1,4 +1,4 @@
-"""Which videos stand side by side at each update, and how far they have come."""
+"""Groups of stateful videos: which videos and frames each batch contains."""
 
 import bisect
 from collections.abc import Sequence
@@ -10,24 +10,31 @@ import numpy as np
 
 
 class Step(NamedTuple):
-  """One window over a group of videos: what an update sees."""
+  """One window over a group of videos, the content of one batch.
 
-  videos: tuple[int, ...]  # one per row; -1 where there are too few
-  start: int  # frame of each video at which the window begins
-  length: int  # frames of the window up to the end of the longest video
-  longest: int  # frames of that video
+  Attributes:
+    videos: index of the video in each row; -1 means a padding row.
+    start: first frame of the window, in each video.
+    length: frames of the window in the longest video.
+    longest: frames of the longest video.
+  """
+
+  videos: tuple[int, ...]
+  start: int
+  length: int
+  longest: int
 
 
 class Groups:
-  """Groups of videos, all cut into windows at the same frames.
+  """Groups of videos that are cut into windows at the same frames.
 
-  A group goes on until its longest video has ended; the rows of the others are
-  empty from their end on. Each epoch has every video once; its last group may
-  have rows without one. Step i is a function of (seed, i).
+  A group ends with its longest video. The rows of shorter videos are empty after
+  their end. Each epoch contains every video once, and its last group may have
+  padding rows. Step i is a function of (seed, i).
 
-  Reference: AIM3, which takes videos as they are shuffled and pads them to the
-  longest of their batch. With `buckets` a group has videos that are cut into
-  about as many windows, so fewer rows are empty.
+  Reference: AIM3 groups videos in shuffled order and pads them to the longest of
+  their batch. With `buckets`, the videos of a group have similar lengths, so fewer
+  rows are empty.
   """
 
   def __init__(
@@ -39,26 +46,26 @@ class Groups:
       buckets: bool,
       seed: int | None,
   ):
-    """Plans nothing yet.
+    """Initializes the groups; computes no order yet.
 
     Args:
       sizes: frames of each video, at least 1.
-      rows: videos per group.
-      length: frames per window.
-      buckets: whether videos of like length are grouped.
-      seed: from 0; None takes videos, and groups, in one order in every epoch:
-        as given, or with `buckets` the longest first.
+      rows: videos in a group.
+      length: frames in a window.
+      buckets: whether to group videos of similar length.
+      seed: shuffles videos and groups in each epoch; any integer from 0. None
+        keeps the given order, or longest first with `buckets`.
     """
     self.rows = rows
     self._sizes = np.array(sizes)
     self._length = length
     self._buckets = buckets
     self._seed = seed
-    self._firsts = [0]  # the first step of each epoch, as far as known
+    self._firsts = [0]  # the first step of each epoch that is computed so far
     self._plan = functools.lru_cache(4)(self._plan_epoch)
 
   def with_seed(self, seed: int) -> 'Groups':
-    """Returns the same groups in the endless order of a seed."""
+    """Returns the groups of the same videos, shuffled with a seed."""
     return Groups(
         self._sizes.tolist(),
         rows=self.rows,
@@ -68,10 +75,14 @@ class Groups:
     )
 
   def num_steps(self, epochs: float | int) -> int:
-    """Returns the steps of so many epochs, exactly; a part is rounded."""
-    whole = int(epochs)
-    first, after = self._first(whole), self._first(whole + 1)
-    return first + round((epochs - whole) * (after - first))
+    """Returns the exact number of steps in `epochs` epochs.
+
+    A fraction of an epoch is rounded to steps. Each epoch is computed only once,
+    so the cost for the ends of all epochs is linear.
+    """
+    full = int(epochs)
+    first, after = self._first(full), self._first(full + 1)
+    return first + round((epochs - full) * (after - first))
 
   def step(self, index: int) -> Step:
     """Returns step `index`, from 0."""
@@ -98,7 +109,7 @@ class Groups:
 
   def _first(self, epoch: int) -> int:
     """Returns the first step of an epoch."""
-    # A list of its own: other threads may read the old one meanwhile.
+    # Other threads may read the old list, so a new list replaces it.
     firsts = list(self._firsts)
     while len(firsts) <= epoch:
       _, ends = self._plan(len(firsts) - 1)
@@ -110,18 +121,18 @@ class Groups:
   def _plan_epoch(
       self, epoch: int
   ) -> tuple[Int[np.ndarray, 'g b'], Int[np.ndarray, 'g']]:
-    """Returns the groups of an epoch, and the steps up to the end of each."""
+    """Returns the groups of an epoch, and the number of steps up to their ends."""
     windows = -(-self._sizes // self._length)
     order = np.arange(len(windows))
     rng = np.random.default_rng([self._seed or 0, epoch])
     if self._seed is not None:
       order = rng.permutation(order)
     if self._buckets:
-      # Longest first: the group that lacks videos is of short ones.
+      # Longest first, so the group with padding rows has short videos.
       key = windows if self._seed is not None else self._sizes
       order = order[np.argsort(-key[order], kind='stable')]
-    lacking = -len(order) % self.rows
-    groups = np.pad(order, (0, lacking), constant_values=-1)
+    padding = -len(order) % self.rows
+    groups = np.pad(order, (0, padding), constant_values=-1)
     groups = groups.reshape(-1, self.rows)
     if self._buckets and self._seed is not None:
       groups = rng.permutation(groups)

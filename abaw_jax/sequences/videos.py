@@ -1,4 +1,4 @@
-"""Consecutive frames of videos: labels from memory, features read when needed."""
+"""Frames of videos: labels are in memory, features are read when needed."""
 
 from collections.abc import Mapping, Sequence
 import functools
@@ -11,21 +11,22 @@ from abaw_jax.data import mixture, protocol, sources, statistics, transforms
 from abaw_jax.sequences import table as table_lib
 
 NORMS = ('none', 'train', 'video', 'batch')
-# Videos whose moments are kept, which take 16 bytes per feature.
-_KEPT = 4096
-# Frames that are in memory at once while moments are measured.
+# Number of videos whose moments are cached; each takes 16 bytes per feature.
+_MAX_CACHED = 4096
+# Number of frames in memory while moments are computed.
 _CHUNK = 1024
 
 
 class Videos:
-  """The videos of a dataset; a frame that is listed twice is there once.
+  """The videos of a dataset; a frame that is listed twice appears once.
 
   Attributes:
-    names: the sorted names of all videos; a `video_id` is an index into them.
-    sizes: distinct frames of each.
-    table: their keys and labels.
+    names: sorted names of all videos; a `video_id` is an index into them.
+    sizes: number of distinct frames in each video.
+    table: keys and labels of all frames.
     dim: d, the size of the joined features; 0 if there are only images.
-    norm: see `frames`.
+    norm: one of NORMS, see `frames`.
+    normalized: bool [d], which features are normalized.
   """
 
   def __init__(
@@ -34,16 +35,16 @@ class Videos:
       sets: Sequence[Sequence[sources.Records]],
       *,
       norm: str = 'none',
-      normalised: Sequence[bool] | None = None,
+      normalized: Sequence[bool] | None = None,
   ):
-    """Reads no more than the first frame.
+    """Initializes the videos; reads only the first frame.
 
     Args:
-      table: of `sets`, or a part of it.
-      sets: as in `table.read`; the `features` of several are joined on the last
-        axis.
+      table: the table of `sets`, or of some of their videos.
+      sets: feature sets as in `table.read`; their `features` are joined on the
+        last axis.
       norm: one of NORMS.
-      normalised: whether each set takes part in it; None means all do.
+      normalized: whether to normalize each set; None means all.
     """
     self.names = table.videos
     self.table = table
@@ -64,62 +65,62 @@ class Videos:
         for part in self._empty
     ]
     self.dim = sum(dims)
-    chosen = [True] * len(dims) if normalised is None else list(normalised)
-    self.normalised: Bool[np.ndarray, 'd'] = np.repeat(chosen, dims)
+    chosen = [True] * len(dims) if normalized is None else list(normalized)
+    self.normalized: Bool[np.ndarray, 'd'] = np.repeat(chosen, dims)
     self._keep_moments()
 
   def frames(
       self, video_id: int, start: int, stop: int, *, padded: int = 0
   ) -> dict[str, Any]:
-    """Returns the fields of n frames of a video, fewer where it ends.
+    """Returns the fields of up to `stop` - `start` consecutive frames of a video.
 
-    Columns of features that take part are made (x - mean) / std, with the
-    unbiased std, or 1 where that is 0, for these norms:
+    With the norms 'video' and 'batch', the selected features are normalized to
+    (x - mean) / std, with the unbiased std, or 1 if that is 0. The statistics are
+    computed over:
 
-    - 'video': of the frames of the video.
-    - 'batch': of these and of zeros up to `padded` frames. Features then have
-      as many rows as `padded` allows, and those behind the last frame are not 0.
-      Reference: AIM3, whose statistics are of videos padded to the longest of
-      their batch.
+    - 'video': all frames of the video.
+    - 'batch': all frames of the video, and zeros as padding up to `padded` frames.
+      The result then also contains normalized padding, which is not 0. Reference:
+      AIM3, which pads videos to the longest of their batch before it normalizes.
 
     Args:
       video_id: index into `names`.
       start: first frame.
-      stop: one behind the last frame; may lie behind the end.
-      padded: frames of the longest video beside this one.
+      stop: the frame after the last one; may be after the end of the video.
+      padded: frames of the longest video in the batch, for the norm 'batch'.
 
     Returns:
       The fields of records as [n, ...], `video` as str and `video_id` int32.
 
     Raises:
-      InputError: a feature of a video that is normalised is NaN or infinite.
+      InputError: a feature of the video is NaN or infinite.
     """
     window = self._read(video_id, start, stop)
     if self.norm == 'video' and len(window['features']):
-      window['features'] = self._standardised(
+      window['features'] = self._standardized(
           window['features'], self.moments(video_id)
       )
     elif self.norm == 'batch':
-      behind = min(stop, padded) - start - len(window['features'])
-      features = np.pad(window['features'], ((0, behind), (0, 0)))
-      behind = padded - self.sizes[video_id]
-      zeros = statistics.Moments.zeros(behind, self.dim)
-      window['features'] = self._standardised(
+      padding = min(stop, padded) - start - len(window['features'])
+      features = np.pad(window['features'], ((0, padding), (0, 0)))
+      padding = padded - self.sizes[video_id]
+      zeros = statistics.Moments.zeros(padding, self.dim)
+      window['features'] = self._standardized(
           features, self.moments(video_id).merge(zeros)
       )
     return window
 
   def no_frames(self) -> dict[str, Any]:
-    """Returns what `frames` does, without any frame."""
+    """Returns the fields of `frames` with n = 0."""
     return self._read(0, 0, 0)
 
   def train_statistics(
       self,
   ) -> tuple[Float[np.ndarray, 'd'], Float[np.ndarray, 'd']]:
-    """Returns float64 (mean, std) of all frames, read video by video.
+    """Returns float64 (mean, std) of all frames; reads one video at a time.
 
-    The std is that of a population, 1 where it is 0. Columns that take no part
-    have mean 0 and std 1.
+    The std is the population standard deviation, or 1 if that is 0. Features that
+    are not normalized have mean 0 and std 1.
 
     Raises:
       InputError: a feature is NaN or infinite.
@@ -128,18 +129,18 @@ class Videos:
     for video_id in range(len(self.names)):
       total = total.merge(self._measure(video_id))
     return (
-        np.where(self.normalised, total.mean, 0.0),
-        np.where(self.normalised, total.std(ddof=0), 1.0),
+        np.where(self.normalized, total.mean, 0.0),
+        np.where(self.normalized, total.std(ddof=0), 1.0),
     )
 
-  def listed(self, frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns values per frame as values per row of the list, by row.
+  def listed(self, frames: Mapping[str, np.ndarray]) -> protocol.Rows:
+    """Returns one value for each row of the list, sorted by row.
 
-    Rows that name the same frame have the same values, labels too.
+    Rows that list the same frame get the same values, including its labels.
 
     Args:
-      frames: arrays [n, ...] in any order, of every frame at least once; `row`
-        says which.
+      frames: arrays [n, ...] in any order, with each frame at least once; `row`
+        identifies the frame.
     """
     rows, at = np.unique(frames['row'], return_index=True)
     kept = self.table.columns['row'][self.table.listed]
@@ -161,10 +162,10 @@ class Videos:
     return f'Videos({sets}, {len(self.names)} videos)'
 
   def _keep_moments(self) -> None:
-    self.moments = functools.lru_cache(_KEPT)(self._measure)
+    self.moments = functools.lru_cache(_MAX_CACHED)(self._measure)
 
   def _read(self, video_id: int, start: int, stop: int) -> dict[str, Any]:
-    """Returns `frames` with the features as they are stored."""
+    """Returns `frames` without normalization."""
     first, end = self._bounds[video_id : video_id + 2]
     rows = slice(min(first + start, end), min(first + stop, end))
     window = {name: col[rows] for name, col in self.table.columns.items()}
@@ -184,7 +185,7 @@ class Videos:
     return window
 
   def _measure(self, video_id: int) -> statistics.Moments:
-    """Returns the moments of a video's features."""
+    """Returns the moments of the features of a video."""
     total = statistics.Moments.zeros(0, self.dim)
     for start in range(0, self.sizes[video_id], _CHUNK):
       part = self._read(video_id, start, start + _CHUNK)
@@ -194,9 +195,9 @@ class Videos:
       total = total.merge(statistics.Moments.of(part['features']))
     return total
 
-  def _standardised(self, features, moments) -> Float[np.ndarray, 'n d']:
+  def _standardized(self, features, moments) -> Float[np.ndarray, 'n d']:
     scaled = (features - moments.mean) / moments.std(ddof=1)
-    return np.where(self.normalised, scaled, features).astype(np.float32)
+    return np.where(self.normalized, scaled, features).astype(np.float32)
 
 
 class VideoSource(protocol.Source):
@@ -219,13 +220,13 @@ class VideoSource(protocol.Source):
 
 
 def _payload(source: sources.Records) -> list[str]:
-  """Returns the fields that are too large for the table."""
+  """Returns the fields that are not in the table, because they are large."""
   small = {*table_lib.FIELDS, 'video', 'chunk'}
   return [field for field in source.fields if field not in small]
 
 
 def _gather(store, places: np.ndarray) -> dict[str, Any]:
-  """Returns the rows at `places` as one record, reading each record once."""
+  """Returns the rows at `places` as one record; reads each record once."""
   indices, part = np.unique(places[:, 0], return_inverse=True)
   parts = [store[index] for index in indices.tolist()]
   gathered = {}

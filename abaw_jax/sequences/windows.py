@@ -7,17 +7,17 @@ import numpy as np
 from abaw_jax.core import errors
 from abaw_jax.sequences import videos as videos_lib
 
-TAILS = ('shift', 'short')
+LAST_WINDOWS = ('shift', 'short')
 
 
 class Windows(videos_lib.VideoSource):
   """Windows of up to `length` consecutive frames of one video.
 
   The windows of a video start at its frames 0, stride, 2 stride, ... until they
-  cover all frames. The last window may be shorter than `length`, or with the tail
-  'shift' it starts earlier, so it is full. A short window costs as much training
-  time as a full one, and it lacks the context before its frames. With the tail
-  'short', stride == length gives each frame once.
+  cover all frames. With last_window 'short', the last one may be shorter than
+  `length`, and stride == length gives each frame once. With 'shift', the last one
+  starts earlier, so it is full. A short window would cost as much training time as
+  a full one, and the model would not see the frames before it.
 
   A window is a dict as `Videos.frames` returns it, with `start` (whether it starts
   at the first frame of its video), `window_length` (always `length`) and `real`.
@@ -29,7 +29,7 @@ class Windows(videos_lib.VideoSource):
       *,
       length: int,
       stride: int,
-      tail: str = 'short',
+      last_window: str = 'short',
   ):
     """Plans the windows; reads nothing.
 
@@ -37,7 +37,7 @@ class Windows(videos_lib.VideoSource):
       videos: the videos to cut; their norm must not be 'batch'.
       length: frames per window.
       stride: frames between the starts of two windows, at most `length`.
-      tail: one of TAILS.
+      last_window: 'shift' or 'short'.
 
     Raises:
       InputError: the stride is not from 1 to `length`.
@@ -52,7 +52,7 @@ class Windows(videos_lib.VideoSource):
     self._stride = stride
     self._windows = []
     for video_id, size in enumerate(videos.sizes):
-      last = max(size - length, 0) if tail == 'shift' else size
+      last = max(size - length, 0) if last_window == 'shift' else size
       for start in range(0, max(size - length + stride, 1), stride):
         self._windows.append((video_id, min(start, last)))
 

@@ -1,4 +1,4 @@
-"""Expressions come equally often, and nothing else changes."""
+"""Class-balanced sampling against counts of what is drawn."""
 
 import collections
 import pickle
@@ -9,7 +9,7 @@ import pytest
 from abaw_jax.data import class_balance, mixture, pipeline, sources
 from tests.data import corpora, numbers
 
-# Class 0 nine times, class 3 twice, class 7 once; three without a class.
+# Nine images of class 0, two of class 3, one of class 7, three without a label.
 EXPRESSION = [0] * 9 + [3] * 2 + [7] + [-1] * 3
 
 
@@ -49,7 +49,7 @@ def test_expressions_are_drawn_equally_often(source):
   epochs = 20
   drawn = draw(class_balance.ClassBalanced(source), epochs * len(EXPRESSION))
   classes = collections.Counter(source.expressions[drawn].tolist())
-  # 12 of 15 have a class: 4 of each in an epoch, and 3 without.
+  # 12 of 15 images have a class: an epoch draws 4 of each class and 3 others.
   for expression, share in {0: 4, 3: 4, 7: 4, -1: 3}.items():
     assert abs(classes[expression] - epochs * share) <= 4
   # The images of one class are drawn equally often, too.

@@ -1,4 +1,4 @@
-"""Small corpora in the dataset schema, made for the tests of this folder."""
+"""Small datasets for tests."""
 
 import cv2
 import numpy as np
@@ -16,10 +16,10 @@ def jpeg(seed: int, size: int = 24) -> bytes:
 
 
 def rows(num_frames: dict[str, int]) -> dict[str, dict[str, np.ndarray]]:
-  """Returns per video its rows in order; frames are sparse, some repeated.
+  """Returns the columns of each video; frame numbers have gaps and repetitions.
 
-  Row numbers run over all videos. Every fourth frame is listed twice; labels
-  are missing here and there, with the sentinels of the files.
+  Row numbers continue from video to video. Every fourth frame is listed twice.
+  Some labels are missing and have the sentinels of the files.
   """
   rng = np.random.default_rng(7)
   videos = {}
@@ -49,7 +49,7 @@ def rows(num_frames: dict[str, int]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def chunks(videos, chunk_size: int):
-  """Yields records of up to `chunk_size` rows of one video, last one first."""
+  """Yields records of up to `chunk_size` rows of one video, in reverse order."""
   for video, columns in reversed(videos.items()):
     n = len(columns['row'])
     for chunk, start in reversed([*enumerate(range(0, n, chunk_size))]):
@@ -58,12 +58,12 @@ def chunks(videos, chunk_size: int):
 
 
 def row_features(row: np.ndarray, dim: int) -> np.ndarray:
-  """Returns [n, dim] features that tell the row and the axis apart."""
+  """Returns features [n, dim] that differ in every row and column."""
   return (row[:, None] + np.arange(dim) / 100).astype(np.float32)
 
 
 def write_features(data_dir, videos, *, name='mae', dim=3, chunk_size=4):
-  """Writes the rows as a feature dataset `toy_features` with split train."""
+  """Writes a feature dataset `toy_features` with the split train."""
   records = [
       {**record, 'features': row_features(record['row'], dim)}
       for record in chunks(videos, chunk_size)
@@ -104,9 +104,9 @@ def open_videos(data_dir, *names, **options) -> videos.Videos:
 
 
 def distinct(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Returns the rows of a video with each frame once, row by row.
+  """Returns the columns of a video with each frame once, in a plain loop.
 
-  A frame has its first row and, of each kind, the first usable label.
+  A frame gets its first row number and the first usable label of each kind.
   """
   kinds = {
       'va': ('valence', 'arousal', 'va'),
@@ -127,10 +127,10 @@ def distinct(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class Toy(tfds.core.GeneratorBasedBuilder):
-  """Both configs of the schema; the images are small."""
+  """A builder of both configs of the schema, with small images."""
 
   VERSION = tfds.core.Version('1.0.0')
-  # Or TFDS looks for checksums with a package that it does not install.
+  # Otherwise TFDS looks for checksums with a package that it does not install.
   url_infos = None
   BUILDER_CONFIGS = [
       tfds.core.BuilderConfig(name='sequences'),
@@ -183,10 +183,10 @@ class Toy(tfds.core.GeneratorBasedBuilder):
 
 
 class ToyFaces(tfds.core.GeneratorBasedBuilder):
-  """Unlabelled faces in the schema of `face_images`, with two splits."""
+  """A builder of unlabelled faces in the schema of `face_images`."""
 
   VERSION = tfds.core.Version('1.0.0')
-  url_infos = None  # as above
+  url_infos = None  # see Toy
   BUILDER_CONFIGS = [tfds.core.BuilderConfig(name='wild')]
 
   def _info(self):

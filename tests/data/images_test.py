@@ -1,4 +1,4 @@
-"""Decoding against Pillow; squares against slices and OpenCV's resize."""
+"""Decoding against Pillow; squares against slices and OpenCV resizing."""
 
 import io
 
@@ -52,7 +52,7 @@ def test_pixels_equal_those_of_pillow(size, options):
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
-def test_a_face_is_turned_as_its_camera_was_held(kind):
+def test_an_image_is_rotated_as_its_exif_data_say(kind):
   orientation = Image.Exif()
   orientation[0x0112] = 6  # the top of the face points right
   image = encoded((40, 24), kind=kind, exif=orientation)
@@ -62,8 +62,8 @@ def test_a_face_is_turned_as_its_camera_was_held(kind):
   np.testing.assert_array_equal(filled(image, 24), upright[8:32])
 
 
-# What a 24 x 24 batch takes: shrunk, as it is, grown, and cut to a square whose
-# bytes are more, as many, fewer than those of the batch.
+# Inputs of a 24 x 24 batch: larger, equal and smaller images, and images whose
+# number of pixels is above, equal to and below that of the batch.
 @pytest.mark.parametrize(
     ('width', 'height'),
     [
@@ -78,13 +78,13 @@ def test_faces_are_central_squares(width, height, kind):
   top, left = (height - side) // 2, (width - side) // 2
   expected = pillow(image)[top : top + side, left : left + side]
   if side != 24:
-    how = cv2.INTER_AREA if side > 24 else cv2.INTER_CUBIC
-    expected = cv2.resize(expected, (24, 24), interpolation=how)
+    method = cv2.INTER_AREA if side > 24 else cv2.INTER_CUBIC
+    expected = cv2.resize(expected, (24, 24), interpolation=method)
   np.testing.assert_array_equal(filled(image, 24), expected)
 
 
-def test_a_cut_does_not_squash():
-  # A disc in a tall picture stays as wide as it is high.
+def test_squares_keep_the_aspect_ratio():
+  # A disc in a tall picture keeps equal width and height.
   picture = np.zeros((218, 178, 3), np.uint8)
   cv2.circle(picture, (89, 109), 60, (255, 255, 255), -1)
   face = filled(cv2.imencode('.png', picture)[1].tobytes(), 112)
@@ -96,7 +96,7 @@ def test_a_cut_does_not_squash():
     'image',
     [b'', b'no image', b'Exif', corpora.jpeg(1)[:40], encoded((24, 24))[:-200]],
 )
-def test_what_is_no_image_is_refused(image):
+def test_bytes_that_are_not_an_image_are_an_error(image):
   for read in (images.decode, lambda image: filled(image, 24)):
     with pytest.raises(errors.InputError) as error:
       read(image)
@@ -105,6 +105,6 @@ def test_what_is_no_image_is_refused(image):
     )
 
 
-def test_opencv_keeps_to_one_thread():
-  # Readers are threads and processes themselves.
+def test_opencv_uses_one_thread():
+  # The pipeline has its own threads and processes.
   assert cv2.getNumThreads() == 1

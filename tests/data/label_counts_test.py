@@ -1,4 +1,4 @@
-"""Counts of labels against those of pandas-like tables made here."""
+"""Label counts against NumPy on the columns of all rows."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def test_counts_are_those_of_usable_labels(tmp_path):
     )
 
 
-def test_weights_balance_what_they_weigh():
+def test_weighted_counts_are_balanced():
   counts = label_counts.LabelCounts(
       np.array([6, 3, 0, 1, 2, 0, 6, 4]),
       np.arange(12),

@@ -1,4 +1,4 @@
-"""Two datasets as one: positions, names, and batches for any host count."""
+"""Mixtures of two datasets: positions, names, and batches on several hosts."""
 
 from fractions import Fraction
 import functools
@@ -16,7 +16,7 @@ WEIGHTS = (Fraction(1), Fraction(3))
 
 @pytest.fixture(scope='module')
 def parts(tmp_path_factory):
-  """Returns 14 labelled frames and 7 unlabelled faces, their images alone."""
+  """Returns 14 labelled frames and 7 unlabelled faces, with only their images."""
   data_dir = tmp_path_factory.mktemp('data')
   corpora.build_toy(data_dir, 'frames')
   corpora.build_faces(data_dir)
@@ -29,12 +29,12 @@ def parts(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def broken(parts):
-  """Returns the position of the broken image in the mixture."""
+  """Returns the index of the damaged image in the mixture."""
   return 14 + [*parts[1].names({})['name']].index('id/106.jpg')
 
 
 def first_bytes(records, *, rows):
-  """Stands for decoding: a number that tells the images apart."""
+  """Returns a batch with one number for each image, instead of decoding it."""
   sums = [sum(record['image']) for record in records]
   sums += [0] * (rows - len(sums))
   return {'sum': np.array(sums), 'real': np.array(sums) > 0}
@@ -46,7 +46,7 @@ def sums(batches, count):
   return found
 
 
-def test_records_stand_one_dataset_after_the_other(parts):
+def test_records_of_one_dataset_follow_those_of_the_other(parts):
   mixed = mixture.Mixture(parts)
   assert len(mixed) == 21
   assert mixed.sizes == (14, 7)
@@ -57,7 +57,7 @@ def test_records_stand_one_dataset_after_the_other(parts):
       mixed[index]
 
 
-def test_names_say_which_dataset(parts):
+def test_names_contain_the_dataset(parts):
   names = mixture.Mixture(parts).names({})
   assert names.keys() == {'dataset', 'name'}
   assert [*names['dataset']] == (
@@ -68,7 +68,7 @@ def test_names_say_which_dataset(parts):
   assert [*names['name'][14:]] == [*parts[1].names({})['name']]
 
 
-def test_repr_tells_data_and_weights(parts):
+def test_repr_contains_data_and_weights(parts):
   copy = pickle.loads(pickle.dumps(mixture.Mixture(parts, weights=WEIGHTS)))
   assert repr(copy) == (
       'Mixture([Records(toy/frames/1.0.0, train, 14 records), '
@@ -76,21 +76,24 @@ def test_repr_tells_data_and_weights(parts):
   )
 
 
-def test_batches_depend_on_neither_hosts_nor_workers(parts):
+def test_batches_do_not_depend_on_hosts_or_copies(parts):
   mixed = mixture.Mixture(parts, weights=WEIGHTS)
-  train = functools.partial(
-      pipeline.train_batches, mixed, first_bytes, batch_size=12, seed=5
-  )
-  whole = sums(train(), 9)
-  assert sums(train(num_workers=1), 9) == whole
-  halves = [sums(train(shard_index=i, shard_count=2), 9) for i in (0, 1)]
-  assert [a + b for a, b in zip(*halves, strict=True)] == whole
-  late = train()
-  late.set_state({'next_batch': 6})
-  assert sums(late, 3) == whole[6:]
+
+  def train(mixed, **host):
+    return pipeline.train_batches(
+        mixed, first_bytes, batch_size=12, seed=5, **host
+    )
+
+  expected = sums(train(mixed), 9)
+  # A worker process gets such a copy.
+  resumed = train(pickle.loads(pickle.dumps(mixed)))
+  resumed.set_state({'next_batch': 6})
+  assert sums(resumed, 3) == expected[6:]
+  halves = [sums(train(mixed, shard_index=i, shard_count=2), 9) for i in (0, 1)]
+  assert [a + b for a, b in zip(*halves, strict=True)] == expected
 
 
-def test_weights_decide_how_often_each_dataset_comes(parts):
+def test_weights_set_the_share_of_each_dataset(parts):
   mixed = mixture.Mixture(parts, weights=WEIGHTS)
   batches = pipeline.train_batches(mixed, first_bytes, batch_size=84, seed=0)
   (found,) = sums(batches, 1)
@@ -98,7 +101,7 @@ def test_weights_decide_how_often_each_dataset_comes(parts):
   assert sum(value in faces for value in found) == 63
 
 
-def test_evaluation_sees_one_dataset_after_the_other(parts):
+def test_evaluation_reads_one_dataset_after_the_other(parts):
   mixed = mixture.Mixture(parts, weights=WEIGHTS)
   batches = list(pipeline.eval_batches(mixed, first_bytes, batch_size=8))
   found = np.concatenate([batch['sum'] for batch in batches])
@@ -108,7 +111,7 @@ def test_evaluation_sees_one_dataset_after_the_other(parts):
   )
 
 
-def test_a_broken_image_is_named(parts, broken):
+def test_an_error_names_the_damaged_image(parts, broken):
   mixed = mixture.Mixture(parts)
   message = (
       r'^toy_faces/wild/1.0.0 train: name id/106.jpg: image cannot be decoded '
@@ -119,7 +122,7 @@ def test_a_broken_image_is_named(parts, broken):
   with pytest.raises(errors.InputError, match=message):
     next(batches)
   batches.close()
-  # Also where it is the only one of a batch, and the last one.
+  # Also if it is the only image of a batch, and the last one.
   batches = pipeline.eval_batches(mixed, to_batch, batch_size=1)
   with pytest.raises(errors.InputError, match=message):
     list(batches)

@@ -1,4 +1,4 @@
-"""Shares against exact arithmetic; epochs against sorted ranges."""
+"""Shares against exact fractions; epochs against sorted ranges."""
 
 import collections
 from fractions import Fraction
@@ -17,56 +17,56 @@ MIXES = [
 ]
 
 
-def draw(walk, start, stop):
+def draw(endless, start, stop):
   """Returns the indices at positions `start` to `stop`."""
-  return [walk[position] for position in range(start, stop)]
+  return [endless[position] for position in range(start, stop)]
 
 
 def parts_of(indices):
-  """Returns for each index which part it lies in."""
+  """Returns the part of each index."""
   return np.searchsorted(np.cumsum(SIZES), indices, side='right')
 
 
-def test_without_weights_every_epoch_is_a_permutation_of_all():
+def test_without_weights_every_epoch_is_a_permutation():
   drawn = draw(order.Order(SIZES, None, seed=4), 0, 150)
   epochs = np.reshape(drawn, (3, 50))
   np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(50), (3, 1)))
   assert len({tuple(epoch) for epoch in epochs.tolist()}) == 3
-  # How the examples are divided into parts does not matter then.
+  # Without weights, the parts do not matter.
   assert drawn == draw(order.Order((50,), None, seed=4), 0, 150)
 
 
 @pytest.mark.parametrize('weights', [None, *MIXES])
-def test_any_stretch_is_a_slice_of_the_whole(weights):
-  walk = order.Order(SIZES, weights, seed=1)
-  whole = draw(walk, 0, 400)
+def test_positions_can_be_read_in_any_order(weights):
+  endless = order.Order(SIZES, weights, seed=1)
+  expected = draw(endless, 0, 400)
   for start, stop in ((0, 1), (49, 51), (120, 121), (7, 393), (250, 250)):
-    assert draw(walk, start, stop) == whole[start:stop]
+    assert draw(endless, start, stop) == expected[start:stop]
 
 
 @pytest.mark.parametrize('weights', MIXES)
 def test_shares_are_exact_after_every_epoch(weights):
   counts = np.zeros(3, int)
-  walk = order.Order(SIZES, weights, seed=0)
+  endless = order.Order(SIZES, weights, seed=0)
   for epoch in range(40):
-    drawn = draw(walk, 50 * epoch, 50 * (epoch + 1))
+    drawn = draw(endless, 50 * epoch, 50 * (epoch + 1))
     counts += np.bincount(parts_of(drawn), minlength=3)
     for count, weight in zip(counts.tolist(), weights, strict=True):
       assert abs(count - 50 * (epoch + 1) * weight / sum(weights)) < 3
 
 
 @pytest.mark.parametrize('weights', MIXES)
-def test_each_part_walks_through_its_own_epochs(weights):
+def test_each_part_has_its_own_epochs(weights):
   drawn = np.array(draw(order.Order(SIZES, weights, seed=2), 0, 3000))
   first = 0
   for part, size in enumerate(SIZES):
     own = drawn[parts_of(drawn) == part] - first
-    laps = [own[i : i + size] for i in range(0, len(own) - size + 1, size)]
-    for lap in laps:
-      np.testing.assert_array_equal(np.sort(lap), np.arange(size))
-    # Orders of few examples may come again, but not at once.
-    for lap, after in itertools.pairwise(laps):
-      assert (lap != after).any()
+    epochs = [own[i : i + size] for i in range(0, len(own) - size + 1, size)]
+    for epoch in epochs:
+      np.testing.assert_array_equal(np.sort(epoch), np.arange(size))
+    # A permutation of few examples may occur again, but not in the next epoch.
+    for epoch, after in itertools.pairwise(epochs):
+      assert (epoch != after).any()
     first += size
 
 
@@ -78,10 +78,10 @@ def test_parts_are_mixed_within_an_epoch():
   assert (np.abs(share - 0.75) < 0.2).all()
 
 
-def test_everything_depends_on_the_seed():
-  walks = [draw(order.Order(SIZES, MIXES[0], seed), 0, 150) for seed in (0, 1)]
-  assert walks[0] != walks[1]
-  assert (parts_of(walks[0]) != parts_of(walks[1])).any()
+def test_indices_and_parts_depend_on_the_seed():
+  orders = [draw(order.Order(SIZES, MIXES[0], seed), 0, 150) for seed in (0, 1)]
+  assert orders[0] != orders[1]
+  assert (parts_of(orders[0]) != parts_of(orders[1])).any()
 
 
 def test_parts_of_equal_size_have_different_orders():
@@ -90,7 +90,7 @@ def test_parts_of_equal_size_have_different_orders():
   assert (drawn[drawn < 40] != drawn[drawn >= 40] - 40).any()
 
 
-def test_a_part_far_smaller_than_its_share_repeats():
+def test_a_small_part_with_a_large_weight_repeats():
   weights = (Fraction(1), Fraction(9))
   drawn = draw(order.Order((90, 1), weights, seed=0), 0, 910)
   counts = collections.Counter(drawn)

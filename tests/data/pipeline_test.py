@@ -1,3 +1,5 @@
+"""Batches of numbers: order, hosts, workers, resuming and padding."""
+
 import functools
 import itertools
 import json
@@ -6,7 +8,6 @@ import subprocess
 import sys
 
 import grain
-import jax
 import numpy as np
 import pytest
 
@@ -20,14 +21,12 @@ FRAME = functools.partial(transforms.frame_batch, image_size=24)
 # Restores an iterator in a new process and prints the next rows.
 _RESTORE = """
 import functools, json, sys
-from absl import flags
 from abaw_jax.data import pipeline, sources, transforms
-flags.FLAGS.mark_as_parsed()
-data_dir, num_workers, state, num_rows = sys.argv[1:]
+data_dir, state, num_rows = sys.argv[1:]
 batches = pipeline.train_batches(
     sources.Records(data_dir, 'toy', 'frames', 'train'),
     functools.partial(transforms.frame_batch, image_size=24),
-    batch_size=20, seed=3, num_workers=int(num_workers))
+    batch_size=20, seed=3)
 batches.set_state(json.loads(state))
 rows = []
 while len(rows) < int(num_rows):
@@ -44,30 +43,6 @@ def frames(tmp_path_factory):
   return data_dir, sources.Records(data_dir, 'toy', 'frames', 'train')
 
 
-def number(examples, *, rows):
-  """Returns a batch with the numbers as `row`."""
-  values = np.array([example['number'] for example in examples], np.int32)
-  padding = rows - len(values)
-  real = np.arange(rows) < len(values)
-  return {'row': np.pad(values, (0, padding)), 'real': real}
-
-
-def number_and_process(examples, *, rows):
-  """Returns a batch with its process id and whether JAX holds a device there."""
-  held = jax._src.xla_bridge.backends_are_initialized()
-  return {
-      **number(examples, rows=rows),
-      'pid': np.full(rows, os.getpid()),
-      'held': np.full(rows, held),
-  }
-
-
-def refuse(examples, *, rows):
-  del rows
-  next(iter(examples))
-  raise errors.InputError('bad')
-
-
 def rows_of(batches, num_batches):
   return [next(batches)['row'].tolist() for _ in range(num_batches)]
 
@@ -77,7 +52,7 @@ def flat(lists):
 
 
 def train_rows(n, num_batches, **kwargs):
-  batches = pipeline.train_batches(numbers.Numbers(n), number, **kwargs)
+  batches = pipeline.train_batches(numbers.Numbers(n), numbers.batch, **kwargs)
   rows = rows_of(batches, num_batches)
   batches.close()
   return rows
@@ -91,11 +66,11 @@ def test_epochs_are_permutations_that_differ():
   assert len({tuple(epoch) for epoch in epochs}) == 6
 
 
-def test_the_order_is_a_function_of_the_seed():
+def test_the_order_depends_only_on_the_seed():
   first = train_rows(50, 10, batch_size=10, seed=0)
   assert first == train_rows(50, 10, batch_size=10, seed=0)
   other = train_rows(50, 10, batch_size=10, seed=1)
-  # Neither the same order nor the same one epoch later.
+  # The order differs, also from that of the next epoch.
   assert first[:5] != other[:5]
   assert first[5:] != other[:5]
 
@@ -108,7 +83,7 @@ def test_a_source_smaller_than_a_batch_crosses_epochs(n):
 
 
 @pytest.mark.parametrize('shard_count', [2, 3])
-def test_hosts_divide_each_global_batch(shard_count):
+def test_each_host_reads_a_slice_of_the_global_batch(shard_count):
   whole = train_rows(50, 12, batch_size=12, seed=5)
   parts = [
       train_rows(
@@ -124,16 +99,16 @@ def test_hosts_divide_each_global_batch(shard_count):
   assert whole == [flat(batch) for batch in zip(*parts, strict=True)]
 
 
-def test_a_batch_must_divide_among_hosts():
+def test_the_batch_size_must_be_a_multiple_of_the_hosts():
   for make in (
       functools.partial(pipeline.train_batches, seed=0),
       pipeline.eval_batches,
   ):
     with pytest.raises(errors.InputError, match='batch_size 10 cannot be'):
-      make(numbers.Numbers(5), number, batch_size=10, shard_count=4)
+      make(numbers.Numbers(5), numbers.batch, batch_size=10, shard_count=4)
 
 
-def test_frame_batches_hold_the_records(frames):
+def test_frame_batches_contain_the_records(frames):
   _, records = frames
   batches = pipeline.train_batches(records, FRAME, batch_size=14, seed=0)
   batch = next(batches)
@@ -148,8 +123,7 @@ def test_frame_batches_hold_the_records(frames):
   assert not by_row
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
-def test_a_new_process_continues_where_the_state_says(frames, num_workers):
+def test_a_new_process_resumes_from_the_state(frames):
   data_dir, records = frames
   batches = pipeline.train_batches(records, FRAME, batch_size=20, seed=3)
   rows_of(batches, 7)
@@ -162,7 +136,6 @@ def test_a_new_process_continues_where_the_state_says(frames, num_workers):
           '-c',
           _RESTORE,
           str(data_dir),
-          str(num_workers),
           state,
           '1000',
       ],
@@ -173,9 +146,9 @@ def test_a_new_process_continues_where_the_state_says(frames, num_workers):
   assert json.loads(found.stdout) == expected
 
 
-def test_the_state_goes_back_in_a_running_iterator():
+def test_a_running_iterator_can_go_back_to_a_state():
   batches = pipeline.train_batches(
-      numbers.Numbers(50), number, batch_size=8, seed=1
+      numbers.Numbers(50), numbers.batch, batch_size=8, seed=1
   )
   states, rows = [], []
   for _ in range(9):
@@ -191,7 +164,7 @@ def test_the_state_goes_back_in_a_running_iterator():
 
 def test_orbax_can_save_the_iterator():
   batches = pipeline.train_batches(
-      numbers.Numbers(50), number, batch_size=8, seed=1
+      numbers.Numbers(50), numbers.batch, batch_size=8, seed=1
   )
   rows_of(batches, 3)
   assert isinstance(batches, grain.DatasetIterator)
@@ -202,26 +175,24 @@ def test_orbax_can_save_the_iterator():
 def test_workers_hold_no_device_and_give_the_same_batches():
   batches = pipeline.train_batches(
       numbers.Numbers(50),
-      number_and_process,
+      numbers.batch_and_process,
       batch_size=8,
       seed=1,
       num_workers=2,
   )
-  found = [next(batches) for _ in range(6)]
-  # A state from two workers restored into two workers, mid-cycle.
+  # The state points to a batch of the second worker.
   batches.set_state({'next_batch': 3})
-  again = next(batches)['row'].tolist()
+  found = [next(batches) for _ in range(6)]
   batches.close()
   assert not any(batch['held'].any() for batch in found)
   pids = {int(pid) for batch in found for pid in batch['pid']}
   assert len(pids) == 2
   assert os.getpid() not in pids
   rows = [batch['row'].tolist() for batch in found]
-  assert rows == train_rows(50, 6, batch_size=8, seed=1)
-  assert again == rows[3]
+  assert rows == train_rows(50, 9, batch_size=8, seed=1)[3:]
 
 
-def test_reading_never_touches_a_device():
+def test_reading_initializes_no_device():
   code = (
       'import sys\n'
       'from abaw_jax.data import pipeline\n'
@@ -240,9 +211,13 @@ def test_reading_never_touches_a_device():
 
 
 @pytest.mark.parametrize('num_workers', [0, 1])
-def test_bad_input_arrives_as_it_was_raised(num_workers):
+def test_an_error_of_a_worker_names_the_example(num_workers):
   batches = pipeline.train_batches(
-      numbers.Numbers(5), refuse, batch_size=1, seed=0, num_workers=num_workers
+      numbers.Numbers(5),
+      numbers.refuse,
+      batch_size=1,
+      seed=0,
+      num_workers=num_workers,
   )
   with pytest.raises(errors.InputError, match=r'^number [0-4]: bad'):
     next(batches)
@@ -259,7 +234,7 @@ class Damaged(numbers.Numbers):
 
 
 def test_a_read_error_does_not_get_the_name_of_another_record():
-  batches = pipeline.eval_batches(Damaged(5), number, batch_size=4)
+  batches = pipeline.eval_batches(Damaged(5), numbers.batch, batch_size=4)
   assert next(iter(batches))['row'].tolist() == [0, 1, 2, 3]
   with pytest.raises(errors.InputError, match=r'^shard-0: record 4 of 5'):
     list(batches)
@@ -267,14 +242,14 @@ def test_a_read_error_does_not_get_the_name_of_another_record():
 
 @pytest.mark.parametrize('n', [1, 8, 9, 17])
 @pytest.mark.parametrize('shard_count', [1, 2, 4])
-def test_evaluation_sees_every_example_once(n, shard_count):
+def test_evaluation_reads_every_example_once(n, shard_count):
   seen = []
   num_batches = set()
   for index in range(shard_count):
     batches = list(
         pipeline.eval_batches(
             numbers.Numbers(n),
-            number,
+            numbers.batch,
             batch_size=8,
             shard_index=index,
             shard_count=shard_count,
@@ -291,7 +266,7 @@ def test_evaluation_sees_every_example_once(n, shard_count):
     assert seen == list(range(n))
 
 
-def test_padding_windows_are_masked_and_iteration_repeats(tmp_path):
+def test_padding_is_masked_and_batches_can_be_read_again(tmp_path):
   videos = corpora.rows({'a': 7, 'b': 2})
   corpora.write_features(tmp_path, videos)
   source = windows.Windows(corpora.open_videos(tmp_path), length=3, stride=3)
@@ -306,5 +281,5 @@ def test_padding_windows_are_masked_and_iteration_repeats(tmp_path):
   for field, value in second.items():
     assert not value[1].any() or field == 'window_length', field
   rows = [batch['row'][batch['frame_mask']].tolist() for batch in batches]
-  # Row 3 names the frame of row 2 again.
+  # Row 3 lists the frame of row 2 again.
   assert flat(rows) == [0, 1, 2, 4, 5, 6, 7, 8]

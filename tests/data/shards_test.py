@@ -1,4 +1,4 @@
-"""Records of several files by position, from threads and after pickling."""
+"""Records of several files by position, in threads and after pickling."""
 
 import concurrent.futures
 import pickle
@@ -12,7 +12,7 @@ from abaw_jax.data import shards
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
-  """Returns (paths, records of each, all records); the third file is empty."""
+  """Returns (paths, lengths, all records); the third file is empty."""
   folder = tmp_path_factory.mktemp('shards')
   lengths = [3, 1, 0, 5]
   records = [bytes([i]) * (1 + 300 * i) for i in range(sum(lengths))]
@@ -28,7 +28,7 @@ def files(tmp_path_factory):
   return paths, lengths, records
 
 
-def test_positions_count_through_all_files(files):
+def test_positions_continue_through_all_files(files):
   paths, lengths, records = files
   found = shards.Shards(paths, lengths)
   assert len(found) == 9
@@ -38,13 +38,13 @@ def test_positions_count_through_all_files(files):
 
 
 @pytest.mark.parametrize('index', [-1, 9, 100])
-def test_there_is_nothing_beyond_the_ends(files, index):
+def test_a_position_out_of_range_is_an_error(files, index):
   paths, lengths, _ = files
   with pytest.raises(IndexError, match=f'record {index} of 9'):
     shards.Shards(paths, lengths)[index]
 
 
-def test_threads_share_and_processes_copy(files):
+def test_threads_and_copies_read_the_same_records(files):
   paths, lengths, records = files
   found = shards.Shards(paths, lengths)
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -54,7 +54,7 @@ def test_threads_share_and_processes_copy(files):
 
 
 @pytest.mark.parametrize(
-    'spoil',
+    'damage',
     [
         lambda path: path.unlink(),
         lambda path: path.write_bytes(b''),
@@ -63,9 +63,9 @@ def test_threads_share_and_processes_copy(files):
             path.read_bytes().replace(bytes([4]) * 600, bytes(600))
         ),
     ],
-    ids=['gone', 'empty', 'cut', 'changed'],
+    ids=['deleted', 'empty', 'truncated', 'changed'],
 )
-def test_a_damaged_file_is_named_with_its_record(tmp_path, spoil):
+def test_an_error_names_the_damaged_file_and_the_record(tmp_path, damage):
   path = tmp_path / 'part-0'
   writer = array_record_module.ArrayRecordWriter(
       str(path), 'uncompressed,group_size:1'
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_named_with_its_record(tmp_path, spoil):
   writer.write(bytes([4]) * 1000)
   writer.close()
   assert shards.Shards([path], [1])[0] == bytes([4]) * 1000
-  spoil(path)
+  damage(path)
   with pytest.raises(
       errors.InputError, match=f'^{path}: record 0 of 1 cannot be read'
   ):

@@ -1,3 +1,5 @@
+"""Records against what the toy builder writes, and against TFDS."""
+
 import json
 import pickle
 
@@ -19,7 +21,7 @@ def data_dir(tmp_path_factory):
   return path
 
 
-def test_frames_equal_what_was_built(data_dir):
+def test_frames_equal_those_of_the_builder(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
   assert len(records) == 14
   found = {int(record['row']): record for record in records}
@@ -34,7 +36,7 @@ def test_frames_equal_what_was_built(data_dir):
         assert record[field].dtype == values.dtype, field
 
 
-def test_sequences_equal_what_tfds_reads(data_dir):
+def test_sequences_equal_those_that_tfds_reads(data_dir):
   records = sources.Records(data_dir, 'toy', 'sequences', 'train')
   theirs = tfds.builder_from_directory(
       data_dir / 'toy/sequences/1.0.0'
@@ -49,14 +51,14 @@ def test_sequences_equal_what_tfds_reads(data_dir):
   assert records[0]['va'].dtype == bool
 
 
-def test_fields_limit_what_is_read(data_dir):
+def test_only_the_given_fields_are_read(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
   assert set(records.with_fields('row', 'image')[3]) == {'row', 'image'}
-  with pytest.raises(errors.InputError, match='no field pixels; they have'):
+  with pytest.raises(errors.InputError, match='no field pixels; choose from'):
     records.with_fields('pixels')
 
 
-def test_records_survive_pickling(data_dir):
+def test_records_can_be_pickled(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
   rows = records.with_fields('row')
   copy = pickle.loads(pickle.dumps(rows))
@@ -64,7 +66,7 @@ def test_records_survive_pickling(data_dir):
   assert set(copy[0]) == {'row'}
 
 
-def test_names_tell_the_records_apart(data_dir):
+def test_names_identify_the_records(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
   names = records.with_fields('image').names({})
   assert names.keys() == {'video', 'frame_id'}
@@ -77,7 +79,7 @@ def test_names_tell_the_records_apart(data_dir):
   ]
 
 
-def test_a_record_is_called_by_its_dataset_and_its_name(data_dir):
+def test_messages_name_the_dataset_and_the_record(data_dir):
   records = sources.Records(data_dir, 'toy', 'frames', 'train')
   video, frame_id = records[3]['video'].decode(), records[3]['frame_id']
   assert records.with_fields('image').where(3) == (
@@ -101,13 +103,13 @@ def test_num_rows_comes_from_the_metadata(data_dir):
   assert records.num_rows == 14
 
 
-def test_split_names_are_those_that_were_built(data_dir):
+def test_split_names_are_those_of_the_builder(data_dir):
   assert sources.split_names(data_dir, 'toy', 'frames') == ('train',)
   with pytest.raises(errors.InputError, match='no dataset toy/clips'):
     sources.split_names(data_dir, 'toy', 'clips')
 
 
-def test_newest_version_wins_by_number(data_dir, tmp_path):
+def test_the_version_with_the_highest_number_is_read(data_dir, tmp_path):
   corpora.build_toy(tmp_path, 'frames')
   config = tmp_path / 'toy' / 'frames'
   for version in ('1.9.0', '1.10.0', '2.0.0.incomplete-1'):
@@ -123,27 +125,29 @@ def test_newest_version_wins_by_number(data_dir, tmp_path):
             'other',
             'frames',
             'train',
-            'no dataset other/frames; there is toy/frames, toy/sequences, '
+            'no dataset other/frames; found toy/frames, toy/sequences, '
             'toy_faces/wild; '
             'build it with `abaw-jax build other --config=frames',
         ),
         ('toy_features', 'mae', 'train', 'abaw-jax extract'),
-        ('toy', 'clips', 'train', 'no dataset toy/clips; there is toy/frames'),
-        ('toy', 'frames', 'val', "no split 'val'; there is train$"),
+        ('toy', 'clips', 'train', 'no dataset toy/clips; found toy/frames'),
+        ('toy', 'frames', 'val', "no split 'val'; choose one of train$"),
     ],
 )
-def test_what_is_missing_is_named(data_dir, name, config, split, message):
+def test_an_error_names_the_missing_dataset_or_split(
+    data_dir, name, config, split, message
+):
   with pytest.raises(errors.InputError, match=message) as caught:
     sources.Records(data_dir, name, config, split)
   assert '\n' not in str(caught.value)
 
 
-def test_an_unfinished_dataset_is_not_read(tmp_path):
+def test_an_incomplete_dataset_is_not_read(tmp_path):
   corpora.build_toy(tmp_path, 'frames')
   config = tmp_path / 'toy' / 'frames'
   (config / '1.0.0').rename(config / '1.0.0.incomplete-1')
   for data_dir in (tmp_path, tmp_path / 'none'):
-    with pytest.raises(errors.InputError, match='there is nothing'):
+    with pytest.raises(errors.InputError, match='found none;'):
       sources.Records(data_dir, 'toy', 'frames', 'train')
 
 

@@ -10,14 +10,14 @@ Moments = statistics.Moments
 
 
 def features(n, seed=0):
-  """Returns columns of several scales; the last two are constant."""
+  """Returns columns with different scales; the last two are constant."""
   x = np.random.default_rng(seed).normal(size=(n, 5))
   x = x * [1, 100, 1e-3, 0, 0] + [0, 1e4, 5, 0.1, 0]
   return x.astype(np.float32)
 
 
 @pytest.mark.parametrize('cuts', [[], [1], [7, 20], [1, 2, 3, 90]])
-def test_merged_moments_are_those_of_all_frames(cuts):
+def test_merged_moments_equal_the_moments_of_all_frames(cuts):
   x = features(100)
   total = Moments.zeros(0, 5)
   for part in np.split(x, cuts):

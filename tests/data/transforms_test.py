@@ -1,3 +1,5 @@
+"""Batches against the shapes and types of `labels`, and against the records."""
+
 from typing import get_type_hints
 
 import numpy as np
@@ -40,7 +42,7 @@ def window(n=3, dim=4):
 
 
 def one_frame(record):
-  """Returns the only row of a batch of one frame."""
+  """Returns the fields of one frame, from a batch with one row."""
   batch = transforms.frame_batch([record], rows=1, image_size=24)
   return {field: column[0] for field, column in batch.items()}
 
@@ -66,7 +68,7 @@ def test_windows_have_the_fields_and_types_of_a_sequence_batch():
 
 
 def check_contract(batch, contract):
-  """A batch must satisfy the jaxtyping shapes of `labels`; its tail is zero."""
+  """Checks the jaxtyping shapes of `labels`, and that padding is 0."""
   hints = get_type_hints(contract)
   assert batch.keys() == hints.keys()
   for field, hint in hints.items():
@@ -104,7 +106,7 @@ def test_labels_under_a_true_mask_are_kept():
     np.testing.assert_array_equal(example[field], given[field])
 
 
-def test_windows_are_padded_and_free_of_sentinels():
+def test_windows_are_padded_and_have_no_sentinels():
   given = window(n=7)
   example = one_window(given, length=10)
   np.testing.assert_array_equal(example['frame_mask'], np.arange(10) < 7)
@@ -126,7 +128,7 @@ def test_windows_are_padded_and_free_of_sentinels():
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_bad_features_name_the_frame(value):
+def test_an_error_names_the_frame_with_a_bad_feature(value):
   given = window()
   given['features'][2, 1] = value
   message = f'video v frame {given["frame_id"][2]}: features are NaN'
@@ -134,7 +136,7 @@ def test_bad_features_name_the_frame(value):
     one_window(given, length=3)
 
 
-def test_images_alone_need_nothing_but_their_bytes():
+def test_image_batches_read_only_the_image():
   records = [{'image': corpora.jpeg(seed, 40)} for seed in (4, 5)]
   batch = transforms.image_batch(iter(records), rows=3, image_size=24)
   assert batch.keys() == {'image', 'real'}
@@ -175,7 +177,7 @@ def test_probabilities_come_from_votes_or_from_the_class():
   records = [
       label | {'expression': np.int32(4), 'expr': np.True_},
       label | none,
-      # No majority, and still a distribution.
+      # There is no majority, but a distribution.
       label | none | {'votes': np.array([5, 0, 0, 5, 0, 0, 0, 0, 0, 0])},
       label | none | {'votes': np.array([0, 0, 0, 0, 0, 0, 0, 0, 9, 1])},
   ]

@@ -1,4 +1,4 @@
-"""Import of HDF5 files as AIM3 lays them out, written here."""
+"""Import of HDF5 files in the layout of AIM3, which the tests write."""
 
 import h5py
 import numpy as np
@@ -17,7 +17,7 @@ VIDEOS = {
 
 
 def labels_of(n, seed):
-  """Returns random labels [n, 15], some missing; AUs of whole rows."""
+  """Returns random labels [n, 15]; in some rows all AUs are missing."""
   rng = np.random.default_rng(seed)
   label = np.concatenate(
       [
@@ -34,7 +34,7 @@ def labels_of(n, seed):
 
 @pytest.fixture
 def files(tmp_path):
-  """Returns the arguments of `write`; the files may still be changed."""
+  """Returns the arguments of `write`; a test may change the files."""
   feature = {}
   with (
       h5py.File(tmp_path / 'features.h5', 'w') as source,
@@ -45,7 +45,7 @@ def files(tmp_path):
         feature[video] = np.random.default_rng(n).normal(size=(n, 3))
         source[f'{video}/feature'] = feature[video].astype(np.float32)
     source['never/feature'] = np.zeros((4, 3))
-    # 70 frames, of which one is listed twice.
+    # 70 distinct frames, one of them twice.
     partition['tst/77'] = np.append(np.arange(70) * 3, 6)
     partition['trn/9'] = np.arange(130)
   for split in ('train', 'validation'):
@@ -64,7 +64,7 @@ def files(tmp_path):
   }
 
 
-def test_everything_arrives(files, tmp_path):
+def test_features_and_labels_are_those_of_the_files(files, tmp_path):
   assert aim3_files.write(**files) == {
       'train': (2, 194),
       'validation': (1, 7),
@@ -80,7 +80,7 @@ def test_everything_arrives(files, tmp_path):
       for i, (row, frame_id) in enumerate(frames):
         fields = {k: v[i] for k, v in record.items() if np.ndim(v)}
         rows[int(row)] = (record['video'].decode(), int(frame_id), fields)
-    # Files list their videos by name.
+    # HDF5 files list their groups by name.
     expected = [
         (video, t) for video in sorted(videos) for t in range(videos[video])
     ]
@@ -104,21 +104,21 @@ def test_everything_arrives(files, tmp_path):
       np.testing.assert_array_equal(fields['au_mask'], label[3:] != -1)
 
 
-def test_imported_features_are_videos(files, tmp_path):
+def test_imported_features_can_be_read_as_videos(files, tmp_path):
   aim3_files.write(**files)
   found = corpora.open_videos(tmp_path)
   assert found.names == ('10-30-1280x720', '9')
   assert found.sizes == (64, 130)
-  # The same command again finds them finished.
+  # A second run finds the complete dataset.
   aim3_files.write(**files)
 
 
-def test_a_split_may_be_missing(files):
+def test_splits_can_be_omitted(files):
   files |= {'partition': None, 'targets': {'train': files['targets']['train']}}
   assert aim3_files.write(**files) == {'train': (2, 194)}
 
 
-def test_aus_are_usable_together_only(files, tmp_path):
+def test_one_missing_au_masks_all_aus_of_a_frame(files, tmp_path):
   change(files['targets']['train'], '9/label', (5, 7), -1)
   aim3_files.write(**files)
   found = corpora.open_videos(tmp_path).frames(1, 5, 6)
@@ -150,21 +150,26 @@ TRAIN = ('targets', 'train')
             TRAIN,
             replace,
             ('9/label', b'text'),
-            r'has no 9/label; .* of numbers',
+            r'has no 9/label; .* a numeric dataset',
         ),
         (
             FEATURES,
             replace,
             ('9/feature', np.zeros((129, 3))),
-            '9/feature: has 129 frames, and train has 130 of',
+            '9/feature: has 129 frames, but the labels of train have 130',
         ),
         (
             FEATURES,
             replace,
             ('9/feature', np.zeros((130, 4))),
-            '9/feature: is 4 wide, and others are 3',
+            '9/feature: has width 4, but others have 3',
         ),
-        (FEATURES, replace, ('9/feature', np.zeros(130)), r'not \[frames, d\]'),
+        (
+            FEATURES,
+            replace,
+            ('9/feature', np.zeros(130)),
+            r'must be \[frames, d\]',
+        ),
         (
             FEATURES,
             change,
@@ -182,7 +187,7 @@ TRAIN = ('targets', 'train')
             TRAIN,
             replace,
             ('9/label', np.zeros((130, 14))),
-            r'9/label: has shape \(130, 14\), not \[frames, 15\]',
+            r'9/label: has shape \(130, 14\); it must be \[frames, 15\]',
         ),
         (TRAIN, change, ('9/label', (3, 1), 1.5), 'row 3: arousal is 1.5; it'),
         (TRAIN, change, ('9/label', (3, 0), np.nan), 'row 3: valence is nan'),
@@ -204,24 +209,26 @@ TRAIN = ('targets', 'train')
             TRAIN,
             change,
             ('9/label', (3, 3), np.nan),
-            'AU is nan; it must be 0 to 1, or -1 where it is missing',
+            'AU is nan; it must be 0 to 1, or -1 if it is missing',
         ),
         (
             ('targets', 'validation'),
             replace,
             ('4_left', None),
-            'validation.h5: holds no video',
+            'validation.h5: contains no video',
         ),
         (('partition',), replace, ('tst', None), 'has no group tst with'),
         (
             ('partition',),
             replace,
             ('tst/77', np.arange(69)),
-            '77/feature: has 70 frames, and test has 69',
+            '77/feature: has 70 frames, but the labels of test have 69',
         ),
     ],
 )
-def test_what_is_wrong_is_named(files, tmp_path, file, edit, args, message):
+def test_an_error_names_the_file_and_the_value(
+    files, tmp_path, file, edit, args, message
+):
   path = files
   for key in file:
     path = path[key]
@@ -233,17 +240,17 @@ def test_what_is_wrong_is_named(files, tmp_path, file, edit, args, message):
   assert not (tmp_path / 'toy_features' / 'mae' / '1.0.0').exists()
 
 
-def test_a_video_of_two_splits_is_refused(files):
+def test_a_video_in_two_splits_is_an_error(files):
   files['targets']['validation'] = files['targets']['train']
-  with pytest.raises(errors.InputError, match='is of train and of validation'):
+  with pytest.raises(errors.InputError, match='is in train and in validation'):
     aim3_files.write(**files)
 
 
 @pytest.mark.parametrize(
     ('content', 'message'),
-    [(None, 'no such file'), (b'no HDF5', 'is not a whole HDF5 file')],
+    [(None, 'no such file'), (b'no HDF5', 'not a complete HDF5 file')],
 )
-def test_files_that_cannot_be_read_are_named(files, content, message):
+def test_an_error_names_the_file_that_cannot_be_read(files, content, message):
   files['features'].unlink()
   if content:
     files['features'].write_bytes(content)

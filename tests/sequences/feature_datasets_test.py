@@ -1,3 +1,5 @@
+"""Feature datasets are complete or absent, and TFDS can read them."""
+
 import json
 import subprocess
 import sys
@@ -37,7 +39,7 @@ def write(data_dir, value=0.5, **card):
   corpora.write_records(data_dir, both, dim=2, card=card, per_shard=2)
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_records_are_read_as_they_were_written(tmp_path):
   write(tmp_path, checkpoint='a')
   for split in ('train', 'validation'):
     found = sources.Records(tmp_path, 'toy_features', 'mae', split)
@@ -50,7 +52,7 @@ def test_what_is_written_is_read_back(tmp_path):
         assert ours[field].dtype == record[field].dtype
 
 
-def test_records_that_were_read_can_be_written_again(tmp_path):
+def test_records_of_a_dataset_can_be_written_to_another(tmp_path):
   write(tmp_path, checkpoint='a')
   found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
   copies = [{**record, 'image': 'not written'} for record in found]
@@ -62,7 +64,7 @@ def test_records_that_were_read_can_be_written_again(tmp_path):
     np.testing.assert_equal(ours, record)
 
 
-def test_tfds_reads_it_too(tmp_path):
+def test_tfds_can_read_the_dataset(tmp_path):
   write(tmp_path, checkpoint='a')
   builder = tfds.builder_from_directory(tmp_path / 'toy_features/mae/1.0.0')
   assert builder.info.splits['train'].shard_lengths == [2, 2]
@@ -70,14 +72,14 @@ def test_tfds_reads_it_too(tmp_path):
   assert row == [r['row'].tolist() for r in records()]
 
 
-def test_the_card_lies_beside_the_records(tmp_path):
+def test_the_card_is_in_the_folder_of_the_records(tmp_path):
   write(tmp_path, checkpoint='a', size=112)
   path = tmp_path / 'toy_features' / 'mae' / '1.0.0' / 'card.json'
   card = {'checkpoint': 'a', 'size': 112, 'dim': 2}
   assert json.loads(path.read_text()) == card
 
 
-def test_shards_that_are_whole_survive_a_failure(tmp_path):
+def test_complete_shards_survive_a_failure(tmp_path):
   def fail(seen):
     yield from seen[:1]
     raise RuntimeError('stopped')
@@ -107,7 +109,7 @@ def test_shards_that_are_whole_survive_a_failure(tmp_path):
   assert not list((folder / '1.0.0').glob('*.tmp'))
 
 
-def test_shards_of_another_card_are_not_gone_on_from(tmp_path):
+def test_shards_with_another_card_are_removed(tmp_path):
   out = writer(tmp_path, checkpoint='a')
   out.begin()
   out.write(out.missing()[0], list(records())[:2])
@@ -116,19 +118,19 @@ def test_shards_of_another_card_are_not_gone_on_from(tmp_path):
   assert len(other.missing()) == 4
 
 
-def test_another_card_is_never_overwritten(tmp_path):
+def test_a_dataset_with_another_card_is_not_overwritten(tmp_path):
   write(tmp_path, checkpoint='a', sizes=(112, 112))
   write(tmp_path, value=0.25, checkpoint='a', sizes=(112, 112))
   found = sources.Records(tmp_path, 'toy_features', 'mae', 'train')
   assert found[0]['features'][0, 0] == 0.25
   with pytest.raises(
-      errors.InputError, match=r"card.json: holds features with checkpoint='a'"
+      errors.InputError, match=r"card.json: these features have checkpoint='a'"
   ):
     writer(tmp_path, checkpoint='b', sizes=(112, 112))
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
-def test_bad_features_are_named(tmp_path, value):
+def test_an_error_names_the_frame_with_a_bad_feature(tmp_path, value):
   record = next(records())
   record['features'][1, 1] = value
   frame = record['frame_id'][1]
@@ -139,7 +141,7 @@ def test_bad_features_are_named(tmp_path, value):
   assert len(out.missing()) == 4
 
 
-def test_nothing_heavy_is_imported():
+def test_no_large_package_is_imported():
   code = (
       'import sys\n'
       'from abaw_jax.data import sources, transforms\n'

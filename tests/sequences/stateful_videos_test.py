@@ -1,4 +1,4 @@
-"""Whole videos side by side, against loops that do what the published code does."""
+"""Stateful videos against loops that follow the published code of AIM3."""
 
 import functools
 import itertools
@@ -44,9 +44,9 @@ def steps(found, start, stop):
 
 
 def published(order, rows=3, norm=None):
-  """Yields the batches of an epoch as the published code makes them.
+  """Yields the batches of an epoch as the published code does.
 
-  Videos in groups as they come, padded to the longest, cut along time.
+  Videos are grouped in order, padded to the longest, and cut into windows.
   """
   for first in range(0, len(order), rows):
     names = [NAMES[i] for i in order[first : first + rows]]
@@ -67,8 +67,8 @@ def published(order, rows=3, norm=None):
 
 
 def check(batches, expected, rows=3):
-  """Compares batches, padded to LENGTH frames and so many rows, with loops."""
-  for batch, (features, mask, row, begins) in zip(
+  """Compares batches with the published ones, padded to the same shape."""
+  for batch, (features, mask, row, start) in zip(
       batches, expected, strict=True
   ):
     count, length = mask.shape
@@ -83,12 +83,12 @@ def check(batches, expected, rows=3):
           batch[field], whole, rtol=1e-5, atol=1e-5, err_msg=field
       )
     np.testing.assert_array_equal(batch['real'], np.arange(rows) < count)
-    np.testing.assert_array_equal(batch['start'], np.full(rows, begins))
+    np.testing.assert_array_equal(batch['start'], np.full(rows, start))
     np.testing.assert_array_equal(batch['window_length'], np.full(rows, length))
 
 
 def unbiased(padded):
-  """AIM3's `batch` normalisation: over padded time, zero std becomes 1."""
+  """Normalizes over padded time, as AIM3 does; a std of 0 becomes 1."""
   mean = padded.mean(axis=1, keepdims=True)
   n = max(padded.shape[1] - 1, 1)
   std = np.sqrt(np.square(padded - mean).sum(axis=1, keepdims=True) / n)
@@ -96,9 +96,7 @@ def unbiased(padded):
 
 
 @pytest.mark.parametrize('norm', ['none', 'batch'])
-def test_evaluation_has_the_published_batches_of_the_sorted_videos(
-    data_dir, norm
-):
+def test_evaluation_equals_the_published_code_on_sorted_videos(data_dir, norm):
   found = list(
       pipeline.eval_batches(make(data_dir, norm=norm), TRANSFORM, batch_size=3)
   )
@@ -107,7 +105,7 @@ def test_evaluation_has_the_published_batches_of_the_sorted_videos(
 
 
 @pytest.mark.parametrize('norm', ['none', 'batch'])
-def test_training_has_the_published_batches_of_shuffled_videos(data_dir, norm):
+def test_training_equals_the_published_code_on_shuffled_videos(data_dir, norm):
   source = make(data_dir, norm=norm)
   batches = pipeline.train_batches(source, TRANSFORM, batch_size=3, seed=5)
   orders = []
@@ -131,7 +129,7 @@ def test_training_has_the_published_batches_of_shuffled_videos(data_dir, norm):
 
 @pytest.mark.parametrize('buckets', [False, True])
 @pytest.mark.parametrize('rows', [1, 2, 3, 8])
-def test_every_frame_comes_once_in_an_epoch(data_dir, rows, buckets):
+def test_an_epoch_contains_each_frame_once(data_dir, rows, buckets):
   source = make(data_dir, rows=rows, buckets=buckets)
   expected = np.concatenate([frames['row'] for frames in FRAMES.values()])
   for seed in (None, 3):
@@ -144,20 +142,20 @@ def test_every_frame_comes_once_in_an_epoch(data_dir, rows, buckets):
 
 
 @pytest.mark.parametrize('buckets', [False, True])
-def test_a_row_follows_its_video_from_window_to_window(data_dir, buckets):
+def test_a_row_continues_its_video_from_window_to_window(data_dir, buckets):
   source = make(data_dir, buckets=buckets).for_training(1)
-  following = {}
+  current = {}
   for index in range(source.num_examples(5)):
     example = source[index]
     update, row = divmod(index, 3)
     if example['start']:
-      begun, video = following[row] = update, int(example['video_id'])
-    begun, video = following[row]
+      first, video = current[row] = update, int(example['video_id'])
+    first, video = current[row]
     if not example['real']:
       assert not len(example['row'])
       continue
     assert example['video_id'] == video
-    start = (update - begun) * LENGTH
+    start = (update - first) * LENGTH
     np.testing.assert_array_equal(
         example['row'], FRAMES[NAMES[video]]['row'][start : start + LENGTH]
     )
@@ -174,7 +172,7 @@ def test_labels_and_padding_are_those_of_a_sequence_batch(data_dir):
 
 
 @pytest.mark.parametrize('shard_count', [2, 4])
-def test_hosts_have_slices_of_the_rows(data_dir, shard_count):
+def test_each_host_reads_a_slice_of_the_rows(data_dir, shard_count):
   source = make(data_dir, rows=4, norm='batch')
 
   def read(**host):
@@ -199,11 +197,11 @@ def test_hosts_have_slices_of_the_rows(data_dir, shard_count):
       np.testing.assert_array_equal(joined, value, err_msg=field)
 
 
-def test_training_goes_on_from_a_state_in_a_copy(data_dir):
+def test_training_resumes_from_a_state_in_a_copy(data_dir):
   source = make(data_dir, buckets=True, norm='video')
 
   def open_batches():
-    # As it reaches another process.
+    # A worker process gets such a copy.
     copy = pickle.loads(pickle.dumps(source))
     assert repr(copy) == repr(source)
     return pipeline.train_batches(copy, TRANSFORM, batch_size=3, seed=3)
@@ -225,7 +223,7 @@ def test_training_goes_on_from_a_state_in_a_copy(data_dir):
 
 @pytest.mark.parametrize('buckets', [False, True])
 @pytest.mark.parametrize('seed', [0, 7])
-def test_a_step_does_not_depend_on_those_asked_for_before(buckets, seed):
+def test_steps_can_be_read_in_any_order(buckets, seed):
   sizes = np.random.default_rng(0).integers(1, 90, 37).tolist()
   whole = plan(sizes, buckets=buckets, seed=seed)
   count = whole.num_steps(6)
@@ -248,17 +246,33 @@ def test_num_steps_are_exact_when_epochs_differ():
   assert found.num_steps(0) == 0
 
 
-def test_buckets_waste_less_and_still_mix():
+def test_the_ends_of_all_epochs_need_each_epoch_once(monkeypatch):
+  sizes = np.random.default_rng(0).integers(1, 90, 37).tolist()
+  expected = [plan(sizes, seed=4).num_steps(epoch) for epoch in range(1, 41)]
+  plan_epoch = video_groups.Groups._plan_epoch
+  planned = []
+
+  def counted(groups, epoch):
+    planned.append(epoch)
+    return plan_epoch(groups, epoch)
+
+  monkeypatch.setattr(video_groups.Groups, '_plan_epoch', counted)
+  found = plan(sizes, seed=4)
+  assert [found.num_steps(epoch) for epoch in range(1, 41)] == expected
+  assert planned == list(range(41))
+
+
+def test_buckets_need_fewer_steps_and_still_mix_videos():
   sizes = np.random.default_rng(0).geometric(1 / 60, 40).tolist()
-  taken = {}
+  num_steps = {}
   for buckets in (False, True):
     found = plan(sizes, rows=8, buckets=buckets, seed=0)
-    taken[buckets] = [
+    num_steps[buckets] = [
         found.num_steps(e + 1) - found.num_steps(e) for e in range(5)
     ]
-  assert max(taken[True]) < 0.8 * min(taken[False])
-  assert len(set(taken[True])) == 1
-  # Of videos of one length, others meet in each epoch.
+  assert max(num_steps[True]) < 0.8 * min(num_steps[False])
+  assert len(set(num_steps[True])) == 1
+  # Videos of the same length form new groups in each epoch.
   found = plan([9] * 40, rows=8, buckets=True, seed=0)
   met = [
       frozenset(step.videos)
@@ -268,7 +282,7 @@ def test_buckets_waste_less_and_still_mix():
   assert len(met) == len(set(met)) == 10
 
 
-def test_evaluation_takes_the_longest_first_with_buckets():
+def test_evaluation_with_buckets_starts_with_the_longest_video():
   found = plan(buckets=True)
   order = [
       video

@@ -1,4 +1,4 @@
-"""Distinct frames, labels of repeated rows, filling in, parts of a table."""
+"""Tables against loops over the rows: distinct frames, labels, filling, parts."""
 
 import numpy as np
 import pytest
@@ -35,17 +35,17 @@ def check(found, expected):
       assert part.dtype == values.dtype, name
 
 
-def test_every_frame_is_there_once_with_the_first_usable_labels(data_dir):
+def test_each_frame_has_the_first_usable_labels(data_dir):
   found = table.read([[records(data_dir)], [records(data_dir, 'iresnet')]])
   check(found, FRAMES)
-  # Each of them lies where its place says.
+  # Each place leads to the record of its frame.
   for places, name in zip(found.places, ('mae', 'iresnet'), strict=True):
     source = records(data_dir, name)
     for i, (record, position) in enumerate(places.tolist()):
       assert source[record]['row'][position] == found.columns['row'][i]
 
 
-def test_every_row_of_the_list_leads_to_its_frame(data_dir):
+def test_each_row_of_the_list_has_the_index_of_its_frame(data_dir):
   found = table.read([[records(data_dir)]])
   rows = {
       row: (video, frame_id)
@@ -54,16 +54,16 @@ def test_every_row_of_the_list_leads_to_its_frame(data_dir):
           columns['row'].tolist(), columns['frame_id'].tolist(), strict=True
       )
   }
-  leads = {
+  found_rows = {
       row: (found.videos[found.video_id[i]], found.columns['frame_id'][i])
       for row, i in zip(
           found.listed_row.tolist(), found.listed.tolist(), strict=True
       )
   }
-  assert leads == rows
+  assert found_rows == rows
 
 
-def test_labels_that_differ_are_counted_by_frame(tmp_path):
+def test_frames_with_conflicting_labels_are_counted(tmp_path):
   columns = {
       name: np.repeat(value[:1], 6, axis=0)
       for name, value in VIDEOS['10'].items()
@@ -88,7 +88,7 @@ def test_labels_that_differ_are_counted_by_frame(tmp_path):
   assert found.columns['va'].all()
 
 
-def test_rows_of_a_second_split_count_on(tmp_path):
+def test_row_numbers_of_a_second_split_continue(tmp_path):
   both = {}
   for split, video in (('train', '9_left'), ('validation', '10')):
     columns = dict(VIDEOS[video])
@@ -107,7 +107,7 @@ def test_rows_of_a_second_split_count_on(tmp_path):
   np.testing.assert_array_equal(rows - 24, FRAMES['10']['row'])
 
 
-def test_datasets_of_other_rows_are_refused(data_dir, tmp_path):
+def test_datasets_with_different_rows_are_an_error(data_dir, tmp_path):
   changed = {video: dict(columns) for video, columns in VIDEOS.items()}
   changed['9_left']['frame_id'] = changed['9_left']['frame_id'] + 900
   shorter = {video: VIDEOS[video] for video in ('10', '9_left')}
@@ -151,7 +151,7 @@ def test_missing_labels_come_from_the_nearest_frame(data_dir, max_distance):
   check(before, FRAMES)
 
 
-def test_of_two_labels_as_near_the_earlier_counts(tmp_path):
+def test_the_earlier_of_two_equally_near_labels_is_used(tmp_path):
   columns = {name: value[:3] for name, value in VIDEOS['10'].items()}
   columns |= {
       'frame_id': np.array([10, 20, 30], np.int32),
@@ -167,9 +167,8 @@ def test_of_two_labels_as_near_the_earlier_counts(tmp_path):
 
 
 @pytest.mark.parametrize('keep', [(1, 0, 1), (0, 1, 0), (1, 1, 1)])
-def test_a_part_is_as_if_there_were_no_other_video(data_dir, keep, tmp_path):
-  whole = table.read([[records(data_dir)]])
-  found = whole.only(np.array(keep, bool))
+def test_a_part_equals_the_table_of_its_videos_alone(data_dir, keep, tmp_path):
+  found = table.read([[records(data_dir)]]).only(np.array(keep, bool))
   kept = {v: VIDEOS[v] for v, k in zip(VIDEOS, keep, strict=True) if k}
   check(found, {video: FRAMES[video] for video in kept})
   corpora.write_features(tmp_path, kept)

@@ -1,4 +1,4 @@
-"""Frames of videos: joined, normalised, and given back row by row."""
+"""Frames of videos against the arrays that were written."""
 
 import pickle
 
@@ -23,7 +23,7 @@ def data_dir(tmp_path_factory):
 
 
 def stored(video, *dims):
-  """Returns the features of a video's frames as they were written."""
+  """Returns the features of a video as they were written."""
   rows = FRAMES[video]['row']
   return np.concatenate([corpora.row_features(rows, d) for d in dims], axis=-1)
 
@@ -36,7 +36,7 @@ def test_feature_sets_are_joined_in_the_listed_order(data_dir):
   np.testing.assert_array_equal(frames['features'], stored('10', 2, 3)[3:20])
   np.testing.assert_array_equal(frames['row'], FRAMES['10']['row'][3:20])
   assert frames['video'] == '10'
-  # Behind the end there is nothing.
+  # There are no frames after the end.
   last = found.frames(1, 10, 99)
   np.testing.assert_array_equal(last['features'], stored('9_left', 2, 3)[10:])
   for empty in (found.frames(1, 30, 40), found.no_frames()):
@@ -44,7 +44,7 @@ def test_feature_sets_are_joined_in_the_listed_order(data_dir):
     assert empty['au'].shape == (0, 12)
 
 
-def test_images_are_frames_too(tmp_path):
+def test_frames_can_be_images(tmp_path):
   corpora.build_toy(tmp_path, 'sequences')
   sets = [[sources.Records(tmp_path, 'toy', 'sequences', 'train')]]
   found = videos.Videos(table.read(sets), sets)
@@ -53,7 +53,7 @@ def test_images_are_frames_too(tmp_path):
   assert frames['image'] == [corpora.jpeg(row) for row in frames['row']]
 
 
-def test_a_video_is_normalised_by_its_own_frames(data_dir, monkeypatch):
+def test_a_video_is_normalized_by_its_own_frames(data_dir, monkeypatch):
   monkeypatch.setattr(videos, '_CHUNK', 7)
   found = corpora.open_videos(data_dir, norm='video')
   for video_id, video in enumerate(('10', '9_left')):
@@ -62,13 +62,13 @@ def test_a_video_is_normalised_by_its_own_frames(data_dir, monkeypatch):
     frames = found.frames(video_id, 5, 12)
     np.testing.assert_allclose(frames['features'], expected[5:12], rtol=1e-5)
     assert frames['features'].dtype == np.float32
-  # Of one frame there is no spread.
+  # One frame has no standard deviation.
   assert not found.frames(2, 0, 4)['features'].any()
 
 
-def test_only_chosen_sets_are_normalised(data_dir):
+def test_only_the_selected_feature_sets_are_normalized(data_dir):
   found = corpora.open_videos(
-      data_dir, 'mae', 'iresnet', norm='video', normalised=[False, True]
+      data_dir, 'mae', 'iresnet', norm='video', normalized=[False, True]
   )
   features = found.frames(0, 0, 99)['features']
   np.testing.assert_array_equal(features[:, :3], stored('10', 3))
@@ -79,7 +79,7 @@ def test_only_chosen_sets_are_normalised(data_dir):
   assert (std[3:] > 1).all()
 
 
-def test_train_statistics_are_those_of_all_frames(data_dir):
+def test_train_statistics_are_over_all_frames(data_dir):
   found = corpora.open_videos(data_dir, 'mae', 'iresnet', norm='train')
   everything = np.concatenate([stored(v, 3, 2) for v in VIDEOS])
   mean, std = found.train_statistics()
@@ -87,17 +87,17 @@ def test_train_statistics_are_those_of_all_frames(data_dir):
   everything = everything.astype(np.float64)
   np.testing.assert_allclose(mean, everything.mean(axis=0), rtol=1e-12)
   np.testing.assert_allclose(std, everything.std(axis=0), rtol=1e-9)
-  # The model applies them, not the data.
+  # The model applies the statistics; the frames are not normalized.
   np.testing.assert_array_equal(
       found.frames(0, 0, 4)['features'], stored('10', 3, 2)[:4]
   )
 
 
-def test_every_listed_row_gets_the_values_of_its_frame(data_dir):
+def test_each_row_of_the_list_gets_the_values_of_its_frame(data_dir):
   found = corpora.open_videos(data_dir)
   rows = found.table.columns['row']
   order = np.random.default_rng(0).permutation(len(rows))
-  # One of them came twice.
+  # One frame occurs twice.
   order = np.append(order, order[:1])
   given = {
       'row': rows[order],
@@ -119,7 +119,7 @@ def test_every_listed_row_gets_the_values_of_its_frame(data_dir):
   assert seen == list(range(66))
 
 
-def test_videos_survive_pickling_and_have_a_stable_repr(data_dir):
+def test_videos_can_be_pickled_and_keep_their_repr(data_dir):
   found = corpora.open_videos(data_dir, norm='video')
   before = found.frames(0, 2, 9)['features']
   copy = pickle.loads(pickle.dumps(found))
@@ -128,7 +128,7 @@ def test_videos_survive_pickling_and_have_a_stable_repr(data_dir):
 
 
 @pytest.mark.parametrize('norm', ['video', 'train'])
-def test_a_bad_feature_is_named_before_it_spoils_a_mean(
+def test_statistics_name_the_frame_with_a_bad_feature(
     tmp_path, norm, monkeypatch
 ):
   records = [

@@ -1,3 +1,5 @@
+"""Windows against slices of the videos."""
+
 import pickle
 
 import numpy as np
@@ -19,21 +21,28 @@ def data_dir(tmp_path_factory):
   return path
 
 
-def make(data_dir, *, length, stride, tail='short'):
+def make(data_dir, *, length, stride, last_window='short'):
   return windows.Windows(
-      corpora.open_videos(data_dir), length=length, stride=stride, tail=tail
+      corpora.open_videos(data_dir),
+      length=length,
+      stride=stride,
+      last_window=last_window,
   )
 
 
 def every(found):
-  """Returns all windows, without relying on how iteration ends."""
+  """Returns all windows."""
   return [found[i] for i in range(len(found))]
 
 
-@pytest.mark.parametrize('tail', ['short', 'shift'])
+@pytest.mark.parametrize('last_window', ['short', 'shift'])
 @pytest.mark.parametrize('length', [1, 3, 4, 5, 16])
-def test_each_frame_comes_once_in_order(data_dir, length, tail):
-  found = make(data_dir, length=length, stride=1, tail=tail).for_evaluation()
+def test_evaluation_contains_each_frame_once_in_order(
+    data_dir, length, last_window
+):
+  found = make(
+      data_dir, length=length, stride=1, last_window=last_window
+  ).for_evaluation()
   rows = np.concatenate([window['row'] for window in every(found)])
   expected = np.concatenate([frames['row'] for frames in FRAMES.values()])
   np.testing.assert_array_equal(rows, expected)
@@ -69,14 +78,18 @@ def test_overlapping_windows_equal_slices_of_the_videos(
 
 
 @pytest.mark.parametrize(('length', 'stride'), [(4, 4), (4, 3), (9, 5), (3, 1)])
-def test_shifted_tails_are_full_and_lose_no_frame(data_dir, length, stride):
-  found = every(make(data_dir, length=length, stride=stride, tail='shift'))
+def test_shifted_last_windows_are_full_and_contain_all_frames(
+    data_dir, length, stride
+):
+  found = every(
+      make(data_dir, length=length, stride=stride, last_window='shift')
+  )
   short = every(make(data_dir, length=length, stride=stride))
   assert len(found) == len(short)
   for window, other in zip(found, short, strict=True):
     size = SIZES[window['video']]
     assert len(window['row']) == min(length, size)
-    # What is left of the window that is not shifted ends where this one does.
+    # The shifted window and the short one end at the same frame.
     assert window['row'][-1] == other['row'][-1]
     assert window['start'] == (
         window['row'][0] == FRAMES[window['video']]['row'][0]
@@ -85,7 +98,7 @@ def test_shifted_tails_are_full_and_lose_no_frame(data_dir, length, stride):
   assert rows == {row for f in FRAMES.values() for row in f['row'].tolist()}
 
 
-def test_windows_survive_pickling_and_have_a_stable_repr(data_dir):
+def test_windows_can_be_pickled_and_keep_their_repr(data_dir):
   found = make(data_dir, length=4, stride=3)
   copy = pickle.loads(pickle.dumps(found))
   np.testing.assert_array_equal(copy[2]['row'], found[2]['row'])
@@ -97,6 +110,6 @@ def test_windows_survive_pickling_and_have_a_stable_repr(data_dir):
 
 
 @pytest.mark.parametrize('stride', [0, 5])
-def test_a_stride_that_loses_rows_is_refused(data_dir, stride):
+def test_a_stride_that_skips_frames_is_an_error(data_dir, stride):
   with pytest.raises(errors.InputError, match='choose 1 <= stride <= length'):
     make(data_dir, length=4, stride=stride)
