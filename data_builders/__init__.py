@@ -1,0 +1,1 @@
+"""Builds datasets into ArrayRecord shards and checks their source folders."""

@@ -1,21 +1,20 @@
 r"""Builds a dataset from its source folder into ArrayRecord shards.
 
-  python -m data_builders.build s_aff_wild2 \
+  abaw-jax build s_aff_wild2 \
       --source_dir=/path/to/the/release --data_dir=data
-  python -m data_builders.build face_images --config=folders \
+  abaw-jax build face_images --config=folders \
       --source_dir=/path/to/images --data_dir=data
-  python -m data_builders.build affectnet --config=manual_2017 \
+  abaw-jax build affectnet --config=manual_2017 \
       --source_dir=/path/to/the/release --data_dir=data
 
-The result lies in <data_dir>/<dataset>/<config>/<version>; a dataset that is
-already there is left alone. Bad lines and images of the source are listed by
-file and line; --on_error=skip builds the rest and keeps that list in the
-dataset's metadata. An interrupted build of face_images or identities goes on
-where it was.
+The dataset is written to <data_dir>/<dataset>/<config>/<version>. An existing
+dataset is not built again. Bad lines and images of the source are listed by
+file and line; --on_error=skip builds the rest and stores that list in the
+metadata of the dataset. An interrupted build of face_images or identities
+continues where it stopped.
 """
 
-from collections.abc import Callable, Sequence
-import functools
+from collections.abc import Sequence
 import os
 import pathlib
 import signal
@@ -24,92 +23,68 @@ from typing import Any
 
 from absl import flags
 
-from abaw_jax.core import cli, errors
-from abaw_jax.data_builders import choices
+from abaw_jax.core import choices, cli, errors
+from abaw_jax.data_builders import datasets
 
-
-def _s_aff_wild2() -> Callable[..., None]:
-  from abaw_jax.data_builders import in_memory
-  from abaw_jax.data_builders.s_aff_wild2 import s_aff_wild2_dataset_builder
-
-  return functools.partial(in_memory.build, s_aff_wild2_dataset_builder.Builder)
-
-
-def _affectnet() -> Callable[..., None]:
-  from abaw_jax.data_builders import in_memory
-  from abaw_jax.data_builders.affectnet import affectnet_dataset_builder
-
-  return functools.partial(in_memory.build, affectnet_dataset_builder.Builder)
-
-
-def _fer_plus() -> Callable[..., None]:
-  from abaw_jax.data_builders import in_memory
-  from abaw_jax.data_builders.fer_plus import fer_plus_dataset_builder
-
-  return functools.partial(in_memory.build, fer_plus_dataset_builder.Builder)
-
-
-def _raf_db() -> Callable[..., None]:
-  from abaw_jax.data_builders import in_memory
-  from abaw_jax.data_builders.raf_db import raf_db_dataset_builder
-
-  return functools.partial(in_memory.build, raf_db_dataset_builder.Builder)
-
-
-def _emotionet() -> Callable[..., None]:
-  from abaw_jax.data_builders import in_memory
-  from abaw_jax.data_builders.emotionet import emotionet_dataset_builder
-
-  return functools.partial(in_memory.build, emotionet_dataset_builder.Builder)
-
-
-def _face_images() -> Callable[..., None]:
-  from abaw_jax.data_builders.face_images import (
-      building,
-      face_images_dataset_builder,
-  )
-
-  return functools.partial(building.build, face_images_dataset_builder.Builder)
-
-
-def _identities() -> Callable[..., None]:
-  from abaw_jax.data_builders.face_images import building
-  from abaw_jax.data_builders.identities import identities_dataset_builder
-
-  return functools.partial(building.build, identities_dataset_builder.Builder)
-
-
-# What builds a dataset, behind functions so that --help stays quick.
-DATASETS = {
-    's_aff_wild2': _s_aff_wild2,
-    'affectnet': _affectnet,
-    'fer_plus': _fer_plus,
-    'raf_db': _raf_db,
-    'emotionet': _emotionet,
-    'face_images': _face_images,
-    'identities': _identities,
-}
-_SHARDED = (
-    'face_size',
-    'validation_share',
-    'images_per_shard',
-    'drop_duplicates',
-    'num_workers',
-    'beam_runner',
-    'beam_options',
-)
-# What it takes beside the arguments of `build` that it has a name for.
-OPTIONS = {
-    's_aff_wild2': ('max_videos',),
-    'affectnet': ('max_examples', 'face_size'),
-    'fer_plus': ('max_examples', 'face_size'),
-    'raf_db': ('max_examples', 'face_size'),
-    'emotionet': ('max_examples', 'face_size', 'validation_share'),
-    'face_images': _SHARDED,
-    'identities': ('max_examples', 'hold_out', *_SHARDED),
-}
 ON_ERROR = ('fail', 'skip')
-HOLD_OUT = ('people', 'images')  # the keys of face_images.holdout.KINDS
+# Flags that only some datasets have: how to define the flag, its help and its
+# limits. `OPTIONS` and `WRITER_OPTIONS` of a builder class list its options. The
+# flags have no default here: the build function has the defaults.
+_OPTIONS = {
+    'max_videos': (
+        flags.DEFINE_integer,
+        's_aff_wild2: use only the first N videos of each split.',
+        {'lower_bound': 1},
+    ),
+    'max_examples': (
+        flags.DEFINE_integer,
+        'Use only the first N faces of each split (identities: of the source).',
+        {'lower_bound': 1},
+    ),
+    'face_size': (
+        flags.DEFINE_integer,
+        'Single faces: store the centre square as a JPEG with sides of N pixels;'
+        ' the default stores the files unchanged.',
+        {'lower_bound': 1, 'upper_bound': 4096},
+    ),
+    'validation_share': (
+        flags.DEFINE_float,
+        'Fraction to hold out for validation if the source has no validation'
+        ' split (default 0.01; emotionet: 0.1).',
+        {'lower_bound': 0.0, 'upper_bound': 0.99},
+    ),
+    'hold_out': (
+        flags.DEFINE_enum,
+        'identities: hold out all images of some people (default), or some'
+        ' images of each person.',
+        {'enum_values': ('people', 'images')},  # the keys of holdout.KINDS
+    ),
+    'images_per_shard': (
+        flags.DEFINE_integer,
+        'face_images, identities: images in one file (default 4096).',
+        {'lower_bound': 1},
+    ),
+    'drop_duplicates': (
+        flags.DEFINE_bool,
+        'face_images, identities: keep only the first of identical files.',
+        {},
+    ),
+    'num_workers': (
+        flags.DEFINE_integer,
+        'face_images, identities: local processes (default: one per core).',
+        {'lower_bound': 1},
+    ),
+    'beam_runner': (
+        flags.DEFINE_string,
+        'face_images, identities: an Apache Beam runner, such as DirectRunner.',
+        {},
+    ),
+    'beam_options': (
+        flags.DEFINE_string,
+        'Options of the Beam runner: a=b,c=d.',
+        {},
+    ),
+}
 
 
 def build(
@@ -122,27 +97,29 @@ def build(
     overwrite: bool = False,
     **options: Any,
 ) -> None:
-  """Builds the configs of a dataset that are not there yet, and says so.
+  """Builds the configs of a dataset that do not exist yet.
 
   Args:
-    name: a key of DATASETS.
+    name: a key of datasets.DATASETS.
     source_dir: folder of the release; only read.
     data_dir: folder of all built datasets.
     configs: names of its configs.
-    on_error: one of ON_ERROR, what to do about bad lines and images.
-    overwrite: replace a dataset that is already there.
-    **options: OPTIONS[name] say which; what builds it says what they mean.
+    on_error: one of ON_ERROR: what to do if there are bad lines or images.
+    overwrite: replace an existing dataset.
+    **options: the options of this dataset (OPTIONS and WRITER_OPTIONS of its
+      builder class).
 
   Raises:
-    InputError: if the source or an argument is at fault, or if the dataset is
-      there but was built with other options.
+    InputError: the source or an argument is wrong, or the dataset exists with
+      other options.
   """
-  make = choices.choose('dataset', name, DATASETS)
-  choices.choose('--on_error', on_error, dict.fromkeys(ON_ERROR))
-  choices.check_options(name, options, OPTIONS[name])
+  dataset = choices.pick(datasets.DATASETS, name, 'dataset')
+  choices.pick(dict.fromkeys(ON_ERROR), on_error, '--on_error')
+  builder_class = dataset.load()
+  _check_options(name, options, builder_class)
   if pathlib.Path(data_dir).is_file():
     raise errors.InputError(f'--data_dir={data_dir} is a file; name a folder')
-  make()(
+  builder_class.build(
       source_dir=source_dir,
       data_dir=data_dir,
       configs=configs,
@@ -152,8 +129,21 @@ def build(
   )
 
 
+def _check_options(
+    name: str, options: dict[str, Any], builder_class: Any
+) -> None:
+  """Raises an InputError if the dataset does not have an option."""
+  known = (*builder_class.OPTIONS, *builder_class.WRITER_OPTIONS)
+  for option in options:
+    if option not in known:
+      raise errors.InputError(
+          f'--{option} does not apply to {name}; its options are'
+          f' {", ".join(f"--{option}" for option in known)}'
+      )
+
+
 def _define_flags() -> None:
-  """Defines the flags; not at import, where other commands have theirs."""
+  """Defines the flags; called late, because tests import this module too."""
   flags.DEFINE_string(
       'source_dir', None, 'Folder of the release; only read.', required=True
   )
@@ -161,70 +151,17 @@ def _define_flags() -> None:
   flags.DEFINE_list(
       'config',
       [],
-      'Configs to build, for most datasets the layout of the source.',
+      'Configs to build; for most datasets the layout of the source.',
   )
   flags.DEFINE_enum(
-      'on_error', 'fail', ON_ERROR, 'What to do about bad lines and images.'
+      'on_error',
+      'fail',
+      ON_ERROR,
+      'What to do if there are bad lines or images.',
   )
-  flags.DEFINE_bool('overwrite', False, 'Replace a dataset that is there.')
-  # Options have no default here: one that is not given is not handed on.
-  flags.DEFINE_integer(
-      'max_videos',
-      None,
-      's_aff_wild2: take the first so many videos of each split.',
-      lower_bound=1,
-  )
-  flags.DEFINE_integer(
-      'max_examples',
-      None,
-      'Take the first so many faces of each split (identities: of all).',
-      lower_bound=1,
-  )
-  flags.DEFINE_integer(
-      'face_size',
-      None,
-      'Single faces: store the centre square as a JPEG of this side in pixels;'
-      ' without it the files are stored untouched.',
-      lower_bound=1,
-      upper_bound=4096,
-  )
-  flags.DEFINE_float(
-      'validation_share',
-      None,
-      'Part to hold out for validation where the source has no split for that'
-      ' (0.01 if not given; emotionet: 0.1).',
-      lower_bound=0.0,
-      upper_bound=0.99,
-  )
-  flags.DEFINE_enum(
-      'hold_out',
-      None,
-      HOLD_OUT,
-      'identities: whole people (if not given), or images of everybody.',
-  )
-  flags.DEFINE_integer(
-      'images_per_shard',
-      None,
-      'face_images, identities: images of one file of the dataset (4096 if not given).',
-      lower_bound=1,
-  )
-  flags.DEFINE_bool(
-      'drop_duplicates',
-      None,
-      'face_images, identities: keep the first only of images with the same bytes.',
-  )
-  flags.DEFINE_integer(
-      'num_workers',
-      None,
-      'face_images, identities: local processes (one per core if not given).',
-      lower_bound=1,
-  )
-  flags.DEFINE_string(
-      'beam_runner',
-      None,
-      'face_images, identities: runner of Apache Beam, such as DirectRunner.',
-  )
-  flags.DEFINE_string('beam_options', None, 'Options of that runner: a=b,c=d.')
+  flags.DEFINE_bool('overwrite', False, 'Replace an existing dataset.')
+  for name, (define, help_text, limits) in _OPTIONS.items():
+    define(name, default=None, help=help_text, **limits)
 
 
 def _beam_options(text: str) -> dict[str, str]:
@@ -234,7 +171,7 @@ def _beam_options(text: str) -> dict[str, str]:
     name, equals, value = item.partition('=')
     if not name or not equals:
       raise errors.InputError(
-          f'--beam_options={text}: {item!r} is not of the form name=value'
+          f'--beam_options={text}: {item!r} does not have the form name=value'
       )
     options[name.lstrip('-')] = value
   return options
@@ -242,11 +179,10 @@ def _beam_options(text: str) -> dict[str, str]:
 
 def main(dataset: str) -> None:
   """Builds the dataset."""
-  # A polite kill ends like Ctrl-C: what is half written is removed.
+  # SIGTERM ends the build like Ctrl-C: half-written files are removed.
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
   args = flags.FLAGS
-  names = dict.fromkeys(name for known in OPTIONS.values() for name in known)
-  options = {n: args[n].value for n in names if args[n].value is not None}
+  options = {n: args[n].value for n in _OPTIONS if args[n].value is not None}
   if 'beam_options' in options:
     options['beam_options'] = _beam_options(options['beam_options'])
   build(
@@ -262,4 +198,4 @@ def main(dataset: str) -> None:
 
 if __name__ == '__main__':
   _define_flags()
-  cli.run(main, __doc__, arguments={'dataset': DATASETS})
+  cli.run(main, __doc__, arguments={'dataset': datasets.DATASETS})

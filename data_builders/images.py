@@ -1,4 +1,4 @@
-"""Whether an image file is whole, and its pixels."""
+"""Decodes images and finds incomplete files."""
 
 import pathlib
 
@@ -6,10 +6,10 @@ import cv2
 from jaxtyping import UInt8
 import numpy as np
 
-# What is wrong with an image is returned, with its name; OpenCV knows none.
+# The caller reports a broken image with its name, which OpenCV does not know.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _JPEG = b'\xff\xd8'
-# Endings by which OpenCV can read a file.
+# File name suffixes of formats that OpenCV can read.
 SUFFIXES = frozenset(
     [
         '.bmp',
@@ -29,18 +29,18 @@ SUFFIXES = frozenset(
 
 
 class BrokenImage(Exception):
-  """Raised with the reason why bytes are not a whole image."""
+  """The bytes are not a complete image; the message gives the reason."""
 
 
 def _jpeg_ends(data: bytes) -> bool:
-  # Inside a scan 0xFF is always escaped (ITU-T T.81, B.1.1.3): a whole file has
-  # an end marker behind its last start of scan, a cut-off one has not, be there
-  # a thumbnail in front or padding behind.
+  # Inside a scan 0xFF is always escaped (ITU-T T.81, B.1.1.3). So a complete file
+  # has an end marker after its last start of scan, and a truncated file has not,
+  # also with a thumbnail at the start or padding at the end.
   return data.rfind(b'\xff\xd9') > data.rfind(b'\xff\xda')
 
 
-# By the first bytes: the name of a format, and whether data reach its end
-# marker. Decoders fill what is missing with grey and say nothing.
+# First bytes -> (name of the format, whether data have its end marker). Decoders
+# fill missing pixels with grey without an error.
 _FORMATS = {
     _JPEG: ('JPEG', _jpeg_ends),
     b'\x89PNG': ('PNG', lambda data: b'IEND' in data[-4096:]),
@@ -51,7 +51,7 @@ def decode(data: bytes) -> UInt8[np.ndarray, 'h w 3']:
   """Returns the pixels of an image in any format of OpenCV, as BGR.
 
   Raises:
-    BrokenImage: the bytes are no image, or end too early.
+    BrokenImage: the bytes are not an image, or end too early.
   """
   if not data:
     raise BrokenImage('empty')
@@ -67,13 +67,13 @@ def decode(data: bytes) -> UInt8[np.ndarray, 'h w 3']:
     raise BrokenImage(f'the {name} cannot be decoded: {error.err}') from error
   if pixels is None:
     raise BrokenImage(
-        f'the {name} cannot be decoded' if ends else 'not a whole image'
+        f'the {name} cannot be decoded' if ends else 'not a complete image'
     )
   return pixels
 
 
 def jpeg_problem(data: bytes) -> str | None:
-  """Returns why `data` is not a whole, decodable JPEG, or None if it is one."""
+  """Returns why `data` is not a complete JPEG that decodes, or None if it is."""
   if not data.startswith(_JPEG):
     return 'not a JPEG file'
   try:
@@ -84,7 +84,7 @@ def jpeg_problem(data: bytes) -> str | None:
 
 
 def file_problem(path: pathlib.Path) -> str | None:
-  """Returns why the file is not a whole, decodable JPEG, or None."""
+  """Returns why the file is not a complete JPEG that decodes, or None."""
   try:
     data = path.read_bytes()
   except OSError as error:

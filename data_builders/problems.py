@@ -1,16 +1,17 @@
-"""What is wrong with a source tree, told by file and line."""
+"""Problems of a source folder, with their file and line."""
 
 from collections.abc import Sequence
+import os
 from typing import NamedTuple
 
 from abaw_jax.core import errors
 
 
 class Problem(NamedTuple):
-  """One unusable line of a list file, the image it names, or an image."""
+  """A line of a list file or an image that cannot be used."""
 
   file: str  # relative to the source folder
-  line: int | None  # 1-based, the header counted; None for an image
+  line: int | None  # 1-based, including the header; None for an image
   reason: str
 
   def __str__(self) -> str:
@@ -26,12 +27,14 @@ def listing(problems: Sequence[Problem], limit: int = 20) -> str:
   return '\n'.join(lines)
 
 
-def fail_on(problems: Sequence[Problem], source_dir: str) -> None:
-  """Raises InputError with the first 20 problems and their total, if any."""
+def fail_on(
+    problems: Sequence[Problem], source_dir: str | os.PathLike[str]
+) -> None:
+  """Raises an InputError with the first 20 problems and their total, if any."""
   if not problems:
     return
   noun = 'problem' if len(problems) == 1 else 'problems'
   raise errors.InputError(
-      f'{len(problems)} {noun} in {source_dir}; mend what is listed below or build'
-      f' without them by --on_error=skip\n{listing(problems)}'
+      f'{len(problems)} {noun} in {source_dir}; fix the problems below, or build'
+      f' without these lines by --on_error=skip\n{listing(problems)}'
   )

@@ -1,23 +1,18 @@
-"""Numbers as annotation files write them, and why one cannot be used."""
+"""Numbers in annotation files; a bad one raises an error that gives the reason."""
 
-import math
-
-from abaw_jax.core import labels
+from abaw_jax.core import labels, numbers
 
 
 def number(name: str, text: str) -> float:
-  """Returns the number in `text`; raises ValueError with the reason if none."""
+  """Returns the number in `text`; raises ValueError if there is none."""
   try:
-    value = float(text)
-  except ValueError:
-    raise ValueError(f'{name} {text!r} is not a number') from None
-  if math.isnan(value):
-    raise ValueError(f'{name} is NaN')
-  return value
+    return numbers.number(text.strip())
+  except ValueError as error:
+    raise ValueError(f'{name} {error}') from None
 
 
 def integer(name: str, text: str) -> int:
-  """Returns the whole number in `text`, which may be written as a float."""
+  """Returns the whole number in `text`, which may be written as `3.0`."""
   value = number(name, text)
   if not value.is_integer():
     raise ValueError(f'{name} {text} is not a whole number')
@@ -25,7 +20,17 @@ def integer(name: str, text: str) -> int:
 
 
 def affect(name: str, text: str, *, missing: float) -> float:
-  """Returns a value in [-1, 1], or labels.VA_MISSING for that of the file."""
+  """Returns valence or arousal in [-1, 1].
+
+  Args:
+    name: field for the message.
+    text: the value in the file.
+    missing: the value of the file for a missing label; it becomes
+      labels.VA_MISSING.
+
+  Raises:
+    ValueError: the text is not a number, or out of range.
+  """
   value = number(name, text)
   if value == missing:
     return labels.VA_MISSING

@@ -1,0 +1,1 @@
+"""AffectNet: the lists of 2017 and the label files of 2021."""

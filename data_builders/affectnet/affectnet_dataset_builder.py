@@ -2,21 +2,22 @@
 
 from etils import epath
 
-from abaw_jax.data_builders.affectnet import manual_2017, release_2021
+from abaw_jax.data_builders import schema
+from abaw_jax.data_builders.affectnet import counts, manual_2017, release_2021
 from abaw_jax.data_builders.labelled import builder, listings
 
 _SPLITS = {'train': 'train', 'validation': 'validation'}
 
 
 class Builder(builder.Builder):
-  """Two releases with the same labels, and two layouts."""
+  """Two releases with the same labels and different layouts."""
 
-  # The package that TFDS infers would not be found in a checkout.
+  # TFDS would infer a folder that does not exist in a checkout.
   pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
       'manual_2017': listings.Layout(
-          'The manually annotated images of 2017, cut at the face box.',
+          'The manually annotated images of 2017, cropped at the face box.',
           manual_2017.read,
           _SPLITS,
       ),
@@ -26,4 +27,5 @@ class Builder(builder.Builder):
           _SPLITS,
       ),
   }
-  BUILDER_CONFIGS = builder.configs(LAYOUTS)
+  BUILDER_CONFIGS = schema.configs(LAYOUTS)
+  PUBLISHED = counts.PUBLISHED

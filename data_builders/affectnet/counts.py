@@ -1,4 +1,4 @@
-"""What complete copies of AffectNet hold."""
+"""Published counts of AffectNet."""
 
 _CLASSES = {
     'Neutral': 74_874,
@@ -10,9 +10,8 @@ _CLASSES = {
     'Surprise': 14_090,
     'Other': 3_750,  # Contempt
 }
-# Rows, faces and classes as printed by the notebooks of Savchenko (HSE-NN),
-# who keep the rows with an expression and a face box. One happy image has two
-# such rows.
+# Rows, faces and classes that the notebooks of Savchenko (HSE-NN) print. They keep
+# the rows with an expression and a face box. One happy image has two such rows.
 PUBLISHED = {
     'manual_2017': {
         'train': {

@@ -1,4 +1,4 @@
-"""AffectNet of 2017: lists with a box, an expression, valence and arousal."""
+"""AffectNet of 2017: lists with face box, expression, valence and arousal."""
 
 from collections.abc import Mapping
 import pathlib
@@ -16,8 +16,8 @@ IMAGE_FOLDERS = (
     'Manually_Annotated',
 )
 VA_MISSING = -2.0
-NO_BOX = 'without a face box'
-# The list of the validation set often comes without this line.
+NO_BOX = 'they have no face box'
+# Columns of a list without a header; the validation list often has none.
 COLUMNS = (
     'subdirectory_filepath',
     'face_x',
@@ -33,7 +33,7 @@ _NEEDED = tuple(name for name in COLUMNS if name != 'facial_landmarks')
 
 
 def read(source: pathlib.Path) -> listings.Listing:
-  """Returns the rows with a label and a face box, every face of an image."""
+  """Returns the rows with a label and a face box; an image may have several."""
   folder = _first(source, IMAGE_FOLDERS)
   listing = listings.Listing()
   for split, name in LISTS.items():
@@ -73,7 +73,7 @@ def _row(
     line: int,
 ) -> rows_lib.Row:
   """Returns the row of one line; raises ValueError with the reason."""
-  name = rows_lib.inside(values_['subdirectory_filepath'])
+  name = rows_lib.relative_path(values_['subdirectory_filepath'])
   label = code(values_['expression'])
   valence, arousal = (
       values.affect(key, values_[key], missing=VA_MISSING)
@@ -94,7 +94,7 @@ def _row(
 
 
 def code(text: str) -> int:
-  """Returns an expression code of AffectNet."""
+  """Returns an expression code of AffectNet; raises ValueError if it is bad."""
   label = values.integer('expression', text)
   if label not in labels.NATIVE_EXPRESSIONS['affectnet']:
     raise ValueError(f'expression {text} is out of range: 0..10')
@@ -102,7 +102,7 @@ def code(text: str) -> int:
 
 
 def _box(values_: Mapping[str, str]) -> rows_lib.Box | None:
-  """Returns the face box; None where a side is -1 or NULL."""
+  """Returns the face box; None if a side is -1 or NULL."""
   names = ('face_x', 'face_y', 'face_width', 'face_height')
   texts = [values_[name] for name in names]
   if any(text.upper() == 'NULL' for text in texts):

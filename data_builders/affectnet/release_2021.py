@@ -1,4 +1,4 @@
-"""AffectNet of 2021: cropped faces, and a .npy file for each of their labels."""
+"""AffectNet of 2021: cropped faces, and a .npy file for each label."""
 
 from concurrent import futures
 import pathlib
@@ -29,7 +29,7 @@ def read(source: pathlib.Path) -> listings.Listing:
     listing.open_split(split)
     found = map(_LABEL.fullmatch, (p.name for p in annotations.iterdir()))
     ids = sorted((match[1] for match in found if match), key=_order)
-    # Threads: three small files a face, and disks like company.
+    # Threads: each face has three small files, and their reads can overlap.
     with futures.ThreadPoolExecutor() as pool:
       faces = pool.map(
           lambda place, name=name: _row(source, name, *place), enumerate(ids)
@@ -49,7 +49,7 @@ def _order(stem: str) -> tuple[int, str]:
 def _row(
     source: pathlib.Path, folder: str, row: int, stem: str
 ) -> rows_lib.Row | tuple[str, None, ValueError]:
-  """Returns the row of one face, or the file at fault and the reason."""
+  """Returns the row of one face, or (bad file, None, reason)."""
   name = f'{folder}/images/{stem}.jpg'
   texts = {}
   for key in ('exp', 'val', 'aro'):
@@ -79,9 +79,11 @@ def _row(
 
 
 def _text(path: pathlib.Path) -> str:
-  """Returns the one value of a file, a string or a number, as text.
+  """Returns the single value of a file, a string or a number, as text.
 
-  Nothing in it is ever run: arrays of Python objects are refused.
+  Raises:
+    ValueError: there is another number of values, or the file is not an array.
+      Arrays of Python objects are refused, because loading them can run code.
   """
   try:
     array = np.load(path, allow_pickle=False)
@@ -91,6 +93,6 @@ def _text(path: pathlib.Path) -> str:
     reason = str(error).splitlines()[0] if str(error) else 'empty'
     raise ValueError(f'cannot be read as .npy: {reason}') from None
   if not isinstance(array, np.ndarray) or array.size != 1:
-    raise ValueError('holds not one value but several')
+    raise ValueError('has several values instead of one')
   value = array.reshape(-1)[0].item()
   return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,1 @@
+"""EmotioNet: lists of action units."""

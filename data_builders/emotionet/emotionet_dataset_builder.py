@@ -1,7 +1,8 @@
-"""EmotioNet as a TFDS dataset: action units of faces, each known or not."""
+"""EmotioNet as a TFDS dataset: action units of faces, each known or unknown."""
 
 from etils import epath
 
+from abaw_jax.data_builders import schema
 from abaw_jax.data_builders.emotionet import lists
 from abaw_jax.data_builders.labelled import builder, listings
 
@@ -9,7 +10,7 @@ from abaw_jax.data_builders.labelled import builder, listings
 class Builder(builder.Builder):
   """The lists have no splits: a part of the images is held out."""
 
-  # The package that TFDS infers would not be found in a checkout.
+  # TFDS would infer a folder that does not exist in a checkout.
   pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
@@ -20,6 +21,6 @@ class Builder(builder.Builder):
           validation_share=0.1,
       )
   }
-  BUILDER_CONFIGS = builder.configs(LAYOUTS)
+  BUILDER_CONFIGS = schema.configs(LAYOUTS)
   DEFAULT_BUILDER_CONFIG_NAME = 'frames'
   OPTIONS = {**builder.Builder.OPTIONS, 'validation_share': 0.1}

@@ -1,4 +1,4 @@
-"""EmotioNet: action units in CSV lists, and the images that were downloaded."""
+"""EmotioNet: CSV lists of action units, and the downloaded images."""
 
 from collections.abc import Mapping
 import pathlib
@@ -12,17 +12,17 @@ from abaw_jax.data_builders.labelled import rows as rows_lib
 
 SPLIT = 'all'
 UNKNOWN = 999
-_AU = re.compile(r'au\s*(\d+)')
+_AU = re.compile(r'au\s*([0-9]+)')
 
 
 def read(source: pathlib.Path) -> listings.Listing:
-  """Returns the rows of all lists, by name of the list; they are one split.
+  """Returns the rows of all lists as one split, in the order of the list names.
 
-  The URL comes first in a row; its last part is the name of the image, which
-  may lie anywhere below `source`.
+  The last part of the URL is the name of the image file, which may be in any
+  folder of `source`.
 
   Raises:
-    InputError: there is no list, or one has no action unit of ours.
+    InputError: there is no list, or a list has no action unit that we use.
   """
   files = {
       name.rpartition('/')[2]: source / name for name in trees.walk(source)
@@ -44,13 +44,13 @@ def read(source: pathlib.Path) -> listings.Listing:
     }
     if not set(units) & set(labels.AU_NUMBERS):
       raise errors.InputError(
-          f'{path}:1: no column of an action unit in use, such as AU 1; move'
-          ' the file away if it is no list of labels'
+          f'{path}:1: no column of a known action unit, such as AU 1; move the'
+          ' file away if it is not a list of labels'
       )
     for line, cells in lines:
       try:
         named = tables.named(columns, cells)
-        name = rows_lib.inside(named['url'].rpartition('/')[2])
+        name = rows_lib.relative_path(named['url'].rpartition('/')[2])
         row = rows_lib.Row(
             name=name,
             image=files.get(name, source / name),
@@ -69,7 +69,7 @@ def read(source: pathlib.Path) -> listings.Listing:
 def _units(
     cells: Mapping[str, str], columns: Mapping[int, str]
 ) -> tuple[int, ...]:
-  """Returns the 12 action units of a row; -1 where unknown or not listed."""
+  """Returns the 12 action units of a row; -1 if unknown or without a column."""
   found = []
   for unit, name in zip(labels.AU_NUMBERS, labels.AU_NAMES, strict=True):
     if unit not in columns:

@@ -1,0 +1,1 @@
+"""Unlabelled face images: plans, writes and resumes datasets of many shards."""

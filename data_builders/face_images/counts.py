@@ -1,20 +1,21 @@
-"""What complete copies of the published corpora hold, and what a source does."""
+"""Counts the images and groups of a source; published counts of known datasets."""
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent import futures
 import itertools
 import os
+from typing import Any
 
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import images, report
+from abaw_jax.data_builders import existing, images
+from abaw_jax.data_builders import report as report_lib
 from abaw_jax.data_builders.face_images.sources import entries, stores
-from abaw_jax.data_builders.face_images.sources import layouts as layouts_lib
 
-# By layout and by split of the source. 'all' is what has no split of its own:
-# the builder holds out a part of that.
+# Layout -> split of the source -> counts. The images of 'all' have no split in
+# the source: the builder holds out a part of them.
 PUBLISHED = {
     'celeba': {
         'train': {'images': 162_770},
@@ -27,33 +28,33 @@ PUBLISHED = {
 _CHUNK = 256
 
 
-def count(
+def report(
+    builder_class: Any,
     source_dir: str | os.PathLike[str],
     *,
     config: str | None = None,
-    layouts: Mapping[str, entries.Layout] = layouts_lib.LAYOUTS,
     decode: bool = False,
-) -> report.Report:
-  """Returns the images and groups of a source and what is wrong with them.
+) -> report_lib.Report:
+  """Returns the number of images and groups of a source, and its problems.
 
   Args:
+    builder_class: face_images_dataset_builder.Builder or a subclass.
     source_dir: folder of the images; only read.
-    config: a key of `layouts`.
-    layouts: the layouts that the dataset may have.
-    decode: also read and decode every image; otherwise it only has to exist.
+    config: layout of the source.
+    decode: read and decode every image; otherwise an image only has to exist.
 
   Raises:
     InputError: the source has another layout, or no image.
   """
-  chosen = layouts_lib.named(config, layouts)
-  source = layouts_lib.open_source(source_dir)
+  layout = existing.layout(config, builder_class.LAYOUTS)
+  source = existing.open_source(source_dir)
   ignored = entries.Ignored()
   found = collections.defaultdict(collections.Counter)
   groups = collections.defaultdict(set)
   problems = []
 
   def listed() -> Iterator[entries.Entry]:
-    for entry in chosen.entries(source, ignored):
+    for entry in layout.entries(source, ignored):
       split = entry.split or 'all'
       found[split]['images'] += 1
       if entry.group:
@@ -64,7 +65,7 @@ def count(
 
   with (
       stores.Reader(source) as reader,
-      # Threads: decoding frees the interpreter lock; reading goes in order.
+      # Threads decode, because decoding releases the GIL; one thread reads.
       futures.ThreadPoolExecutor() as pool,
       tqdm.tqdm(
           desc='Checking', unit=' images', leave=False, disable=None
@@ -82,10 +83,10 @@ def count(
       bar.update(len(chunk))
   if not found:
     raise errors.InputError(
-        f'{source}: no image of the layout {config};'
+        f'{source}: no image in the layout {config};'
         f' {" ".join(ignored.notes()) or "the folder is empty"}'
     )
-  published = PUBLISHED.get(config, {})
+  published = builder_class.PUBLISHED.get(config, {})
   table = {}
   for split in [*published, *(s for s in found if s not in published)]:
     numbers = {
@@ -94,13 +95,13 @@ def count(
     }
     known = published.get(split, {})
     table[split] = {f: (n, known.get(f)) for f, n in numbers.items()}
-  return report.Report(table, ignored.notes(), problems)
+  return report_lib.Report(table, ignored.notes(), problems)
 
 
 def _look(
     reader: stores.Reader, entry: entries.Entry, *, decode: bool
 ) -> bytes | str | None:
-  """Returns an image's bytes, why there are none, or None if it is there."""
+  """Returns the bytes of an image, why it is missing, or None if it exists."""
   try:
     return reader.read(entry) if decode else reader.find(entry)
   except images.BrokenImage as error:
@@ -108,7 +109,7 @@ def _look(
 
 
 def _reason(look: bytes | str | None) -> str | None:
-  """Returns why an image is bad, if it is."""
+  """Returns why an image is bad, or None if it is good."""
   if not isinstance(look, bytes):
     return look
   try:

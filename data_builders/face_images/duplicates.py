@@ -1,4 +1,4 @@
-"""Images that are there more than once, byte by byte."""
+"""Finds and drops images with identical bytes."""
 
 from collections.abc import Callable, Sequence
 import functools
@@ -8,27 +8,29 @@ from typing import NamedTuple
 
 import numpy as np
 
+from abaw_jax.core import files
 from abaw_jax.data_builders.face_images import plan as plan_lib
 from abaw_jax.data_builders.face_images import shards
 
 
 class Duplicates(NamedTuple):
-  """Records whose source bytes an earlier record has, in the plan's order.
+  """Records with the same source bytes as an earlier record of the plan.
 
-  `places[k]` and `firsts[k]`, int [2]: shard and place in it of a record and
-  of the first record with the same bytes.
+  Attributes:
+    places: int [n, 2], shard of each duplicate and its position in the shard.
+    firsts: int [n, 2], the same for the first record with these bytes.
   """
 
   places: np.ndarray
   firsts: np.ndarray
 
-  def of(self, index: int) -> list[int]:
-    """Returns the places of the duplicates in one shard."""
+  def in_shard(self, index: int) -> list[int]:
+    """Returns the positions of the duplicates in one shard."""
     return self.places[self.places[:, 0] == index, 1].tolist()
 
 
 def find(plan: plan_lib.Plan) -> Duplicates:
-  """Returns the duplicates over all splits, from the cards of the shards."""
+  """Returns the duplicates in all splits, from the hashes in the shard cards."""
   by_shard = [shards.hashes(plan, i) for i in range(len(plan.shards))]
   everything = np.concatenate(by_shard)
   starts = np.cumsum([0, *map(len, by_shard)])
@@ -48,7 +50,7 @@ def find(plan: plan_lib.Plan) -> Duplicates:
 def write(
     duplicates: Duplicates, plan: plan_lib.Plan, path: pathlib.Path
 ) -> list[str]:
-  """Writes a JSON line per duplicate and returns the first 20 as text."""
+  """Writes a JSON line for each duplicate; returns the first 20 as text."""
   names = functools.lru_cache(64)(lambda index: shards.names(plan, index))
   first_lines = []
   with path.open('w', encoding='utf-8') as file:
@@ -73,22 +75,24 @@ def write(
 def drop(
     duplicates: Duplicates,
     plan: plan_lib.Plan,
-    run: Callable[[Callable[[plan_lib.Plan, int], None], Sequence[int]], None],
+    run_task: Callable[
+        [Callable[[plan_lib.Plan, int], None], Sequence[int]], None
+    ],
 ) -> None:
-  """Removes the duplicates from the shards, by `run(task, indices)`.
+  """Removes the duplicates from the shards, by `run_task(task, indices)`.
 
-  May be cut off and called again. A shard that has lost other records by then,
-  because an image was mended in between, is first written anew.
+  An interrupted call can be repeated. If an image was fixed in between, a shard
+  may have lost other records; such a shard is written again first.
   """
-  losing, stale = [], []
+  affected, stale = [], []
   for index, shard in enumerate(plan.shards):
-    path, places = plan.drops(shard), duplicates.of(index)
+    path, places = plan.drops(shard), duplicates.in_shard(index)
     if path.exists() and json.loads(path.read_text()) != places:
       stale.append(index)
     if places:
-      losing.append(index)
+      affected.append(index)
   if stale:
-    run(shards.write_shard, stale)
+    run_task(shards.write_shard, stale)
   for index, shard in enumerate(plan.shards):
-    plan.drops(shard).write_text(json.dumps(duplicates.of(index)))
-  run(shards.drop_records, losing)
+    files.write_json(plan.drops(shard), duplicates.in_shard(index))
+  run_task(shards.drop_records, affected)

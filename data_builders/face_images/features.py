@@ -1,4 +1,4 @@
-"""The fields of a record."""
+"""The fields of a record of face images."""
 
 import os
 
@@ -7,9 +7,9 @@ import tensorflow_datasets as tfds
 
 
 def make(*, labelled: bool = False) -> tfds.features.FeaturesDict:
-  """Returns `image`, the encoded bytes, and `name`, where they come from.
+  """Returns the fields `image` (encoded bytes) and `name` (place in the source).
 
-  Labelled ones have `identity`, who it is.
+  Labelled records also have `identity`, the number of the person.
   """
   identity = tfds.features.Tensor(shape=(), dtype=np.int32)
   return tfds.features.FeaturesDict(
@@ -24,7 +24,7 @@ def serialize(
     name: str,
     identity: int | None,
 ) -> bytes:
-  """Returns a record; names that are no Unicode keep their bytes."""
+  """Returns a record; a name that is not valid Unicode keeps its bytes."""
   example = {'image': image, 'name': os.fsencode(name)}
   if identity is not None:
     example['identity'] = np.int32(identity)

@@ -1,4 +1,4 @@
-"""One build of a dataset at a time."""
+"""A lock that allows only one build of a dataset at a time."""
 
 from collections.abc import Iterator
 import contextlib
@@ -12,10 +12,10 @@ from abaw_jax.core import errors
 
 @contextlib.contextmanager
 def held(path: pathlib.Path) -> Iterator[None]:
-  """Holds a lock; the system lets go of it when this process ends, or is killed.
+  """Holds a lock; the system releases it when this process ends or is killed.
 
   Args:
-    path: file of the lock. It stays, and says who holds it or held it last.
+    path: file of the lock. It is not removed, and names the last holder.
 
   Raises:
     InputError: another process holds it.
@@ -28,7 +28,7 @@ def held(path: pathlib.Path) -> Iterator[None]:
       file.seek(0)
       raise errors.InputError(
           f'{path}: {file.read() or "another process"} is building this dataset; '
-          'wait for it or stop it, then start the same command'
+          'wait for it or stop it, then run the same command again'
       ) from e
     file.truncate(0)
     file.write(f'process {os.getpid()} on {socket.gethostname()}')

@@ -1,7 +1,7 @@
-"""Which image goes to which shard: decided once, from names alone.
+"""Assigns the images of a source to splits and shards, from their names alone.
 
-A plan is a folder: `plan.json` and one manifest per shard, a line per image.
-It holds as much memory as a source has groups, however many images there are.
+A plan is a folder with `plan.json` and one manifest per shard, which has a line
+for each image. Memory depends on the number of groups, not of images.
 """
 
 import collections
@@ -10,23 +10,22 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import shutil
 from typing import Any, NamedTuple
-import uuid
 
 import tqdm
 
-from abaw_jax.core import errors
-from abaw_jax.data_builders.face_images.sources import entries, holdout
+from abaw_jax.core import errors, files
+from abaw_jax.data_builders.face_images import holdout
+from abaw_jax.data_builders.face_images.sources import entries
 
 SPLITS = ('train', 'validation', 'test')
-PEOPLE = 'people.json'  # names by label, in the order of the labels
+PEOPLE = 'people.json'  # names in the order of their labels
 
 
 class Shard(NamedTuple):
-  """One file of the dataset: the `number`-th of `total` of a split."""
+  """One file of the dataset: file `number` (from 0) of `total` of a split."""
 
   split: str
   number: int
@@ -34,23 +33,23 @@ class Shard(NamedTuple):
 
   @property
   def name(self) -> str:
-    """Its name among the shards of all splits."""
+    """A name that is unique in all splits."""
     return f'{self.split}-{self.number:05d}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What the shards hold; small, because it travels to every worker.
+  """The content of the shards; small, because every worker gets a copy.
 
   Attributes:
-    builder: its name.
-    folder: where everything lies until the dataset is whole.
+    builder: name of the builder.
+    folder: folder of the unfinished build.
     source: folder of the images.
     face_size: side of the stored images in pixels; 0 keeps the files.
     on_error: 'skip' writes shards without their bad images; 'fail' does not
-      write shards that have any.
-    shards: in the order of SPLITS.
-    facts: what `plan.json` says of the source, which two runs must agree on.
+      write shards that have bad images.
+    shards: all shards, in the order of SPLITS.
+    facts: content of `plan.json`; a resumed build must have the same.
   """
 
   builder: str
@@ -70,30 +69,31 @@ class Plan:
         yield entries.Entry(name, tuple(at), group, line=line and tuple(line))
 
   def people(self) -> list[str]:
-    """Returns the names of the people, each at the place of its label.
+    """Returns the names of the people in the order of their labels.
 
-    Those of train come first, then those of validation and test alone; by name
-    in each. Empty if the dataset has no labels.
+    People with an image in train come first, then people who are only in
+    validation, then only in test; each part is sorted by name. Empty if the
+    dataset has no labels.
     """
     return json.loads((self.folder / 'plan' / PEOPLE).read_text())
 
   def dataset(self) -> pathlib.Path:
-    """Returns the folder that becomes the dataset."""
+    """Returns the folder that becomes the dataset at the end of the build."""
     return self.folder / 'dataset'
 
   def file(self, shard: Shard) -> pathlib.Path:
-    """Returns the ArrayRecord file of a shard, there as soon as it is whole."""
+    """Returns the ArrayRecord file of a shard; it exists once it is complete."""
     return self.dataset() / (
         f'{self.builder}-{shard.split}.array_record-'
         f'{shard.number:05d}-of-{shard.total:05d}'
     )
 
   def card(self, shard: Shard) -> pathlib.Path:
-    """Returns the file that says what a shard holds."""
+    """Returns the file with the hashes and problems of a shard."""
     return self.folder / 'cards' / f'{shard.name}.json'
 
   def drops(self, shard: Shard) -> pathlib.Path:
-    """Returns the file that lists the records a shard is to lose."""
+    """Returns the file with the positions of the records to drop."""
     return self.folder / 'cards' / f'{shard.name}.drops.json'
 
 
@@ -108,47 +108,46 @@ def make(
     on_error: str,
     overwrite: bool,
 ) -> Plan:
-  """Returns the plan for a source; the one in `folder`, if that agrees.
+  """Returns the plan for a source, or the plan in `folder` if it is the same.
 
-  Images of layouts without splits of their own are held out for validation as
-  `holdout.Survey.rule` says.
+  If the layout has no splits, `holdout.Survey.rule` chooses the images for
+  validation.
 
   Args:
-    folder: of the unfinished dataset.
+    folder: folder of the unfinished build.
     source: folder of the images.
-    layout: of that folder.
-    builder: its name.
-    flags: `building.build` says what they mean.
-    labelled: the groups are labels; images without one are left out.
+    layout: layout of that folder.
+    builder: name of the builder.
+    flags: options of `sharded_build.build`.
+    labelled: the groups are labels; images without a group are left out.
     on_error: 'fail' or 'skip'.
-    overwrite: replace a plan that does not agree.
+    overwrite: replace a plan that differs.
 
   Raises:
-    InputError: the source is empty or has another layout, one split would take
-      it all, or `folder` holds a plan for another source or other flags and
-      is not to be overwritten.
+    InputError: the source is empty or has another layout, no image is left for
+      train, or `folder` has a plan that differs and `overwrite` is False.
   """
-  draft = folder / f'plan.{uuid.uuid4().hex}.tmp'
-  draft.mkdir(parents=True)
   try:
-    survey, rule = _survey(draft / 'all', source, layout, flags, labelled)
-    facts = flags | survey
-    facts |= _divide(draft, rule, flags['images_per_shard'], labelled)
-    (draft / 'plan.json').write_text(json.dumps(facts, indent=2) + '\n')
-    if (folder / 'plan').exists():
-      difference = _difference(folder, facts)
-      if difference and not overwrite:
-        raise errors.InputError(
-            f'{folder}: an unfinished build with {difference}; undo the change'
-            ' to go on, or pass --overwrite to start anew'
-        )
-      if difference:
-        for name in ('dataset', 'cards', 'plan'):  # the plan vouches for them
-          shutil.rmtree(folder / name, ignore_errors=True)
-    if not (folder / 'plan').exists():
-      os.rename(draft, folder / 'plan')
+    with files.replacing(folder / 'plan') as draft:
+      draft.mkdir()
+      survey, rule = _survey(draft / 'all', source, layout, flags, labelled)
+      facts = flags | survey
+      facts |= _divide(draft, rule, flags['images_per_shard'], labelled)
+      (draft / 'plan.json').write_text(json.dumps(facts, indent=2) + '\n')
+      if (folder / 'plan').exists():
+        difference = _difference(folder, facts)
+        if difference and not overwrite:
+          raise errors.InputError(
+              f'{folder}: an unfinished build with {difference}; undo the change'
+              ' to continue it, or pass --overwrite to start again'
+          )
+        if difference:
+          # The plan goes last: it describes the other two.
+          for name in ('dataset', 'cards', 'plan'):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        else:
+          shutil.rmtree(draft)
   finally:
-    shutil.rmtree(draft, ignore_errors=True)
     if not any(folder.iterdir()):
       folder.rmdir()
   shards = []
@@ -170,7 +169,7 @@ def _survey(
     flags: dict[str, Any],
     labelled: bool,
 ) -> tuple[dict[str, Any], holdout.Rule]:
-  """Writes every entry to `path`; returns facts and what is held out."""
+  """Writes every entry to `path`; returns facts and the rule of the hold-out."""
   ignored = entries.Ignored()
   digest = hashlib.blake2b(digest_size=16)
   kind = 'group' if layout.identities else None
@@ -194,7 +193,7 @@ def _survey(
       survey.add(entry)
   if not path.stat().st_size:
     raise errors.InputError(
-        f'{source}: no image of the layout {flags["layout"]}; '
+        f'{source}: no image in the layout {flags["layout"]}; '
         f'{" ".join(ignored.notes()) or "the folder is empty"}'
     )
   rule = survey.rule(flags['validation_share'], kind)
@@ -209,7 +208,7 @@ def _survey(
 def _divide(
     draft: pathlib.Path, rule: holdout.Rule, size: int, labelled: bool
 ) -> dict[str, Any]:
-  """Writes the manifests and the labels; returns images and groups by split."""
+  """Writes manifests and labels; returns the images and groups by split."""
   images = collections.Counter()
   groups = collections.defaultdict(set)
   alone = collections.Counter()
@@ -241,7 +240,7 @@ def _divide(
   (draft / 'all').unlink()
   if not images['train']:
     raise errors.InputError(
-        'no image is left for train; a source of one group only needs'
+        'no image is left for train; a source with one group needs'
         ' --validation_share=0'
     )
   people = sorted(first_split, key=lambda name: (first_split[name], name))
@@ -259,6 +258,6 @@ def _difference(folder: pathlib.Path, facts: dict[str, Any]) -> str | None:
   for field, wanted in facts.items():
     if found.get(field) != wanted:
       if field == 'listing':
-        return 'another listing of the source, which has changed since'
+        return 'other images, because the source has changed'
       return f'--{field}={found.get(field)}, not {wanted}'
   return None

@@ -1,4 +1,4 @@
-"""Runs one function over all shards: here, in processes or on Apache Beam."""
+"""Runs a function for many shards, in local processes or on Apache Beam."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
@@ -17,7 +17,7 @@ from abaw_jax.data_builders.face_images import plan as plan_lib
 Task = Callable[[plan_lib.Plan, int], None]
 
 
-def run_here(
+def run_locally(
     task: Task, plan: plan_lib.Plan, indices: Sequence[int], *, num_workers: int
 ) -> None:
   """Runs the task for every index in `num_workers` processes."""
@@ -45,17 +45,17 @@ def run_here(
       job.result()
   except futures.process.BrokenProcessPool as error:
     raise errors.InputError(
-        f'{plan.folder}: a worker process was killed, for want of memory'
-        ' perhaps; the same command goes on, try it with a lower --num_workers'
+        f'{plan.folder}: a worker process was killed, perhaps because memory was'
+        ' full; run the same command again with a lower --num_workers to continue'
     ) from error
   finally:
     pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
-  """Lets a worker live as long as its parent, and use one core."""
+  """Ends a worker with its parent, and limits it to one core."""
   cv2.setNumThreads(1)
-  # Ctrl-C reaches all; the parent waits for the shards that are being written.
+  # Ctrl-C reaches every process; the parent waits for the current shards.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   parent = multiprocessing.parent_process()
 
@@ -76,8 +76,8 @@ def run_on_beam(
 ) -> None:
   """Runs the task for every index on a runner of Apache Beam.
 
-  Its workers need this package, and the source and the data folder under the
-  same paths.
+  The workers need this package, and the same paths for the source and the data
+  folder.
   """
   try:
     import apache_beam as beam

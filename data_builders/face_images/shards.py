@@ -1,7 +1,7 @@
-"""Writes one shard: the function that every runner calls.
+"""Writes one shard and its card; the runners call these functions.
 
-A shard appears under its name when it is whole, after its card. Whoever finds
-the file may rely on both; a process that is killed leaves a *.tmp file.
+The file of a shard appears after its card, when it is complete. So if the file
+exists, both are complete. A killed process leaves a *.tmp file.
 """
 
 import base64
@@ -17,7 +17,7 @@ import numpy as np
 
 from abaw_jax.core import files
 from abaw_jax.data_builders import images, problems
-from abaw_jax.data_builders.face_images import faces, features
+from abaw_jax.data_builders.face_images import features, image_encoding
 from abaw_jax.data_builders.face_images import plan as plan_lib
 from abaw_jax.data_builders.face_images.sources import stores
 
@@ -26,11 +26,11 @@ _RECORDS_AT_ONCE = 64
 
 
 def write_shard(plan: plan_lib.Plan, index: int) -> None:
-  """Writes the shard of a plan and its card; replaces what is there.
+  """Writes or replaces the shard of a plan and its card.
 
-  The images go through one by one: memory does not depend on their number.
-  Bad images are named in the card, and if `plan.on_error` is 'fail' there is
-  no shard then, so that the next run tries it again.
+  Memory does not depend on the number of images, which are read one by one. The
+  card lists the bad images. If there are any and `plan.on_error` is 'fail', the
+  shard is not written, so that the next build tries it again.
   """
   shard = plan.shards[index]
   labels = {name: i for i, name in enumerate(plan.people())}
@@ -44,7 +44,7 @@ def write_shard(plan: plan_lib.Plan, index: int) -> None:
       for place, entry in enumerate(plan.entries(shard)):
         try:
           data = reader.read(entry)
-          image = faces.store(data, plan.face_size)
+          image = image_encoding.store(data, plan.face_size)
         except images.BrokenImage as error:
           bad.append(place)
           faults.append(entry.problem(str(error)))
@@ -63,13 +63,14 @@ def write_shard(plan: plan_lib.Plan, index: int) -> None:
 
 
 def drop_records(plan: plan_lib.Plan, index: int) -> None:
-  """Rewrites a shard without the records that its drop list names by place."""
+  """Writes a shard again without the records at the places in its drop list."""
   shard = plan.shards[index]
   path = plan.file(shard)
   dropped = set(json.loads(plan.drops(shard).read_text()))
   reader = array_record_module.ArrayRecordReader(os.fspath(path))
   count = reader.num_records()
-  # The card keeps the count before: a shard that is done is told by its own.
+  # The card keeps the hashes of dropped records, so a smaller count means that
+  # the records of this shard were dropped before.
   if count > len(hashes(plan, index)) - len(dropped):
     with files.replacing(path) as draft, _writing(draft) as writer:
       for start in range(0, count, _RECORDS_AT_ONCE):
@@ -88,13 +89,13 @@ def hashes(plan: plan_lib.Plan, index: int) -> np.ndarray:
 
 
 def faults(plan: plan_lib.Plan, index: int) -> list[problems.Problem]:
-  """Returns what was wrong with the images of a shard."""
+  """Returns the problems of the images of a shard."""
   card = json.loads(plan.card(plan.shards[index]).read_text())
   return [problems.Problem(*fault) for fault in card['problems']]
 
 
 def names(plan: plan_lib.Plan, index: int) -> list[str]:
-  """Returns the names of the records of a shard, before any was dropped."""
+  """Returns the names of the records of a shard, including dropped ones."""
   shard = plan.shards[index]
   bad = set(json.loads(plan.card(shard).read_text())['bad'])
   entries = enumerate(plan.entries(shard))
@@ -105,7 +106,7 @@ def names(plan: plan_lib.Plan, index: int) -> list[str]:
 def _writing(
     path: pathlib.Path,
 ) -> Iterator[array_record_module.ArrayRecordWriter]:
-  """Yields a writer whose records are read one by one, not in groups."""
+  """Yields a writer of a file whose records can be read one by one."""
   writer = array_record_module.ArrayRecordWriter(
       os.fspath(path), 'group_size:1'
   )

@@ -1,0 +1,1 @@
+"""FER+: votes of ten annotators for the faces of FER2013."""

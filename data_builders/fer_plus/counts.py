@@ -1,6 +1,6 @@
-"""What a complete copy of FER+ holds."""
+"""Published counts of FER+."""
 
-# Rows by usage, of the README of FER+.
+# Rows by usage, from the README of FER+.
 PUBLISHED = {
     'frames': {
         'train': {'rows': 28_709},

@@ -2,15 +2,16 @@
 
 from etils import epath
 
-from abaw_jax.data_builders.fer_plus import lists
+from abaw_jax.data_builders import schema
+from abaw_jax.data_builders.fer_plus import counts, lists
 from abaw_jax.data_builders.fer_plus import votes as votes_lib
 from abaw_jax.data_builders.labelled import builder, listings
 
 
 class Builder(builder.Builder):
-  """Keeps the votes: which of them to train on is a question of training."""
+  """Stores all votes, so that training can choose its targets."""
 
-  # The package that TFDS infers would not be found in a checkout.
+  # TFDS would infer a folder that does not exist in a checkout.
   pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
@@ -20,6 +21,7 @@ class Builder(builder.Builder):
           {'train': 'train', 'validation': 'validation', 'test': 'test'},
       )
   }
-  BUILDER_CONFIGS = builder.configs(LAYOUTS)
+  BUILDER_CONFIGS = schema.configs(LAYOUTS)
   DEFAULT_BUILDER_CONFIG_NAME = 'frames'
+  PUBLISHED = counts.PUBLISHED
   NUM_VOTES = len(votes_lib.CLASSES)

@@ -1,7 +1,8 @@
-"""FER+: the votes of fer2013new.csv, and the images of FER2013."""
+"""FER+: reads the votes of fer2013new.csv and the images of FER2013."""
 
 from collections.abc import Iterator, Mapping
 import pathlib
+import string
 from typing import NamedTuple
 
 import cv2
@@ -14,15 +15,16 @@ from abaw_jax.data_builders.labelled import listings, tables
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
 VOTES, PIXELS = 'fer2013new.csv', 'fer2013.csv'
-# By usage: the split, and the folder that holds its images as PNG.
+# Usage -> (split, folder of its PNG images).
 USAGES = {
     'Training': ('train', 'FER2013Train'),
     'PublicTest': ('validation', 'FER2013Valid'),
     'PrivateTest': ('test', 'FER2013Test'),
 }
-NOT_A_FACE = 'not a face, say the annotators'
+NOT_A_FACE = 'not a face, according to the annotators'
 _PLACES = ('.', 'data')
 _SIDE = 48  # pixels
+_DIGITS = frozenset(f'{string.digits} \t')
 _COLUMNS = (
     'usage',
     'image name',
@@ -42,10 +44,10 @@ _NO_IMAGE = _Image(0, 'no such row', '')
 
 
 def read(source: pathlib.Path) -> listings.Listing:
-  """Returns every row with a face, by usage.
+  """Returns every row that shows a face; its usage gives the split.
 
-  Its image is that of the same line of fer2013.csv, encoded without loss, or
-  else the PNG file of that name.
+  The image comes from the same line of fer2013.csv, encoded without loss. If
+  there is no such list, it is the PNG file with the name of the image.
 
   Raises:
     InputError: a file is missing, or the two lists have different rows.
@@ -66,7 +68,7 @@ def read(source: pathlib.Path) -> listings.Listing:
     if image and image.usage != usage:
       raise errors.InputError(
           f'{source / VOTES}:{line}: usage {usage}, but {PIXELS}:{image.line}'
-          f' has {image.usage}; the two need the same rows in the same order'
+          f' has {image.usage}; both need the same rows in the same order'
       )
     split = USAGES[usage][0]
     if not row.name or votes_lib.majority(row.votes) == votes_lib.NOT_A_FACE:
@@ -78,7 +80,7 @@ def read(source: pathlib.Path) -> listings.Listing:
       listing.fault(PIXELS, image.line, error)
   if pixels is not None and next(pixels, None) is not None:
     raise errors.InputError(
-        f'{place / PIXELS}: more rows than {VOTES}; the two need the same rows'
+        f'{place / PIXELS}: more rows than {VOTES}; both need the same rows'
     )
   return listing
 
@@ -99,18 +101,18 @@ def _place(source: pathlib.Path) -> pathlib.Path:
 def _row(
     cells: Mapping[str, str], place: pathlib.Path, row: int, line: int
 ) -> tuple[rows_lib.Row, str]:
-  """Returns the row of one line, and its usage."""
+  """Returns (row, usage) of one line; raises ValueError with the reason."""
   usage = cells['usage']
   if usage not in USAGES:
-    raise ValueError(f'usage {usage!r} is none of {", ".join(USAGES)}')
+    raise ValueError(f'usage {usage!r} is not one of {", ".join(USAGES)}')
   votes = tuple(
       values.integer(name, cells[name.lower()]) for name in votes_lib.CLASSES
   )
   if min(votes) < 0 or not any(votes):
-    raise ValueError(f'votes {votes} are no counts of votes')
+    raise ValueError(f'votes {votes} are not counts of votes')
   name = cells['image name']
   if name:
-    rows_lib.inside(name)
+    rows_lib.relative_path(name)
   face = rows_lib.Row(
       name=name,
       image=place / USAGES[usage][1] / name,
@@ -138,14 +140,14 @@ def _pixels(path: pathlib.Path) -> Iterator[_Image]:
 
 
 def _png(image: _Image) -> bytes:
-  """Returns the image of a row as PNG; raises ValueError if it is none."""
-  try:
-    grey = np.array(image.pixels.split(), dtype=np.int64)
-  except ValueError:
-    raise ValueError('the pixels are no numbers') from None
-  if grey.size != _SIDE**2 or grey.min() < 0 or grey.max() > 255:
+  """Returns the image of a row as PNG; raises ValueError with the reason."""
+  # NumPy parses the numbers fast, but accepts more than ASCII digits.
+  if not _DIGITS.issuperset(image.pixels):
+    raise ValueError('the pixels are not whole numbers')
+  grey = np.array(image.pixels.split(), dtype=np.float64)
+  if grey.size != _SIDE**2 or grey.max() > 255:
     raise ValueError(
-        f'{grey.size} pixels are no {_SIDE}x{_SIDE} grey values of 0 to 255'
+        f'{grey.size} pixels are not {_SIDE}x{_SIDE} grey values of 0 to 255'
     )
   face = grey.astype(np.uint8).reshape(_SIDE, _SIDE)
   return cv2.imencode('.png', face)[1].tobytes()

@@ -1,4 +1,4 @@
-"""What the ten annotators of a face of FER+ say together."""
+"""The label of a face of FER+, from the votes of ten annotators."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ NOT_A_FACE = CLASSES.index('NF')
 
 
 def top(votes: Sequence[int]) -> int:
-  """Returns the class with the most votes, the first of equal ones."""
+  """Returns the class with the most votes; the first one of a tie."""
   return max(range(len(votes)), key=lambda code: votes[code])
 
 
 def majority(votes: Sequence[int]) -> int | None:
-  """Returns the class that most annotators chose, or None.
+  """Returns the class with more than half of the votes, or None.
 
-  Single votes count for nothing; the class needs more than half of the others
-  (Barsoum et al., arXiv 1608.01041, majority voting).
+  Classes with a single vote are ignored (Barsoum et al., arXiv 1608.01041,
+  majority voting).
   """
   counted = [n if n > 1 else 0 for n in votes]
   first = top(counted)

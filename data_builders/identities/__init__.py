@@ -1,0 +1,1 @@
+"""Face images with the number of the person."""

@@ -1,55 +1,44 @@
-"""The labelled faces of a source folder, read, divided and verified."""
+"""Reads the labelled faces of a source, splits them and verifies their images."""
 
 import collections
 from concurrent import futures
 import dataclasses
 import itertools
 import os
-import pathlib
 from typing import Any
 
 import tqdm
 
 from abaw_jax.core import errors
+from abaw_jax.data_builders import existing
 from abaw_jax.data_builders import problems as problems_lib
-from abaw_jax.data_builders.face_images.sources import holdout
+from abaw_jax.data_builders.face_images import holdout
 from abaw_jax.data_builders.labelled import listings, pixels
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-  """The rows of a source folder by split, and what is wrong with it."""
+  """The rows of a source folder by split, and the problems of that folder."""
 
   rows: dict[str, list[rows_lib.Row]]  # in the order of the list
-  good: dict[str, list[rows_lib.Row]]  # those of them with a good image
-  problems: list[problems_lib.Problem]  # faulty lines, bad images
-  notes: list[str]  # what a user should know though nothing is wrong
-  options: dict[str, Any]  # it was read with
+  good: dict[str, list[rows_lib.Row]]  # only the rows with a good image
+  problems: list[problems_lib.Problem]  # bad lines and bad images
+  notes: list[str]  # lines for the user that are not problems
+  options: dict[str, Any]  # options of the build
 
   def usable(self, split: str) -> list[rows_lib.Row]:
     """Returns the rows whose image is good, in the order of the list."""
     return self.good[split]
 
   def metadata(self) -> dict[str, Any]:
-    """Returns what a dataset made of the usable rows remembers, for JSON."""
+    """Returns the metadata of a dataset of the usable rows, for JSON."""
     return {
         **self.options,
         'notes': self.notes,
         'rows': {split: len(rows) for split, rows in self.good.items()},
         'skipped': [problem._asdict() for problem in self.problems],
     }
-
-
-def open_source(source_dir: str | os.PathLike[str]) -> pathlib.Path:
-  """Returns the path of a source folder; raises InputError if there is none."""
-  source = pathlib.Path(source_dir)
-  if not source.is_dir():
-    raise errors.InputError(
-        f'{source_dir}: no such folder; set --source_dir to the folder of the'
-        ' release'
-    )
-  return source
 
 
 def read(
@@ -59,25 +48,26 @@ def read(
     max_examples: int | None,
     **options: Any,
 ) -> Corpus:
-  """Returns the corpus below `source_dir`; faulty lines become problems.
+  """Returns the corpus in `source_dir`; bad lines become problems.
 
   Args:
     source_dir: folder in the given layout; only read.
-    layout: of that folder.
-    max_examples: keep the first so many rows of each split.
-    **options: `validation_share` counts here; all are kept in the metadata.
+    layout: layout of that folder.
+    max_examples: keep only the first rows of each split; None keeps all.
+    **options: further options; all are stored in the metadata, and
+      `validation_share` is used here.
 
   Raises:
-    InputError: if a list is missing, or no line of a split can be used.
+    InputError: a list is missing, or no line of a split can be used.
   """
-  listing = layout.read(open_source(source_dir))
+  listing = layout.read(existing.open_source(source_dir))
   divided = _divide(listing, layout, options.get('validation_share'))
   rows, good, bad = {}, {}, []
   for split, members in divided.items():
     if not members:
       raise errors.InputError(
-          f'{source_dir}: no line of {split} can be used; look at'
-          f' `python -m data_builders.check`\n'
+          f'{source_dir}: no line of {split} can be used; run'
+          f' `abaw-jax check` to see why\n'
           f'{problems_lib.listing(listing.problems)}'.rstrip()
       )
     rows[split] = _number_faces(members)[:max_examples]
@@ -91,7 +81,7 @@ def read(
 
 
 def notes(listing: listings.Listing) -> list[str]:
-  """Returns the notes of a listing, what is left out and what leaks."""
+  """Returns the notes of a listing: rows left out, images in two splits."""
   found = list(listing.notes)
   for split, reasons in listing.left_out.items():
     found += [
@@ -102,7 +92,7 @@ def notes(listing: listings.Listing) -> list[str]:
     names = [{row.name for row in listing.rows[s]} for s in (one, other)]
     if both := names[0] & names[1]:
       found.append(
-          f'{len(both):,} images are both in {one} and in {other}, such as'
+          f'{len(both):,} images are in {one} and in {other}, such as'
           f' {min(both)}'
       )
   return found
@@ -111,9 +101,9 @@ def notes(listing: listings.Listing) -> list[str]:
 def verify(
     rows: list[rows_lib.Row], *, decode: bool, title: str
 ) -> tuple[list[rows_lib.Row], list[problems_lib.Problem]]:
-  """Returns the rows with a good image and what is wrong with the others."""
+  """Returns the rows with a good image, and the problems of the other rows."""
   good, bad = [], []
-  # Threads: decoding frees the interpreter lock, and disks like company.
+  # Threads: decoding releases the GIL, and reads can overlap.
   with futures.ThreadPoolExecutor() as pool:
     reasons = tqdm.tqdm(
         pool.map(lambda row: pixels.problem(row, decode=decode), rows),
@@ -134,14 +124,14 @@ def verify(
 def sorted_problems(
     problems: list[problems_lib.Problem],
 ) -> list[problems_lib.Problem]:
-  """Returns the problems by file and line."""
+  """Returns the problems in the order of file and line."""
   return sorted(problems, key=lambda p: (p.file, p.line or 0, p.reason))
 
 
 def _divide(
     listing: listings.Listing, layout: listings.Layout, share: float | None
 ) -> dict[str, list[rows_lib.Row]]:
-  """Returns the rows of each split; what is held out goes by its name."""
+  """Returns the rows of each split; a hash of the name decides what is held out."""
   share = layout.validation_share if share is None else share
   divided = {}
   for split, origin in layout.splits.items():
@@ -160,7 +150,7 @@ def _divide(
 
 
 def _number_faces(rows: list[rows_lib.Row]) -> list[rows_lib.Row]:
-  """Returns the rows with `face` counting those of one image."""
+  """Returns the rows with `face` set: the number of the face in its image."""
   seen = collections.Counter()
   numbered = []
   for row in rows:

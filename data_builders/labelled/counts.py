@@ -1,42 +1,43 @@
-"""What a source of labelled faces holds, beside what a complete copy does."""
+"""Counts the rows, labels and images of a source of labelled faces."""
 
 from collections.abc import Mapping
 import os
+from typing import Any
 
 import numpy as np
 
 from abaw_jax.core import labels
+from abaw_jax.data_builders import existing
 from abaw_jax.data_builders import report as report_lib
-from abaw_jax.data_builders.labelled import builder
 from abaw_jax.data_builders.labelled import corpus as corpus_lib
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
-Counts = Mapping[str, Mapping[str, int]]  # split of the source -> field -> n
+Counts = Mapping[
+    str, Mapping[str, int]
+]  # split of the source -> field -> count
 
 
 def report(
-    builder_class: type[builder.Builder],
-    published: Mapping[str, Counts],
+    builder_class: Any,
     source_dir: str | os.PathLike[str],
     *,
     config: str | None = None,
     decode: bool = False,
 ) -> report_lib.Report:
-  """Returns the counts of a source by its own splits, beside the published.
+  """Returns the counts of a source by its own splits, with the published ones.
 
   Args:
-    builder_class: of the dataset.
-    published: by config, what is known of a complete copy.
+    builder_class: subclass of builder.Builder.
     source_dir: folder of the release; only read.
-    config: that of the source, where the dataset has several.
-    decode: also decode every image and look whether faces lie inside.
+    config: layout of the source; None means the default config.
+    decode: decode every image and check that the faces lie inside.
 
   Raises:
-    InputError: if a list is missing, or no layout is named.
+    InputError: a list is missing, or there is no such layout.
   """
   name = config or builder_class.DEFAULT_BUILDER_CONFIG_NAME
-  layout = builder.layout(builder_class, name)
-  listing = layout.read(corpus_lib.open_source(source_dir))
+  layout = existing.layout(name, builder_class.LAYOUTS)
+  listing = layout.read(existing.open_source(source_dir))
   table, problems = {}, list(listing.problems)
   for split, rows in listing.rows.items():
     good, bad = corpus_lib.verify(rows, decode=decode, title=split)
@@ -46,7 +47,7 @@ def report(
         **count(rows),
         'images on disk': len({row.name for row in good}),
     }
-    known = published.get(name, {}).get(split, {})
+    known = builder_class.PUBLISHED.get(name, {}).get(split, {})
     fields = [*found, *(name for name in known if name not in found)]
     table[split] = {f: (found.get(f, 0), known.get(f)) for f in fields}
   return report_lib.Report(
@@ -57,7 +58,7 @@ def report(
 
 
 def count(rows: list[rows_lib.Row]) -> dict[str, int]:
-  """Returns how many faces have which label; nothing where none has it."""
+  """Returns the number of faces with each label, without labels that no face has."""
   au = np.array([row.au for row in rows]).reshape(-1, labels.NUM_AUS)
   found = {
       'faces': len(rows),

@@ -1,4 +1,4 @@
-"""The image of a row: as it is stored, or the face cut out of it."""
+"""The image of a row: the stored file, or the face cropped from it."""
 
 import pathlib
 
@@ -6,14 +6,14 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.data_builders import images
-from abaw_jax.data_builders.face_images import faces
+from abaw_jax.data_builders.face_images import image_encoding
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
 
 def problem(row: rows_lib.Row, *, decode: bool) -> str | None:
   """Returns why the image of a row cannot be used, or None.
 
-  Without `decode` it only has to be there.
+  Without `decode`, the image only has to exist.
   """
   if not decode:
     there = isinstance(row.image, bytes) or row.image.is_file()
@@ -26,24 +26,31 @@ def problem(row: rows_lib.Row, *, decode: bool) -> str | None:
 
 
 def stored(row: rows_lib.Row, face_size: int) -> bytes:
-  """Returns the bytes of a record: untouched, unless a face is cut or resized.
+  """Returns the image bytes of a record.
 
-  Those are JPEG of quality 95; resized is the centre square of the face.
+  They are the bytes of the file, or a JPEG of quality 95 if the face is cropped
+  at its box or resized to a centre square of `face_size` pixels.
 
   Raises:
-    BrokenImage: the image is none, or the box lies outside.
+    BrokenImage: the file is not an image, or the box lies outside.
   """
   data = _read(row.image)
   if row.box is None:
-    return faces.store(data, face_size)
+    return image_encoding.store(data, face_size)
   face = cut(images.decode(data), row.box)
-  return faces.encode(faces.square(face, face_size) if face_size else face)
+  if face_size:
+    face = image_encoding.square(face, face_size)
+  return image_encoding.encode(face)
 
 
 def cut(
     image: UInt8[np.ndarray, 'h w 3'], box: rows_lib.Box | None
 ) -> UInt8[np.ndarray, 'fh fw 3']:
-  """Returns the part of the image in the box, as far as it lies inside."""
+  """Returns the part of the box that lies inside the image.
+
+  Raises:
+    BrokenImage: no part of the box does.
+  """
   if box is None:
     return image
   height, width = image.shape[:2]
@@ -72,4 +79,4 @@ def _read(image: pathlib.Path | bytes) -> bytes:
 
 
 def _missing(path: pathlib.Path) -> str:
-  return f'missing; looked for it in {path.parent}'
+  return f'missing in {path.parent}'

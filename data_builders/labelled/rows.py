@@ -1,4 +1,4 @@
-"""One labelled face of a dataset of single images, as its list has it."""
+"""One row of a list: a face and its labels."""
 
 import pathlib
 from typing import NamedTuple
@@ -10,22 +10,22 @@ Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 
 
 class Row(NamedTuple):
-  """A face and its labels; the sentinels of `abaw_jax.labels` where it has none.
+  """A face and its labels; missing labels have the values of `core.labels`.
 
   Attributes:
-    name: its image, as the list calls it.
-    image: where that is: a file, or the encoded image itself.
-    row: position in the list, from 0, a header not counted.
-    file: the list, relative to the source.
-    line: 1-based line of the list; None where the list is a folder.
-    label: class code of the dataset itself; -1 where it has none.
+    name: name of the image in the list.
+    image: path of the image file, or the encoded image.
+    row: position in the list, from 0, without the header.
+    file: path of the list, relative to the source.
+    line: 1-based line of the list; None if the list is a folder.
+    label: class code of the dataset; -1 if it has no classes.
     expression: index into labels.EXPRESSIONS.
     valence: in [-1, 1].
     arousal: in [-1, 1].
     au: 0 or 1 in the order of labels.AU_NUMBERS.
-    votes: how many annotators chose each class, where the dataset says so.
-    box: the face in the image; None where it fills it.
-    face: position among the rows of this image.
+    votes: number of annotators who chose each class; empty without votes.
+    box: box of the face; None if the face fills the image.
+    face: number of the face in its image, from 0.
   """
 
   name: str
@@ -44,34 +44,34 @@ class Row(NamedTuple):
 
   @property
   def va(self) -> bool:
-    """True if valence and arousal may be used: both are given."""
+    """True if valence and arousal are usable: the list has both."""
     return labels.VA_MISSING not in (self.valence, self.arousal)
 
   @property
   def expr(self) -> bool:
-    """True if the expression may be used."""
+    """True if the expression is usable."""
     return self.expression != labels.EXPRESSION_MISSING
 
   @property
   def au_mask(self) -> tuple[bool, ...]:
-    """True for each AU that may be used, whatever the others are."""
+    """True for each AU that is usable, independent of the other AUs."""
     return tuple(value != labels.AU_MISSING for value in self.au)
 
   @property
   def labelled(self) -> bool:
-    """True if there is anything to learn from it."""
+    """True if the row has at least one usable label."""
     return self.va or self.expr or any(self.au_mask) or bool(self.votes)
 
   def problem(self, reason: str) -> problems.Problem:
-    """Returns what is wrong with its image, told by its line in the list."""
+    """Returns a problem of its image, with the line of the list."""
     return problems.Problem(
         self.file, self.line, f'image {self.name}: {reason}'
     )
 
 
-def inside(name: str) -> str:
-  """Returns a path of a list; raises ValueError if it leaves the source."""
+def relative_path(name: str) -> str:
+  """Returns `name`; raises ValueError if this path leaves the source."""
   path = pathlib.PurePosixPath(name)
   if not name or path.is_absolute() or '..' in path.parts:
-    raise ValueError(f'image {name!r} is no path below the source')
+    raise ValueError(f'image {name!r} is not a path inside the source')
   return name

@@ -1,4 +1,4 @@
-"""CSV files with named columns."""
+"""Reads CSV files with named columns."""
 
 from collections.abc import Iterator, Sequence
 import csv
@@ -13,18 +13,19 @@ def read(
     *,
     default: Sequence[str] = (),
 ) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-  """Returns the column names of a file, lower case, and its (line, cells).
+  """Returns the column names of a file in lower case, and its (line, cells).
 
   Quotes and spaces around a name or a cell, a byte order mark and blank lines
-  are accepted. A line may be at fault: `named` tells.
+  are accepted. `named` checks the number of cells of a line.
 
   Args:
     path: the file.
-    required: names that must be among the columns, in lower case.
-    default: the columns of a file whose first line names none of `required`.
+    required: columns that the file must have, in lower case.
+    default: columns of a file without a header: its first line has no name of
+      `required`.
 
   Raises:
-    InputError: the file cannot be read, is empty or lacks a column.
+    InputError: the file cannot be read, is empty or has no such column.
   """
   lines = _lines(path)
   first = next(lines, None)
@@ -38,13 +39,13 @@ def read(
   if missing:
     raise errors.InputError(
         f'{path}:{first[0]}: no column {", ".join(missing)}; the header is'
-        f' {",".join(columns)[:200]!r}; take the list of the release'
+        f' {",".join(columns)[:200]!r}; use the list of the release'
     )
   return columns, lines
 
 
 def named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-  """Returns the cells of a line by column; raises ValueError if some lack."""
+  """Returns column -> cell of a line; raises ValueError if the counts differ."""
   if len(cells) != len(columns):
     raise ValueError(f'{len(cells)} values instead of {len(columns)}')
   return dict(zip(columns, cells, strict=True))
@@ -55,7 +56,7 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     file = path.open(newline='', encoding='utf-8-sig', errors='surrogateescape')
   except OSError as error:
     raise errors.InputError(
-        f'{path}: cannot be read ({error.strerror}); this layout needs it'
+        f'{path}: cannot be read ({error.strerror}); this layout requires it'
     ) from error
   with file:
     reader = csv.reader(file, skipinitialspace=True)

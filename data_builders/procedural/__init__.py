@@ -1,1 +1,1 @@
-"""A corpus of rendered face videos in the on-disk layout of s-Aff-Wild2 and others."""
+"""Renders faces and writes them in the layouts of real datasets."""

@@ -1,8 +1,6 @@
-"""Writes a corpus to disk in the layout of s-Aff-Wild2."""
+"""Writes a corpus of videos in the layout of s-Aff-Wild2."""
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import pathlib
 import time
 
@@ -10,7 +8,7 @@ import numpy as np
 import tqdm
 
 from abaw_jax.data_builders.procedural import card as card_lib
-from abaw_jax.data_builders.procedural.rendering import camera, film, process
+from abaw_jax.data_builders.procedural.rendering import camera, dynamics, film
 from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
 
 VERSION = 1
@@ -31,15 +29,15 @@ IMAGES = {
 
 @dataclasses.dataclass(frozen=True)
 class Rendered:
-  """One finished video: its annotation lines and the seconds it took."""
+  """A finished video: its annotation lines, frames and CPU seconds."""
 
   lines: tuple[str, ...]
   frames: int
   seconds: float
 
 
-def _lines(video: plan_lib.Video, track: process.Track) -> tuple[str, ...]:
-  """Returns the annotation lines of a video, repeated rows included."""
+def _lines(video: plan_lib.Video, track: dynamics.Track) -> tuple[str, ...]:
+  """Returns the annotation lines of a video, with its repeated rows."""
   lines = []
   for i, frame in enumerate(track.frame_id.tolist()):
     va, expression, au = track.labelled[i].tolist()
@@ -59,7 +57,7 @@ def _lines(video: plan_lib.Video, track: process.Track) -> tuple[str, ...]:
 
 
 def render(video: plan_lib.Video, out: pathlib.Path) -> Rendered:
-  """Returns the annotations of a video after writing its images under `out`."""
+  """Writes the images of a video to `out`; returns its annotations."""
   start = time.process_time()
   shot = film.shoot(video)
   folder = out / IMAGES[video.split] / video.name
@@ -78,17 +76,17 @@ def render(video: plan_lib.Video, out: pathlib.Path) -> Rendered:
 def write(
     out: pathlib.Path, *, videos: int, frames: int, seed: int, workers: int
 ) -> str:
-  """Returns one line about the corpus under `out`, rendered where it is not.
+  """Renders the corpus in `out` unless it is complete; returns a line about it.
 
   Args:
-    out: a new folder, one with the same corpus, or an interrupted one.
-    videos: number of videos over all splits.
+    out: a new folder, a folder with the same corpus, or an interrupted corpus.
+    videos: number of videos in all splits.
     frames: mean number of annotated frames per video.
-    seed: of everything; the files depend on it, not on `workers`.
+    seed: random seed; the files depend on it, not on `workers`.
     workers: processes that render.
 
   Raises:
-    InputError: if `out` holds anything else, or a number is out of range.
+    InputError: `out` has other content, or a number is out of range.
   """
   plan = plan_lib.make(videos, frames, seed)
   card = {
@@ -96,23 +94,17 @@ def write(
       'args': {'videos': videos, 'frames': frames, 'seed': seed},
   }
   if not card_lib.prepare(out, card, FOLDERS):
-    return f'{out} already holds this corpus; nothing to do'
+    return f'{out} already contains this corpus; nothing to do'
   done: dict[str, Rendered] = {}
-  bar = tqdm.tqdm(
+  with tqdm.tqdm(
       total=sum(v.frames for v in plan), unit='frame', desc='rendering'
-  )
-  with (
-      bar,
-      concurrent.futures.ProcessPoolExecutor(
-          workers,
-          mp_context=multiprocessing.get_context('spawn'),
-          initializer=film.use_one_core,
-      ) as pool,
-  ):
-    jobs = {pool.submit(render, video, out): video for video in plan}
-    for job in concurrent.futures.as_completed(jobs):
-      done[jobs[job].name] = job.result()
-      bar.update(jobs[job].frames)
+  ) as bar:
+    jobs = [(video, out) for video in plan]
+    for video, rendered in zip(
+        plan, film.run_jobs(render, jobs, workers), strict=True
+    ):
+      done[video.name] = rendered
+      bar.update(video.frames)
 
   counts = {}
   for split, name in LISTS.items():

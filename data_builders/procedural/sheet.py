@@ -1,4 +1,4 @@
-"""The contact sheet: what the expressions and the action units look like."""
+"""The contact sheet: examples of all expressions and action units."""
 
 import functools
 import pathlib
@@ -14,14 +14,14 @@ from abaw_jax.data_builders.procedural.rendering import identity as identity_lib
 
 PEOPLE = 6
 _FACE = 96  # pixels of one face
-_TITLE = 70  # pixels left of a row
+_TITLE = 70  # width of the title of a row in pixels
 _LAMP = np.array([-0.25, -0.35, 0.55, 0.44])
 _PAPER = np.array([196.0, 204.0, 212.0])
 _INK = (40, 40, 40)
 
 
 def portrait(bust: bust_lib.Bust, units: np.ndarray) -> np.ndarray:
-  """Returns one clean frontal face, uint8 RGB [CROP, CROP, 3]."""
+  """Returns a frontal face without noise, uint8 RGB [CROP, CROP, 3]."""
   face = face_lib.build(bust.who, units, np.zeros(2), 0.0)
   image = painter.paint(bust, face, units, _LAMP, np.ones(3))
   image = image[..., :3] + _PAPER * (1 - image[..., 3:] / 255)
@@ -31,7 +31,7 @@ def portrait(bust: bust_lib.Bust, units: np.ndarray) -> np.ndarray:
 
 
 def _row(title: str, faces: list[np.ndarray], notes: list[str]) -> np.ndarray:
-  """Returns faces side by side, with a title and a note on each."""
+  """Returns a row of faces, with a title and a note on each face."""
   text = functools.partial(
       cv2.putText,
       fontFace=cv2.FONT_HERSHEY_SIMPLEX,
@@ -53,7 +53,7 @@ def _row(title: str, faces: list[np.ndarray], notes: list[str]) -> np.ndarray:
 
 
 def make(seed: int) -> np.ndarray:
-  """Returns the sheet, uint8 RGB: expressions by people, then single units."""
+  """Returns the sheet, uint8 RGB: expressions of six people, then single AUs."""
   people = [
       bust_lib.build(identity_lib.sample(np.random.default_rng([seed, 99, i])))
       for i in range(PEOPLE)
@@ -71,15 +71,16 @@ def make(seed: int) -> np.ndarray:
 
 
 def write(path: pathlib.Path, *, seed: int) -> str:
-  """Returns one line about the sheet after writing it to a PNG file.
+  """Writes the sheet to a PNG file; returns a line about it.
 
-  Raises InputError where the file cannot lie there.
+  Raises:
+    InputError: the file cannot be written there.
   """
   if path.suffix != '.png' or not path.parent.is_dir():
     raise errors.InputError(
         f'--sheet={path}: name a .png file in a folder that exists'
     )
-  # Five bits a channel: no eye misses the rest, and the file is a third.
+  # Five bits per channel look the same and make the file three times smaller.
   image = make(seed) & 0xF8
   best = [cv2.IMWRITE_PNG_COMPRESSION, 9]
   if not cv2.imwrite(str(path), image[..., ::-1], best):

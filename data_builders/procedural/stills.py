@@ -1,9 +1,6 @@
 """Writes rendered faces in the layouts of datasets of single faces."""
 
 from collections.abc import Iterator
-import concurrent.futures
-import itertools
-import multiprocessing
 import pathlib
 
 import tqdm
@@ -19,7 +16,7 @@ VERSION = 1
 def _faces(
     video: plan_lib.Video, person: int, first: int
 ) -> Iterator[sample.Face]:
-  """Yields the faces of a video; all labels are known here."""
+  """Yields the faces of a video, with all their labels."""
   track, quality, pictures = film.shoot(video)
   for i, picture in enumerate(pictures):
     yield sample.Face(
@@ -42,31 +39,18 @@ def render(
     first: int,
     out: pathlib.Path,
 ) -> list[str]:
-  """Returns the lines of a person after writing the images.
+  """Writes the images of a person; returns the lines for the lists.
 
   Args:
-    layout: a key of layouts.LAYOUTS.
-    video: of the person.
+    layout: a key of registry.LAYOUTS.
+    video: video of the person.
     person: number of the person.
-    first: number of the first face among all.
+    first: number of the first face of the person in the corpus.
     out: folder of the corpus.
   """
   chosen = registry.LAYOUTS[layout]
   faces = _faces(video, person, first)
   return chosen.write(out, chosen.splits[video.split], faces)
-
-
-def _render_all(jobs: list[tuple], workers: int) -> Iterator[list[str]]:
-  """Yields what `render` returns for each job, in their order."""
-  if workers == 1:
-    yield from itertools.starmap(render, jobs)
-    return
-  with concurrent.futures.ProcessPoolExecutor(
-      workers,
-      mp_context=multiprocessing.get_context('spawn'),
-      initializer=film.use_one_core,
-  ) as pool:
-    yield from pool.map(render, *zip(*jobs, strict=True))
 
 
 def write(
@@ -78,18 +62,18 @@ def write(
     seed: int,
     workers: int,
 ) -> str:
-  """Returns one line about the faces under `out`, rendered where they are not.
+  """Renders the faces in `out` unless it is complete; returns a line about it.
 
   Args:
-    out: a new folder, one with the same corpus, or an interrupted one.
-    layout: a key of layouts.LAYOUTS.
-    videos: number of people; None is that of the layout.
-    frames: mean number of faces of each; None is that of the layout.
-    seed: of everything; the files depend on it, not on `workers`.
+    out: a new folder, a folder with the same faces, or an interrupted corpus.
+    layout: a key of registry.LAYOUTS.
+    videos: number of people; None means the number of the layout.
+    frames: mean number of faces per person; None means the number of the layout.
+    seed: random seed; the files depend on it, not on `workers`.
     workers: processes that render.
 
   Raises:
-    InputError: if `out` holds anything else, or a number is out of range.
+    InputError: `out` has other content, or a number is out of range.
   """
   chosen = registry.LAYOUTS[layout]
   args = {
@@ -101,14 +85,16 @@ def write(
   plan = plan_lib.make(args['videos'], args['frames'], seed)
   card = {'version': VERSION, 'args': args}
   if not card_lib.prepare(out, card, chosen.folders):
-    return f'{out} already holds these faces; nothing to do'
+    return f'{out} already contains these faces; nothing to do'
   jobs, first = [], 0
   for person, video in enumerate(plan):
     jobs.append((layout, video, person, first, out))
     first += video.frames
   lines = {split: [] for split in chosen.splits.values()}
   with tqdm.tqdm(total=first, unit='face', desc='rendering') as bar:
-    for video, found in zip(plan, _render_all(jobs, workers), strict=True):
+    for video, found in zip(
+        plan, film.run_jobs(render, jobs, workers), strict=True
+    ):
       lines[chosen.splits[video.split]] += found
       bar.update(video.frames)
   chosen.write_lists(out, lines)

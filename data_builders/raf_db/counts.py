@@ -1,4 +1,4 @@
-"""What a complete copy of RAF-DB (basic) holds."""
+"""Published counts of RAF-DB (basic)."""
 
 _TRAIN = {
     'rows': 12_271,
@@ -20,7 +20,7 @@ _TEST = {
     'Anger': 162,
     'Neutral': 680,
 }
-# As papers that train on it print them.
+# Counts in papers that train on it.
 PUBLISHED = {
     config: {'train': _TRAIN, 'test': _TEST}
     for config in ('frames', 'published')

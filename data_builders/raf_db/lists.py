@@ -1,4 +1,4 @@
-"""RAF-DB: the basic expressions of list_patition_label.txt, and its images."""
+"""RAF-DB: reads the basic expressions of list_patition_label.txt."""
 
 import pathlib
 import re
@@ -8,15 +8,15 @@ from abaw_jax.data_builders import values
 from abaw_jax.data_builders.labelled import listings
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
-# The release spells it so.
+# The release has this spelling.
 LIST = 'EmoLabel/list_patition_label.txt'
 IMAGES = 'Image/aligned'
-_NAME = re.compile(r'(train|test)_\d+\.jpg')
+_NAME = re.compile(r'(train|test)_[0-9]+\.jpg')
 _CODES = labels.NATIVE_EXPRESSIONS['raf_db']
 
 
 def read(source: pathlib.Path) -> listings.Listing:
-  """Returns the rows by the split in the name of their image."""
+  """Returns the rows; the name of an image gives its split."""
   folder = source / 'basic' if (source / 'basic').is_dir() else source
   path = folder / LIST
   try:
@@ -41,14 +41,14 @@ def read(source: pathlib.Path) -> listings.Listing:
 def _row(
     text: str, folder: pathlib.Path, row: int, file: str
 ) -> tuple[str, rows_lib.Row]:
-  """Returns split and row of a line; raises ValueError with the reason."""
+  """Returns (split, row) of a line; raises ValueError with the reason."""
   cells = text.split()
   if len(cells) != 2:
     raise ValueError(f'{len(cells)} values instead of 2')
   name = cells[0]
   match = _NAME.fullmatch(name)
   if not match:
-    raise ValueError(f'image {name!r} is no train_<n>.jpg or test_<n>.jpg')
+    raise ValueError(f'image {name!r} is not train_<n>.jpg or test_<n>.jpg')
   label = values.integer('label', cells[1])
   if label not in _CODES:
     raise ValueError(

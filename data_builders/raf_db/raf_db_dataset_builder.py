@@ -2,14 +2,15 @@
 
 from etils import epath
 
+from abaw_jax.data_builders import schema
 from abaw_jax.data_builders.labelled import builder, listings
-from abaw_jax.data_builders.raf_db import lists
+from abaw_jax.data_builders.raf_db import counts, lists
 
 
 class Builder(builder.Builder):
-  """The release has no validation split: a config says what takes its place."""
+  """The release has no validation split; each config makes another one."""
 
-  # The package that TFDS infers would not be found in a checkout.
+  # TFDS would infer a folder that does not exist in a checkout.
   pkg_dir_path = epath.Path(__file__).parent
 
   LAYOUTS = {
@@ -20,11 +21,12 @@ class Builder(builder.Builder):
           validation_share=0.1,
       ),
       'published': listings.Layout(
-          'All training images; the test images for validation, as published'
-          ' results choose their weights.',
+          'All training images; validation has the test images, on which'
+          ' published results choose their weights.',
           lists.read,
           {'train': 'train', 'validation': 'test'},
       ),
   }
-  BUILDER_CONFIGS = builder.configs(LAYOUTS)
+  BUILDER_CONFIGS = schema.configs(LAYOUTS)
   DEFAULT_BUILDER_CONFIG_NAME = 'frames'
+  PUBLISHED = counts.PUBLISHED

@@ -1,0 +1,1 @@
+"""s-Aff-Wild2: annotated frames of videos."""

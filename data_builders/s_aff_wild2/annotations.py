@@ -1,4 +1,4 @@
-"""Rows of the s-Aff-Wild2 list files: text in, rows and faults out."""
+"""Parses the list files of s-Aff-Wild2 into rows and bad lines."""
 
 import re
 from typing import NamedTuple
@@ -6,25 +6,25 @@ from typing import NamedTuple
 from abaw_jax.core import labels
 from abaw_jax.data_builders import values as values_lib
 
-# One value per column behind the image: valence, arousal, expression, AUs.
+# Image, valence, arousal, expression and AUs.
 NUM_VALUES = 1 + 3 + labels.NUM_AUS
 _OLD_NUM_VALUES = 1 + 3 + 8  # ABAW 2020: AUs 1, 2, 4, 6, 12, 15, 20, 25
 _OLD_FILE = f'{_OLD_NUM_VALUES} values per line are an old file with 8 AUs'
-_MAX_FRAME_DIGITS = 9  # what surely fits into int32
+_MAX_FRAME_DIGITS = 9  # always fits into int32
 _FRAME = re.compile(r'(.*)\.jpe?g', re.IGNORECASE)
 
 
 class Row(NamedTuple):
   """One line of a list: a frame of a video and its labels as written.
 
-  The labels of an unlabelled list are the sentinels of `abaw_jax.labels`.
+  Missing labels have the values of `core.labels`.
   """
 
   image: str  # '<video>/<frame>.jpg'
   video: str
   frame_id: int
-  row: int  # 0-based, the header not counted
-  line: int  # 1-based, the header counted
+  row: int  # 0-based, without the header
+  line: int  # 1-based, including the header
   valence: float = labels.VA_MISSING
   arousal: float = labels.VA_MISSING
   expression: int = labels.EXPRESSION_MISSING
@@ -32,36 +32,36 @@ class Row(NamedTuple):
 
   @property
   def va(self) -> bool:
-    """True if valence and arousal may be used: both are given."""
+    """True if valence and arousal are usable: the list has both."""
     return labels.VA_MISSING not in (self.valence, self.arousal)
 
   @property
   def expr(self) -> bool:
-    """True if the expression may be used."""
+    """True if the expression is usable."""
     return self.expression != labels.EXPRESSION_MISSING
 
   @property
   def au_mask(self) -> bool:
-    """True if the AUs may be used: all 12 are given."""
+    """True if the AUs are usable: the list has all 12."""
     return labels.AU_MISSING not in self.au
 
 
 class Fault(NamedTuple):
-  """A line that gives no row, 1-based with the header counted."""
+  """A line that is not a valid row; `line` is 1-based, including the header."""
 
   line: int
   reason: str
 
 
 def parse(content: bytes, *, labelled: bool) -> tuple[list[Row], list[Fault]]:
-  """Returns the rows of a list file in its order, and the faulty lines.
+  """Returns the rows of a list file in its order, and the bad lines.
 
-  A labelled line holds an image and 15 values, an unlabelled one (the test
-  list) only the image; a comma may end the line. The first line may be a
-  header. A byte order mark, CRLF and blank lines at the end are accepted. An
-  empty file and one of the old kind with 8 AUs have one fault and no row.
+  A labelled line has an image and 15 values, an unlabelled line (test list) only
+  the image. A comma may end the line, and the first line may be a header. A byte
+  order mark, CRLF and blank lines at the end are accepted. An empty file and an
+  old file with 8 AUs have one fault and no row.
   """
-  # A broken byte ends up as U+FFFD in its value, which is then at fault.
+  # A broken byte becomes U+FFFD, which no value accepts.
   text = content.decode('utf-8-sig', errors='replace')
   lines = text.replace('\r\n', '\n').rstrip('\n \t').split('\n')
   header = int(_is_header(lines[0]))
@@ -81,7 +81,7 @@ def parse(content: bytes, *, labelled: bool) -> tuple[list[Row], list[Fault]]:
 
 
 def _values(line: str) -> list[str]:
-  """Returns the stripped values of a line, less the one behind a last comma."""
+  """Returns the stripped values of a line; a comma at its end is ignored."""
   values = [value.strip() for value in line.split(',')]
   return values[:-1] if values[-1] == '' else values
 
@@ -132,7 +132,7 @@ def _video_and_frame(image: str) -> tuple[str, int]:
   if image.startswith('/'):
     raise ValueError(f'image {image!r} is an absolute path')
   if '..' in parts:
-    raise ValueError(f"image {image!r} leaves its folder by '..'")
+    raise ValueError(f"image {image!r} leaves its folder with '..'")
   match = _FRAME.fullmatch(parts[-1])
   if len(parts) != 2 or parts[0] in ('', '.') or '\\' in image or not match:
     raise ValueError(f'image {image!r} is not <video>/<frame>.jpg')
@@ -145,7 +145,7 @@ def _video_and_frame(image: str) -> tuple[str, int]:
 
 
 def _choice(name: str, value: str, count: int) -> int:
-  """Returns a class id below `count`, or -1, which means missing for both."""
+  """Returns a class id below `count`, or -1 for a missing label."""
   number = values_lib.number(name, value)
   if number not in range(-1, count):
     raise ValueError(

@@ -1,4 +1,4 @@
-"""A whole s-Aff-Wild2 source folder, read and verified."""
+"""Reads and verifies a source folder of s-Aff-Wild2."""
 
 from collections.abc import Iterable
 from concurrent import futures
@@ -17,13 +17,13 @@ from abaw_jax.data_builders.s_aff_wild2 import annotations, layout
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-  """The rows of a source folder, their images, and what is wrong with it."""
+  """The rows of a source folder, their images, and its problems."""
 
   rows: dict[str, list[annotations.Row]]  # by split, in the order of the list
-  images: dict[str, dict[str, pathlib.Path]]  # by split and name, good ones
-  problems: list[problems_lib.Problem]  # unreadable lines, bad images
-  notes: list[str]  # what a user should know though nothing is wrong
-  max_videos: int | None  # the limit it was read with
+  images: dict[str, dict[str, pathlib.Path]]  # good images by split and name
+  problems: list[problems_lib.Problem]  # bad lines and bad images
+  notes: list[str]  # lines for the user that are not problems
+  max_videos: int | None  # option of the build
 
   def usable(self, split: str) -> list[annotations.Row]:
     """Returns the rows whose image is good, in the order of the list."""
@@ -31,7 +31,7 @@ class Corpus:
     return [row for row in self.rows[split] if row.image in good]
 
   def metadata(self) -> dict[str, Any]:
-    """Returns what a dataset made of the usable rows remembers, for JSON."""
+    """Returns the metadata of a dataset of the usable rows, for JSON."""
     return {
         'max_videos': self.max_videos,
         'notes': self.notes,
@@ -46,15 +46,16 @@ def read(
     decode: bool = True,
     max_videos: int | None = None,
 ) -> Corpus:
-  """Returns the corpus below `source_dir`; lines at fault become problems.
+  """Returns the corpus in `source_dir`; bad lines become problems.
 
   Args:
     source_dir: folder with the lists and the images, in the released layout.
-    decode: also decode every image; otherwise it only has to exist.
-    max_videos: keep the first so many videos of each split, in list order.
+    decode: decode every image; otherwise an image only has to exist.
+    max_videos: keep only the first videos of each split, in the order of the
+      list; None keeps all.
 
   Raises:
-    InputError: if a list is missing, or no line of it can be read.
+    InputError: a list is missing, or none of its lines can be read.
   """
   corpus = Corpus({}, {}, [], [], max_videos)
   lists = layout.find(source_dir)
@@ -66,7 +67,7 @@ def read(
     if not rows:
       line, reason = faults[0]
       raise errors.InputError(
-          f'{found.path}:{line}: {reason}; no line of the list can be used'
+          f'{found.path}:{line}: {reason}; no line of this list can be used'
       )
     rows = _first_videos(rows, max_videos)
     corpus.images[split], bad_images = _verify(split, rows, found, decode)
@@ -106,7 +107,7 @@ def _verify(
     found: layout.ListFile,
     decode: bool,
 ) -> tuple[dict[str, pathlib.Path], dict[str, str]]:
-  """Returns the files of the good images and the reasons against the bad."""
+  """Returns name -> path of good images, and name -> reason of bad images."""
 
   def verify(name: str) -> tuple[pathlib.Path | None, str | None]:
     path = found.image(name)
@@ -117,7 +118,7 @@ def _verify(
 
   names = list(dict.fromkeys(row.image for row in rows))
   good, bad = {}, {}
-  # Threads: decoding frees the interpreter lock, and disks like company.
+  # Threads: decoding releases the GIL, and reads can overlap.
   with futures.ThreadPoolExecutor() as pool:
     results = tqdm.tqdm(
         pool.map(verify, names),

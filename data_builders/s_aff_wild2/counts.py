@@ -1,11 +1,11 @@
-"""What a complete copy of s-Aff-Wild2 holds, and what a given one holds."""
+"""Counts the rows, labels and images of a copy of s-Aff-Wild2."""
 
 import os
 
 from abaw_jax.data_builders import report as report_lib
 from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
 
-# Counted by the participants on the release of 2022, 2024 and 2026.
+# Counts by participants, on the release of 2022, 2024 and 2026.
 PUBLISHED = {
     'train': {
         'rows': 142_382,
@@ -41,9 +41,9 @@ PUBLISHED = {
 
 
 def count(corpus: corpus_lib.Corpus, split: str) -> dict[str, int]:
-  """Returns the counts of `PUBLISHED[split]` in `corpus`; 0 without the split.
+  """Returns the fields of `PUBLISHED[split]`; all are 0 if there is no split.
 
-  A row is repeated if an earlier row names the same image.
+  A row is repeated if an earlier row has the same image.
   """
   rows = corpus.rows.get(split, [])
   return {
@@ -63,7 +63,7 @@ def count(corpus: corpus_lib.Corpus, split: str) -> dict[str, int]:
 def report(
     source_dir: str | os.PathLike[str], *, decode: bool = False
 ) -> report_lib.Report:
-  """Returns the counts of a source folder beside PUBLISHED; see corpus.read."""
+  """Returns the counts of a source folder and PUBLISHED; see corpus.read."""
   corpus = corpus_lib.read(source_dir, decode=decode)
   counts = {}
   for split, published in PUBLISHED.items():

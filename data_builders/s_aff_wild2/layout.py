@@ -1,4 +1,4 @@
-"""Where the list files and the images of s-Aff-Wild2 lie in a source folder."""
+"""Finds the list files and the images of s-Aff-Wild2 in a source folder."""
 
 from collections.abc import Iterator, Sequence
 import os
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from abaw_jax.core import errors
 
-# The releases of 2022, 2024 and 2026 hold the same rows under these names.
+# The releases of 2022, 2024 and 2026 have the same rows in files of these names.
 LABELLED_LISTS = {
     'train': (
         'training_set_annotations.txt',
@@ -23,13 +23,13 @@ _IMAGE_ROOT = 'cropped_aligned'
 
 
 class ListFile(NamedTuple):
-  """A split's list and the folders that may hold its images, first one wins."""
+  """The list of a split, and its image folders in the order of the search."""
 
   path: pathlib.Path
   image_roots: tuple[pathlib.Path, ...]
 
   def image(self, name: str) -> pathlib.Path | None:
-    """Returns the file of an image, or None if no root holds it."""
+    """Returns the file of an image, or None if no folder has it."""
     for root in self.image_roots:
       if (path := root / name).is_file():
         return path
@@ -37,16 +37,16 @@ class ListFile(NamedTuple):
 
 
 def find(source_dir: str | os.PathLike[str]) -> dict[str, ListFile]:
-  """Returns the list files by split; without 'test' where there is none.
+  """Returns the list files by split; without 'test' if it has no list.
 
   Raises:
-    InputError: if a labelled list or every image folder is missing (with the
-      places searched), or if a list is found twice.
+    InputError: a labelled list or every image folder is missing, or there are
+      two lists of a split. The message names the places searched.
   """
   source = pathlib.Path(source_dir)
   if not source.is_dir():
     raise errors.InputError(
-        f'{source}: no such folder; set --source_dir to the folder that holds'
+        f'{source}: no such folder; set --source_dir to the folder of'
         f' {LABELLED_LISTS["train"][0]}'
     )
   lists = {}
@@ -55,7 +55,7 @@ def find(source_dir: str | os.PathLike[str]) -> dict[str, ListFile]:
     if path is None:
       raise errors.InputError(
           f'{source}: no {split} list; looked there for {" and ".join(names)};'
-          ' set --source_dir to the folder that holds it'
+          ' set --source_dir to the folder of this list'
       )
     lists[split] = ListFile(path, _image_roots(source))
   test = _only(
@@ -67,7 +67,7 @@ def find(source_dir: str | os.PathLike[str]) -> dict[str, ListFile]:
       ]
   )
   if test is not None:
-    # The main folders come second: the test images may have been merged.
+    # The main folders come second: some copies have the test images there.
     roots = (*_image_roots(test.parent), *_image_roots(source))
     lists['test'] = ListFile(test, tuple(dict.fromkeys(roots)))
   for split, found in lists.items():
@@ -93,24 +93,24 @@ def _image_roots(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
 
 
 def _test_folders(source: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields the source and every folder in or under one named *test*.
+  """Yields the source, and the folders named *test* with their subfolders.
 
-  Hidden labels are never looked at, and image folders are not walked.
+  Folders of hidden labels and image folders are not searched.
   """
   yield source
   for top in sorted(source.iterdir()):
     if (
         not top.is_dir()
         or 'test' not in top.name.lower()
-        or _is_closed(top.name)
+        or _is_excluded(top.name)
     ):
       continue
     for folder, subfolders, _ in os.walk(top):
       subfolders[:] = sorted(
-          name for name in subfolders if not _is_closed(name)
+          name for name in subfolders if not _is_excluded(name)
       )
       yield pathlib.Path(folder)
 
 
-def _is_closed(name: str) -> bool:
+def _is_excluded(name: str) -> bool:
   return name.lower().startswith(('hidden', 'cropped'))

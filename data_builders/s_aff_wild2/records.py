@@ -1,4 +1,4 @@
-"""Rows to the records of the dataset: order of time, arrays, masks."""
+"""Turns rows into records: sorts them by time, makes arrays and masks."""
 
 from collections.abc import Iterator, Sequence
 import itertools
@@ -12,10 +12,10 @@ from abaw_jax.data_builders.s_aff_wild2 import annotations
 def sequences(
     rows: Sequence[annotations.Row], frames_per_example: int
 ) -> Iterator[tuple[str, int, tuple[annotations.Row, ...]]]:
-  """Yields (video, chunk, rows) with up to `frames_per_example` rows each.
+  """Yields (video, chunk, rows) with up to `frames_per_example` rows.
 
-  The rows of a video are in the order of time: by (frame_id, row), so that
-  repeated rows stay, side by side. `chunk` counts a video's runs from 0.
+  The rows of a video are sorted by (frame_id, row); repeated rows are kept.
+  `chunk` counts the sequences of a video from 0.
   """
   ordered = sorted(rows, key=lambda row: (row.video, row.frame_id, row.row))
   for video, group in itertools.groupby(ordered, lambda row: row.video):
@@ -25,12 +25,13 @@ def sequences(
 
 
 def columns(rows: Sequence[annotations.Row]) -> dict[str, np.ndarray]:
-  """Returns the labels and masks of n rows, under the names of the schema.
+  """Returns the labels and masks of n rows; the keys are schema.FRAME_COLUMNS.
 
-  frame_id, row, expression int32 [n]; valence, arousal float32 [n]; au int8
-  [n, 12], raw with their sentinels; va, expr [n] and au_mask [n, 12] bool, True
-  where usable. One missing AU makes the 12 of its row unusable, and valence
-  and arousal are usable only together.
+  frame_id, row and expression are int32 [n], valence and arousal float32 [n],
+  au int8 [n, 12]; missing labels keep the values of `core.labels`. The masks va,
+  expr [n] and au_mask [n, 12] are bool, True for usable labels. If one AU of a
+  row is missing, its 12 AUs are unusable. Valence and arousal are usable only
+  together.
   """
   au_mask = np.array([row.au_mask for row in rows], bool)
   return {

@@ -1,4 +1,4 @@
-"""s-Aff-Wild2 as a TFDS dataset: face sequences, or single frames."""
+"""s-Aff-Wild2 as a TFDS dataset: sequences of faces, or single frames."""
 
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -10,36 +10,22 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-from abaw_jax.core import labels
-from abaw_jax.data_builders import problems
+from abaw_jax.data_builders import in_memory_build, problems, schema
 from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
-from abaw_jax.data_builders.s_aff_wild2 import records
-
-# Name: (dtype, shape behind the axis of the frames); see records.columns.
-_COLUMNS = {
-    'frame_id': (np.int32, ()),
-    'row': (np.int32, ()),
-    'valence': (np.float32, ()),
-    'arousal': (np.float32, ()),
-    'expression': (np.int32, ()),
-    'au': (np.int8, (labels.NUM_AUS,)),
-    'va': (np.bool_, ()),
-    'expr': (np.bool_, ()),
-    'au_mask': (np.bool_, (labels.NUM_AUS,)),
-}
+from abaw_jax.data_builders.s_aff_wild2 import counts, records
 
 
 @dataclasses.dataclass(kw_only=True)
 class Config(tfds.core.BuilderConfig):
-  """How many frames of one video make an example; 1 has no axis of frames."""
+  """Frames of a video in one example; an example of 1 has no axis of frames."""
 
   frames_per_example: int
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-  """Writes the JPEG bytes untouched beside their labels and masks."""
+  """Writes the unchanged JPEG bytes with their labels and masks."""
 
-  # The package that TFDS infers would not be found in a checkout.
+  # TFDS would infer a folder that does not exist in a checkout.
   pkg_dir_path = epath.Path(__file__).parent
 
   VERSION = tfds.core.Version('1.0.0')
@@ -51,24 +37,29 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   BUILDER_CONFIGS = [
       Config(
           name='sequences',
-          description='Up to 64 frames of one video in the order of time.',
+          description='Up to 64 frames of one video, in the order of time.',
           frames_per_example=64,
       ),
       Config(
           name='frames',
-          description='One frame, for models that see no time.',
+          description='One frame, for models of single images.',
           frames_per_example=1,
       ),
   ]
   DEFAULT_BUILDER_CONFIG_NAME = 'sequences'
 
-  # No downloads, no checksums. Looking for them, TFDS 4.9.10 would import
+  # No downloads, no checksums. To look for them, TFDS 4.9.10 would import
   # importlib_resources, which it does not install (tensorflow/datasets#11212).
   url_infos = None
-  # What a dataset is built with; another value makes another dataset.
+  # Options that change the dataset, with their defaults.
   OPTIONS = {'max_videos': None}
-  # What to write; if None it is read from the manual_dir of TFDS.
+  # Options that do not change it.
+  WRITER_OPTIONS = ()
+  # The rows to write; if None, they are read from the manual_dir of TFDS.
   corpus: corpus_lib.Corpus | None = None
+
+  build = classmethod(in_memory_build.build)
+  report = staticmethod(counts.report)
 
   @staticmethod
   def read(
@@ -77,8 +68,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       *,
       max_videos: int | None,
   ) -> corpus_lib.Corpus:
-    """Returns the verified corpus of all configs below `source_dir`."""
-    del configs  # one corpus serves both
+    """Returns the verified corpus in `source_dir`, the same for all configs."""
+    del configs
     return corpus_lib.read(source_dir, decode=True, max_videos=max_videos)
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -86,16 +77,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       features = {'image': tfds.features.Image(encoding_format='jpeg')}
       frames = ()
     else:
-      # A Sequence of Images would be decoded on reading, so bytes it is.
+      # TFDS would decode a Sequence of Images on every read, so this is bytes.
       features = {
           'chunk': np.int32,
           'image': tfds.features.Sequence(tfds.features.Text()),
       }
       frames = (None,)
-    columns = {
-        name: tfds.features.Tensor(shape=(*frames, *shape), dtype=dtype)
-        for name, (dtype, shape) in _COLUMNS.items()
-    }
+    columns = schema.tensors(schema.FRAME_COLUMNS, frames)
     return self.dataset_info_from_configs(
         features=tfds.features.FeaturesDict(
             {'video': tfds.features.Text(), **features, **columns}
@@ -117,7 +105,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   def _generate_examples(
       self, corpus: corpus_lib.Corpus, split: str
   ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the examples of one split, keyed by video and position."""
+    """Yields the examples of one split; the key is the video and the chunk."""
     rows = corpus.usable(split)
     size = self.builder_config.frames_per_example
     images = corpus.images[split]

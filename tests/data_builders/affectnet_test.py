@@ -41,8 +41,8 @@ def test_every_face_of_2017_with_a_label_and_a_box(tmp_path, capsys):
   assert [found['train'][i]['frame_id'] for i in (0, 1, 4)] == [0, 1, 0]
   assert values(found['validation'][0]) == (5, 2, True, -1.0, 1.0, True)
   out = capsys.readouterr().out
-  assert 'train: 2 rows left out: without a label' in out
-  assert 'train: 1 rows left out: without a face box' in out
+  assert 'train: 2 rows left out: they have no label' in out
+  assert 'train: 1 rows left out: they have no face box' in out
   metadata = tree.metadata(tmp_path, 'affectnet/manual_2017')
   assert metadata['rows'] == {'train': 4, 'validation': 1}
   assert metadata['skipped'] == []
@@ -86,16 +86,16 @@ def test_lists_and_images_are_found_where_archives_put_them(tmp_path):
         (('1/a.png', '11'), 'expression 11 is out of range: 0..10'),
         (('1/a.png', '1.5'), 'expression 1.5 is not a whole number'),
         (('1/a.png', 'Happy'), "expression 'Happy' is not a number"),
-        (('1/a.png', '1', 'nan,0'), 'valence is NaN'),
+        (('1/a.png', '1', 'nan,0'), "valence 'nan' is not a number"),
         (
             ('1/a.png', '1', '0,-5'),
             'arousal -5 is out of range: [-1, 1], or -2',
         ),
         (('1/a.png', '1', '0'), '8 values instead of 9'),
         (('1/a.png', '1', '0,0', '1,2,x,4'), "face_width 'x' is not a number"),
-        (('../a.png',), "image '../a.png' is no path below the source"),
-        (('/a.png',), "image '/a.png' is no path below the source"),
-        (('1/z.png',), 'image 1/z.png: missing; looked for it in '),
+        (('../a.png',), "image '../a.png' is not a path inside the source"),
+        (('/a.png',), "image '/a.png' is not a path inside the source"),
+        (('1/z.png',), 'image 1/z.png: missing in '),
         (
             ('1/a.png', '1', '0,0', '90,9,5,5'),
             'the face box 90,9 to 95,14 lies',
@@ -159,7 +159,7 @@ class Bomb:
     [
         ('exp', np.array(Bomb(), object), 'cannot be read as .npy: Object'),
         ('exp', pickle.dumps(Bomb()), 'cannot be read as .npy'),
-        ('val', np.zeros(2), 'holds not one value but several'),
+        ('val', np.zeros(2), 'has several values instead of one'),
         ('val', np.array('high'), "valence 'high' is not a number"),
         ('aro', np.array(1.5), 'arousal 1.5 is out of range'),
         ('exp', np.array(12), 'expression 12 is out of range'),
@@ -203,7 +203,7 @@ def test_check_counts_labels_and_compares(tmp_path, capsys):
     [
         (
             lambda root: None,
-            'affectnet has several layouts; name it by one --c',
+            'the source can have several layouts; name one by',
         ),
         (
             lambda root: (root / 'training.csv').unlink(),
@@ -242,7 +242,7 @@ def test_one_image_in_both_splits_is_noted(tmp_path, capsys):
     file.write(tree.affectnet_line('1/a.png') + '\n')
   check.check('affectnet', source_dir=source, config='manual_2017')
   out = capsys.readouterr().out
-  assert '1 images are both in train and in validation, such as 1/a.png' in out
+  assert '1 images are in train and in validation, such as 1/a.png' in out
 
 
 def test_published_classes_add_up():

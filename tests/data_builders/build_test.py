@@ -46,7 +46,7 @@ def test_problems_fail_all_at_once_and_nothing_is_written(tmp_path):
   with pytest.raises(errors.InputError) as caught:
     built.run(source, tmp_path / 'data')
   first, *listed, last = str(caught.value).splitlines()
-  assert first.startswith(f'31 problems in {source}; mend')
+  assert first.startswith(f'31 problems in {source}; fix')
   assert '--on_error=skip' in first
   assert len(listed) == 20
   assert 'training_set_annotations.txt:11: valence 9 is out of' in listed[0]
@@ -163,7 +163,7 @@ def test_a_folder_that_is_no_dataset_is_left_alone(tmp_path):
   built.folder(data).mkdir(parents=True)
   (built.folder(data) / 'thesis.txt').write_text('mine')
   for overwrite in (False, True):
-    with pytest.raises(errors.InputError, match='holds no dataset'):
+    with pytest.raises(errors.InputError, match='is not a dataset'):
       built.run(source, data, overwrite=overwrite)
   assert (built.folder(data) / 'thesis.txt').read_text() == 'mine'
 
@@ -179,10 +179,10 @@ def test_a_data_dir_that_is_a_file_is_refused(tmp_path):
     [
         (
             {'name': 'affwild'},
-            "dataset 'affwild' is unknown; choose from s_aff",
+            "dataset: unknown value 'affwild'; choose one of s_aff",
         ),
-        ({'configs': ['video']}, "'video' is unknown; choose from sequences"),
-        ({'on_error': 'hope'}, "'hope' is unknown; choose from fail, skip"),
+        ({'configs': ['video']}, "'video'; choose one of sequences"),
+        ({'on_error': 'hope'}, "'hope'; choose one of fail, skip"),
     ],
 )
 def test_unknown_names_list_the_known_ones(tmp_path, kwargs, message):

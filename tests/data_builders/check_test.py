@@ -148,7 +148,7 @@ def test_a_copy_without_test_list_shows_zeros_and_says_why(tmp_path, capsys):
 
 
 def test_an_unknown_dataset_lists_the_known_ones(tmp_path):
-  with pytest.raises(errors.InputError, match='choose from s_aff_wild2'):
+  with pytest.raises(errors.InputError, match='choose one of s_aff_wild2'):
     check.check('affwild', source_dir=tmp_path)
 
 

@@ -21,7 +21,7 @@ def test_units_are_known_one_by_one(tmp_path, capsys):
   found = all_rows(tmp_path)
   # Row 1 has only AU 60, which is none of ours.
   assert sorted(found) == [0, *range(2, 23)]
-  assert 'all: 1 rows left out: without a label' in capsys.readouterr().out
+  assert 'all: 1 rows left out: they have no label' in capsys.readouterr().out
   known = {0: {1: 1, 2: 0}, 2: {1: 0, 2: 1, 12: 1}}
   known |= {row: {4: (row - 3) % 2} for row in range(3, 23)}
   for row, record in found.items():
@@ -89,7 +89,7 @@ def test_check_counts_units(tmp_path, capsys):
             "'http://x/N_9999999999_00003.jpg',0,0,0,0",
             'image N_9999999999_00003',
         ),
-        ("'http://x/',0,0,0,0", "image '' is no path"),
+        ("'http://x/',0,0,0,0", "image '' is not a path"),
     ],
 )
 def test_a_bad_line_is_told(tmp_path, line, reason):
@@ -110,5 +110,7 @@ def test_a_source_without_a_list_of_units(tmp_path):
   with pytest.raises(errors.InputError, match=r'a\.csv:1: no column url'):
     check.check('emotionet', source_dir=tmp_path)
   tree.write(tmp_path / 'a.csv', 'URL,AU 60', 'x,1')
-  with pytest.raises(errors.InputError, match='no column of an action unit'):
+  with pytest.raises(
+      errors.InputError, match='no column of a known action unit'
+  ):
     check.check('emotionet', source_dir=tmp_path)

@@ -11,7 +11,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.data_builders import build
-from abaw_jax.data_builders.face_images import building, shards
+from abaw_jax.data_builders.face_images import sharded_build, shards
 from tests.data_builders import face_images_tree as tree
 
 ROOT = pathlib.Path(build.__file__).parents[1]
@@ -176,7 +176,7 @@ def test_mending_between_two_drops_is_seen(tmp_path, monkeypatch):
   flags = {'drop_duplicates': True, 'images_per_shard': 10}
   flags['validation_share'] = 0.0
   with monkeypatch.context() as patch:
-    patch.setattr(building, '_describe', interrupt)
+    patch.setattr(sharded_build, '_describe', interrupt)
     with pytest.raises(KeyboardInterrupt):
       tree.run(source, tmp_path, on_error='skip', **flags)
   # Until now 021.jpg was the first of its kind.
@@ -209,11 +209,14 @@ def test_a_shard_without_a_good_image_does_no_harm(tmp_path):
     [
         (
             {'max_videos': 3},
-            '--max_videos does not apply to face_images, which',
+            '--max_videos does not apply to face_images; its',
         ),
-        ({'config': 'zip'}, "--config 'zip' is unknown; choose from folders"),
+        (
+            {'config': 'zip'},
+            "--config: unknown value 'zip'; choose one of folders",
+        ),
         ({'beam_options': {'a': 'b'}}, '--beam_options need a --beam_runner'),
-        ({'beam_runner': 'DirectRunner'}, '--num_workers is for local'),
+        ({'beam_runner': 'DirectRunner'}, '--num_workers is only for local'),
         ({'source': 'nowhere'}, 'nowhere: no such folder; set --source_dir'),
     ],
 )
@@ -239,7 +242,7 @@ def test_the_command_tells_a_wrong_call_in_one_line(tmp_path):
   for args, message in (
       (['--face_size=0'], '--face_size=0'),
       (['--max_videos=2'], '--max_videos does not apply'),
-      (['--beam_runner=X', '--beam_options=a'], "'a' is not of the form"),
+      (['--beam_runner=X', '--beam_options=a'], "'a' does not have the form"),
   ):
     done = subprocess.run(
         [

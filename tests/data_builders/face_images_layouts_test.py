@@ -98,7 +98,7 @@ def test_what_is_no_image_is_counted(tmp_path):
   tree.folders(tmp_path / 'source')
   tree.run(tmp_path / 'source', tmp_path)
   (note,) = tree.metadata(tmp_path)['notes']
-  assert note.startswith('2 files that are no image')
+  assert note.startswith('2 files that are not used')
 
 
 def test_a_linked_folder_is_walked_once(tmp_path):

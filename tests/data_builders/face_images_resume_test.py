@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-import types
 
 import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.data_builders import build
-from abaw_jax.data_builders.face_images import building, runners
+from abaw_jax.data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images import runners, sharded_build
 from tests.data_builders import face_images_tree as tree
 
 ROOT = pathlib.Path(build.__file__).parents[1]
@@ -128,7 +128,7 @@ def test_a_build_that_skipped_is_checked_again_when_it_may_not(
   source = tree.people(tmp_path / 'source')
   (source / 'p03/006.jpg').write_bytes(b'')
   with monkeypatch.context() as patch:
-    patch.setattr(building, '_describe', interrupt)
+    patch.setattr(sharded_build, '_describe', interrupt)
     with pytest.raises(KeyboardInterrupt):
       tree.run(source, tmp_path, on_error='skip')
   with pytest.raises(errors.InputError, match=r'p03/006\.jpg: empty'):
@@ -145,7 +145,7 @@ def interrupt(*args) -> None:
 @pytest.mark.parametrize(
     ('change', 'kwargs', 'message'),
     [
-        ('an image', {}, 'another listing of the source'),
+        ('an image', {}, 'other images, because the source has changed'),
         (None, {'face_size': 8}, '--face_size=0, not 8'),
         (None, {'validation_share': 0.5}, '--validation_share=0.25, not 0.5'),
         (None, {'images_per_shard': 5}, '--images_per_shard=4, not 5'),
@@ -157,7 +157,7 @@ def test_a_change_in_between_is_refused(
 ):
   source = tree.people(tmp_path / 'source')
   with monkeypatch.context() as patch:
-    patch.setattr(building, '_describe', interrupt)
+    patch.setattr(sharded_build, '_describe', interrupt)
     with pytest.raises(KeyboardInterrupt):
       tree.run(source, tmp_path)
   before = stamps(tree.unfinished(tmp_path) / 'dataset')
@@ -178,7 +178,7 @@ def test_overwriting_goes_on_too(tmp_path, monkeypatch):
   tree.run(source, tmp_path)
   for i in range(2):
     with monkeypatch.context() as patch:
-      patch.setattr(building, '_describe', interrupt)
+      patch.setattr(sharded_build, '_describe', interrupt)
       with pytest.raises(KeyboardInterrupt):
         tree.run(source, tmp_path, overwrite=True, face_size=8)
     assert tree.metadata(tmp_path)['face_size'] == 0
@@ -198,7 +198,7 @@ def test_a_dataset_that_is_there_is_kept_or_refused(tmp_path, capsys):
   tree.run(source, tmp_path)
   assert 'already built in' in capsys.readouterr().out
   with pytest.raises(
-      errors.InputError, match='--face_size=0, not 9; pass --ov'
+      errors.InputError, match='--face_size=0, not with --face_size=9; pass'
   ):
     tree.run(source, tmp_path, face_size=9)
   assert stamps(tree.folder(tmp_path)) == before
@@ -209,9 +209,9 @@ def die(plan, index) -> None:
 
 
 def test_a_worker_that_is_killed_is_told_in_one_line(tmp_path):
-  plan = types.SimpleNamespace(folder=tmp_path)
+  plan = plan_lib.Plan('x', tmp_path, tmp_path, 0, 'fail', (), {})
   with pytest.raises(errors.InputError, match='lower --num_workers'):
-    runners.run_here(die, plan, [0, 1], num_workers=2)
+    runners.run_locally(die, plan, [0, 1], num_workers=2)
 
 
 def test_two_builds_of_a_dataset_do_not_mix(tmp_path):

@@ -48,24 +48,24 @@ BROKEN = {
     'a torn archive': (
         'tar',
         lambda root: cut(root / 'a.tar', 0.3),
-        ('a.tar: torn behind id7/', 'copy or pack it again'),
+        ('a.tar: damaged after id7/', 'copy or pack it again'),
     ),
     'an archive without end': (
         'tar',
         lambda root: damage(
             root / 'a.tar', second_header(root / 'a.tar'), b'?'
         ),
-        ('a.tar: torn behind id7/000.jpg', 'no end-of-archive mark'),
+        ('a.tar: damaged after id7/000.jpg', 'no end-of-archive mark'),
     ),
     'a torn compressed archive': (
         'tar',
         lambda root: cut(root / 'b/b.tar.gz', 0.5),
-        ('b/b.tar.gz: torn', 'end-of-stream'),
+        ('b/b.tar.gz: damaged', 'end-of-stream'),
     ),
     'no archive inside': (
         'tar',
         lambda root: tree.put(root / 'e.tar.gz', gzip.compress(b'x' * 999)),
-        ('e.tar.gz: torn',),
+        ('e.tar.gz: damaged',),
     ),
     'no index': (
         'recordio',
@@ -80,7 +80,7 @@ BROKEN = {
     'a broken index': (
         'recordio',
         lambda root: append(root / 'train.idx', 'x 1\n'),
-        ('train.idx:16:', "'x 1' is no key and offset"),
+        ('train.idx:16:', "'x 1' is not a key and an offset"),
     ),
     'a broken header of a pack': (
         'recordio',
@@ -110,7 +110,7 @@ BROKEN = {
     'a list without labels': (
         'c_ms_celeb',
         lambda root: append(root / tree.LISTS[1], 'm.01_x\n'),
-        (f'{tree.LISTS[1]}:4:', 'no label and path'),
+        (f'{tree.LISTS[1]}:4:', 'is not a label and a path'),
     ),
     'a table with a column too few': (
         'c_ms_celeb',
@@ -152,7 +152,7 @@ BAD_IMAGES = {
     'a path that leaves the source': (
         'list',
         lambda root: append(root / 'list.txt', '../x.jpg\n'),
-        'list.txt:12: image ../x.jpg: is not below source',
+        'list.txt:12: image ../x.jpg: is not in source',
     ),
     'a cut file': (
         'folders',
@@ -167,12 +167,12 @@ BAD_IMAGES = {
     'a cut WebP': (
         'folders',
         lambda root: cut(root / 'a/deep/er/3.webp', 0.9),
-        'a/deep/er/3.webp: not a whole image',
+        'a/deep/er/3.webp: not a complete image',
     ),
     'text with the name of an image': (
         'folders',
         lambda root: (root / 'b/1.jpg').write_text('<html>'),
-        'b/1.jpg: not a whole image',
+        'b/1.jpg: not a complete image',
     ),
     'an empty file': (
         'folders',
@@ -216,7 +216,7 @@ BAD_IMAGES = {
     'a URL of another kind': (
         'emotionet',
         lambda root: append(root / 'list.csv', 'http://h/x.jpg,0,0\n'),
-        "list.csv:8: image x.jpg: the URL 'http://h/x.jpg' ends in no N_",
+        "list.csv:8: image x.jpg: the URL 'http://h/x.jpg' does not end in N_",
     ),
 }
 

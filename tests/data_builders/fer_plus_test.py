@@ -74,10 +74,18 @@ def test_check_counts_by_usage(tmp_path, capsys):
     ('old', 'new', 'message'),
     [
         ('fer0000001.png,0,6', 'fer0000001.png,0,x', "csv:3: Happiness 'x' is"),
-        ('fer0000001.png,0,6', 'fer0000001.png,-1,6', 'are no counts of votes'),
+        (
+            'fer0000001.png,0,6',
+            'fer0000001.png,-1,6',
+            'are not counts of votes',
+        ),
         ('fer0000001.png,0,6', 'fer0000001.png,6', '11 values instead of 12'),
-        ('fer0000001.png', '../fer1.png', 'is no path below the source'),
-        ('Training,fer0000001', 'Train,fer0000001', "3: usage 'Train' is none"),
+        ('fer0000001.png', '../fer1.png', 'is not a path inside the source'),
+        (
+            'Training,fer0000001',
+            'Train,fer0000001',
+            "3: usage 'Train' is not one",
+        ),
     ],
 )
 def test_a_bad_line_of_votes_is_told(tmp_path, old, new, message):
@@ -93,9 +101,15 @@ def test_a_bad_line_of_votes_is_told(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ('row', 'message'),
     [
-        ('0,1 2 3,Training', 'fer2013.csv:3: 3 pixels are no 48x48'),
-        ('0,' + '256 ' * 2304 + ',Training', 'csv:3: 2304 pixels are no 48x48'),
-        ('0,' + 'a ' * 2304 + ',Training', 'csv:3: the pixels are no numbers'),
+        ('0,1 2 3,Training', 'fer2013.csv:3: 3 pixels are not 48x48'),
+        (
+            '0,' + '256 ' * 2304 + ',Training',
+            'csv:3: 2304 pixels are not 48x48',
+        ),
+        (
+            '0,' + 'a ' * 2304 + ',Training',
+            'csv:3: the pixels are not whole numbers',
+        ),
         (
             '0,1 2 3,PublicTest',
             'new.csv:3: usage Training, but fer2013.csv:3 ha',

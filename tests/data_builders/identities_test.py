@@ -102,7 +102,7 @@ def test_nobody_is_on_both_sides_or_everybody_is_in_train(tmp_path):
 def test_an_image_of_nobody_is_counted(tmp_path, capsys):
   tree.folders(tmp_path / 'source')
   run(tmp_path / 'source', tmp_path)
-  note = '3 files that are no image of this layout, such as top.png (of nobody)'
+  note = '3 files that are not used in this layout, such as top.png (no person)'
   assert note in capsys.readouterr().out
   assert read(tmp_path)[1]['notes'] == [note]
 
@@ -134,7 +134,9 @@ def test_limited_resized_and_told_apart(tmp_path):
   found, metadata = read(tmp_path)
   assert sum(map(len, found.values())) == 8
   assert metadata['max_examples'] == 8
-  with pytest.raises(errors.InputError, match='--max_examples=8, not None'):
+  with pytest.raises(
+      errors.InputError, match='--max_examples=8, not with no --max_exa'
+  ):
     run(source, tmp_path, face_size=6)
   with pytest.raises(errors.InputError, match='--hold_out does not apply to f'):
     build.build(
@@ -150,5 +152,7 @@ def test_check_counts_people(tmp_path, capsys):
   assert ['groups', '15'] in [line.split() for line in out.splitlines()]
   with pytest.raises(errors.InputError, match='--config: folders, recordio, c'):
     check.check('identities', source_dir=tmp_path)
-  with pytest.raises(errors.InputError, match="--config 'celeba' is unknown"):
+  with pytest.raises(
+      errors.InputError, match="--config: unknown value 'celeba'"
+  ):
     check.check('identities', source_dir=tmp_path, config='celeba')

@@ -12,10 +12,10 @@ from abaw_jax.data_builders.procedural.rendering import (
     bust,
     camera,
     canvas,
+    dynamics,
     emotion,
     identity,
     painter,
-    process,
     scene,
     video_plan,
 )
@@ -90,7 +90,7 @@ def shot() -> dict:
   video = video_plan.make(videos=3, frames=12, seed=0)[0]
   who = identity.sample(np.random.default_rng(3))
   place = scene.sample(np.random.default_rng(3))
-  track = process.simulate(video, who)
+  track = dynamics.simulate(video, who)
   first = camera.shots(place, track, np.random.default_rng(3))[0]
   return {'who': who, 'place': place, 'first': first}
 

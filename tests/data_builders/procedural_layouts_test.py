@@ -11,22 +11,26 @@ import pytest
 
 from abaw_jax.core import errors, labels
 from abaw_jax.data import sources, transforms
-from abaw_jax.data_builders import build, check
-from abaw_jax.data_builders.procedural import __main__ as command
+from abaw_jax.data_builders import build, check, datasets
 from abaw_jax.data_builders.procedural import stills
 from abaw_jax.data_builders.procedural.layouts import registry
-from abaw_jax.tasks import inputs
+from abaw_jax.tasks import registry as tasks
 from tests.data_builders import labelled_tree as tree
 from tests.training import runs
 
-# Layout: (dataset, config, tasks that have labels).
+# Dataset -> masks of the tasks for which it has labels.
+TASKS = {
+    'affectnet': ('va', 'expr'),
+    'fer_plus': ('expr',),
+    'raf_db': ('expr',),
+    'emotionet': ('au_mask',),
+    'identities': (),
+}
+# Layout -> (dataset, its first config with this layout, masks).
 BUILT = {
-    'affectnet_2017': ('affectnet', 'manual_2017', ('va', 'expr')),
-    'affectnet_2021': ('affectnet', 'release_2021', ('va', 'expr')),
-    'fer_plus': ('fer_plus', 'frames', ('expr',)),
-    'raf_db': ('raf_db', 'frames', ('expr',)),
-    'emotionet': ('emotionet', 'frames', ('au_mask',)),
-    'identities': ('identities', 'folders', ()),
+    layout: (name, config, TASKS[name])
+    for name in TASKS
+    for config, layout in reversed(datasets.DATASETS[name].rendered.items())
 }
 FIELDS = {
     'video', 'frame_id', 'row', 'label', 'image', 'valence', 'arousal',
@@ -98,8 +102,8 @@ def test_records_are_frames_with_the_right_masks(root, layout, split):
 def test_they_are_a_source_of_the_frame_task(root, name):
   config = runs.smoke('frame', root, data__name=name)
   for split in ('train', 'validation'):
-    source = inputs.make_source(config, split)
-    batch = inputs.make_transform(config)([source[0]], rows=2)
+    source = tasks.make_task(config).source(split)
+    batch = tasks.make_task(config).transform()([source[0]], rows=2)
     assert batch['real'].tolist() == [True, False]
     assert batch['expr'][0] == source[0]['expr']
 
@@ -168,7 +172,7 @@ def test_a_whole_folder_is_left_alone_and_a_broken_one_starts_again(
   out = root / 'source' / 'raf_db'
   assert 'nothing to do' in stills.write(out, 'raf_db', workers=1, **SIZE)
   for change in ({'seed': 2}, {'frames': None}):
-    with pytest.raises(errors.InputError, match='holds another corpus'):
+    with pytest.raises(errors.InputError, match='card of another corpus'):
       stills.write(out, 'raf_db', workers=1, **{**SIZE, **change})
   stray = tmp_path / 'basic/Image/aligned/train_99999_aligned.jpg'
   stray.parent.mkdir(parents=True)
@@ -180,7 +184,11 @@ def test_a_whole_folder_is_left_alone_and_a_broken_one_starts_again(
 
 
 def test_the_command_offers_every_layout(tmp_path):
-  assert list(command._STILLS) == list(registry.LAYOUTS) == list(BUILT)
+  assert (
+      datasets.VIDEO_LAYOUT,
+      *registry.LAYOUTS,
+  ) == datasets.RENDERED_LAYOUTS
+  assert BUILT.keys() == registry.LAYOUTS.keys()
   done = subprocess.run(
       [
           sys.executable, '-m', 'data_builders.procedural', '--layout=raf_db',
@@ -192,5 +200,5 @@ def test_the_command_offers_every_layout(tmp_path):
   )  # fmt: skip
   assert done.returncode == 2
   assert done.stderr == (
-      'error: --videos=2 leaves a split empty; give at least 3\n'
+      'error: --videos=2 leaves a split without videos; give at least 3\n'
   )

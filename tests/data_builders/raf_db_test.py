@@ -52,7 +52,7 @@ def test_a_tenth_of_train_is_held_out_always_the_same(tmp_path):
 def test_configs_are_built_one_by_one(tmp_path):
   source = tree.raf_db(tmp_path / 'source')
   both = ['frames', 'published']
-  with pytest.raises(errors.InputError, match='build them one by one'):
+  with pytest.raises(errors.InputError, match='build one after the other'):
     tree.run('raf_db', source, tmp_path, configs=both)
 
 
@@ -79,8 +79,8 @@ def test_published_classes_add_up():
         ('train_00001.jpg 8', 'label 8 is out of range: 1..7'),
         ('train_00001.jpg 0', 'label 0 is out of range: 1..7'),
         ('train_00001.jpg x', "label 'x' is not a number"),
-        ('valid_1.jpg 1', "image 'valid_1.jpg' is no train_<n>.jpg"),
-        ('train_00099.jpg 1', 'image train_00099.jpg: missing; looked for it'),
+        ('valid_1.jpg 1', "image 'valid_1.jpg' is not train_<n>.jpg"),
+        ('train_00099.jpg 1', 'image train_00099.jpg: missing in'),
         ('', '0 values instead of 2'),
     ],
 )

@@ -1,0 +1,1 @@
+"""Source layouts of face images: lists the images of a folder and reads them."""

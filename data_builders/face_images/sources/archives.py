@@ -1,19 +1,19 @@
-"""Images inside tar archives, read without unpacking them."""
+"""Reads images inside tar archives, without unpacking them."""
 
 import bz2
 from collections.abc import Iterator
 import gzip
+import io
 import lzma
 import pathlib
 import tarfile
-from typing import BinaryIO
 import zlib
 
 from abaw_jax.core import errors
 from abaw_jax.data_builders import images
 from abaw_jax.data_builders.face_images.sources import entries, trees
 
-# How to open an archive by its ending.
+# Suffix of an archive -> function that opens it.
 _OPENERS = {
     '.tar': open,
     '.tar.gz': gzip.open,
@@ -21,13 +21,13 @@ _OPENERS = {
     '.tar.bz2': bz2.open,
     '.tar.xz': lzma.open,
 }
-_TORN = (EOFError, OSError, lzma.LZMAError, tarfile.TarError, zlib.error)
+_DAMAGE = (EOFError, OSError, lzma.LZMAError, tarfile.TarError, zlib.error)
 
 
-class _Tape:
-  """A file that remembers what was read last."""
+class _LastRead:
+  """A file that keeps the bytes of the last read."""
 
-  def __init__(self, file: BinaryIO):
+  def __init__(self, file: io.BufferedIOBase):
     self.last = b''
     self._file = file
     self.seek, self.tell = file.seek, file.tell
@@ -40,10 +40,10 @@ class _Tape:
 def tar(
     source: pathlib.Path, ignored: entries.Ignored
 ) -> Iterator[entries.Entry]:
-  """Yields the images of all archives, grouped by their folder in it.
+  """Yields the images of all archives, grouped by their folder in the archive.
 
   Raises:
-    InputError: there is no archive, or one ends before its end.
+    InputError: there is no archive, or an archive is damaged.
   """
   found = False
   for name in trees.walk(source):
@@ -64,11 +64,11 @@ def _members(
   place = ''
   try:
     with open_archive(source / archive) as file:
-      tape = _Tape(file)
-      with tarfile.open(fileobj=tape, mode='r:') as opened:
+      reader = _LastRead(file)
+      with tarfile.open(fileobj=reader, mode='r:') as opened:
         while (member := opened.next()) is not None:
-          opened.members.clear()  # it would keep millions of them
-          place = f' behind {member.name}'
+          opened.members.clear()  # tarfile would keep all of them in memory
+          place = f' after {member.name}'
           name = f'{archive}!{member.name}'
           if member.isdir():
             continue
@@ -79,28 +79,28 @@ def _members(
           if not member.isfile() or member.issparse():
             at = ('broken', 'a link or a sparse file, not the image itself')
           yield entries.Entry(name, at, entries.folder(member.name))
-      # tarfile takes any damage behind the first member for the end.
-      if tape.last != bytes(tarfile.BLOCKSIZE):
+      # tarfile handles damage after the first member like the end of the archive.
+      if reader.last != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError('no end-of-archive mark')
-  except _TORN as error:
+  except _DAMAGE as error:
     raise errors.InputError(
-        f'{source / archive}: torn{place} ({error}); copy or pack it again'
+        f'{source / archive}: damaged{place} ({error}); copy or pack it again'
     ) from error
 
 
-def open_archive(path: pathlib.Path) -> BinaryIO:
-  """Returns the uncompressed bytes of an archive, as a file."""
+def open_archive(path: pathlib.Path) -> io.BufferedIOBase:
+  """Opens an archive as a file of its uncompressed bytes."""
   ending = next(e for e in _OPENERS if path.name.endswith(e))
   return _OPENERS[ending](path, 'rb')
 
 
-def read_slice(archive: BinaryIO, offset: int, size: int) -> bytes:
-  """Returns `size` bytes of an opened archive from `offset` on."""
+def read_slice(archive: io.BufferedIOBase, offset: int, size: int) -> bytes:
+  """Returns `size` bytes of an opened archive, starting at `offset`."""
   try:
     archive.seek(offset)
     data = archive.read(size)
-  except _TORN as error:
-    raise images.BrokenImage(f'the archive is torn: {error}') from error
+  except _DAMAGE as error:
+    raise images.BrokenImage(f'the archive is damaged: {error}') from error
   if len(data) < size:
     raise images.BrokenImage('cut off: the archive ends here')
   return data

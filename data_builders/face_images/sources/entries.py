@@ -1,4 +1,4 @@
-"""One image of a source, before it is read."""
+"""An image of a source, before it is read."""
 
 from collections.abc import Callable, Iterator
 import dataclasses
@@ -9,15 +9,14 @@ from abaw_jax.data_builders import images, problems
 
 
 class Entry(NamedTuple):
-  """Where an image lies, and what its place in the source says about it.
+  """The place of an image in the source, with its group and split.
 
   Attributes:
-    name: where it comes from inside the source: a path, archive!member or
-      pack[index].
-    at: a key of stores.STORES and the arguments of that store.
-    group: the person or folder it belongs to; '' if it stands alone.
-    split: its split where the layout has splits of its own, else None.
-    line: the list file that names it and the 1-based line, else None.
+    name: name in the source: a path, archive!member or pack[index].
+    at: a key of stores.STORES, 'file' or 'broken', then its arguments.
+    group: the person or folder of the image; '' if it has no group.
+    split: its split if the source has splits, else None.
+    line: the list file that names the image and the 1-based line, else None.
   """
 
   name: str
@@ -27,7 +26,7 @@ class Entry(NamedTuple):
   line: tuple[str, int] | None = None
 
   def problem(self, reason: str) -> problems.Problem:
-    """Returns what is wrong with it, told by line where a list names it."""
+    """Returns a problem of the image, with the line of the list if there is one."""
     if self.line is None:
       return problems.Problem(self.name, None, reason)
     return problems.Problem(*self.line, f'image {self.name}: {reason}')
@@ -35,7 +34,7 @@ class Entry(NamedTuple):
 
 @dataclasses.dataclass
 class Ignored:
-  """Counts what a source holds beside its images."""
+  """Counts the files of a source that are not images of its layout."""
 
   count: int = 0
   first: str = ''
@@ -46,23 +45,24 @@ class Ignored:
     self.count += 1
 
   def notes(self) -> list[str]:
-    """Returns a line for the user, or none."""
+    """Returns a note for the user in a list, or an empty list."""
     if not self.count:
       return []
     noun = 'file that is' if self.count == 1 else 'files that are'
     return [
-        f'{self.count:,} {noun} no image of this layout, such as {self.first}'
+        f'{self.count:,} {noun} not used in this layout, such as {self.first}'
     ]
 
 
 class Layout(NamedTuple):
-  """How a source is laid out.
+  """The layout of a source folder.
 
   Attributes:
     description: one line.
-    entries: (source, ignored) -> its images, always in the same order, without
-      reading a pixel. Raises InputError if the source has another layout.
-    identities: its groups are people, who are held out as a whole.
+    entries: (source, ignored) -> the images, always in the same order, without
+      decoding them. Raises InputError if the source has another layout.
+    identities: the groups are people; all images of a person are held out
+      together.
   """
 
   description: str
@@ -71,7 +71,7 @@ class Layout(NamedTuple):
 
 
 def is_image(name: str) -> bool:
-  """Returns whether a file's name is that of a visible image."""
+  """Returns whether a name is that of an image that is not hidden."""
   path = pathlib.PurePosixPath(name)
   return path.suffix.lower() in images.SUFFIXES and not path.name.startswith(
       '.'
@@ -79,14 +79,14 @@ def is_image(name: str) -> bool:
 
 
 def folder(name: str) -> str:
-  """Returns the folder of a path, '' at the top."""
+  """Returns the folder of a path; '' without a folder."""
   return name.rpartition('/')[0]
 
 
 def with_group(found: Iterator[Entry], ignored: Ignored) -> Iterator[Entry]:
-  """Yields the images that belong to somebody; counts the others."""
+  """Yields the images that have a group; counts the others."""
   for entry in found:
     if entry.group:
       yield entry
     else:
-      ignored.add(f'{entry.name} (of nobody)')
+      ignored.add(f'{entry.name} (no person)')

@@ -1,11 +1,5 @@
-"""The layouts of a source: one builder config each."""
+"""The layouts of a source of face images; each is one builder config."""
 
-from collections.abc import Mapping
-import os
-import pathlib
-
-from abaw_jax.core import errors
-from abaw_jax.data_builders import choices
 from abaw_jax.data_builders.face_images.sources import (
     archives,
     entries,
@@ -34,7 +28,7 @@ LAYOUTS = {
         'CelebA: img_align_celeba and list_eval_partition.txt.', lists.celeba
     ),
     'c_ms_celeb': entries.Layout(
-        'C-MS-Celeb: its two lists over the images of MS-Celeb-1M.',
+        'C-MS-Celeb: its two lists of the images of MS-Celeb-1M.',
         ms_celeb.c_ms_celeb,
         identities=True,
     ),
@@ -50,32 +44,9 @@ LAYOUTS = {
 }
 
 
-# Those whose groups are people; a folder is one where nothing else is said.
+# Layouts whose groups are people. In `folders`, each folder counts as a person.
 OF_PEOPLE = {
     'folders': LAYOUTS['folders']._replace(
         description='A folder of images for each person.', identities=True
     )
 } | {name: layout for name, layout in LAYOUTS.items() if layout.identities}
-
-
-def open_source(source_dir: str | os.PathLike[str]) -> pathlib.Path:
-  """Returns the absolute path of a source folder, if it is one."""
-  source = pathlib.Path(source_dir).absolute()
-  if not source.is_dir():
-    raise errors.InputError(
-        f'{source_dir}: no such folder; set --source_dir to the folder of the'
-        ' images'
-    )
-  return source
-
-
-def named(
-    config: str | None, layouts: Mapping[str, entries.Layout]
-) -> entries.Layout:
-  """Returns the layout of a config; raises InputError if there is none."""
-  if not config:
-    raise errors.InputError(
-        'a source has one of several layouts; name it by one --config:'
-        f' {", ".join(layouts)}'
-    )
-  return choices.choose('--config', config, layouts)

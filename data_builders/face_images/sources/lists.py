@@ -1,4 +1,4 @@
-"""Images that a text file names: any list, CelebA and EmotioNet."""
+"""Images named by text files: a list of paths, CelebA and EmotioNet."""
 
 from collections.abc import Iterator
 import csv
@@ -12,22 +12,22 @@ LIST = 'list.txt'
 CELEBA_IMAGES = 'img_align_celeba'
 CELEBA_PARTITION = 'list_eval_partition.txt'
 _CELEBA_SPLITS = {'0': 'train', '1': 'validation', '2': 'test'}
-_EMOTIONET = re.compile(r'N_\d{10}_\d{5}\.jpg')
+_EMOTIONET = re.compile(r'N_[0-9]{10}_[0-9]{5}\.jpg')
 
 
 def lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
-  """Yields the 1-based number and the text of every line that is not blank.
+  """Yields (1-based number, text) of every line that is not blank.
 
-  A byte order mark and CRLF are accepted, and names in any encoding.
+  A byte order mark, CRLF and names in any encoding are accepted.
 
   Raises:
-    InputError: there is no such file.
+    InputError: the file cannot be read.
   """
   try:
     file = path.open(encoding='utf-8-sig', errors='surrogateescape')
   except OSError as error:
     raise errors.InputError(
-        f'{path}: cannot be read ({error.strerror}); this layout needs it'
+        f'{path}: cannot be read ({error.strerror}); this layout requires it'
     ) from error
   with file:
     for number, line in enumerate(file, 1):
@@ -39,12 +39,12 @@ def listed(
     source: pathlib.Path, ignored: entries.Ignored
 ) -> Iterator[entries.Entry]:
   """Yields the images of list.txt, one path per line, grouped by folder."""
-  del ignored  # what the list does not name is none of its business
+  del ignored  # files that are not in the list are not reported
   for number, name in lines(source / LIST):
     path = pathlib.PurePosixPath(name)
     at = ('file',)
     if path.is_absolute() or '..' in path.parts:
-      at = ('broken', f'is not below {source.name}; name it relative to that')
+      at = ('broken', f'is not in {source.name}; use a path relative to it')
     yield entries.Entry(
         name, at, group=entries.folder(name), line=(LIST, number)
     )
@@ -53,14 +53,14 @@ def listed(
 def celeba(
     source: pathlib.Path, ignored: entries.Ignored
 ) -> Iterator[entries.Entry]:
-  """Yields the aligned images of CelebA in the splits of its partition."""
+  """Yields the aligned images of CelebA with the splits of its partition."""
   del ignored
   path = source / CELEBA_PARTITION
   for number, text in lines(path):
     columns = text.split()
     if len(columns) != 2 or columns[1] not in _CELEBA_SPLITS:
       raise errors.InputError(
-          f'{path}:{number}: {text!r} is no line of an image and 0, 1 or 2;'
+          f'{path}:{number}: {text!r} is not an image name and 0, 1 or 2;'
           ' copy the file again'
       )
     yield entries.Entry(
@@ -73,7 +73,7 @@ def celeba(
 def emotionet(
     source: pathlib.Path, ignored: entries.Ignored
 ) -> Iterator[entries.Entry]:
-  """Yields N_<10 digits>_<5 digits>.jpg: those of its CSV lists, or all."""
+  """Yields N_<10 digits>_<5 digits>.jpg in the CSV lists, or all without lists."""
   files = {}
   for name in trees.walk(source):
     base = name.rpartition('/')[2]
@@ -91,7 +91,10 @@ def emotionet(
       base = url.rpartition('/')[2]
       at = ('file',)
       if not _EMOTIONET.fullmatch(base):
-        at = ('broken', f'the URL {url!r} ends in no N_<digits>_<digits>.jpg')
+        at = (
+            'broken',
+            f'the URL {url!r} does not end in N_<digits>_<digits>.jpg',
+        )
       elif base not in files:
         at = ('broken', 'missing')
       yield entries.Entry(files.get(base, base), at, line=(table.name, number))
@@ -107,7 +110,7 @@ def _urls(table: pathlib.Path) -> Iterator[tuple[int, str]]:
     if 'url' not in columns:
       raise errors.InputError(
           f'{table}:1: no column URL; the header is {",".join(header)!r}; move'
-          ' the file away if it is no list of images'
+          ' the file away if it is not a list of images'
       )
     column = columns.index('url')
     for row in rows:

@@ -1,4 +1,4 @@
-"""C-MS-Celeb: two lists of labels over the images of MS-Celeb-1M."""
+"""C-MS-Celeb: two lists of labels for the images of MS-Celeb-1M."""
 
 import base64
 import binascii
@@ -22,11 +22,11 @@ def c_ms_celeb(
 ) -> Iterator[entries.Entry]:
   """Yields the listed images: rows of the table, then files, grouped by label.
 
-  Rows come in the order of the table, which is read from start to end once;
-  what it lacks is looked for as <mid>/<rank>-FaceId-<k>.jpg in the source.
+  Rows have the order of the table, which is read once. Images without a row are
+  expected as files <mid>/<rank>-FaceId-<k>.jpg in the source.
 
   Raises:
-    InputError: a list or every image is missing, or has another layout.
+    InputError: a list or every image is missing, or a file has another layout.
   """
   table = source / TABLE
   if not table.exists() and not any(p.is_dir() for p in source.iterdir()):
@@ -39,7 +39,7 @@ def c_ms_celeb(
       label, _, path = text.strip().partition(' ')
       if not path:
         raise errors.InputError(
-            f'{source / name}:{number}: {text!r} is no label and path; copy'
+            f'{source / name}:{number}: {text!r} is not a label and a path; copy'
             ' the file again'
         )
       path = path.strip()
@@ -63,7 +63,7 @@ def c_ms_celeb(
 
 
 def _rows(table: pathlib.Path) -> Iterator[tuple[str, int, int]]:
-  """Yields the path that an unpacked row has, its offset and its length."""
+  """Yields (path of the unpacked image, offset, length) of each row."""
   offset = 0
   with table.open('rb') as file:
     for number, row in enumerate(file, 1):
@@ -85,4 +85,4 @@ def read_row(table: BinaryIO, offset: int, size: int) -> bytes:
   try:
     return base64.b64decode(encoded, validate=True)
   except binascii.Error as error:
-    raise images.BrokenImage(f'is no base64: {error}') from error
+    raise images.BrokenImage(f'is not base64: {error}') from error

@@ -1,10 +1,11 @@
-"""RecordIO packs of InsightFace, read without MXNet.
+"""Reads RecordIO packs of InsightFace, without MXNet.
 
-A record is made of parts: the magic number, a word whose upper 3 bits tell
-which part of the record it is and whose lower 29 its length, the data, and
-zeros up to a multiple of 4 bytes. Where data contain the magic number they are
-split there, so it is put back between parts. An image record begins with the
-header (flag, label, id, id2), then `flag` further labels, then the image.
+A record has one or more parts. A part has the magic number, a word, the data and
+zeros up to a multiple of 4 bytes. The upper 3 bits of the word are the kind of
+the part, the lower 29 bits the length of the data. If the data contain the magic
+number, they are split there, and the reader puts it back between the parts. An
+image record has the header (flag, label, id, id2), then `flag` more labels, then
+the image.
 """
 
 import array
@@ -15,21 +16,21 @@ from typing import BinaryIO
 
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, numbers
 from abaw_jax.data_builders import images
 from abaw_jax.data_builders.face_images.sources import entries, lists
 
 PACK, INDEX = 'train.rec', 'train.idx'
 _MAGIC = struct.pack('<I', 0xCED7230A)
 _HEADER = struct.Struct('<IfQQ')
-_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+_SINGLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 
 def read_record(pack: BinaryIO, offset: int) -> bytes:
   """Returns the record at `offset`; raises BrokenImage if there is none."""
   pack.seek(offset)
   parts = []
-  expected = (_WHOLE, _FIRST)
+  expected = (_SINGLE, _FIRST)
   while True:
     head = pack.read(8)
     if head[:4] != _MAGIC:
@@ -44,16 +45,16 @@ def read_record(pack: BinaryIO, offset: int) -> bytes:
     if part not in expected:
       raise images.BrokenImage('the parts of the record are out of order')
     parts.append(data)
-    if part in (_WHOLE, _LAST):
+    if part in (_SINGLE, _LAST):
       return _MAGIC.join(parts)
     pack.seek(-size % 4, 1)
     expected = (_MIDDLE, _LAST)
 
 
 def unpack(record: bytes) -> tuple[tuple[float, ...], bytes]:
-  """Returns the labels of a record and the bytes behind them.
+  """Returns the labels of a record and the bytes after them.
 
-  A single label stands in the header; with a flag above 0 so many follow it.
+  If the flag is 0, the label is in the header; else `flag` labels follow it.
   """
   if len(record) < _HEADER.size:
     raise images.BrokenImage('the record is shorter than its header')
@@ -74,15 +75,15 @@ def read_image(pack: BinaryIO, offset: int) -> bytes:
 def insightface(
     source: pathlib.Path, ignored: entries.Ignored
 ) -> Iterator[entries.Entry]:
-  """Yields the images of train.rec by key, grouped by identity.
+  """Yields the images of train.rec in the order of their keys, by identity.
 
-  In packs of InsightFace record 0 has the labels (a, b): images have the keys
-  1 to a - 1, and a to b - 1 are identities, whose two labels are the first key
-  of their images and the one behind the last. In other packs every record is
-  an image.
+  In packs of InsightFace, record 0 has the labels (a, b). Records 1 to a - 1 are
+  images, records a to b - 1 identities. The two labels of an identity are the
+  first key of its images and the last key plus 1. In other packs, every record
+  is an image.
 
   Raises:
-    InputError: a file is missing or one of these special records is broken.
+    InputError: a file is missing, or record 0 or an identity is damaged.
   """
   del ignored
   keys, offsets = _read_index(source / INDEX)
@@ -132,14 +133,14 @@ def _labels(
 
 
 def _read_index(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the keys of a pack in rising order and their offsets."""
+  """Returns the keys of a pack in ascending order, and their offsets."""
   columns = array.array('q'), array.array('q')
   for number, text in lists.lines(path):
     try:
-      key, offset = map(int, text.split())
+      key, offset = map(numbers.integer, text.split())
     except ValueError as error:
       raise errors.InputError(
-          f'{path}:{number}: {text!r} is no key and offset; copy it again'
+          f'{path}:{number}: {text!r} is not a key and an offset; copy it again'
       ) from error
     columns[0].append(key)
     columns[1].append(offset)

@@ -1,4 +1,4 @@
-"""The bytes of an image, wherever it is stored."""
+"""Reads the bytes of an image from a file, an archive, a pack or a table."""
 
 import contextlib
 import pathlib
@@ -17,8 +17,8 @@ def _open(path: pathlib.Path) -> BinaryIO:
   return path.open('rb')
 
 
-# By the first item of Entry.at: how to open the file that the second names,
-# and how to read an image from it with the others as arguments.
+# First item of Entry.at -> (open, read): `open` gets the path in the second item,
+# `read` gets the open file and the other items.
 STORES = {
     'slice': (archives.open_archive, archives.read_slice),
     'record': (_open, recordio.read_image),
@@ -27,10 +27,10 @@ STORES = {
 
 
 class Reader(contextlib.AbstractContextManager):
-  """Reads images, and keeps the container of the last one open.
+  """Reads images, and keeps the container of the last image open.
 
-  Neighbours lie in one container behind each other, so that a compressed
-  archive is read forwards only.
+  Consecutive entries follow each other in their container, so a compressed
+  archive is only read forwards.
   """
 
   def __init__(self, source: pathlib.Path):
@@ -58,7 +58,7 @@ class Reader(contextlib.AbstractContextManager):
       raise images.BrokenImage(f'cannot be read: {error.strerror}') from error
 
   def find(self, entry: entries.Entry) -> None:
-    """Raises BrokenImage if the image is not where it should be."""
+    """Raises BrokenImage if the image does not exist."""
     store, *place = entry.at
     if store == 'broken':
       raise images.BrokenImage(*place)

@@ -1,4 +1,4 @@
-"""Images that lie in folders: nested ones, and VGGFace2."""
+"""Images in folders: nested folders, and VGGFace2."""
 
 from collections.abc import Iterator
 import os
@@ -8,13 +8,13 @@ import re
 from abaw_jax.core import errors
 from abaw_jax.data_builders.face_images.sources import entries
 
-_VGGFACE2 = re.compile(r'(train|test)/(n\d+)/\d+_\d+\.jpg')
+_VGGFACE2 = re.compile(r'(train|test)/(n[0-9]+)/[0-9]+_[0-9]+\.jpg')
 
 
 def walk(source: pathlib.Path, top: str = '') -> Iterator[str]:
-  """Yields the paths of all files below `source / top`, relative to `source`.
+  """Yields the paths of all files in `source / top`, relative to `source`.
 
-  In sorted order, folder by folder; links to folders are followed once.
+  The order is sorted, folder by folder. A link to a folder is followed once.
   """
   seen = set()
   for root, folders, files in os.walk(source / top, followlinks=True):
@@ -46,7 +46,7 @@ def vggface2(
   """Yields train|test/<identity>/<image>_<face>.jpg."""
   if not (source / 'train').is_dir():
     raise errors.InputError(
-        f'{source}: no folder train; set --source_dir to the folder that holds'
+        f'{source}: no folder train; set --source_dir to the folder of'
         ' train/n000002/0001_01.jpg'
     )
   for part, split in (('train', None), ('test', 'test')):

@@ -1,0 +1,1 @@
+"""Writes rendered faces in the layouts of datasets of single faces."""

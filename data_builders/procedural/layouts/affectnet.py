@@ -1,4 +1,4 @@
-"""Rendered faces as AffectNet: the lists of 2017, or the .npy files of 2021."""
+"""Writes rendered faces as AffectNet: lists of 2017 or .npy files of 2021."""
 
 from collections.abc import Iterator, Mapping
 import itertools
@@ -24,9 +24,10 @@ _EDGE = 24  # pixels around a face
 def manual(
     out: pathlib.Path, split: str, faces: Iterator[sample.Face]
 ) -> list[str]:
-  """Returns a line for each face; every eighth image has two of them.
+  """Returns a line for each face of a person; writes their images.
 
-  One row of twenty has no label, and of those without a face no box.
+  Every eighth image has two faces. One row of twenty has no label; if its code
+  is No-Face, it has no box either.
   """
   lines = []
   while first := next(faces, None):
@@ -49,7 +50,7 @@ def manual(
 
 
 def write_lists(out: pathlib.Path, lines: Mapping[str, list[str]]) -> None:
-  """Writes the lists; that of the validation set has no header, as often."""
+  """Writes the lists; the validation list has no header, like many real ones."""
   for split, members in lines.items():
     head = [_HEADER] if split == 'train' else []
     (out / _LISTS[split]).write_text('\n'.join([*head, *members]) + '\n')
@@ -58,7 +59,10 @@ def write_lists(out: pathlib.Path, lines: Mapping[str, list[str]]) -> None:
 def release(
     out: pathlib.Path, split: str, faces: Iterator[sample.Face]
 ) -> list[str]:
-  """Returns the name of each face; labels are strings or arrays of none axis."""
+  """Returns the name of each face; writes the images and label files.
+
+  The label files are strings or arrays without an axis.
+  """
   names = []
   for face in faces:
     folder = out / _FOLDERS[split]
@@ -79,14 +83,14 @@ def release(
 
 
 def no_lists(out: pathlib.Path, lines: Mapping[str, list[str]]) -> None:
-  """Writes nothing: the files are the list."""
+  """Writes nothing: this layout has no lists."""
   del out, lines
 
 
 def _scene(
     pictures: list[np.ndarray],
 ) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
-  """Returns faces side by side on a plain wall, and the box of each."""
+  """Returns an image with a row of faces on a plain wall, and their boxes."""
   side = len(pictures[0])
   width = len(pictures) * (side + _EDGE) + _EDGE
   colour = pictures[0][:4].mean((0, 1)).astype(np.uint8)
@@ -100,7 +104,7 @@ def _scene(
 
 
 def _landmarks(left: int, top: int, width: int, height: int) -> np.ndarray:
-  """Returns 68 points around the middle of a box; nobody here reads them."""
+  """Returns 68 points around the middle of a box; no builder reads them."""
   angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
   circle = 0.5 + 0.4 * np.stack([np.cos(angles), np.sin(angles)], -1)
   return (left, top) + circle * (width, height)

@@ -1,4 +1,4 @@
-"""Rendered faces as EmotioNet: a list of URLs with 60 action units."""
+"""Writes rendered faces as EmotioNet: a list of URLs with 60 action units."""
 
 from collections.abc import Iterator, Mapping
 import pathlib
@@ -8,7 +8,7 @@ from abaw_jax.data_builders.procedural.layouts import sample
 
 FOLDER = 'images'
 _LIST = 'aws.csv'
-# The units that the real list annotates and that are ours; 999 elsewhere.
+# Units that the real list annotates and that we use; the others are 999.
 _KNOWN = (1, 2, 4, 6, 12, 25, 26)
 _UNITS = range(1, 61)
 
@@ -16,7 +16,7 @@ _UNITS = range(1, 61)
 def write(
     out: pathlib.Path, split: str, faces: Iterator[sample.Face]
 ) -> list[str]:
-  """Returns a line for each face; some units of some faces are unknown."""
+  """Returns a line for each face; writes the images. Some units are unknown."""
   del split
   lines = []
   (out / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def write(
 
 
 def write_lists(out: pathlib.Path, lines: Mapping[str, list[str]]) -> None:
-  """Writes the list, its header quoted and spaced as in the real one."""
+  """Writes the list; its header has quotes and spaces like the real one."""
   header = ', '.join(["'URL'", *(f"'AU {unit}'" for unit in _UNITS)])
   members = [line for part in lines.values() for line in part]
   (out / _LIST).write_text('\n'.join([header, *members]) + '\n')

@@ -1,4 +1,4 @@
-"""Rendered faces as FER+: grey values in one list, votes in another."""
+"""Writes rendered faces as FER+: a list of grey values and a list of votes."""
 
 from collections.abc import Iterator, Mapping
 import pathlib
@@ -20,7 +20,7 @@ _USAGES = {
     'validation': 'PublicTest',
     'test': 'PrivateTest',
 }
-# FER2013 has codes of its own, which FER+ replaces: here by those of FER+.
+# Codes of FER2013 in the order of the classes of FER+; FER+ replaces them.
 _FER2013 = (6, 3, 5, 4, 0, 1, 2, 6, 6, 6)
 _UNKNOWN, _NOT_A_FACE = 8, 9
 _VOTES = 10
@@ -29,9 +29,9 @@ _VOTES = 10
 def write(
     out: pathlib.Path, split: str, faces: Iterator[sample.Face]
 ) -> list[str]:
-  """Returns a line of each list for every face, divided by a bar.
+  """Returns the lines of both lists for each face, joined by `|`.
 
-  Annotators mostly see what is there. One row of thirty is noise, no face.
+  Most votes are for the true class. One row of thirty is noise without a face.
   """
   del out
   lines = []

@@ -1,4 +1,4 @@
-"""Rendered faces as a folder for each person."""
+"""Writes rendered faces as one folder per person."""
 
 from collections.abc import Iterator
 import pathlib
@@ -11,7 +11,7 @@ FOLDER = 'people'
 def write(
     out: pathlib.Path, split: str, faces: Iterator[sample.Face]
 ) -> list[str]:
-  """Returns the name of each face, having written it."""
+  """Writes the images; returns the name of each face."""
   del split
   names = []
   for face in faces:

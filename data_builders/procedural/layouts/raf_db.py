@@ -1,4 +1,4 @@
-"""Rendered faces as RAF-DB: aligned images and one list."""
+"""Writes rendered faces as RAF-DB: aligned images and one list."""
 
 from collections.abc import Iterator, Mapping
 import pathlib
@@ -14,7 +14,7 @@ _SIDE = 100  # pixels
 def write(
     out: pathlib.Path, split: str, faces: Iterator[sample.Face]
 ) -> list[str]:
-  """Returns a line for each face of the seven basic expressions."""
+  """Returns a line for each face of a basic expression; writes the images."""
   folder = out / FOLDER / _IMAGES
   folder.mkdir(parents=True, exist_ok=True)
   lines = []
@@ -28,7 +28,7 @@ def write(
 
 
 def write_lists(out: pathlib.Path, lines: Mapping[str, list[str]]) -> None:
-  """Writes the list, which the release calls so."""
+  """Writes the list."""
   path = out / FOLDER / _LIST
   path.parent.mkdir(parents=True, exist_ok=True)
   members = [line for part in lines.values() for line in part]

@@ -1,4 +1,4 @@
-"""The layouts of labelled single faces that can be rendered."""
+"""The layouts of single faces that can be rendered."""
 
 from collections.abc import Callable, Iterator, Mapping
 import pathlib
@@ -15,15 +15,16 @@ from abaw_jax.data_builders.procedural.layouts import (
 
 
 class Layout(NamedTuple):
-  """How rendered faces are written.
+  """Writers and defaults of a layout.
 
   Attributes:
-    write: (out, split, faces of one person) -> the lines of their lists.
-    write_lists: (out, lines by split), when all faces are written.
+    write: (out, split, faces of one person) -> lines for the lists; writes the
+      images.
+    write_lists: (out, lines by split); called after all faces are written.
     splits: split of the plan -> split of the layout.
-    folders: of its images below `out`.
-    videos: people that are rendered if nobody says how many.
-    frames: faces of each, on average.
+    folders: folders of the images in `out`.
+    videos: default number of people.
+    frames: default mean number of faces per person.
   """
 
   write: Callable[[pathlib.Path, str, Iterator[sample.Face]], list[str]]

@@ -1,4 +1,4 @@
-"""One rendered face with what is true of it, and its class in other datasets."""
+"""One rendered face with its labels, and its class in other datasets."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ from abaw_jax.data_builders.procedural.rendering import camera
 
 
 class Face(NamedTuple):
-  """A face and its labels, all of them, as its annotators saw it.
+  """A face with all labels.
 
   Attributes:
     picture: uint8 RGB [112, 112, 3].
-    quality: of the camera's JPEG files, 0 to 100.
-    number: among all faces of the corpus, from 0.
-    person: who it is, from 0.
-    place: among the faces of this person, from 0.
+    quality: JPEG quality of the camera, 0 to 100.
+    number: number of the face in the corpus, from 0.
+    person: number of the person, from 0.
+    place: number of the face among the faces of this person, from 0.
     expression: index into labels.EXPRESSIONS.
     valence: in [-1, 1].
     arousal: in [-1, 1].
@@ -35,9 +35,9 @@ class Face(NamedTuple):
   au: np.ndarray
 
   def code(self, dataset: str) -> int | None:
-    """Returns its class code in a dataset; None if that has no such class.
+    """Returns the class code in a dataset; None if it has no such class.
 
-    What is Other here is Contempt there, as `labels.expression_id` reads it.
+    Other becomes Contempt, the inverse of `labels.expression_id`.
     """
     for code in labels.NATIVE_EXPRESSIONS[dataset]:
       if labels.expression_id(dataset, code) == self.expression:
@@ -45,7 +45,7 @@ class Face(NamedTuple):
     return None
 
   def rng(self, seed: int) -> np.random.Generator:
-    """Returns a generator of its own."""
+    """Returns a random generator for this face."""
     return np.random.default_rng([seed, self.number])
 
   def jpeg(self, size: int) -> bytes:
@@ -57,5 +57,5 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
   """Returns a square picture with sides of `size` pixels."""
   if len(picture) == size:
     return picture
-  how = cv2.INTER_AREA if len(picture) > size else cv2.INTER_CUBIC
-  return cv2.resize(picture, (size, size), interpolation=how)
+  filter_ = cv2.INTER_AREA if len(picture) > size else cv2.INTER_CUBIC
+  return cv2.resize(picture, (size, size), interpolation=filter_)

@@ -1,0 +1,1 @@
+"""Renders videos of parametric faces and their labels."""

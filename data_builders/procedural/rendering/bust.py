@@ -1,4 +1,4 @@
-"""The parts of a person that no action unit moves, painted once per video."""
+"""Paints the parts of a person that no action unit moves, once per video."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ _FRAMES = ((24, 22, 24), (70, 44, 30), (120, 110, 100), (60, 30, 40))
 
 @dataclasses.dataclass(frozen=True)
 class Bust:
-  """Canvases behind and in front of the face, and the pattern of the skin."""
+  """Layers at the back and the front of the face, and the pattern of the skin."""
 
   who: identity_lib.Identity
-  behind: np.ndarray  # hair, neck, clothes, ears
+  back: np.ndarray  # hair, neck, clothes, ears
   front: np.ndarray  # hair and glasses
-  complexion: np.ndarray  # [GRID, GRID, 4] factors on the skin's colour
+  complexion: np.ndarray  # [GRID, GRID, 4] factors of the skin colour
   beard: np.ndarray | None  # uint8 [SIZE, SIZE], 255 where it covers the skin
   relief: relief_lib.Relief
 
@@ -86,16 +86,16 @@ def _glasses(
 def build(who: identity_lib.Identity) -> Bust:
   """Returns the painted bust of a person."""
   rng = np.random.default_rng(who.texture_seed)
-  behind = hair.behind(who, rng)
-  _torso(behind, who)
+  back = hair.back(who, rng)
+  _torso(back, who)
   if who.hair_style not in ('long', 'scarf', 'fringe'):
-    _ears(behind, who)
+    _ears(back, who)
   front = hair.front(who, rng)
   if who.glasses != 'none':
     _glasses(front, who, rng)
   return Bust(
       who=who,
-      behind=behind,
+      back=back,
       front=front,
       complexion=skin_lib.complexion(who, rng),
       beard=skin_lib.beard(who, rng),

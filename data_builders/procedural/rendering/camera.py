@@ -1,4 +1,4 @@
-"""Takes the picture: pose, occlusion, background, blur, noise, JPEG."""
+"""Takes a picture of a head: pose, occlusion, background, blur, noise, JPEG."""
 
 import dataclasses
 
@@ -7,19 +7,19 @@ import numpy as np
 
 from abaw_jax.data_builders.procedural.rendering import (
     canvas,
+    dynamics,
     occluder,
-    process,
 )
 from abaw_jax.data_builders.procedural.rendering import scene as scene_lib
 
 _MESH = 28  # side of the coarse grid on which the pose is solved
-_PIVOT = np.array([56.0, 64.0])  # where the head turns, on its canvas ...
-_AIM = np.array([56.0, 60.0])  # ... and where that point is in the picture
+_PIVOT = np.array([56.0, 64.0])  # centre of the rotation on the canvas ...
+_AIM = np.array([56.0, 60.0])  # ... and in the picture
 
 
 @dataclasses.dataclass(frozen=True)
 class Shot:
-  """How one frame is taken."""
+  """Pose, light and camera of one frame."""
 
   pose: np.ndarray  # [3] yaw, pitch, roll in degrees
   shift: np.ndarray  # [2] pixels
@@ -27,24 +27,24 @@ class Shot:
   gain: float
   blur: float  # sigma in pixels
   smear: float  # pixels of motion blur to each side
-  covered: bool  # by the scene's occluder
-  place: np.ndarray  # [2] of the occluder
+  covered: bool  # whether the occluder of the scene covers the face
+  place: np.ndarray  # [2] position of the occluder
   grain: np.ndarray  # int [2] offset into the noise bank
 
 
 def shots(
-    scene: scene_lib.Scene, track: process.Track, rng: np.random.Generator
+    scene: scene_lib.Scene, track: dynamics.Track, rng: np.random.Generator
 ) -> list[Shot]:
-  """Returns how each frame of a track is taken.
+  """Returns the shot of each frame of a track.
 
-  What spoils a frame (focus, motion, exposure, an occluder) lasts a fraction of
-  a second: the frames around it show what it hides.
+  Bad focus, motion, bad exposure and occluders last a fraction of a second, so
+  the frames before and after show the hidden part of the face.
   """
   length, at = int(track.frame_id[-1]), track.frame_id - 1
-  shift = 0.7 * process.wander(rng, (length, 2), 0.8)[at]
-  swing = 0.1 * process.wander(rng, (length, 2), 4.0)[at]
-  place = process.wander(rng, (length, 2), 1.5)[at]
-  dim, focus, hidden = process.wander(rng, (length, 3), 0.2)[at].T
+  shift = 0.7 * dynamics.wander(rng, (length, 2), 0.8)[at]
+  swing = 0.1 * dynamics.wander(rng, (length, 2), 4.0)[at]
+  place = dynamics.wander(rng, (length, 2), 1.5)[at]
+  dim, focus, hidden = dynamics.wander(rng, (length, 3), 0.2)[at].T
   return [
       Shot(
           pose=track.pose[i],
@@ -74,7 +74,7 @@ def _rotation(pose: np.ndarray) -> np.ndarray:
 def _turn(
     image: np.ndarray, depth: np.ndarray, shot: Shot, zoom: float
 ) -> np.ndarray:
-  """Returns the crop [CROP, CROP, 4] of a head of some `depth` in its pose."""
+  """Returns the crop [CROP, CROP, 4] of a turned head with the heights `depth`."""
   turn = zoom * _rotation(shot.pose)
   grid = (np.arange(_MESH) + 0.5) * (canvas.CROP / _MESH)
   goal = np.stack(np.meshgrid(grid, grid), -1) - _AIM - shot.shift
@@ -82,7 +82,8 @@ def _turn(
   origin = _PIVOT + canvas.MARGIN
   edge = cv2.BORDER_REPLICATE
   place = goal @ inverse
-  # A point (x, y, z) of the head lands at R (x, y, z): solved for (x, y) twice.
+  # The rotation R maps a point (x, y, z) of the head into the picture. Two
+  # fixed-point iterations solve this for (x, y).
   for _ in range(2):
     at = (place + origin - 0.5).astype(np.float32)
     z = cv2.remap(depth, at, None, cv2.INTER_LINEAR, borderMode=edge)
@@ -102,10 +103,10 @@ def take(
   """Returns the picture, uint8 RGB [CROP, CROP, 3].
 
   Args:
-    image: premultiplied canvas of the frontal head; an occluder is drawn on it.
+    image: premultiplied canvas of the frontal head; changed by an occluder.
     depth: [GRID, GRID] heights of the head in crop pixels.
-    skin: [3] colour of a hand that may cover the face.
-    scene: the place.
+    skin: [3] skin colour, for a hand that covers the face.
+    scene: room, light and camera of the video.
     shot: pose, light and camera of this frame.
   """
   if shot.covered:

@@ -1,17 +1,17 @@
-"""What an emotion does to a face: action units, valence and arousal.
+"""Action units, valence and arousal of each emotion.
 
-Combinations after EMFACS (Friesen and Ekman, 1983) and Du, Tao and Martinez
-(2014); places on the circumplex after Russell (1980).
+Combinations of action units follow EMFACS (Friesen and Ekman, 1983) and Du, Tao
+and Martinez (2014). Valence and arousal follow the circumplex of Russell (1980).
 """
 
 import numpy as np
 
 from abaw_jax.core import labels
 
-# Units that move the face without being annotated: upper lid raiser, nose
-# wrinkler, chin raiser, lip stretcher. Fear and disgust need them.
-SILENT_AUS = (5, 9, 17, 20)
-AUS = labels.AU_NUMBERS + SILENT_AUS
+# Units that move the face but are not annotated: upper lid raiser, nose wrinkler,
+# chin raiser, lip stretcher. Fear and disgust need them.
+UNANNOTATED_AUS = (5, 9, 17, 20)
+AUS = labels.AU_NUMBERS + UNANNOTATED_AUS
 
 # Per expression: (share of the segments, intensity of each unit at the apex).
 VARIANTS = {
@@ -72,7 +72,7 @@ CIRCUMPLEX = {
     'Other': (0.02, 0.24),
 }
 
-# How readily people speak, 0 never to 1 always.
+# How often people speak, from 0 (never) to 1 (always).
 TALK = {
     'Neutral': 0.45,
     'Anger': 0.3,
@@ -84,7 +84,7 @@ TALK = {
     'Other': 0.65,
 }
 
-# Units that come and go whatever the emotion: share of time they are active.
+# Units that are active independent of the emotion: fraction of the time.
 HABITS = {
     1: 0.02,
     2: 0.01,
@@ -97,13 +97,13 @@ HABITS = {
     26: 0.02,
 }
 
-# What single units add to valence and arousal whatever the emotion is.
+# Change of valence and arousal by single units, independent of the emotion.
 UNIT_VALENCE = {12: 0.18, 6: 0.06, 4: -0.12, 15: -0.1, 9: -0.1, 10: -0.05}
 UNIT_AROUSAL = {5: 0.12, 26: 0.12, 25: 0.06, 2: 0.06, 7: 0.04}
 
 
 def vector(weights: dict[int, float]) -> np.ndarray:
-  """Returns `weights` in the order of AUS, 0 where a unit is not named."""
+  """Returns `weights` in the order of AUS; units without a weight are 0."""
   return np.array([weights.get(unit, 0.0) for unit in AUS])
 
 
@@ -119,5 +119,5 @@ def prototype(expression: str) -> np.ndarray:
 
 
 def unit_affect() -> np.ndarray:
-  """Returns [2, len(AUS)]: what each unit adds to valence and to arousal."""
+  """Returns [2, len(AUS)]: the change of valence and arousal by each unit."""
   return np.stack([vector(UNIT_VALENCE), vector(UNIT_AROUSAL)])

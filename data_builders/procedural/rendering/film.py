@@ -1,36 +1,60 @@
-"""Shoots a video: what happens in it, and a picture of every annotated frame."""
+"""Renders a video: its labels and a picture of every annotated frame."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+import concurrent.futures
+import itertools
+import multiprocessing
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
 from abaw_jax.data_builders.procedural.rendering import bust as bust_lib
-from abaw_jax.data_builders.procedural.rendering import camera, painter, process
+from abaw_jax.data_builders.procedural.rendering import (
+    camera,
+    dynamics,
+    painter,
+)
 from abaw_jax.data_builders.procedural.rendering import face as face_lib
 from abaw_jax.data_builders.procedural.rendering import identity as identity_lib
 from abaw_jax.data_builders.procedural.rendering import scene as scene_lib
 from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
 
+Result = TypeVar('Result')
+
 
 class Film(NamedTuple):
-  """What happens in a video, and its n pictures, uint8 RGB [CROP, CROP, 3]."""
+  """The track of a video and its n pictures, uint8 RGB [CROP, CROP, 3]."""
 
-  track: process.Track
+  track: dynamics.Track
   quality: int  # of the camera's JPEG files, 0 to 100
   pictures: Iterator[np.ndarray]
 
 
-def use_one_core() -> None:
-  """Keeps OpenCV to one thread: a process of a pool has one core."""
+def run_jobs(
+    render: Callable[..., Result], jobs: Sequence[tuple], workers: int
+) -> Iterator[Result]:
+  """Yields `render(*job)` for each job in order, from `workers` processes."""
+  if workers == 1:
+    yield from itertools.starmap(render, jobs)
+    return
+  with concurrent.futures.ProcessPoolExecutor(
+      workers,
+      mp_context=multiprocessing.get_context('spawn'),
+      initializer=_use_one_core,
+  ) as pool:
+    yield from pool.map(render, *zip(*jobs, strict=True))
+
+
+def _use_one_core() -> None:
+  """Limits OpenCV to one thread, because each worker has one core."""
   cv2.setNumThreads(1)
 
 
 def shoot(video: plan_lib.Video) -> Film:
-  """Returns a video of one person; its pictures are painted one by one."""
+  """Returns a video of one person; its pictures are rendered one by one."""
   who = identity_lib.sample(np.random.default_rng([*video.key, 0]))
-  track = process.simulate(video, who)
+  track = dynamics.simulate(video, who)
   scene = scene_lib.sample(np.random.default_rng([*video.place, 2]))
   return Film(track, scene.quality, _pictures(video, who, track, scene))
 
@@ -38,7 +62,7 @@ def shoot(video: plan_lib.Video) -> Film:
 def _pictures(
     video: plan_lib.Video,
     who: identity_lib.Identity,
-    track: process.Track,
+    track: dynamics.Track,
     scene: scene_lib.Scene,
 ) -> Iterator[np.ndarray]:
   bust = bust_lib.build(who)

@@ -1,4 +1,4 @@
-"""Hair and scarves: what hangs behind the head and what covers its front."""
+"""Paints hair and scarves at the back and the front of the head."""
 
 import cv2
 import numpy as np
@@ -7,8 +7,8 @@ from abaw_jax.data_builders.procedural.rendering import canvas
 from abaw_jax.data_builders.procedural.rendering import face as face_lib
 from abaw_jax.data_builders.procedural.rendering import identity as identity_lib
 
-# Of each style that has a cap of hair: how far it stands off the skull, and
-# how far down the temples it reaches, in pixels.
+# Hair style -> (thickness of the hair on the skull, y of its end at the temples),
+# in pixels.
 _CAPS = {
     'short': (2.5, 54),
     'parted': (4.0, 56),
@@ -25,7 +25,7 @@ def _cap(
     hairline: float,
     part: float,
 ) -> None:
-  """Draws hair over the skull from a parting at x = `part` to the temples."""
+  """Draws hair on the skull, from a parting at x = `part` to the temples."""
   w, colour = who.face_width, np.array(who.hair)
   v, down = _CAPS[who.hair_style]
   for side in (-1, 1):
@@ -40,7 +40,7 @@ def _cap(
     )
     lock = face_lib.half(np.concatenate([outer, inner]), side)
     canvas.fill(image, colour, face_lib.smooth(lock))
-    # Rounding the corners opens the parting; this closes it.
+    # Rounded corners leave a gap at the parting; this fills it.
     crown = canvas.curve(
         (p, 12 * w, 12 * w, p), (2 - v, 3.5 - v, hairline, hairline)
     )
@@ -50,7 +50,7 @@ def _cap(
 def _strands(
     image: np.ndarray, colour: np.ndarray, rng: np.random.Generator, count: int
 ) -> None:
-  """Draws combed strands wherever `image` is already opaque."""
+  """Draws combed strands where `image` is opaque."""
   drawn = image.copy()
   for _ in range(count):
     if rng.random() < 0.4:
@@ -71,7 +71,7 @@ def _strands(
 
 
 def _clip(image: np.ndarray, drawn: np.ndarray) -> None:
-  """Takes the colours of `drawn` where `image` is opaque, in place."""
+  """Copies the colours of `drawn` to `image` where it is opaque."""
   alpha = image[..., 3:].astype(np.uint16)
   image[..., :3] = (drawn[..., :3] * alpha // 255).astype(np.uint8)
 
@@ -85,7 +85,7 @@ def _curls(
     low: float,
     inner: float,
 ) -> None:
-  """Draws curls around the head down to the angle `low` below the ears."""
+  """Draws curls around the head, down to an angle of `low` below the ears."""
   for _ in range(170):
     angle, r = rng.uniform(-np.pi - low, low), rng.uniform(inner, 1.0)
     x = face_lib.CENTRE + 43 * who.face_width * r * np.cos(angle)
@@ -126,8 +126,8 @@ def _scarf(
   _clip(image, drawn)
 
 
-def behind(who: identity_lib.Identity, rng: np.random.Generator) -> np.ndarray:
-  """Returns the canvas of what hangs behind head and neck."""
+def back(who: identity_lib.Identity, rng: np.random.Generator) -> np.ndarray:
+  """Returns the canvas of the hair at the back of head and neck."""
   image = canvas.blank()
   colour = np.array(who.hair)
   if who.hair_style in ('long', 'fringe'):

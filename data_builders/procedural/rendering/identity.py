@@ -1,4 +1,4 @@
-"""Who a face belongs to: proportions, colours, hair and resting features."""
+"""A person: proportions, colours, hair and the face at rest."""
 
 import dataclasses
 
@@ -63,7 +63,7 @@ GLASSES = {'none': 0.76, 'round': 0.1, 'square': 0.14}
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-  """A person; lengths are relative to the average face unless named pixels."""
+  """A person; lengths are relative to the average face if not in pixels."""
 
   skin: Colour
   hair: Colour
@@ -73,17 +73,17 @@ class Identity:
   hair_style: str
   beard: str
   glasses: str
-  feminine: float  # 0 to 1, steers hair, beard, brows and lips
-  age: float  # 0 (twenty) to 1 (eighty), steers lines and grey hair
+  feminine: float  # 0 to 1, controls hair, beard, brows and lips
+  age: float  # 0 (twenty) to 1 (eighty), controls lines and grey hair
   makeup: float  # 0 to 1
   freckles: float  # 0 to 1
   face_width: float
   jaw_width: float
-  chin: float  # pixels the chin sits lower
+  chin: float  # pixels by which the chin is lower
   cheeks: float  # -1 hollow to 1 full
   eye_size: float
-  eye_gap: float  # pixels each eye sits further out
-  eye_tilt: float  # pixels the outer corner sits higher
+  eye_gap: float  # pixels by which each eye is further out
+  eye_tilt: float  # pixels by which the outer corner is higher
   lid: float  # 0 open to 1 heavy upper lids
   brow_height: float  # pixels above the average
   brow_arch: float  # pixels
@@ -94,7 +94,7 @@ class Identity:
   lip_fullness: float
   ears: float
   rest: np.ndarray  # offsets of emotion.AUS in a face at rest
-  gain: np.ndarray  # how strongly each of emotion.AUS shows, around 1
+  gain: np.ndarray  # visible strength of each of emotion.AUS, around 1
   texture_seed: int
 
 
@@ -112,7 +112,7 @@ def _jitter(rng: np.random.Generator, colour: Colour, scale: float) -> Colour:
 
 
 def _resting(rng: np.random.Generator) -> np.ndarray:
-  """Returns what a still face seems to do: drooping corners, low brows, ..."""
+  """Returns the action units that a face at rest seems to have."""
   rest = np.abs(rng.normal(0, 0.04, len(emotion.AUS)))
   for unit, chance, size in (
       (15, 0.3, 0.45),

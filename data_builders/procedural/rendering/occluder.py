@@ -1,4 +1,4 @@
-"""Things between the camera and the face."""
+"""Paints objects between the camera and the face."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def _microphone(
 
 
 def _border(image: np.ndarray, x: float, y: float, skin: np.ndarray) -> None:
-  """Paints what lies outside of the video, as alignment leaves it."""
+  """Paints the black area that alignment leaves outside of the video frame."""
   del skin
   edge = 24 - 6 * abs(y)
   if x > 0:
@@ -72,12 +72,12 @@ KINDS = {
 def paint(
     image: np.ndarray, kind: str, place: np.ndarray, skin: np.ndarray
 ) -> None:
-  """Draws an occluder of KINDS over a canvas.
+  """Draws an occluder on a canvas.
 
   Args:
     image: RGBA canvas of the head, changed in place.
-    kind: what covers the face.
-    place: [2] about -1 to 1, where it does.
-    skin: [3] colour of the person's skin.
+    kind: a key of KINDS.
+    place: [2] position of the occluder, about -1 to 1.
+    skin: [3] skin colour of the person.
   """
   KINDS[kind](image, float(place[0]), float(place[1]), skin)

@@ -1,4 +1,4 @@
-"""Paints one frontal face: skin, eyes, nose, mouth, brows, then the light."""
+"""Paints one frontal face: skin, nose, eyes, mouth, brows, then the light."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ _TEETH = np.array([252.0, 248.0, 238.0])
 _CAVITY = np.array([58.0, 20.0, 22.0])
 _TONGUE = np.array([151.0, 71.0, 71.0])
 _UNIT = 128  # light of strength 1, in 8 bits
-_HINGE, _CHIN = 84, 114  # a dropping jaw carries the beard between these
+_HINGE, _CHIN = 84, 114  # y range of the beard that moves with the jaw
 
 
 def _between(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ def _mouth(
 def _beard(
     image: np.ndarray, face: face_lib.Face, bust: bust_lib.Bust
 ) -> np.ndarray:
-  """Returns the canvas with the beard, carried down with the jaw."""
+  """Returns the canvas with the beard, which moves with the jaw."""
   cover = bust.beard
   rows = np.arange(canvas.SIZE, dtype=np.float32)
   y = rows / canvas.SCALE - canvas.MARGIN
@@ -103,7 +103,7 @@ def _beard(
   source = np.repeat((rows - pull * canvas.SCALE)[:, None], canvas.SIZE, 1)
   across = np.repeat(rows[None], canvas.SIZE, 0)
   cover = cv2.remap(cover, across, source, cv2.INTER_LINEAR)
-  # A beard has no place outside of the head that wears it.
+  # The beard stays inside the outline of the head.
   cover = cv2.multiply(cover, image[..., 3], scale=1 / 255)
   hairs = np.empty_like(image)
   hairs[:] = (*(int(0.9 * c) for c in bust.who.hair), 255)
@@ -120,13 +120,13 @@ def paint(
   """Returns a premultiplied RGBA canvas, uint8 [SIZE, SIZE, 4].
 
   Args:
-    bust: the person.
+    bust: parts of the person that do not move.
     face: curves of this frame.
-    units: intensities of emotion.AUS that made `face`.
-    light: lamp and ambient light as relief.Relief.shade takes them.
+    units: intensities of emotion.AUS from which `face` was built.
+    light: lamp and ambient light, see relief.Relief.shade.
     tint: [3] colour of the light, around 1.
   """
-  image = bust.behind.copy()
+  image = bust.back.copy()
   skin = np.array(bust.who.skin)
   canvas.fill(image, skin * (0.8, 0.74, 0.72), np.add(face.outline, (0, 0.7)))
   canvas.fill(image, skin, face.outline)
@@ -142,8 +142,8 @@ def paint(
     canvas.fill(image, brow, curve)
   image = canvas.over(image, bust.front)
   shade = bust.relief.shade(units, light) * bust.complexion
-  # Eight bits of light: four times as fast as floats, finer than the noise.
+  # 8 bits of light are four times faster than floats, and finer than the noise.
   shade = cv2.multiply(shade, (*(_UNIT * tint), 0.0), dtype=cv2.CV_8U)
-  shade[..., 3] = _UNIT  # light does not change what is transparent
+  shade[..., 3] = _UNIT  # light does not change alpha
   shade = cv2.resize(shade, (canvas.SIZE, canvas.SIZE))
   return cv2.multiply(image, shade, scale=1 / _UNIT)

@@ -1,7 +1,7 @@
-"""The skin's relief: heights that catch the light, and lines that fold it.
+"""The relief of the skin: a height field and creases, both under a lamp.
 
-Both are linear in the action units, so one matrix product per frame gives the
-gradients of the height field and the darkening by creases.
+Both are linear in the action units, so a weighted sum per frame gives the slopes
+of the height field and the shadow of the creases.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ _AXIS_Y = np.arange(canvas.GRID) - canvas.MARGIN + 0.5
 _AXIS_X = _AXIS_Y - face_lib.CENTRE  # symmetric: the middle is at 0
 _X, _Y = np.meshgrid(_AXIS_X, _AXIS_Y)
 
-# Bumps of each unit: (x, y, width, height of the bump's spread, amount); x is
-# counted from the middle and a bump with x > 0 has a twin on the other side.
+# Bumps of each unit: (x, y, horizontal and vertical sigma, height). x is relative
+# to the middle; a bump with x > 0 is mirrored to the other side.
 _BUMPS = {
     1: ((0, 31, 9, 4, 1.0),),
     2: ((19, 32, 7, 4, 1.0),),
@@ -42,7 +42,7 @@ _BUMPS = {
     26: ((21, 80, 5, 9, -1.8), (0, 96, 7, 3, -2.0), (0, 104, 8, 3, 2.6)),
 }
 
-# Creases of each unit: (strength, blur, points of a line); mirrored likewise.
+# Creases of each unit: (strength, blur, points of a line); all are mirrored.
 _CREASES = {
     1: (
         (0.5, 0.8, ((0, 27), (8, 27.6), (13, 29))),
@@ -100,7 +100,7 @@ _CREASES = {
     26: ((0.5, 2.0, ((22, 72), (22, 84), (17, 94))),),
 }
 
-# Lines of age and anatomy that are always there: (base, added at age 1, ...).
+# Permanent lines: (strength at age 0, added strength at age 1, blur, points).
 _LASTING = (
     (0.1, 0.8, 1.2, ((8.5, 66), (14, 71), (17.5, 79), (17, 84))),
     (0.0, 0.5, 0.8, ((0, 28), (12, 28.4), (22, 31))),
@@ -115,7 +115,7 @@ _LASTING = (
 
 
 def bump(x: float, y: float, wide: float, tall: float) -> np.ndarray:
-  """Returns a bell [GRID, GRID] at x from the middle, with its twin if x > 0."""
+  """Returns a Gaussian [GRID, GRID] at x from the middle; mirrored if x > 0."""
   across = np.exp(-(((_AXIS_X - x) / wide) ** 2) / 2)
   if x > 0:
     across += across[::-1]
@@ -135,7 +135,7 @@ def _crease(blur: float, points: tuple[tuple[float, float], ...]) -> np.ndarray:
 
 
 def _skull(who: identity_lib.Identity) -> np.ndarray:
-  """Returns the heights of the head at rest, in crop pixels."""
+  """Returns the heights [GRID, GRID] of the head at rest, in crop pixels."""
   n = who.nose_length
   round_off = (_X / (40 * who.face_width)) ** 2 + ((_Y - 56) / 58) ** 2
   height = 34 * np.sqrt(np.clip(1 - round_off, 0.05, 1))
@@ -160,20 +160,20 @@ def _skull(who: identity_lib.Identity) -> np.ndarray:
 class Relief:
   """Relief of one person; row 0 is the face at rest, then one row per unit."""
 
-  # [1 + units, 3, GRID * GRID]: slopes to the right and down, and the share of
-  # the light that creases swallow.
+  # [1 + units, 3, GRID * GRID]: slopes to the right and down, and the fraction of
+  # the light that creases absorb.
   surface: np.ndarray
   depth: np.ndarray  # [GRID, GRID] heights at rest, for parallax
 
   def shade(self, units: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Returns light on the skin [GRID, GRID, 4], about 1 where it is even.
+    """Returns the light on the skin [GRID, GRID, 4], about 1 on flat skin.
 
-    The channels are red, green, blue and one that means nothing.
+    The channels are red, green, blue and an unused one.
 
     Args:
       units: intensities of emotion.AUS.
-      light: [4] direction towards the lamp (right, down, to the viewer; length
-        is the lamp's strength) and the strength of the ambient light.
+      light: [4] direction to the lamp (right, down, to the viewer; its length is
+        the strength of the lamp) and the strength of the ambient light.
     """
     surface = self.surface[0].copy()
     for row, unit in enumerate(units.tolist(), start=1):
@@ -184,10 +184,10 @@ class Relief:
     dot = light[2] - x * light[0] - y * light[1]
     dot /= np.sqrt(1 + x * x + y * y)
     bright = light[3] + np.maximum(dot, 0)
-    swallowed = bright * np.minimum(folds, 0.8)
-    # Light that comes out of a fold went through skin: it is red.
-    blue = bright - swallowed
-    red = bright - 0.72 * swallowed
+    absorbed = bright * np.minimum(folds, 0.8)
+    # Light from a crease went through skin, so it is red.
+    blue = bright - absorbed
+    red = bright - 0.72 * absorbed
     return cv2.merge([red, blue, blue, blue]).reshape(
         canvas.GRID, canvas.GRID, 4
     )

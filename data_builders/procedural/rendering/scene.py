@@ -1,4 +1,4 @@
-"""Where a video is taken: the room, the light, the camera."""
+"""The scene of a video: room, light and camera."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ NOISE = 256  # side of the noise bank
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """What stays the same during a video."""
+  """The parts of a picture that do not change during a video."""
 
   backdrop: np.ndarray  # uint8 [GRID, GRID, 3]
   lamp: np.ndarray  # [4], see relief.Relief.shade
@@ -27,7 +27,7 @@ class Scene:
 
 
 def _backdrop(rng: np.random.Generator) -> np.ndarray:
-  """Returns an unsharp room, street or studio."""
+  """Returns a blurred room, street or studio, uint8 [GRID, GRID, 3]."""
   size = canvas.GRID
   base = rng.uniform(40, 210) + rng.normal(0, 14, 3)
   ramp = np.linspace(-0.5, 0.5, size)[:, None, None] * rng.normal(0, 40)
@@ -46,7 +46,7 @@ def _backdrop(rng: np.random.Generator) -> np.ndarray:
 
 
 def sample(rng: np.random.Generator) -> Scene:
-  """Returns a random place, light and camera."""
+  """Returns a random room, light and camera."""
   lamp = np.array([rng.normal(0, 0.45), rng.uniform(-0.75, 0.1), 0.85])
   lamp *= rng.uniform(0.45, 0.85) / np.linalg.norm(lamp)
   ambient = 1.0 - 0.82 * np.linalg.norm(lamp)

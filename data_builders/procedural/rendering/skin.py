@@ -1,4 +1,4 @@
-"""The skin's own pattern: blotches, blush, freckles, make-up and beard."""
+"""The pattern of the skin: blotches, blush, freckles, make-up and beard."""
 
 import cv2
 import numpy as np
@@ -11,14 +11,14 @@ _COVER = {'stubble': 0.38, 'moustache': 0.9, 'full': 0.9}
 
 
 def _noise(rng: np.random.Generator, cells: int) -> np.ndarray:
-  """Returns smooth unit noise [GRID, GRID, 1] with `cells` bumps a side."""
+  """Returns smooth unit noise [GRID, GRID, 1] from a grid of `cells` x `cells`."""
   noise = rng.normal(0, 1, (cells, cells)).astype(np.float32)
   side = (canvas.GRID, canvas.GRID)
   return cv2.resize(noise, side, interpolation=cv2.INTER_CUBIC)[..., None]
 
 
 def _freckles(rng: np.random.Generator) -> np.ndarray:
-  """Returns how strongly each place [GRID, GRID, 1] is freckled, 0 to 0.6."""
+  """Returns the strength of freckles [GRID, GRID, 1], 0 to 0.6."""
   dots = np.zeros((canvas.GRID, canvas.GRID), np.float32)
   x = rng.normal(face_lib.CENTRE, 15, 90) + canvas.MARGIN
   y = rng.normal(61, 6, 90) + canvas.MARGIN
@@ -30,7 +30,7 @@ def _freckles(rng: np.random.Generator) -> np.ndarray:
 def complexion(
     who: identity_lib.Identity, rng: np.random.Generator
 ) -> np.ndarray:
-  """Returns factors on the skin's colour, float32 [GRID, GRID, 4]; the last 1."""
+  """Returns factors of the skin colour, float32 [GRID, GRID, 4]; alpha is 1."""
   tone = np.ones((canvas.GRID, canvas.GRID, 3))
   for cells, amount in ((64, 0.012), (24, 0.012), (8, 0.015)):
     tone *= 1 + amount * _noise(rng, cells)
@@ -53,7 +53,10 @@ def complexion(
 def beard(
     who: identity_lib.Identity, rng: np.random.Generator
 ) -> np.ndarray | None:
-  """Returns how the beard of a shut jaw covers skin, uint8 [SIZE, SIZE]."""
+  """Returns the cover of the beard, uint8 [SIZE, SIZE]; None without a beard.
+
+  The jaw is closed; 255 hides the skin.
+  """
   if who.beard == 'none':
     return None
   w, j = who.face_width, who.jaw_width * who.face_width

@@ -1,7 +1,7 @@
-"""Which videos a corpus holds: names, lengths, emotions, missing labels.
+"""Plans the videos of a corpus: names, lengths, emotions, missing labels.
 
-Everything that must hold over a whole split (class priors, rates of missing
-labels, one identity per video) is dealt out here, before anything is rendered.
+The plan sets the statistics of each split (class priors, rates of missing labels,
+one identity per video) before rendering starts.
 """
 
 import dataclasses
@@ -27,8 +27,8 @@ PRIORS = {
     'test': _SHIFTED,
 }
 
-# Share of the rows per (VA, expression, AU) that are labelled. In train the
-# margins are 73 %, 64 % and 73 %, and 37 % of the rows have all three.
+# (VA, expression, AU labelled) -> fraction of the rows. In train, 73 % of the rows
+# have VA, 64 % an expression, 73 % AUs, and 37 % have all three.
 LABELLED = {
     'train': {
         (True, True, True): 0.37,
@@ -44,12 +44,12 @@ LABELLED = {
 }
 
 MEAN_GAP = 6  # frames between two annotated frames
-SEGMENT = 80  # frames an emotion lasts on average
+SEGMENT = 80  # mean length of an emotion in frames
 
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-  """A stretch of a video with one emotion and one set of annotators."""
+  """A part of a video with one emotion and one set of labels."""
 
   expression: int  # index into labels.EXPRESSIONS
   variant: int  # index into emotion.VARIANTS
@@ -58,14 +58,14 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-  """What to render for one video; `key` and `place` seed its generators."""
+  """The plan of one video; `key` and `place` seed its random generators."""
 
   name: str
   split: str
-  key: tuple[int, ...]  # (seed, split, position): who and what
-  place: tuple[int, ...]  # where; equal for the two subjects of one video
+  key: tuple[int, ...]  # (seed, split, position), for person and emotions
+  place: tuple[int, ...]  # for the scene; two subjects of a video share it
   frames: int
-  repeated: int  # rows that stand twice in the list
+  repeated: int  # rows that the list has twice
   unlabelled: int  # rows without any label, at the start
   segments: tuple[Segment, ...]
 
@@ -73,11 +73,12 @@ class Video:
 def split_sizes(videos: int) -> dict[str, int]:
   """Returns the number of videos per split, in the ratio 257:50:82.
 
-  Raises InputError below 3 videos.
+  Raises:
+    InputError: there are fewer than 3 videos.
   """
   if videos < len(VIDEOS):
     raise errors.InputError(
-        f'--videos={videos} leaves a split empty; give at least 3'
+        f'--videos={videos} leaves a split without videos; give at least 3'
     )
   total = sum(VIDEOS.values())
   validation = max(1, round(videos * VIDEOS['validation'] / total))
@@ -87,7 +88,7 @@ def split_sizes(videos: int) -> dict[str, int]:
 
 
 def _quota(shares: np.ndarray, total: int) -> np.ndarray:
-  """Returns whole numbers in the ratio of `shares` that sum to `total`."""
+  """Returns integers in the ratio of `shares`, with the sum `total`."""
   exact = np.asarray(shares) / np.sum(shares) * total
   whole = np.floor(exact).astype(int)
   left = np.argsort(whole - exact, kind='stable')[: total - whole.sum()]
@@ -96,7 +97,7 @@ def _quota(shares: np.ndarray, total: int) -> np.ndarray:
 
 
 def _deck(split: str, total: int, rng: np.random.Generator) -> list[Segment]:
-  """Returns the segments of a split, shuffled; shares hold over the split."""
+  """Returns the shuffled segments of a split with the planned class priors."""
   counts = _quota(np.array(PRIORS[split]), total)
   while total >= len(counts) and counts.min() == 0:
     counts[counts.argmin()] += 1
@@ -110,8 +111,8 @@ def _deck(split: str, total: int, rng: np.random.Generator) -> list[Segment]:
         np.arange(len(shares)), _quota(np.array(shares), count)
     )
     for position, variant in enumerate(rng.permutation(variants).tolist()):
-      # Multiples of the golden ratio spread evenly over [0, 1); the first of a
-      # class has all labels, so that no class is lost in a small split.
+      # Multiples of the golden ratio cover [0, 1) evenly. The first segment of a
+      # class has all labels, so that a small split has labels of every class.
       u = 0.0 if position == 0 else (step * 0.618034) % 1.0
       step += 1
       pattern = patterns[int(np.searchsorted(edges[:-1], u, side='right'))]
@@ -133,12 +134,12 @@ def make(videos: int, frames: int, seed: int) -> list[Video]:
   """Returns the videos of a corpus in the order of its lists.
 
   Args:
-    videos: number of videos over all splits.
+    videos: number of videos in all splits.
     frames: mean number of annotated frames per video.
-    seed: of everything.
+    seed: random seed.
 
   Raises:
-    InputError: where no corpus of that size can be made.
+    InputError: a number is too small.
   """
   if frames < 4:
     raise errors.InputError(f'--frames={frames} is too short; give at least 4')

@@ -5,23 +5,23 @@ import pytest
 
 from abaw_jax.core import labels
 from abaw_jax.data_builders.procedural.rendering import (
+    dynamics,
     identity,
-    process,
     video_plan,
 )
 
 
 @pytest.fixture(scope='module')
-def tracks() -> dict[str, list[process.Track]]:
+def tracks() -> dict[str, list[dynamics.Track]]:
   """Returns the tracks of a corpus of the default size, without rendering."""
   out = {split: [] for split in labels.SPLITS}
   for video in video_plan.make(videos=220, frames=90, seed=0):
     who = identity.sample(np.random.default_rng([*video.key, 0]))
-    out[video.split].append(process.simulate(video, who))
+    out[video.split].append(dynamics.simulate(video, who))
   return out
 
 
-def joined(tracks: list[process.Track], field: str) -> np.ndarray:
+def joined(tracks: list[dynamics.Track], field: str) -> np.ndarray:
   return np.concatenate([getattr(track, field) for track in tracks])
 
 
@@ -116,14 +116,14 @@ def test_affect_has_inertia(tracks):
 def test_a_lag_settles_on_its_target():
   target = np.ones((90, 2))
   target[:30] = 0
-  seen = process.follow(target, 0.25)
+  seen = dynamics.follow(target, 0.25)
   assert (seen[:30] == 0).all()
   assert (np.diff(seen[30:], axis=0) > 0).all()
   np.testing.assert_allclose(seen[-1], 1 - np.exp(-60 / 7.5), atol=1e-12)
 
 
 def test_wandering_has_unit_deviation_and_the_given_memory():
-  paths = process.wander(np.random.default_rng(0), (4000, 40), 0.5)
+  paths = dynamics.wander(np.random.default_rng(0), (4000, 40), 0.5)
   np.testing.assert_allclose(paths.std(), 1, atol=0.05)
   later = np.mean(paths[15:] * paths[:-15])
   np.testing.assert_allclose(later, np.exp(-1), atol=0.05)

@@ -1,4 +1,4 @@
-"""Builds a face corpus in shards, and goes on where a build was cut off."""
+"""Builds a face dataset shard by shard, and resumes an interrupted build."""
 
 from collections.abc import Mapping, Sequence
 import os
@@ -9,22 +9,16 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import problems
+from abaw_jax.data_builders import existing, problems
 from abaw_jax.data_builders.face_images import duplicates as duplicates_lib
-from abaw_jax.data_builders.face_images import (
-    face_images_dataset_builder,
-    lock,
-    runners,
-    shards,
-)
+from abaw_jax.data_builders.face_images import lock, runners, shards
 from abaw_jax.data_builders.face_images import plan as plan_lib
-from abaw_jax.data_builders.face_images.sources import layouts
 
 DUPLICATES = 'duplicates.jsonl'  # in the folder of the dataset
 
 
 def build(
-    builder_class: type[face_images_dataset_builder.Builder],
+    builder_class: Any,
     *,
     source_dir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
@@ -37,40 +31,39 @@ def build(
     beam_options: Mapping[str, str] | None = None,
     **options: Any,
 ) -> None:
-  """Builds one config, or what an earlier call has left to do of it.
+  """Builds one config, or the missing shards of an interrupted build.
 
   Args:
-    builder_class: describes the dataset.
+    builder_class: face_images_dataset_builder.Builder or a subclass.
     source_dir: folder of the images; only read.
     data_dir: folder of all built datasets.
-    configs: the one layout of the source.
-    on_error: 'fail' goes through all images, then raises if one is bad; 'skip'
-      builds the rest.
-    overwrite: replace a dataset that is there, or an unfinished build that
-      cannot be gone on with.
-    images_per_shard: of the source, for one file of the dataset.
+    configs: the layout of the source; exactly one.
+    on_error: 'fail' reads all images, then raises if an image is bad; 'skip'
+      builds the dataset without the bad images.
+    overwrite: replace an existing dataset, or an unfinished build with other
+      arguments.
+    images_per_shard: images of the source in one file of the dataset.
     num_workers: local processes; None means one per core.
-    beam_runner: name of a runner of Apache Beam instead of local processes.
+    beam_runner: name of an Apache Beam runner, instead of local processes.
     beam_options: options of that runner.
-    **options: of builder_class.OPTIONS. `face_size`: side in pixels of the
-      squares to store, 0 keeps the files; `validation_share`: part that is held
-      out, in [0, 1); `drop_duplicates`: keep only the first of images with the
-      same bytes; `hold_out`: of what (holdout.KINDS); `max_examples`: take the
-      first so many images.
+    **options: of builder_class.OPTIONS. `face_size`: store squares with sides of
+      so many pixels, or the files if it is 0; `validation_share`: fraction to
+      hold out, in [0, 1); `drop_duplicates`: keep only the first of identical
+      files; `hold_out`: a key of holdout.KINDS; `max_examples`: use only the
+      first images of the source.
 
   Raises:
-    InputError: if the source or an argument is at fault, if a dataset or an
-      unfinished build with other arguments is there, or if another process is
-      building it.
+    InputError: the source or an argument is wrong, a dataset or an unfinished
+      build with other arguments exists, or another process builds this dataset.
   """
   layout = configs[0] if len(configs) == 1 else None
-  chosen = layouts.named(layout, builder_class.LAYOUTS)
+  source_layout = existing.layout(layout, builder_class.LAYOUTS)
   if beam_runner is None and beam_options:
     raise errors.InputError('--beam_options need a --beam_runner')
   if beam_runner is not None and num_workers is not None:
     raise errors.InputError(
-        '--num_workers is for local processes; give --beam_runner its own'
-        ' option by --beam_options'
+        '--num_workers is only for local processes; set the number of workers'
+        ' of the --beam_runner by --beam_options'
     )
   builder = builder_class(
       config=layout, data_dir=data_dir, file_format='array_record'
@@ -78,18 +71,18 @@ def build(
   final = pathlib.Path(builder.data_dir)
   work = final.with_name(f'{final.name}.unfinished')
   flags = builder_class.OPTIONS | options
-  # Before anything is written: a wrong folder leaves nothing behind.
-  source = layouts.open_source(source_dir)
+  # This comes before any write, so that a wrong folder leaves no files.
+  source = existing.open_source(source_dir)
   with lock.held(final.with_name(f'{final.name}.lock')):
     if final.exists() and not (overwrite and builder.is_prepared()):
-      _accept(builder, flags)
-      if not (work / 'dataset').exists():  # only its removal was cut off
+      existing.accept(builder, flags, 'bad images')
+      if not (work / 'dataset').exists():  # its removal was interrupted
         shutil.rmtree(work, ignore_errors=True)
       return
     plan = plan_lib.make(
         work,
         source,
-        chosen,
+        source_layout,
         builder=builder.name,
         flags={
             'layout': layout, **flags, 'images_per_shard': images_per_shard,
@@ -98,38 +91,38 @@ def build(
         on_error=on_error,
         overwrite=overwrite,
     )  # fmt: skip
-    title = f'{builder.name}/{layout}'
+    title = existing.title(builder)
     for note in plan.facts['notes']:
       print(f'{title}: {note}')
     missing = [i for i in range(len(plan.shards)) if not _is_done(plan, i)]
     if done := len(plan.shards) - len(missing):
       print(f'{title}: {done:,} of {len(plan.shards):,} shards are written')
 
-    def run(task: runners.Task, indices: Sequence[int]) -> None:
+    def run_task(task: runners.Task, indices: Sequence[int]) -> None:
       if beam_runner is not None:
         runners.run_on_beam(
             task, plan, indices, runner=beam_runner, options=beam_options or {}
         )
       else:
-        runners.run_here(
+        runners.run_locally(
             task, plan, indices, num_workers=num_workers or os.cpu_count() or 1
         )
 
     if missing:
-      run(shards.write_shard, missing)
+      run_task(shards.write_shard, missing)
     faults = [
         f for i in range(len(plan.shards)) for f in shards.faults(plan, i)
     ]
     if on_error == 'fail':
       problems.fail_on(faults, source_dir)
     elif faults:
-      print(f'{title}: bad images left out: {len(faults):,}')
+      print(f'{title}: built without {len(faults):,} bad images')
       print(problems.listing(faults))
     counts = [len(shards.hashes(plan, i)) for i in range(len(plan.shards))]
     duplicates = duplicates_lib.find(plan)
     _report(duplicates, plan, title, final)
     if flags['drop_duplicates']:
-      duplicates_lib.drop(duplicates, plan, run)
+      duplicates_lib.drop(duplicates, plan, run_task)
       for index in duplicates.places[:, 0].tolist():
         counts[index] -= 1
     _describe(builder, plan, counts, faults, len(duplicates.places))
@@ -145,29 +138,8 @@ def build(
       )
 
 
-def _accept(builder, flags: dict[str, Any]) -> None:
-  """Says that a dataset is there; raises if it is not the one asked for."""
-  if not builder.is_prepared():
-    raise errors.InputError(
-        f'{builder.data_dir} is there but holds no dataset; remove it'
-    )
-  metadata = builder.info.metadata
-  for name, wanted in flags.items():
-    if metadata[name] != wanted:
-      raise errors.InputError(
-          f'{builder.data_dir} was built with --{name}={metadata[name]}, not'
-          f' {wanted}; pass --overwrite to replace it, or another --data_dir'
-      )
-  skipped = len(metadata['skipped'])
-  lack = f' (bad images left out: {skipped:,})' if skipped else ''
-  print(
-      f'{builder.name}/{builder.builder_config.name}: already built{lack} in'
-      f' {builder.data_dir}'
-  )
-
-
 def _is_done(plan: plan_lib.Plan, index: int) -> bool:
-  """Returns whether a shard is written and, where that matters, complete."""
+  """Returns whether a shard is written, and complete if `on_error` is 'fail'."""
   if not plan.file(plan.shards[index]).exists():
     return False
   return plan.on_error == 'skip' or not shards.faults(plan, index)
@@ -179,7 +151,7 @@ def _report(
     title: str,
     final: pathlib.Path,
 ) -> None:
-  """Lists the duplicates beside the shards, and prints the first."""
+  """Writes the list of duplicates into the dataset, and prints the first ones."""
   count = len(duplicates.places)
   if not count:
     return
@@ -193,13 +165,13 @@ def _report(
 
 
 def _describe(
-    builder,
+    builder: tfds.core.DatasetBuilder,
     plan: plan_lib.Plan,
     counts: Sequence[int],
     faults: Sequence[problems.Problem],
     num_duplicates: int,
 ) -> None:
-  """Writes what TFDS needs to read the shards, and removes leftovers."""
+  """Writes the files by which TFDS reads the shards; removes temporary files."""
   splits, rows = [], {}
   for split in plan.facts['images']:
     members = [
@@ -210,7 +182,7 @@ def _describe(
     rows[split] = sum(count for _, count in members)
     if not rows[split]:
       raise errors.InputError(
-          f'{plan.source}: no usable image in {split}; mend it\n'
+          f'{plan.source}: no usable image in {split}; fix its images\n'
           f'{problems.listing(faults)}'
       )
     splits.append(
@@ -226,7 +198,7 @@ def _describe(
             ),
         )
     )
-  builder.info.set_splits(tfds.core.splits.SplitDict(splits))
+  builder.info.set_splits(tfds.core.SplitDict(splits))
   builder.info.metadata.update(
       **{n: plan.facts[n] for n in ('layout', *builder.OPTIONS, 'notes')},
       rows=rows,

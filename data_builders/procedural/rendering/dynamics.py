@@ -1,7 +1,7 @@
-"""The latent process of a video: from emotions to faces and to annotations.
+"""Simulates a video: emotions, then the face, then the annotations.
 
-Simulated at 30 frames per second and read off at the annotated frames. The
-face follows the emotion, the annotators follow the face, each with inertia.
+The simulation has 30 frames per second; only annotated frames are returned. The
+face follows the emotion and the annotators follow the face, both with a lag.
 """
 
 import dataclasses
@@ -15,17 +15,17 @@ from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
 
 FPS = 30.0
 
-_PRESENT = 0.33  # intensity from which an annotator marks a unit
-_LAG = int(0.3 * FPS)  # frames an annotator of expressions is late
+_PRESENT = 0.33  # an annotator marks a unit above this intensity
+_LAG = int(0.3 * FPS)  # delay of the expression annotators in frames
 _MOUTH = [emotion.AUS.index(25), emotion.AUS.index(26)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-  """n annotated frames of a video; t counts time in seconds from frame 1."""
+  """n annotated frames of a video."""
 
   frame_id: np.ndarray  # int [n], increasing
-  units: np.ndarray  # [n, len(emotion.AUS)] as they show in the face
+  units: np.ndarray  # [n, len(emotion.AUS)] visible intensities
   gaze: np.ndarray  # [n, 2], -1 to 1
   blink: np.ndarray  # [n], 0 open to 1 closed
   pose: np.ndarray  # [n, 3] yaw, pitch, roll in degrees
@@ -37,7 +37,7 @@ class Track:
 
 
 def follow(target: np.ndarray, seconds: float) -> np.ndarray:
-  """Returns `target` [t, ...] seen through a first-order lag."""
+  """Returns `target` [t, ...] after a first-order lag."""
   step = 1 - np.exp(-1 / (FPS * seconds))
   out, state = np.empty_like(target), target[0].copy()
   for t in range(len(target)):
@@ -49,7 +49,7 @@ def follow(target: np.ndarray, seconds: float) -> np.ndarray:
 def wander(
     rng: np.random.Generator, shape: tuple[int, ...], seconds: float
 ) -> np.ndarray:
-  """Returns Ornstein-Uhlenbeck paths [t, ...] with mean 0 and deviation 1."""
+  """Returns Ornstein-Uhlenbeck paths [t, ...] of mean 0 and deviation 1."""
   keep = np.exp(-1 / (FPS * seconds))
   noise = rng.normal(0, np.sqrt(1 - keep**2), shape)
   noise[0] = rng.normal(0, 1, shape[1:])
@@ -61,7 +61,7 @@ def wander(
 def _spells(
     rng: np.random.Generator, length: int, share: float, seconds: float
 ) -> np.ndarray:
-  """Returns an on-off signal [length] that is on for `share` of the time."""
+  """Returns a signal [length] that is above 0 for the fraction `share` of time."""
   on = rng.random() < share
   out, t = np.zeros(length), 0
   while t < length:
@@ -89,12 +89,12 @@ def _blinks(rng: np.random.Generator, length: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class _Script:
-  """What a person feels at each of the t frames of a video."""
+  """Emotion and speech of a person at each of the t frames of a video."""
 
   expression: np.ndarray  # int [t]
   labelled: np.ndarray  # bool [t, 3]
-  apex: np.ndarray  # [t, len(emotion.AUS)] where the face is heading
-  affect: np.ndarray  # [t, 2] where valence and arousal are heading
+  apex: np.ndarray  # [t, len(emotion.AUS)] target of the face
+  affect: np.ndarray  # [t, 2] target of valence and arousal
   speech: np.ndarray  # [t] 0 silent to 1
 
 
@@ -114,14 +114,14 @@ def _write_script(
     force = rng.uniform(0.7, 1.1)
     mood = force * np.array(emotion.CIRCUMPLEX[name])
     if name == 'Other':
-      # Compound and undecided faces: a trace of another emotion.
+      # Compound or unclear faces: a part of another emotion.
       trace = labels.EXPRESSIONS[rng.integers(1, 7)]
       target = np.maximum(target, 0.45 * emotion.apex(trace, rng))
       mood += 0.35 * np.array(emotion.CIRCUMPLEX[trace])
     apex.append(force * target)
     affect.append(mood)
     talk.append(emotion.TALK[name])
-  # Expressions swell and fade within a segment while its name stays.
+  # The intensity varies within a segment; the expression stays the same.
   swell = np.clip(0.85 + 0.25 * wander(rng, (length, 1), 0.8), 0.2, 1.15)
   urge = 2 * follow(rng.uniform(0, 1, length), 1.5) - 0.5
   return _Script(
@@ -136,9 +136,9 @@ def _write_script(
 def _act(
     script: _Script, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns units [t, k] as the face moves them, and as one perceives them.
+  """Returns (visible units, perceived units), both [t, k].
 
-  A speaking mouth opens and shuts; who watches it perceives it as open.
+  A speaking mouth opens and shuts; an observer perceives it as open.
   """
   length = len(script.apex)
   units = script.apex.copy()
@@ -158,7 +158,7 @@ def _act(
 
 
 def _mark(perceived: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Returns the annotated units, int [t, 12]; few are missed or invented."""
+  """Returns the annotated units, int [t, 12], with a few random errors."""
   score = follow(perceived[:, : labels.NUM_AUS], 0.2)
   marked = score > _PRESENT + rng.normal(0, 0.03, labels.NUM_AUS)
   missed = rng.random(marked.shape) < 0.02
@@ -178,7 +178,7 @@ def _rate(
 
 
 def simulate(video: plan_lib.Video, who: identity_lib.Identity) -> Track:
-  """Returns what happens in a video and what its annotators wrote."""
+  """Returns the face, the pose and the annotations of a video."""
   rng = np.random.default_rng([*video.key, 1])
   frame_id = _frame_ids(rng, video.frames)
   length, at = int(frame_id[-1]), frame_id - 1
@@ -196,7 +196,7 @@ def simulate(video: plan_lib.Video, who: identity_lib.Identity) -> Track:
   shown += 0.12 * wander(rng, units.shape, 0.15)
   pose = wander(rng, (length, 3), 1.5) * (5, 3, 2)
   pose += rng.normal(0, 1, 3) * (4, 2, 1)
-  # A head sinks with low arousal.
+  # Low arousal lowers the head.
   pose[:, 1] += 4 * np.maximum(0.1 - rated[:, 1], 0)
   gaze = 0.4 * wander(rng, (length, 2), 0.6)
   return Track(

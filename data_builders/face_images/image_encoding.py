@@ -1,4 +1,4 @@
-"""What is stored of an image."""
+"""The stored bytes of an image: the file, or a JPEG of its centre square."""
 
 import cv2
 from jaxtyping import UInt8
@@ -12,7 +12,7 @@ QUALITY = 95
 def square(
     pixels: UInt8[np.ndarray, 'h w 3'], size: int
 ) -> UInt8[np.ndarray, 'size size 3']:
-  """Returns the centre square, averaged to shrink and cubic to grow."""
+  """Returns the centre square, resized by area (smaller) or cubic (larger)."""
   height, width = pixels.shape[:2]
   side = min(height, width)
   top, left = (height - side) // 2, (width - side) // 2
@@ -24,12 +24,14 @@ def square(
 
 
 def store(data: bytes, face_size: int) -> bytes:
-  """Returns the bytes of the record: `data`, or a JPEG of `face_size` pixels.
+  """Returns the bytes of a record.
 
-  Either way the image has been decoded.
+  Args:
+    data: bytes of the image file, which are always decoded as a check.
+    face_size: side of the stored JPEG in pixels; 0 returns `data`.
 
   Raises:
-    BrokenImage: it cannot be.
+    BrokenImage: the image cannot be decoded.
   """
   pixels = images.decode(data)
   return encode(square(pixels, face_size)) if face_size else data

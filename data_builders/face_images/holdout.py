@@ -1,6 +1,6 @@
-"""Which images are held out for validation: decided by hashes of names.
+"""Chooses the images held out for validation, by hashes of their names.
 
-The same copy is always divided in the same way, on any machine.
+The same source has the same split on every machine.
 """
 
 from collections.abc import Iterable
@@ -11,18 +11,19 @@ from typing import NamedTuple
 from abaw_jax.data_builders.face_images.sources import entries
 
 HASHES = 2**64
-# What is held out of a source of people: whole people, or images of everybody.
+# Value of --hold_out -> Rule.kind: all images of some people, or some images of
+# each person.
 KINDS = {'people': 'group', 'images': 'image'}
 
 
 def hash_of(key: str) -> int:
-  """Returns a hash below HASHES that is the same everywhere and always."""
+  """Returns a hash below HASHES that is the same on every machine."""
   digest = hashlib.blake2b(os.fsencode(key), digest_size=8).digest()
   return int.from_bytes(digest, 'big')
 
 
 def names(candidates: Iterable[str], share: float) -> frozenset[str]:
-  """Returns about `share` of some names, at least one unless that is 0."""
+  """Returns about the fraction `share` of names; at least one unless it is 0."""
   hashes = {name: hash_of(name) for name in candidates}
   if not share or not hashes:
     return frozenset()
@@ -31,12 +32,12 @@ def names(candidates: Iterable[str], share: float) -> frozenset[str]:
 
 
 class Rule(NamedTuple):
-  """What is held out.
+  """The rule that assigns an image to train or validation.
 
   Attributes:
-    kind: 'group' or 'image', what is held out as a whole.
-    below: hashes below this are.
-    kept: hashes of images that are not, so that each group keeps one.
+    kind: 'group' to hold out all images of a group, 'image' for single images.
+    below: groups or images with a hash below this are held out.
+    kept: hashes of images that stay in train, so that each group keeps one.
   """
 
   kind: str
@@ -44,7 +45,7 @@ class Rule(NamedTuple):
   kept: frozenset[int] = frozenset()
 
   def split(self, entry: entries.Entry) -> str:
-    """Returns the split of an image; its own if it has one."""
+    """Returns the split of an image; the split of the source if it has one."""
     if entry.split is not None:
       return entry.split
     value = hash_of(_key(entry, self.kind))
@@ -53,17 +54,17 @@ class Rule(NamedTuple):
 
 
 class Survey:
-  """Sees every image once, then makes the rule for all of them."""
+  """Collects the hashes of all images, then makes the rule."""
 
   def __init__(self, *, keep_one: bool):
-    """Starts; `keep_one` if no group may be held out as a whole."""
+    """Starts; with `keep_one`, each group keeps an image in train."""
     self._keep_one = keep_one
     self._groups = set()
     self._smallest = {'group': HASHES, 'image': HASHES}
     self._largest = {}
 
   def add(self, entry: entries.Entry) -> None:
-    """Takes note of an image."""
+    """Adds an image."""
     group = hash_of(entry.group) if entry.group else None
     if group is not None:
       self._groups.add(group)
@@ -77,9 +78,10 @@ class Survey:
       self._largest[group] = max(self._largest.get(group, 0), value)
 
   def rule(self, share: float, kind: str | None) -> Rule:
-    """Returns the rule that holds out `share`, at least one unless that is 0.
+    """Returns a rule that holds out about the fraction `share`.
 
-    Without a kind it is whole groups, if the share makes one of them at least.
+    At least one group or image is held out unless `share` is 0. If `kind` is
+    None, groups are held out if `share` is at least one group, else images.
     """
     if kind is None:
       kind = 'group' if share * len(self._groups) >= 1 else 'image'

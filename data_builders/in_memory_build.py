@@ -1,0 +1,104 @@
+"""Builds a dataset whose lists fit into memory, with the writer of TFDS."""
+
+from collections.abc import Sequence
+import contextlib
+import io
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from abaw_jax.core import errors
+from abaw_jax.data_builders import existing, problems
+
+
+def build(
+    builder_class: type[tfds.core.GeneratorBasedBuilder],
+    *,
+    source_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    configs: Sequence[str] = (),
+    on_error: str = 'fail',
+    overwrite: bool = False,
+    **options: Any,
+) -> None:
+  """Builds the configs of a dataset that do not exist yet.
+
+  Args:
+    builder_class: `read(source_dir, configs, **options)` returns a corpus with
+      rows, usable(split), problems and notes. The builder writes its `corpus`
+      and the metadata of the corpus, which contain the options.
+    source_dir: folder of the release; only read.
+    data_dir: folder of all built datasets.
+    configs: names of builder configs; empty means the default config.
+    on_error: 'fail' or 'skip': what to do if there are bad lines or images.
+    overwrite: replace an existing dataset.
+    **options: of builder_class.OPTIONS, which has their defaults.
+
+  Raises:
+    InputError: the source is wrong, or the dataset exists with other options.
+      Then nothing was written or removed.
+  """
+  name = builder_class.name
+  options = builder_class.OPTIONS | options
+  configs = configs or (builder_class.DEFAULT_BUILDER_CONFIG_NAME,)
+  missing = []
+  for config in dict.fromkeys(configs):
+    existing.layout(config, builder_class.builder_configs)
+    builder = builder_class(config=config, data_dir=data_dir)
+    exists = pathlib.Path(builder.data_dir).exists()
+    if not exists or (overwrite and builder.is_prepared()):
+      missing.append(config)
+    else:
+      existing.accept(builder, options, 'bad rows')
+  if not missing:
+    return
+  corpus = builder_class.read(source_dir, missing, **options)
+  for note in corpus.notes:
+    print(f'{name}: {note}')
+  if on_error == 'fail':
+    problems.fail_on(corpus.problems, source_dir)
+  for split in corpus.rows:
+    if not corpus.usable(split):
+      raise errors.InputError(
+          f'{source_dir}: no usable row in {split}; fix its rows, or move its'
+          f' list away\n{problems.listing(corpus.problems)}'
+      )
+  if corpus.problems:
+    print(f'{name}: built without {len(corpus.problems)} bad rows')
+    print(problems.listing(corpus.problems))
+  for config in missing:
+    builder = builder_class(config=config, data_dir=data_dir)
+    if overwrite and builder.is_prepared():
+      shutil.rmtree(builder.data_dir)  # only now: the source has no problem
+      builder = builder_class(config=config, data_dir=data_dir)
+    builder.corpus = corpus
+    _write(builder)
+
+
+def _write(builder: tfds.core.GeneratorBasedBuilder) -> None:
+  """Writes one config and prints a line per split."""
+  title = existing.title(builder)
+  final = pathlib.Path(builder.data_dir)
+  for folder in sorted(final.parent.glob(f'incomplete.*_{final.name}')):
+    # The folder stays: another process may be writing it now.
+    print(f'{title}: an interrupted build left {folder}')
+  tfds.disable_progress_bar()  # it has four nested bars; the builder has one
+  with (
+      contextlib.redirect_stdout(io.StringIO()),  # TFDS prints about downloads
+      tempfile.TemporaryDirectory() as downloads,  # TFDS requires a folder
+  ):
+    builder.download_and_prepare(
+        file_format='array_record',
+        download_dir=downloads,
+        download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+    )
+  for split, info in builder.info.splits.items():
+    rows = builder.info.metadata['rows'][split]
+    print(
+        f'{title} {split}: {info.num_examples:,} examples,'
+        f' {rows:,} rows, {info.num_bytes / 1e6:,.1f} MB in {final}'
+    )
