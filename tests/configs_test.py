@@ -1,7 +1,8 @@
-"""Every variant of every experiment makes a task, an optimiser and a state."""
+"""Every variant of every config gives a task, an optimizer and a train state."""
 
 import functools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -22,18 +23,18 @@ VARIANTS = [
 FEATURE_DIM = 48
 
 
-def kept(name: str, variant: str) -> str:
-  """Returns what a state depends on."""
+def state_key(name: str, variant: str) -> str:
+  """Returns the part of the config that changes the train state."""
   config = CONFIGS[name].get_config(variant).to_dict()
   return str((config['model'], config['optim']['freeze']))
 
 
-# Variants that differ in how many chips share the work have the same state.
-STATES = list({kept(*both): both for both in VARIANTS}.values())
+# Variants for different numbers of chips have the same train state.
+STATES = list({state_key(*both): both for both in VARIANTS}.values())
 
 
 def batch(config) -> dict[str, jax.Array]:
-  """Returns a batch of one example, as far as parameters depend on it."""
+  """Returns a batch of one example, with the fields that parameters depend on."""
   if config['model']['name'] == 'temporal':
     length = config['data']['window']
     return {
@@ -46,10 +47,10 @@ def batch(config) -> dict[str, jax.Array]:
 
 
 @pytest.mark.parametrize(('name', 'variant'), STATES)
-def test_every_variant_makes_a_state(name, variant):
+def test_every_variant_gives_a_train_state(name, variant):
   config = CONFIGS[name].get_config(variant).to_dict()
   if name == 'identity':
-    config['model']['num_classes'] = 1000  # as if counted
+    config['model']['num_classes'] = 1000  # otherwise counted in the dataset
   task = registry.make_task(config)
   schedule = optimization.make_schedule(
       config, total_steps=1000, warmup_steps=100
@@ -62,11 +63,11 @@ def test_every_variant_makes_a_state(name, variant):
           optimization.make_optimizer(task, schedule)
       ),
   )
-  # Shapes only: the largest model would not fit into a small machine.
+  # Shapes only: the largest model does not fit into the memory of a small machine.
   state = jax.eval_shape(init, jax.random.key(0))
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(state.params))
   if name in ('mae', 'mae_tpu', 'frame'):
-    part = state.params[optimization.BACKBONES[config['model']['name']]]
+    part = state.params[task.backbone]
     width = zoo.VITS[config['model']['backbone']]
     blocks = [key for key in part if key.startswith('blocks_')]
     assert len(blocks) == width['depth']
@@ -74,7 +75,7 @@ def test_every_variant_makes_a_state(name, variant):
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_without_a_variant_it_is_the_first_one(name):
+def test_the_first_variant_is_the_default(name):
   default = CONFIGS[name].get_config().to_dict()
   assert (
       default == CONFIGS[name].get_config(CONFIGS[name].VARIANTS[0]).to_dict()
@@ -103,15 +104,22 @@ def test_an_unknown_variant_lists_the_known_ones(name):
 
 
 @pytest.mark.parametrize('variant', mae_tpu.VARIANTS)
-def test_every_batch_can_be_split_over_the_chips_it_is_meant_for(variant):
+def test_the_chips_can_share_the_batch(variant):
   size, generation, chips = variant.rsplit('_', 2)
   config = mae_tpu.get_config(variant)
   assert config.model.backbone == size
   assert config.model.image_size % config.model.patch_size == 0
   devices = int(chips) * mae_tpu.DEVICES_PER_CHIP[generation]
-  # Two slices are the smallest part within which parameters are split.
+  # Parameters are sharded within a slice, and two slices are the usual maximum.
   assert devices // 2 % config.mesh.fsdp == 0 or chips == '8'
   at_once = devices * config.optim.microbatches
   assert config.data.batch_size % at_once == 0
   rows = config.data.batch_size // at_once
   assert 1 <= rows <= mae_tpu.AT_ONCE[generation][size]
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_docstring_gives_the_cost_and_the_score(name):
+  text = CONFIGS[name].__doc__
+  assert re.search('Cost.*score', text, re.DOTALL | re.IGNORECASE)
+  assert f'--config={name}' in text

@@ -1,9 +1,9 @@
 """Settings of all tests: strict, on the CPU, and with one compilation cache."""
 
-from importlib import util
+from importlib import abc
 import os
 import pathlib
-import re
+import sys
 
 from jaxlib import version as jaxlib_version
 
@@ -14,13 +14,14 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # no notices of XLA
 os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
 # Most compiled programs of tests run once, so optimisation by LLVM, and fusion
 # through MLIR, cost more time than they save. Results change by rounding only.
-xla_flags = [
-    '--xla_backend_optimization_level=0',
-    '--xla_llvm_disable_expensive_passes=true',
-]
-if jaxlib_version.__version_info__ < (0, 11):  # later versions reject the flag
-  xla_flags.append('--xla_cpu_use_fusion_emitters=false')
-os.environ.setdefault('XLA_FLAGS', ' '.join(xla_flags))
+# Versions from 0.11 on reject the last flag.
+os.environ.setdefault(
+    'XLA_FLAGS',
+    '--xla_backend_optimization_level=0 '
+    '--xla_llvm_disable_expensive_passes=true '
+    + '--xla_cpu_use_fusion_emitters=false'
+    * (jaxlib_version.__version_info__ < (0, 11)),
+)
 
 from absl import flags
 import jax
@@ -29,14 +30,16 @@ import pytest
 from abaw_jax.data_builders import build
 from abaw_jax.data_builders.procedural import corpus
 
-# Without PyTorch (requirements-test.txt), tests that compare with it are left out.
-if not util.find_spec('torch'):
-  needs_torch = re.compile(r'^ *(import|from) .*\b(torch|tests.* torch_)', re.M)
-  collect_ignore = [
-      str(path)
-      for path in pathlib.Path(__file__).parent.rglob('*_test.py')
-      if needs_torch.search(path.read_text())
-  ]
+
+class SkipWithoutTorch(abc.MetaPathFinder):
+  """Skips the tests that import PyTorch, where it is not installed."""
+
+  def find_spec(self, name, path=None, target=None):
+    if name in ('torch', 'transformers'):
+      pytest.skip(f'{name} is not installed', allow_module_level=True)
+
+
+sys.meta_path.append(SkipWithoutTorch())
 pytest_plugins = ['tests.feature_fixtures']
 
 
