@@ -1,16 +1,16 @@
-"""Whether two images show the same person: scores of pairs of embeddings."""
+"""Face verification: scores of pairs of embeddings, same person or different."""
 
 from jaxtyping import Float, Int
 import numpy as np
 
-# Pairs of one person and of two; a rate of 1e-3 stands on 200 of the latter.
+# Pairs that are scored; a rate of 1e-3 is measured on 200 different pairs.
 MAX_SAME = 20_000
 MAX_DIFFERENT = 200_000
 FALSE_ACCEPT_RATES = {'TAR_1e-2': 1e-2, 'TAR_1e-3': 1e-3}
 NUM_FOLDS = 10
 
-_SEED = 0  # of the choice of pairs, the same for every run
-_AT_ONCE = 1 << 14  # pairs whose embeddings are gathered at once
+_SEED = 0  # for the choice of pairs, the same in every run
+_CHUNK = 1 << 14  # pairs whose embeddings are gathered at a time
 
 Pairs = Int[np.ndarray, 'p 2']
 Values = Float[np.ndarray, 'n']
@@ -19,27 +19,30 @@ Values = Float[np.ndarray, 'n']
 def identification(
     pred: Int[np.ndarray, 'n'], target: Int[np.ndarray, 'n']
 ) -> dict[str, float]:
-  """Returns `accuracy`, the share of images whose person is told."""
+  """Returns `accuracy`, the share of images with the correct person."""
   return {'accuracy': float(np.mean(pred == target)), 'n_images': len(target)}
 
 
 def verification(
     directions: Float[np.ndarray, 'n d'], identity: Int[np.ndarray, 'n']
 ) -> dict[str, float]:
-  """Returns scores of pairs, told apart by the cosine of their embeddings.
+  """Returns scores of pairs of images, from the cosines of their embeddings.
 
-  Up to MAX_SAME pairs of one person and MAX_DIFFERENT of two are drawn, always
-  the same ones. `AUC` is the probability that a pair of one person is closer
-  than one of two; `TAR_1e-2` and `TAR_1e-3` are the shares of the former that
-  are accepted where that share of the latter is, at most; `accuracy` is that of
-  LFW (`fold_accuracy`); `n_same` and `n_different` count the pairs.
+  At most MAX_SAME pairs of the same person and MAX_DIFFERENT pairs of different
+  people are drawn, the same pairs each time.
 
   Args:
-    directions: of length 1.
-    identity: number of the person.
+    directions: embeddings of length 1.
+    identity: number of the person in each image.
+
+  Returns:
+    `AUC`: probability that a same pair has a larger cosine than a different pair.
+    `TAR_1e-2` and `TAR_1e-3`: true accept rates, the share of accepted same pairs
+    at a threshold that accepts at most this share of different pairs. `accuracy`:
+    as on LFW, see `fold_accuracy`. `n_same` and `n_different`: numbers of pairs.
 
   Raises:
-    ValueError: there is no such pair, or but one, or a direction is not
+    ValueError: there are fewer than two pairs of a kind, or an embedding is not
       finite.
   """
   if not np.isfinite(directions).all():
@@ -48,8 +51,8 @@ def verification(
   different = different_pairs(identity, MAX_DIFFERENT)
   if min(len(same), len(different)) < 2:
     raise ValueError(
-        f'there are {len(same)} pairs of images of one person and '
-        f'{len(different)} of two; verification needs two of each'
+        f'there are {len(same)} pairs of images of the same person and '
+        f'{len(different)} of different people; verification needs two of each'
     )
   close, far = cosines(directions, same), cosines(directions, different)
   return {
@@ -62,7 +65,7 @@ def verification(
 
 
 def same_pairs(identity: Int[np.ndarray, 'n'], most: int) -> Pairs:
-  """Returns pairs of images of one person: all, or `most` at random."""
+  """Returns all pairs of images of the same person, or `most` random ones."""
   order = np.argsort(identity, kind='stable')
   _, first, count = np.unique(
       identity[order], return_index=True, return_counts=True
@@ -75,9 +78,9 @@ def same_pairs(identity: Int[np.ndarray, 'n'], most: int) -> Pairs:
 
 
 def different_pairs(identity: Int[np.ndarray, 'n'], most: int) -> Pairs:
-  """Returns pairs of images of two people: all, or up to `most` at random.
+  """Returns all pairs of images of different people, or up to `most` random ones.
 
-  It may be less where most pairs are of one person.
+  There may be fewer than `most` if a majority of pairs shows the same person.
   """
   count = len(identity)
   pairs = _pair(_choose(count * (count - 1) // 2, 2 * most))
@@ -95,13 +98,16 @@ def cosines(
           directions[part[:, 1]],
           dtype=np.float64,
       )
-      for part in np.split(pairs, range(_AT_ONCE, len(pairs), _AT_ONCE))
+      for part in np.split(pairs, range(_CHUNK, len(pairs), _CHUNK))
   ]
   return np.concatenate(parts)
 
 
 def auc(close: Values, far: Float[np.ndarray, 'm']) -> float:
-  """Returns how likely one of `close` is above one of `far`; a tie is half."""
+  """Returns the probability that a value of `close` exceeds one of `far`.
+
+  A tie counts one half.
+  """
   far = np.sort(far)
   below = np.searchsorted(far, close, side='left')
   up_to = np.searchsorted(far, close, side='right')
@@ -109,17 +115,17 @@ def auc(close: Values, far: Float[np.ndarray, 'm']) -> float:
 
 
 def tar(close: Values, far: Float[np.ndarray, 'm'], *, rate: float) -> float:
-  """Returns the share of `close` accepted where at most `rate` of `far` is."""
+  """Returns the share of accepted `close` if at most `rate` of `far` is accepted."""
   accepted = int(rate * len(far))
   threshold = np.sort(far)[::-1][accepted] if accepted < len(far) else -np.inf
   return float(np.mean(close > threshold))
 
 
 def fold_accuracy(close: Values, far: Float[np.ndarray, 'm']) -> float:
-  """Returns the mean accuracy over folds, the threshold chosen on the others.
+  """Returns the mean accuracy over folds; thresholds come from the other folds.
 
-  The protocol of LFW (Huang et al., 2007), but both kinds of pairs weighing alike
-  however many there are. Pair i is in fold i modulo NUM_FOLDS.
+  The protocol of LFW (Huang et al., 2007), but both kinds of pairs have the same
+  weight. Pair i is in fold i modulo NUM_FOLDS.
   """
   folds = min(NUM_FOLDS, len(close), len(far))
   scores = []
@@ -132,7 +138,7 @@ def fold_accuracy(close: Values, far: Float[np.ndarray, 'm']) -> float:
 
 
 def _best_threshold(close: Values, far: Float[np.ndarray, 'm']) -> float:
-  """Returns the lowest cosine above which accepting is most often right."""
+  """Returns the lowest threshold with the best balanced accuracy."""
   thresholds = np.unique(np.concatenate([close, far]))
   accepted = 1 - np.searchsorted(np.sort(close), thresholds) / len(close)
   refused = np.searchsorted(np.sort(far), thresholds) / len(far)
@@ -140,16 +146,16 @@ def _best_threshold(close: Values, far: Float[np.ndarray, 'm']) -> float:
 
 
 def _choose(count: int, most: int) -> Int[np.ndarray, 'n']:
-  """Returns all numbers below `count`, or `most` of them in random order."""
+  """Returns all numbers below `count`, or `most` random ones."""
   if count <= most:
     return np.arange(count)
   return np.random.default_rng(_SEED).choice(count, most, replace=False)
 
 
 def _pair(number: Int[np.ndarray, 'p']) -> Pairs:
-  """Returns the pair i < j at a place in (0, 1), (0, 2), (1, 2), (0, 3) ..."""
+  """Returns pairs i < j by their number in (0, 1), (0, 2), (1, 2), (0, 3) ..."""
   j = ((1 + np.sqrt(8.0 * number + 1)) / 2).astype(np.int64)
-  # The root is rounded where numbers are large.
+  # For large numbers the root is rounded.
   j -= j * (j - 1) // 2 > number
   j += j * (j + 1) // 2 <= number
   return np.stack([number - j * (j - 1) // 2, j], axis=-1)

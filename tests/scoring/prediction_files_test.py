@@ -1,4 +1,4 @@
-"""Every kind of file gives back what was written, and names what is wrong."""
+"""Files restore predictions exactly, and messages name wrong values."""
 
 import dataclasses
 
@@ -8,14 +8,14 @@ from pyarrow import csv, parquet
 import pytest
 
 from abaw_jax.core import errors, labels
-from abaw_jax.scoring import prediction_files, predictions
+from abaw_jax.scoring import prediction_files
 from tests.scoring import rows as made
 
 SUFFIXES = tuple(prediction_files.FORMATS)
 
 
 def _cleared(rows):
-  """Returns the rows with 0 where there is no label, as batches have it."""
+  """Returns the rows with missing labels set to 0, as in batches."""
   return dataclasses.replace(
       rows,
       target_valence=np.where(rows.va, rows.target_valence, 0),
@@ -29,16 +29,11 @@ def _cleared(rows):
 @pytest.mark.parametrize('labelled', [True, False])
 def test_files_round_trip_exactly(tmp_path, suffix, labelled):
   rows = _cleared(made.make(videos=3))
-  # A number as a name must not become a number.
+  # The name of a video may be a number.
   names = np.where(rows.video == 'video0', '00116', rows.video)
   rows = dataclasses.replace(rows, video=names)
   if not labelled:
-    rows = predictions.Predictions(**{
-        name: getattr(rows, name)
-        for name in (
-            'video', 'frame_id', 'row', 'valence', 'arousal', 'expression', 'au'
-        )
-    })  # fmt: skip
+    rows = rows.without_labels()
   path = tmp_path / 'deep' / f'rows{suffix}'
   prediction_files.write(path, rows)
   back = prediction_files.read(path)
@@ -49,7 +44,7 @@ def test_files_round_trip_exactly(tmp_path, suffix, labelled):
     assert back.scores() == rows.scores()
 
 
-def test_what_evaluation_writes_is_read(tmp_path):
+def test_smaller_types_and_other_arrays_are_accepted(tmp_path):
   rows = made.make(videos=2)
   path = tmp_path / 'validation.npz'
   np.savez_compressed(
@@ -83,8 +78,8 @@ def test_tables_have_the_named_columns(tmp_path):
   outputs = ['valence', 'arousal', *names, *labels.AU_NAMES, 'expression']
   assert table.column_names[:3] == ['video', 'frame', 'row']
   assert table.column_names[3 : 3 + len(outputs)] == outputs
-  decided = [labels.EXPRESSIONS[i] for i in rows.expression.argmax(-1)]
-  assert table['expression'].to_pylist() == decided
+  predicted = [labels.EXPRESSIONS[i] for i in rows.expression.argmax(-1)]
+  assert table['expression'].to_pylist() == predicted
   known = [v is not None for v in table['label_AU01'].to_pylist()]
   np.testing.assert_array_equal(known, rows.au_mask[:, 0])
 
@@ -105,7 +100,7 @@ def test_tables_have_the_named_columns(tmp_path):
         ({'video': np.array([b'a'] * 80)}, 'video is .* expected text'),
     ],
 )
-def test_a_wrong_array_is_named(tmp_path, change, message):
+def test_messages_name_wrong_arrays(tmp_path, change, message):
   path = tmp_path / 'a.npz'
   prediction_files.write(path, made.make(videos=2))
   arrays = dict(np.load(path)) | change
@@ -136,7 +131,7 @@ def test_a_wrong_array_is_named(tmp_path, change, message):
         ),
     ],
 )
-def test_a_wrong_column_is_named(tmp_path, column, values, message):
+def test_messages_name_wrong_columns(tmp_path, column, values, message):
   path = tmp_path / 'a.parquet'
   prediction_files.write(path, made.make(videos=2))
   table = parquet.read_table(path)
@@ -149,14 +144,17 @@ def test_a_wrong_column_is_named(tmp_path, column, values, message):
     prediction_files.read(path)
 
 
-def test_a_value_of_a_csv_that_is_no_number_is_one_line(tmp_path):
+@pytest.mark.parametrize('text', ['high', '0.7_1', '\u0663', 'nan', 'inf'])
+def test_other_texts_than_numbers_are_one_line(tmp_path, text):
   path = tmp_path / 'a.csv'
   prediction_files.write(path, made.make(videos=1, frames=3))
   lines = path.read_text().split('\n')
   values = lines[2].split(',')
-  values[3] = 'high'
+  values[3] = text
   path.write_text('\n'.join([*lines[:2], ','.join(values), *lines[3:]]))
-  with pytest.raises(errors.InputError, match='high') as caught:
+  with pytest.raises(
+      errors.InputError, match=f'{text}.*(number|value)'
+  ) as caught:
     prediction_files.read(path)
   assert '\n' not in str(caught.value)
 

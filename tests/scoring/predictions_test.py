@@ -1,4 +1,4 @@
-"""Predictions score as scikit-learn says, and a wrong value is named."""
+"""Scores of predictions against scikit-learn, and messages for wrong values."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def _ccc(pred, target):
 
 
 @pytest.mark.parametrize('missing', [(), ('va',), ('expr',), ('va', 'au_mask')])
-def test_scores_agree_with_sklearn_whatever_is_missing(missing):
+def test_scores_agree_with_sklearn_without_some_labels(missing):
   rows = made.make()
   gone = {name: np.zeros_like(getattr(rows, name)) for name in missing}
   rows = dataclasses.replace(rows, **gone)
@@ -47,7 +47,7 @@ def test_scores_agree_with_sklearn_whatever_is_missing(missing):
   np.testing.assert_allclose(scores['score'], sum(want.values()), rtol=1e-12)
 
 
-def test_argmin_for_argmax_would_be_seen():
+def test_the_predicted_expression_is_the_most_probable():
   rows = made.make(skill=3.0)
   right = rows.scores()['EXPR']
   flipped = dataclasses.replace(rows, expression=(1 - rows.expression) / 7)
@@ -55,7 +55,7 @@ def test_argmin_for_argmax_would_be_seen():
   assert flipped.scores()['EXPR'] < 0.1
 
 
-def test_parts_come_together():
+def test_parts_are_concatenated():
   rows = made.make()
   even = np.arange(len(rows)) % 2 == 0
   both = predictions.concatenate([rows.take(even), rows.take(~even)])
@@ -77,7 +77,7 @@ def test_parts_come_together():
         ('frame_id', 3, -4, 'frame is -4; expected a number from 0'),
     ],
 )
-def test_a_wrong_value_is_named(field, at, value, message):
+def test_messages_name_wrong_values(field, at, value, message):
   rows = made.make()
   getattr(rows, field)[at] = value
   frame = '-4' if field == 'frame_id' else rows.frame_id[3]
@@ -104,7 +104,7 @@ def test_a_wrong_value_is_named(field, at, value, message):
         ('target_au', 'au_mask', -1, 'label_AU01 is -1; expected 0 or 1'),
     ],
 )
-def test_a_sentinel_never_counts_as_a_label(field, mask, sentinel, message):
+def test_a_sentinel_is_no_label(field, mask, sentinel, message):
   rows = made.make()
   at = np.flatnonzero(getattr(rows, mask).reshape(len(rows), -1)[:, 0])[0]
   hidden = np.flatnonzero(~getattr(rows, mask).reshape(len(rows), -1)[:, 0])[0]
@@ -115,7 +115,7 @@ def test_a_sentinel_never_counts_as_a_label(field, mask, sentinel, message):
     predictions.check(rows, 'a.npz')
 
 
-def test_logits_repeats_and_nothing_are_no_predictions():
+def test_logits_repeats_and_empty_files_are_refused():
   rows = made.make()
   half = dataclasses.replace(rows, expression=rows.expression / 2)
   with pytest.raises(
@@ -127,3 +127,21 @@ def test_logits_repeats_and_nothing_are_no_predictions():
     predictions.check(twice, 'a.npz')
   with pytest.raises(errors.InputError, match='it has no rows'):
     predictions.check(rows.take(np.zeros(len(rows), bool)), 'a.npz')
+
+
+def test_arrays_of_a_network_are_predictions_with_or_without_labels():
+  rows = made.make()
+  arrays = rows.to_rows() | {'video_id': np.zeros(len(rows), int)}
+  video = arrays.pop('video')
+  found = predictions.Predictions.from_rows(arrays, video=video)
+  assert found.scores() == rows.scores()
+  outputs = {
+      k: v for k, v in arrays.items() if k[:4] in ('pred', 'row', 'fram')
+  }
+  found = predictions.Predictions.from_rows(outputs, video=video)
+  assert not found.labelled
+  np.testing.assert_array_equal(found.au, rows.au)
+  with pytest.raises(ValueError, match='it has no array arousal'):
+    predictions.Predictions.from_rows(
+        outputs | {'valence': arrays['valence']}, video=video
+    )

@@ -1,4 +1,4 @@
-"""Predictions of made-up videos, right more often than not."""
+"""Synthetic predictions that are better than chance."""
 
 import numpy as np
 
@@ -16,7 +16,8 @@ def make(
 ) -> predictions.Predictions:
   """Returns rows in a random order, with gaps, repeats and missing labels.
 
-  The labels depend on videos and frames alone, the predictions on the seed too.
+  The labels depend only on `videos` and `frames`, the predictions also on `seed`.
+  A higher `skill` gives better predictions.
   """
   truth, noise = np.random.default_rng(7), np.random.default_rng(seed)
   n = videos * frames

@@ -32,7 +32,7 @@ def brute_force(identity, same):
   }
 
 
-def test_few_images_make_all_their_pairs():
+def test_few_images_give_all_pairs():
   _, identity = people()
   for pairs, same in (
       (verification.same_pairs(identity, 100), True),
@@ -42,24 +42,24 @@ def test_few_images_make_all_their_pairs():
     assert len(as_set(pairs)) == len(pairs)
 
 
-def test_of_many_images_some_pairs_are_drawn_from_all():
+def test_many_images_give_random_pairs():
   identity = np.random.default_rng(1).integers(0, 40, 2000)
   same = verification.same_pairs(identity, 500)
   different = verification.different_pairs(identity, 500)
   for pairs in (same, different):
     assert len(as_set(pairs)) == len(pairs) == 500
     assert (pairs[:, 0] != pairs[:, 1]).all()
-    # Rows are drawn from all over: their mean is known to 2 %.
+    # The mean of random rows has a standard error of about 2 %.
     assert abs(pairs.mean() / 1000 - 1) < 0.1
   assert (identity[same[:, 0]] == identity[same[:, 1]]).all()
   assert (identity[different[:, 0]] != identity[different[:, 1]]).all()
   np.testing.assert_array_equal(same, verification.same_pairs(identity, 500))
 
 
-def test_every_place_is_a_pair_of_its_own():
+def test_every_number_is_another_pair():
   want = [(i, j) for j in range(60) for i in range(j)]
   np.testing.assert_array_equal(verification._pair(np.arange(len(want))), want)
-  # Where float64 no longer holds every whole number that is rooted.
+  # Numbers that float64 cannot hold exactly.
   j = np.array([2**31, 2**31 - 1, 94_906_267])
   first = j * (j - 1) // 2
   np.testing.assert_array_equal(
@@ -70,9 +70,9 @@ def test_every_place_is_a_pair_of_its_own():
   )
 
 
-def test_scores_are_those_of_scikit_learn():
+def test_scores_equal_scikit_learn():
   rng = np.random.default_rng(2)
-  # Rounded, so that there are ties.
+  # Rounding makes ties.
   close = np.round(rng.normal(0.4, 0.3, 700), 2)
   far = np.round(rng.normal(0.0, 0.3, 3000), 2)
   truth = np.repeat([1, 0], [len(close), len(far)])
@@ -87,7 +87,7 @@ def test_scores_are_those_of_scikit_learn():
   assert verification.tar(close, far, rate=1.0) == 1
 
 
-def test_the_threshold_of_a_fold_is_chosen_on_the_others():
+def test_the_threshold_of_a_fold_comes_from_the_other_folds():
   rng = np.random.default_rng(3)
   close, far = rng.normal(0.5, 0.4, 33), rng.normal(0.0, 0.4, 47)
   scores = []
@@ -106,9 +106,9 @@ def test_the_threshold_of_a_fold_is_chosen_on_the_others():
   )
 
 
-def test_clear_people_are_verified_and_noise_is_not():
+def test_clear_embeddings_are_verified_and_noise_is_not():
   scores = verification.verification(*people((5,) * 8, dim=64, noise=0.1))
-  # The furthest pair of one person is refused where it did not choose.
+  # The same pair with the lowest cosine is refused in its own fold.
   assert scores.pop('accuracy') == 1 - 1 / 80 / 2
   assert scores == {
       'AUC': 1.0,
@@ -123,18 +123,20 @@ def test_clear_people_are_verified_and_noise_is_not():
   assert abs(noise['AUC'] - 0.5) < 0.1
 
 
-def test_what_cannot_be_verified_is_named():
+def test_too_few_pairs_and_nan_are_refused():
   directions, identity = people()
-  with pytest.raises(ValueError, match='there are 0 pairs of images of one'):
+  with pytest.raises(
+      ValueError, match='there are 0 pairs of images of the same'
+  ):
     verification.verification(directions, np.arange(10))
-  with pytest.raises(ValueError, match=r'45 pairs .* and 0 of two'):
+  with pytest.raises(ValueError, match=r'45 pairs .* and 0 of different'):
     verification.verification(directions, np.zeros(10, int))
   directions[3, 0] = np.nan
   with pytest.raises(ValueError, match='an embedding is NaN or infinite'):
     verification.verification(directions, identity)
 
 
-def test_identification_counts_who_is_told():
+def test_identification_is_accuracy():
   scores = verification.identification(
       np.array([1, 2, 3, 3]), np.array([1, 2, 3, 0])
   )

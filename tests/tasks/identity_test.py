@@ -160,7 +160,7 @@ def test_known_people_are_identified(people_dir):
   task = registry.make_task(smoke(people_dir))
   scores = task.scores(rows)
   assert scores == {'accuracy': 2 / 3, 'n_images': 3, 'score': 2 / 3}
-  with pytest.raises(errors.InputError, match='0 pairs of images of one perso'):
+  with pytest.raises(errors.InputError, match='0 pairs of images of the same'):
     task.scores(rows | {'pred_known': np.zeros(3, bool)})
 
 
