@@ -1,5 +1,6 @@
 """A fine-tuning step of a ViT equals Hugging Face with AdamW of PyTorch."""
 
+import pathlib
 import re
 
 from flax import traverse_util
@@ -20,6 +21,7 @@ from tests.tasks import torch_weights
 DIM, DEPTH, HEADS = torch_weights.DIM, torch_weights.DEPTH, torch_weights.HEADS
 IMAGE, PATCH = torch_weights.IMAGE, torch_weights.PATCH
 CLASSES = 5
+FILE = pathlib.Path('x')  # only for messages
 LR, WEIGHT_DECAY, LAYER_DECAY = 1e-3, 0.05, 0.65
 
 
@@ -48,14 +50,15 @@ def _reference() -> transformers.ViTForImageClassification:
 def to_ours(tensors, shapes, pool) -> dict[str, np.ndarray]:
   """Returns tensors of Hugging Face (weights or gradients) by our paths."""
   tensors = {k: x.detach().numpy() for k, x in tensors.items()}
-  tidy = hf_vit.LAYOUT.tidy(tensors, 'x')
+  tensors = hf_vit.LAYOUT.canonicalize(tensors, FILE)
   if pool == 'mean_norm':
     # There is one norm, applied after the mean.
-    tidy |= {f'fc_norm.{x}': tidy.pop(f'norm.{x}') for x in ('weight', 'bias')}
+    norm = {x: tensors.pop(f'norm.{x}') for x in ('weight', 'bias')}
+    tensors |= {f'fc_norm.{x}': value for x, value in norm.items()}
   rules = {
       path: hf_vit.LAYOUT.make_rule(path, {'pool': pool}) for path in shapes
   }
-  return state_dicts.to_ours(tidy, shapes, rules, 'x')
+  return state_dicts.to_ours(tensors, shapes, rules, FILE)
 
 
 def gradients(reference, pool, pixels, labels):
