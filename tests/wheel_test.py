@@ -47,7 +47,7 @@ def pip(command: str, *arguments: str) -> None:
 
 
 def run(site: pathlib.Path, folder: pathlib.Path, *arguments: str) -> str:
-  """Returns the output of `abaw-jax`, which may only use the wheel."""
+  """Returns the output of `abaw-jax`, which imports the wheel only."""
   done = subprocess.run(
       [sys.executable, site / 'bin' / 'abaw-jax', *arguments],
       cwd=folder,
@@ -97,7 +97,7 @@ def test_the_command_trains_by_the_name_of_a_config(site, data_dir, tmp_path):
   assert (tmp_path / 'runs' / 'frame_smoke-1' / 'DONE').is_file()
 
 
-def test_the_command_starts_other_commands(site, tmp_path):
+def test_the_command_renders_and_builds_a_dataset(site, tmp_path):
   run(site, tmp_path, 'render', '--out=source', '--videos=4', '--frames=4')
   run(
       site, tmp_path, 'build', 's_aff_wild2', '--config=frames',
