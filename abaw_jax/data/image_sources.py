@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import fractions
 from typing import Any
 
-from abaw_jax.core import errors
+from abaw_jax.core import choices, errors
 from abaw_jax.data import (
     class_balance,
     mixture,

@@ -88,14 +88,14 @@ def test_labelled_datasets_are_mixed_with_their_masks(data_dir):
     [
         (
             '3',
-            '1 weights for 2 datasets in config.data.name; give one for each',
+            '1 weights for 2 datasets in config.data.name; give one weight for',
         ),
         ('3,1,1', '3 weights for 2 datasets'),
         ('3,much', 'much.*give numbers such as 3,1'),
         ('3,', 'give numbers such as 3,1'),
         ('nan,1', 'give numbers such as 3,1'),
         ('1/0,1', 'give numbers such as 3,1'),
-        ('3,0', 'weights must be above 0; take a dataset'),
+        ('3,0', 'weights must be above 0; remove the dataset'),
         ('3,-1', 'weights must be above 0'),
     ],
 )
@@ -120,10 +120,13 @@ def test_wrong_weights_are_refused(mixed_dir, weights, message):
         ),
         (
             's_aff_wild2,',
-            "config.data.name=s_aff_wild2,: '' is no dataset; give",
+            "config.data.name=s_aff_wild2,: '' is not the name of a dataset; give",
         ),
-        ('a/b/c', "'a/b/c' is no dataset; give `name` or `name/config`"),
-        ('a/', "'a/' is no dataset"),
+        (
+            'a/b/c',
+            "'a/b/c' is not the name of a dataset; give `name` or `name/config`",
+        ),
+        ('a/', "'a/' is not the name"),
     ],
 )
 def test_wrong_names_are_refused(mixed_dir, name, message):

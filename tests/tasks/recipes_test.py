@@ -208,10 +208,10 @@ def test_probability_mode_trains_on_the_drawn_classes(root):
     [
         ({'data__expression_targets': 'mean'}, 'majority, probability, cross'),
         ({'data__class_balance': 'au'}, 'choose one of none, expression'),
-        ({'data__validation': 'fer_plus'}, "'fer_plus' is not one of"),
+        ({'data__validation': 'fer_plus'}, "'fer_plus' is not in"),
         (
             {'data__class_balance': 'expression', 'data__weights': '2,1'},
-            'set one of them',
+            'set only one of them',
         ),
     ],
 )
