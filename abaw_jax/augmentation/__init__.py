@@ -1,1 +1,1 @@
-"""Augmentation of images on the device."""
+"""Augmentation of images on the device, inside the compiled step."""

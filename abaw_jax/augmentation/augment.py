@@ -1,12 +1,13 @@
-"""Image augmentation on the device, inside the jitted step.
+"""Image augmentation on the device, inside the compiled step.
 
-Images arrive as uint8 and leave as float32 in 0..255, then normalised. All
-draws are indexed by the position in the global batch, so they do not depend on
-how many devices the batch is spread over.
+Inputs are uint8 images. Random numbers depend on the position in the global batch,
+and not on the number of devices.
 """
 
 from collections.abc import Sequence
 import dataclasses
+import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,27 +20,29 @@ from abaw_jax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """What happens to uint8 images on the device.
+  """Preprocessing of uint8 images, for training and for evaluation.
 
   Attributes:
-    size: side in pixels of the images that the model takes.
-    mean: RGB mean that is subtracted, on the scale [0, 1].
-    std: RGB deviation that is divided by, on the scale [0, 1].
-    crop_scale: least share of the area that a random crop keeps; 1 = no crop.
+    size: side in pixels of the input of the model.
+    mean: RGB mean on the scale [0, 1], each in [0, 1].
+    std: RGB standard deviation on the scale [0, 1], each in (0, 1].
+    crop_scale: minimum area of a random crop / area of the image, in (0, 1]; 1
+      means no crop.
     flip: whether half of the training images are mirrored.
-    jitter: how much brightness, contrast, saturation and hue are changed, see
-      `colors.jitter`; 0 leaves one alone.
-    rand_ops: operations of RandAugment on each image; 0 = none.
-    rand_magnitude: how strong they are, from 0 to `rand_augment.STRONGEST`.
-    erase: probability that an image loses a box, see `random_erase`.
+    jitter: strength of random brightness, contrast, saturation and hue, see
+      `colors.jitter`; each at least 0, hue at most 0.5; 0 disables one.
+    rand_ops: RandAugment operations per image; 0 means none.
+    rand_magnitude: their strength, from 0 to `rand_augment.MAX_MAGNITUDE`.
+    erase: probability that a box of an image is erased, in [0, 1], see
+      `random_erase`.
 
   Raises:
-    InputError: a number is out of its range.
+    InputError: a value is out of its range.
   """
 
   size: int
-  mean: tuple[float, float, float]
-  std: tuple[float, float, float]
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
   crop_scale: float
   flip: bool
   jitter: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
@@ -48,37 +51,57 @@ class Augmentation:
   erase: float = 0.0
 
   def __post_init__(self):
-    for name, right, wanted in (
+    for name, is_valid, fix in (
+        (
+            'mean',
+            _are_numbers(self.mean, 3, maximum=1),
+            'three numbers from 0 to 1, for R, G and B',
+        ),
+        (
+            'std',
+            _are_numbers(self.std, 3, maximum=1) and min(self.std) > 0,
+            'three numbers above 0 and at most 1, for R, G and B',
+        ),
+        (
+            'crop_scale',
+            _are_numbers((self.crop_scale,), 1, maximum=1) and self.crop_scale,
+            'a number above 0 and at most 1; 1 means no crop',
+        ),
         (
             'jitter',
-            len(self.jitter) == 4
-            and min(self.jitter) >= 0
-            and self.jitter[3] <= 0.5,
-            'four numbers from 0, the last, of the hue, up to 0.5',
+            _are_numbers(self.jitter, 4) and self.jitter[3] <= 0.5,
+            'four numbers of at least 0; the last one, for hue, at most 0.5',
         ),
-        ('rand_ops', self.rand_ops >= 0, 'a number from 0'),
+        (
+            'rand_ops',
+            self.rand_ops >= 0,
+            'an integer of at least 0; 0 means no RandAugment',
+        ),
         (
             'rand_magnitude',
-            0 <= self.rand_magnitude <= rand_augment.STRONGEST,
-            f'a number from 0 to {rand_augment.STRONGEST}',
+            0 <= self.rand_magnitude <= rand_augment.MAX_MAGNITUDE,
+            f'an integer from 0 to {rand_augment.MAX_MAGNITUDE}',
         ),
-        ('erase', 0 <= self.erase <= 1, 'a probability'),
+        (
+            'erase',
+            _are_numbers((self.erase,), 1, maximum=1),
+            'a probability from 0 to 1',
+        ),
     ):
-      if not right:
+      if not is_valid:
         raise errors.InputError(
-            f'config.augment.{name}={getattr(self, name)}: give {wanted}'
+            f'config.augment.{name}={getattr(self, name)}: give {fix}'
         )
 
   def train(
       self, key: PRNGKeyArray, images: Real[Array, 'b h w 3']
   ) -> Float[Array, 'b {self.size} {self.size} 3']:
-    """Returns what training sees of the images, normalised.
+    """Returns augmented, normalised images for training.
 
-    They are cropped or resized, flipped, jittered, put through RandAugment,
-    normalised and erased in part, each as far as it is asked for.
+    The order is: crop or resize, flip, jitter, RandAugment, normalisation, erase.
     """
     crop_key, flip_key = jax.random.split(key)
-    # `split` uses up the numbers 0 and 1.
+    # `fold_in(key, 2)`, because `split` above uses the counters 0 and 1.
     jitter_key, rand_key, erase_key = jax.random.split(
         jax.random.fold_in(key, 2), 3
     )
@@ -104,14 +127,24 @@ class Augmentation:
   def evaluate(
       self, images: Real[Array, 'b h w 3']
   ) -> Float[Array, 'b {self.size} {self.size} 3']:
-    """Returns the whole images, resized and normalised."""
+    """Returns the full images, resized and normalised."""
     return normalize(resize(images, size=self.size), self.mean, self.std)
 
   def pixels(self, images: Float[Array, 'b h w 3']) -> UInt8[Array, 'b h w 3']:
-    """Returns normalised images as pixels, clipped to what can be shown."""
+    """Returns normalised images as pixels, clipped to 0..255."""
     images = images * jnp.reshape(jnp.float32(self.std), (1, 1, 1, 3))
     images += jnp.reshape(jnp.float32(self.mean), (1, 1, 1, 3))
     return jnp.round(jnp.clip(images, 0.0, 1.0) * 255.0).astype(jnp.uint8)
+
+
+def _are_numbers(values: Any, count: int, *, maximum: float = math.inf) -> bool:
+  """Returns whether `values` are `count` finite numbers from 0 to `maximum`."""
+  return (
+      isinstance(values, Sequence)
+      and len(values) == count
+      and all(isinstance(x, int | float) for x in values)
+      and all(math.isfinite(x) and 0 <= x <= maximum for x in values)
+  )
 
 
 def normalize(
@@ -123,8 +156,11 @@ def normalize(
 ) -> Float[Array, 'b h w 3']:
   """Returns (images / 255 - mean) / std in `dtype`, computed in float32.
 
-  `images` are 0..255, of any real type; `mean` and `std` are per channel, R, G,
-  B, on the scale 0..1.
+  Args:
+    images: pixels in 0..255, of any real type.
+    mean: mean of R, G and B on the scale 0..1.
+    std: standard deviation of R, G and B on the scale 0..1.
+    dtype: dtype of the result.
   """
   mean, std = (jnp.reshape(jnp.float32(x), (1, 1, 1, 3)) for x in (mean, std))
   return ((images.astype(jnp.float32) / 255.0 - mean) / std).astype(dtype)
@@ -133,16 +169,16 @@ def normalize(
 def resize(
     images: Real[Array, 'b h w c'], *, size: int
 ) -> Float[Array, 'b s s c']:
-  """Returns the whole images at `size` x `size`, float32 in 0..255.
+  """Returns the full images at `size` x `size`, float32 in 0..255.
 
-  Bicubic, antialiased; the aspect ratio is not kept. Untouched where the images
-  have that size.
+  Bicubic and antialiased; the aspect ratio is not kept. Images of that size are
+  unchanged.
   """
   b, h, w, _ = images.shape
   if h == w == size:
     return images.astype(jnp.float32)
-  whole = jnp.tile(jnp.array([[0, 0, h, w]], jnp.float32), (b, 1))
-  return crop_resize(images, whole, size=size)
+  full = jnp.tile(jnp.array([[0, 0, h, w]], jnp.float32), (b, 1))
+  return crop_resize(images, full, size=size)
 
 
 def crop_resize(
@@ -150,10 +186,14 @@ def crop_resize(
 ) -> Float[Array, 'b s s c']:
   """Returns one box of each image at `size` x `size`, float32 in 0..255.
 
-  `boxes` are top, left, height and width in pixels, inside the image. Keys'
-  cubic kernel with a = -0.5, widened when it shrinks, as Pillow does, and like
-  Pillow's `resize(box=...)` it reads across the border of the box. The result
-  is clipped, because a cubic kernel overshoots at edges.
+  The kernel is Keys' cubic kernel with a = -0.5, as in Pillow: it is wider when an
+  image shrinks, and reads pixels outside the box, like `resize(box=...)`. The
+  result is clipped, because a cubic kernel overshoots at edges.
+
+  Args:
+    images: pixels in 0..255.
+    boxes: top, left, height and width in pixels, inside the image.
+    size: side of the result in pixels.
   """
 
   def one(image, box):
@@ -182,7 +222,7 @@ def random_resized_crop(
 ) -> Float[Array, 'b s s c']:
   """Returns a random box of each image at `size` x `size`, float32 in 0..255.
 
-  Boxes are those of `boxes.random_boxes`, resampling that of `crop_resize`.
+  See `boxes.random_boxes` for the boxes and `crop_resize` for the resampling.
   """
   count, height, width, _ = images.shape
   places = boxes.random_boxes(
@@ -207,11 +247,11 @@ def random_erase(
     scale: tuple[float, float] = (0.02, 0.33),
     ratio: tuple[float, float] = (0.3, 1 / 0.3),
 ) -> Float[Array, 'b h w c']:
-  """Returns the images, each with a box of zeros with this probability.
+  """Returns the images; each has a box of zeros with this probability.
 
-  After normalisation 0 is the mean colour. The area of a box is uniform in
-  `scale`, as a share of the image, and the logarithm of its width / height is
-  uniform within `ratio` (Zhong et al., arXiv 1708.04896).
+  0 is the mean colour of normalised images. The area of a box / area of the image
+  is uniform in `scale`; the logarithm of its width / height is uniform in `ratio`
+  (Zhong et al., arXiv 1708.04896).
   """
   choice_key, box_key = jax.random.split(key)
   count, height, width, _ = images.shape
@@ -233,7 +273,7 @@ def random_erase(
 def _within(
     length: int, start: Float[Array, 'b'], extent: Float[Array, 'b']
 ) -> Bool[Array, 'b {length}']:
-  """Returns which places from 0 on lie within an interval."""
+  """Returns True for the pixel indices in [start, start + extent)."""
   places = jnp.arange(length, dtype=jnp.float32)[None]
   start, extent = start[:, None], extent[:, None]
   return (places >= start) & (places < start + extent)

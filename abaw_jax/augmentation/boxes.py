@@ -1,4 +1,4 @@
-"""Random boxes within images."""
+"""Random boxes in images."""
 
 import math
 
@@ -18,12 +18,12 @@ def random_boxes(
     scale: tuple[float, float] = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Float[Array, '{count} 4']:
-  """Returns boxes as top, left, height and width, whole numbers of pixels.
+  """Returns boxes as top, left, height and width in full pixels.
 
-  The law of torchvision's RandomResizedCrop: the share of the area is uniform
-  in `scale`, the logarithm of width / height is uniform within `ratio`. The
-  first of ten draws that fits into the image counts; if none does, it is the
-  largest central box whose aspect ratio is allowed.
+  The distribution is that of torchvision's RandomResizedCrop: box area / image area
+  is uniform in `scale`, and the logarithm of width / height is uniform in `ratio`.
+  A box is the first of ten samples that fits into the image. If none fits, it is
+  the largest central box with an allowed aspect ratio.
   """
   shape_key, place_key = jax.random.split(key)
   draws = jax.random.uniform(shape_key, (count, _TRIES, 2))
@@ -45,14 +45,14 @@ def random_boxes(
   corner = jnp.where(
       fitted, jnp.floor(places * (room + 1)), jnp.floor(room / 2)
   )
-  # A uniform draw may round up to 1 when it is scaled.
+  # Scaling may round a uniform sample up to 1.
   return jnp.concatenate([jnp.minimum(corner, room), extent], axis=-1)
 
 
 def _largest_box(
     height: int, width: int, ratio: tuple[float, float]
 ) -> tuple[int, int]:
-  """Returns height and width of the largest box whose ratio is allowed."""
+  """Returns (height, width) of the largest box with an allowed ratio."""
   if width / height < ratio[0]:
     return round(width / ratio[0]), width
   if width / height > ratio[1]:

@@ -1,7 +1,7 @@
-"""Colours of images, changed on the device by torchvision's definitions.
+"""Colour operations of torchvision, on the device.
 
-Images are RGB in 0..255 and stay there; what is done to an image is decided by a
-number of its own. Other than torchvision's, nothing is rounded on the way.
+Images are RGB in 0..255, before and after. Every image has its own factor. Unlike
+in torchvision, intermediate results are not rounded.
 """
 
 from collections.abc import Sequence
@@ -10,62 +10,62 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-_GREY = (0.2989, 0.587, 0.114)
+_LUMINANCE = (0.2989, 0.587, 0.114)
 
 Images = Float[Array, 'b h w 3']
 Numbers = Float[Array, 'b']
 
 
-def grey(images: Images) -> Float[Array, 'b h w 1']:
-  """Returns how bright each pixel is."""
-  # Sums over three channels are slow where they are the innermost axis.
+def grayscale(images: Images) -> Float[Array, 'b h w 1']:
+  """Returns the luminance of each pixel."""
+  # Explicit terms, because a sum over an innermost axis of 3 is slow.
   red, green, blue = _channels(images)
-  return _GREY[0] * red + _GREY[1] * green + _GREY[2] * blue
+  return _LUMINANCE[0] * red + _LUMINANCE[1] * green + _LUMINANCE[2] * blue
 
 
 def _channels(images: Images) -> list[Float[Array, 'b h w 1']]:
   return [images[..., i : i + 1] for i in range(3)]
 
 
-def mean_grey(images: Images) -> Float[Array, 'b 1 1 1']:
-  """Returns how bright each image is."""
-  return grey(jnp.mean(images, axis=(1, 2), keepdims=True))
+def mean_gray(images: Images) -> Float[Array, 'b 1 1 1']:
+  """Returns the mean luminance of each image."""
+  return grayscale(jnp.mean(images, axis=(1, 2), keepdims=True))
 
 
 def blend(images: Images, other: Float[Array, '*b'], factor: Numbers) -> Images:
-  """Returns `factor` of each image and the rest of `other`, clipped.
+  """Returns factor * images + (1 - factor) * other, clipped to 0..255.
 
-  A factor of 1 gives the image itself, more than 1 goes away from `other`.
+  A factor of 1 gives the image; a factor above 1 extrapolates away from `other`.
   """
   factor = jnp.reshape(factor, (-1, 1, 1, 1))
   return jnp.clip(factor * images + (1.0 - factor) * other, 0.0, 255.0)
 
 
-def change_brightness(images: Images, factor: Numbers) -> Images:
+def adjust_brightness(images: Images, factor: Numbers) -> Images:
   """Returns the images blended with black."""
   return blend(images, jnp.zeros((1, 1, 1, 1)), factor)
 
 
-def change_contrast(images: Images, factor: Numbers) -> Images:
-  """Returns the images blended with their mean grey."""
-  return blend(images, mean_grey(images), factor)
+def adjust_contrast(images: Images, factor: Numbers) -> Images:
+  """Returns the images blended with their mean luminance."""
+  return blend(images, mean_gray(images), factor)
 
 
-def change_saturation(images: Images, factor: Numbers) -> Images:
-  """Returns the images blended with themselves in grey."""
-  return blend(images, grey(images), factor)
+def adjust_saturation(images: Images, factor: Numbers) -> Images:
+  """Returns the images blended with their grayscale versions."""
+  return blend(images, grayscale(images), factor)
 
 
-def turn_hue(images: Images, turns: Numbers) -> Images:
-  """Returns the images with their hue turned by so many full circles.
+def shift_hue(images: Images, turns: Numbers) -> Images:
+  """Returns the images with their hue rotated by a number of full turns.
 
-  Value and saturation of HSV stay (https://en.wikipedia.org/wiki/HSL_and_HSV,
-  'HSV to RGB alternative').
+  Value and saturation of HSV do not change
+  (https://en.wikipedia.org/wiki/HSL_and_HSV, 'HSV to RGB alternative').
   """
   red, green, blue = _channels(images)
   value = jnp.maximum(jnp.maximum(red, green), blue)
   chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
-  scale = jnp.where(chroma > 0, chroma, 1.0)  # grey has no hue
+  scale = jnp.where(chroma > 0, chroma, 1.0)  # gray has no hue
   sixths = jnp.where(
       value == red,
       (green - blue) / scale,
@@ -81,8 +81,8 @@ def turn_hue(images: Images, turns: Numbers) -> Images:
   return value - chroma * share
 
 
-_CHANGES = (change_brightness, change_contrast, change_saturation, turn_hue)
-# What each does nothing with.
+_CHANGES = (adjust_brightness, adjust_contrast, adjust_saturation, shift_hue)
+# Factors without effect.
 _NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 
 
@@ -91,14 +91,15 @@ def jitter(
 ) -> Images:
   """Returns the images with random brightness, contrast, saturation and hue.
 
-  The law of torchvision's ColorJitter, but the order, which is random there for
-  each image, is random here for the batch: so each change is computed once.
+  The distribution is that of torchvision's ColorJitter, except that all images of
+  the batch have the same random order. So each operation runs once.
 
   Args:
-    key: decides.
+    key: random key.
     images: RGB in 0..255.
-    strengths: of the four; s draws factors uniformly from 1 - s (but not below
-      0) to 1 + s, and the hue is turned by -s to s circles. 0 leaves it out.
+    strengths: strengths of brightness, contrast, saturation and hue. With strength
+      s factors are uniform in [max(1 - s, 0), 1 + s], and the hue shift is uniform
+      in [-s, s] turns. 0 disables an operation.
   """
   order_key, *keys = jax.random.split(key, 1 + len(_CHANGES))
   changes = []

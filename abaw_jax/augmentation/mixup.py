@@ -1,4 +1,4 @@
-"""Mixup: images are blended with their neighbours in the batch, losses likewise.
+"""Mixup: blends each image, and its loss, with its neighbour in the batch.
 
 Reference: Zhang et al., arXiv 1710.09412.
 """
@@ -13,39 +13,39 @@ Batch = Mapping[str, Array]
 Loss = Callable[[Batch], tuple[Float[Array, ''], dict[str, Array]]]
 
 
-def draw_share(key: Key[Array, ''], alpha: float) -> Float[Array, '']:
-  """Returns how much of an image is its own, of the law Beta(alpha, alpha)."""
+def draw_weight(key: Key[Array, ''], alpha: float) -> Float[Array, '']:
+  """Returns the weight of an image's own pixels, from Beta(alpha, alpha)."""
   return jax.random.beta(key, alpha, alpha)
 
 
 def blend(
-    images: Float[Array, 'b h w c'], share: Float[Array, '']
+    images: Float[Array, 'b h w c'], weight: Float[Array, '']
 ) -> Float[Array, 'b h w c']:
-  """Returns `share` of each image and the rest of the one before it.
+  """Returns weight * image + (1 - weight) * previous image, for each image.
 
-  The order of a batch is random: the neighbour is as good as any other image,
-  and only the borders of the devices' parts are sent between them.
+  The order of a batch is random, so the previous image is as good as any other.
+  Devices exchange only the images at the borders of their shards.
   """
-  return share * images + (1.0 - share) * _before(images)
+  return weight * images + (1.0 - weight) * _previous(images)
 
 
 def blend_losses(
-    loss: Loss, batch: Batch, share: Float[Array, '']
+    loss: Loss, batch: Batch, weight: Float[Array, '']
 ) -> tuple[Float[Array, ''], dict[str, Array]]:
-  """Returns the losses against each one's labels and its neighbour's, blended.
+  """Returns the losses on own and previous labels, blended with `weight`.
 
-  For a cross-entropy that is the loss against the blended labels. Masks travel
-  with the labels: where only one of the two is labelled, it alone counts.
+  For a cross-entropy this equals the loss on the blended labels. Masks move with
+  the labels: an image without a label has no loss on it.
 
   Args:
-    loss: from a batch, for its labels, to (loss, scalars).
-    batch: as it was read.
-    share: what `blend` was given.
+    loss: function from a batch with labels to (loss, scalars).
+    batch: the batch before mixup.
+    weight: the weight that `blend` used.
   """
   own = loss(batch)
-  other = loss({key: _before(value) for key, value in batch.items()})
-  return jax.tree.map(lambda a, b: share * a + (1.0 - share) * b, own, other)
+  other = loss({key: _previous(value) for key, value in batch.items()})
+  return jax.tree.map(lambda a, b: weight * a + (1.0 - weight) * b, own, other)
 
 
-def _before(x: Array) -> Array:
+def _previous(x: Array) -> Array:
   return jnp.roll(x, 1, axis=0)

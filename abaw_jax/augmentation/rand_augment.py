@@ -1,12 +1,11 @@
 """RandAugment on the device (Cubuk et al., arXiv 1909.13719).
 
-Each image has operations of its own, out of torchvision's with torchvision's
-ranges; all but Equalize, whose histograms accelerators are slow at. What is
-drawn must not decide what is computed, so an image is resampled once, by the
-product of its geometric operations, and then every operation on colours is
-computed for it, of which the drawn one is kept: the cost depends on `count`, not
-on what is drawn. With a nearest pixel torchvision resamples after each; here it
-is bilinear, and what comes from outside is black in both.
+Each image gets its own operations, with torchvision's operations and ranges. Only
+Equalize is missing, because histograms are slow on accelerators. A compiled step
+cannot branch per image. So one resampling applies the product of the geometric
+operations, and then all colour operations are computed and the sampled one is kept:
+the cost depends only on `count`. torchvision resamples after each operation with the
+nearest pixel; here resampling is bilinear. Pixels outside the image are black.
 """
 
 import jax
@@ -15,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from abaw_jax.augmentation import colors, warp
 
-STRONGEST = 30
+MAX_MAGNITUDE = 30
 
 OPERATIONS = (
     'identity',
@@ -32,25 +31,25 @@ OPERATIONS = (
     'solarize',
     'autocontrast',
 )
-# What the strongest magnitude does, in both directions; that of rotations is in
-# degrees, that of translations a share of the width, of colours a factor - 1.
+# Effect of the maximum magnitude, in both directions: shear, shift / side of the
+# image, rotation in degrees, and colour factor - 1.
 SHEAR, SHIFT, DEGREES, FACTOR = 0.3, 150 / 331, 30.0, 0.9
 
 Images = Float[Array, 'b h w 3']
 Drawn = Int[Array, 'b']  # index into OPERATIONS
-Strength = Float[Array, 'b']  # of the operation, in [-1, 1]
+Strength = Float[Array, 'b']  # strength of the operation, in [-1, 1]
 
 
 def rand_augment(
     key: PRNGKeyArray, images: Images, *, count: int, magnitude: int
 ) -> Images:
-  """Returns the images, each after `count` random operations.
+  """Returns the images after `count` random operations each.
 
   Args:
-    key: decides which, and in which direction.
+    key: random key of operations and directions.
     images: RGB in 0..255.
-    count: operations on each image; one may be drawn several times.
-    magnitude: 0 to STRONGEST, the same for all.
+    count: operations per image; an operation may repeat.
+    magnitude: 0 to MAX_MAGNITUDE, equal for all images.
   """
   drawn, strength = draw(key, images.shape[0], count, magnitude=magnitude)
   images = warp.warp(images, matrices(drawn, strength, images.shape[1:3]))
@@ -58,7 +57,7 @@ def rand_augment(
   def step(images, operation):
     return recolor(images, *operation, magnitude=magnitude), None
 
-  # As a loop: XLA would compute one operation anew for each use in the next.
+  # In a scan, because XLA would recompute an operation for each of its uses.
   return jax.lax.scan(step, images, (drawn, strength))[0]
 
 
@@ -67,49 +66,53 @@ def draw(
 ) -> tuple[
     Int[Array, '{count} {num_images}'], Float[Array, '{count} {num_images}']
 ]:
-  """Returns operations, all equally likely, and strengths in either direction."""
+  """Returns uniformly random operations, and strengths with random signs."""
   draw_key, sign_key = jax.random.split(key)
   shape = (count, num_images)
   drawn = jax.random.randint(draw_key, shape, 0, len(OPERATIONS))
   sign = jnp.where(jax.random.bernoulli(sign_key, 0.5, shape), 1.0, -1.0)
-  return drawn, sign * (magnitude / STRONGEST)
+  return drawn, sign * (magnitude / MAX_MAGNITUDE)
 
 
 def recolor(
     images: Images, drawn: Drawn, strength: Strength, *, magnitude: int
 ) -> Images:
-  """Returns the images after operations on colours; others leave them alone.
+  """Returns the images after colour operations; others do not change them.
 
   Args:
     images: RGB in 0..255.
-    drawn: the operation on each image.
-    strength: of operations that have a direction.
-    magnitude: of those that have none.
+    drawn: operation of each image.
+    strength: strength of operations with a direction.
+    magnitude: magnitude of operations without a direction.
   """
 
-  def is_(name):
+  def is_drawn(name):
     return (drawn == OPERATIONS.index(name)).reshape(-1, 1, 1, 1)
 
-  other = jnp.where(is_('saturation'), colors.grey(images), smooth(images))
-  other = jnp.where(is_('contrast'), colors.mean_grey(images), other)
-  other = jnp.where(is_('brightness'), 0.0, other)
-  blended = is_('brightness') | is_('saturation')
-  blended |= is_('contrast') | is_('sharpness')
+  other = jnp.where(
+      is_drawn('saturation'), colors.grayscale(images), blur(images)
+  )
+  other = jnp.where(is_drawn('contrast'), colors.mean_gray(images), other)
+  other = jnp.where(is_drawn('brightness'), 0.0, other)
+  blended = is_drawn('brightness') | is_drawn('saturation')
+  blended |= is_drawn('contrast') | is_drawn('sharpness')
   factor = jnp.where(blended.reshape(-1), 1.0 + FACTOR * strength, 1.0)
   images = colors.blend(images, other, factor)
-  step = 2.0 ** round(magnitude / (STRONGEST / 4))
-  images = jnp.where(is_('posterize'), jnp.floor(images / step) * step, images)
-  threshold = 255.0 * (1 - magnitude / STRONGEST)
+  step = 2.0 ** round(magnitude / (MAX_MAGNITUDE / 4))
   images = jnp.where(
-      is_('solarize') & (images >= threshold), 255.0 - images, images
+      is_drawn('posterize'), jnp.floor(images / step) * step, images
   )
-  return jnp.where(is_('autocontrast'), stretch(images), images)
+  threshold = 255.0 * (1 - magnitude / MAX_MAGNITUDE)
+  images = jnp.where(
+      is_drawn('solarize') & (images >= threshold), 255.0 - images, images
+  )
+  return jnp.where(is_drawn('autocontrast'), autocontrast(images), images)
 
 
-def smooth(images: Images) -> Images:
-  """Returns each pixel's mean with its neighbours, itself 5 times in 13.
+def blur(images: Images) -> Images:
+  """Returns the 3 x 3 mean with weight 5 for the centre and 1 for neighbours.
 
-  The outermost pixels stay as they are.
+  Border pixels do not change.
   """
   inner = jax.lax.reduce_window(
       images, 0.0, jax.lax.add, (1, 3, 3, 1), (1, 1, 1, 1), 'VALID'
@@ -118,8 +121,8 @@ def smooth(images: Images) -> Images:
   return images.at[:, 1:-1, 1:-1].set(inner)
 
 
-def stretch(images: Images) -> Images:
-  """Returns the images with every channel from 0 to 255; flat ones stay."""
+def autocontrast(images: Images) -> Images:
+  """Returns images with each channel scaled to 0..255; constant ones stay."""
   low = jnp.min(images, axis=(1, 2), keepdims=True)
   high = jnp.max(images, axis=(1, 2), keepdims=True)
   flat = high <= low
@@ -134,11 +137,11 @@ def matrices(
 ) -> Float[Array, 'b 3 3']:
   """Returns the product of the geometric operations on each image.
 
-  It takes a place (x, y, 1) in the result to one in the image.
+  A matrix maps a position (x, y, 1) in the result to a position in the image.
   """
 
-  def number(name, most):
-    return jnp.where(drawn == OPERATIONS.index(name), most * strength, 0.0)
+  def number(name, maximum):
+    return jnp.where(drawn == OPERATIONS.index(name), maximum * strength, 0.0)
 
   height, width = size
   parts = warp.matrices(
@@ -151,6 +154,6 @@ def matrices(
   )
   product = parts[0]
   for part in parts[1:]:
-    # What is done last to the image is undone first.
+    # The inverse of the last operation applies first.
     product = jnp.einsum('bij,bjk->bik', product, part, precision='highest')
   return product

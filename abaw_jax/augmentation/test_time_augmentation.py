@@ -1,35 +1,35 @@
-"""Several looks at an image, whose outputs are averaged."""
+"""Several views of an image, whose outputs are averaged."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
 from abaw_jax.augmentation import augment
 
-# The whole image; and its mirror image; five crops; and their mirror images.
+# 1: full image; 2: and its mirror image; 5: crops; 10: and their mirror images.
 COUNTS = (1, 2, 5, 10)
-CROP = 0.875  # side of a crop over that of the image
+CROP = 0.875  # side of a crop / side of the image
 
-# Where the corners of the crops are, as shares of what they leave over.
-_PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+# Corners of the crops / margin around a crop: (down, right).
+_CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 
 
 def views(
     images: Real[Array, 'b h w 3'], *, count: int, size: int
 ) -> list[Float[Array, 'b s s 3']]:
-  """Returns `count` looks at each image, float32 in 0..255.
+  """Returns `count` views of each image, float32 in 0..255.
 
   Args:
-    images: of any size, in 0..255.
+    images: images of any size, in 0..255.
     count: one of `COUNTS`.
-    size: side in pixels of what is returned.
+    size: side of the views in pixels.
   """
   if count in (1, 2):
-    looks = [augment.resize(images, size=size)]
+    result = [augment.resize(images, size=size)]
   else:
-    looks = [_crop(images, *place, size=size) for place in _PLACES]
+    result = [_crop(images, *corner, size=size) for corner in _CORNERS]
   if count in (2, 10):
-    looks += [look[:, :, ::-1] for look in looks]
-  return looks
+    result += [view[:, :, ::-1] for view in result]
+  return result
 
 
 def _crop(images, down: float, right: float, *, size: int):

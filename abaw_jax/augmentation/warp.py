@@ -14,18 +14,18 @@ def matrices(
     radians: Float[Array, '*b'],
     center: tuple[float, float],
 ) -> Float[Array, '*b 3 3']:
-  """Returns maps from a place (x, y, 1) in the result to one in the image.
+  """Returns maps from a position (x, y, 1) in the result to one in the image.
 
-  A map is a rotation about `center`, or a shear about (0, 0) with a shift:
-  where both are asked for, the shear acts first.
+  A map is a rotation around `center` and a shear around (0, 0) with a shift. The
+  shear applies first.
 
   Args:
     shear_x: pixels to the right per pixel down.
     shear_y: pixels down per pixel to the right.
     shift_x: pixels to the right.
     shift_y: pixels down.
-    radians: angle, clockwise to the eye.
-    center: x and y of the pixel that a rotation leaves where it is.
+    radians: clockwise angle.
+    center: x and y of the centre of rotation.
   """
   x, y = center
   cos, sin = jnp.cos(radians), jnp.sin(radians)
@@ -50,9 +50,9 @@ def matrices(
 def warp(
     images: Float[Array, 'b h w c'], maps: Float[Array, 'b 3 3']
 ) -> Float[Array, 'b h w c']:
-  """Returns each image read where its map says, bilinearly, black outside.
+  """Returns warped images: bilinear, and black outside the input.
 
-  A map takes a place (x, y, 1) in the result to one in the image.
+  A map takes a position (x, y, 1) in the result to a position in the image.
   """
   height, width = images.shape[1:3]
   y, x = jnp.meshgrid(
@@ -60,8 +60,8 @@ def warp(
       jnp.arange(width, dtype=jnp.float32),
       indexing='ij',
   )
-  places = jnp.stack([x, y, jnp.ones_like(x)])  # [3, h, w]
-  source = jnp.einsum('bij,jhw->bihw', maps, places, precision='highest')
+  positions = jnp.stack([x, y, jnp.ones_like(x)])  # [3, h, w]
+  source = jnp.einsum('bij,jhw->bihw', maps, positions, precision='highest')
   padded = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0)))
   x = jnp.clip(source[:, 0] + 1, 0.0, width + 1)
   y = jnp.clip(source[:, 1] + 1, 0.0, height + 1)

@@ -74,7 +74,7 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
     image_key, drop_key, mixup_key, label_key = jax.random.split(key, 4)
     images = self.augmentation.train(image_key, batch['image'])
     if self.mixup:
-      share = mixup.draw_share(mixup_key, self.mixup)
+      share = mixup.draw_weight(mixup_key, self.mixup)
       images = mixup.blend(images, share)
     output, moved = variables.apply(
         self.model, params, images, train=True, rngs={'dropout': drop_key}

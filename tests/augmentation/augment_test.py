@@ -1,6 +1,8 @@
-"""Resampling against Pillow, flips against NumPy, erasing against its law."""
+"""Augmentation equals Pillow and NumPy; wrong values give a message."""
 
+import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +19,14 @@ _resize = jax.jit(augment.resize, static_argnames='size')
 
 def _images(count=3, height=40, width=56, seed=0):
   rng = np.random.default_rng(seed)
-  # Noise at full contrast: every filter tap and every overshoot shows.
+  # Noise with full contrast makes errors of the filter visible.
   return rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
 def _pillow(image, box, size):
   top, left, height, width = box
-  # Channels one by one in Pillow's float mode, because with 8 bits it rounds,
-  # and clips, after each of its two passes.
+  # One channel at a time in float mode. With 8 bits Pillow rounds and clips after
+  # each of its two passes.
   channels = [
       Image.fromarray(channel).resize(
           (size, size),
@@ -55,7 +57,7 @@ def test_resize_equals_pillow(size):
     )
 
 
-def test_resize_to_the_same_size_changes_nothing():
+def test_resize_to_the_same_size_is_the_identity():
   images = _images(height=32, width=32)
   np.testing.assert_array_equal(
       _resize(jnp.asarray(images), size=32), np.float32(images)
@@ -70,7 +72,7 @@ def test_resampling_stays_within_0_and_255():
   assert out.max() == 255
 
 
-def test_a_crop_of_everything_is_the_image():
+def test_a_crop_of_the_full_area_is_the_image():
   images = _images(height=32, width=32)
   crop = functools.partial(
       augment.random_resized_crop, size=32, scale=(1.0, 1.0), ratio=(1.0, 1.0)
@@ -79,7 +81,7 @@ def test_a_crop_of_everything_is_the_image():
   np.testing.assert_array_equal(out, np.float32(images))
 
 
-def test_flips_are_mirrors_of_about_half():
+def test_flip_mirrors_about_half_of_the_images():
   images = jnp.asarray(_images(count=200, height=4, width=5))
   out = augment.random_flip(jax.random.key(0), images)
   assert out.dtype == jnp.uint8
@@ -89,7 +91,7 @@ def test_flips_are_mirrors_of_about_half():
   assert 70 < mirrored.sum() < 130
 
 
-def test_normalize_uses_the_scale_of_0_to_1():
+def test_normalize_uses_the_scale_0_to_1():
   mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
   images = _images()
   want = (images / 255.0 - np.array(mean)) / np.array(std)
@@ -113,7 +115,7 @@ def augmentation(**changes):
 
 
 @pytest.mark.parametrize('height', [32, 48, 20])
-def test_without_a_crop_training_sees_the_whole_face(height):
+def test_without_a_crop_training_reads_the_full_face(height):
   images = _images(height=height, width=height)
   ours = augmentation()
   expected = [_pillow(x, (0, 0, height, height), 32) for x in images]
@@ -123,12 +125,12 @@ def test_without_a_crop_training_sees_the_whole_face(height):
       jax.jit(ours.evaluate)(jnp.asarray(images)),
   ):
     assert got.shape == (3, 32, 32, 3)
-    # 0.01 grey levels, as above.
+    # 0.01 gray levels, as above.
     np.testing.assert_allclose(got, expected, atol=1e-2 / 255 / 0.2)
 
 
 @pytest.mark.parametrize('height', [32, 48])
-def test_crops_have_the_size_of_the_model(height):
+def test_crops_have_the_input_size_of_the_model(height):
   images = jnp.asarray(_images(height=height, width=height))
   crop = jax.jit(augmentation(crop_scale=0.2, flip=True).train)
   first, again = crop(jax.random.key(0), images), crop(
@@ -138,7 +140,7 @@ def test_crops_have_the_size_of_the_model(height):
   assert np.abs(first - again).max() > 0.1
 
 
-def test_faces_of_the_size_of_the_model_are_not_resampled():
+def test_images_of_the_input_size_are_not_resampled():
   images = jnp.asarray(_images(height=32, width=32))
   for see in (
       lambda: augmentation().evaluate(images),
@@ -147,7 +149,7 @@ def test_faces_of_the_size_of_the_model_are_not_resampled():
     assert 'dot_general' not in str(jax.make_jaxpr(see)())
 
 
-def test_normalised_images_go_back_to_pixels():
+def test_pixels_inverts_the_normalisation():
   images = _images(height=32, width=32)
   ours = augmentation()
   np.testing.assert_array_equal(
@@ -155,7 +157,7 @@ def test_normalised_images_go_back_to_pixels():
   )
 
 
-def test_the_key_alone_decides():
+def test_augmentation_depends_only_on_the_key():
   images = jnp.asarray(_images())
 
   @jax.jit
@@ -172,7 +174,7 @@ def test_the_key_alone_decides():
   assert first.shape == (3, 24, 24, 3)
 
 
-def test_erased_boxes_follow_the_law():
+def test_erased_boxes_have_the_published_distribution():
   count, size = 2000, 32
   images = jnp.full((count, size, size, 1), 7.0)
   erase = jax.jit(augment.random_erase, static_argnames='probability')
@@ -214,7 +216,7 @@ def test_what_is_off_changes_no_bit():
   np.testing.assert_array_equal(jax.jit(ours.train)(key, images), expected)
 
 
-def test_what_is_added_draws_from_keys_of_its_own():
+def test_new_operations_do_not_change_random_numbers_of_others():
   images = jnp.asarray(_images(count=8, height=32, width=32))
   key = jax.random.key(3)
   expected = np.asarray(jax.jit(augmentation(flip=True).train)(key, images))
@@ -224,16 +226,63 @@ def test_what_is_added_draws_from_keys_of_its_own():
   assert not same.all()
 
 
+NAN = float('nan')
+
+
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('key', 'values', 'fix'),
     [
-        ({'jitter': (0.1, 0.1, 0.1)}, r'jitter=\(0.1, 0.1, 0.1\): give four'),
-        ({'jitter': (0.0, 0.0, 0.0, 0.6)}, 'of the hue, up to 0.5'),
-        ({'rand_ops': -1}, 'config.augment.rand_ops=-1: give'),
-        ({'rand_magnitude': 31}, 'a number from 0 to 30'),
-        ({'erase': 1.5}, 'config.augment.erase=1.5: give a probability'),
+        (
+            'mean',
+            [(0.5,), (0.5,) * 4, (0.5, 0.5, 1.5), (-0.1, 0, 0), (NAN, 0, 0)],
+            'three numbers from 0 to 1',
+        ),
+        (
+            'std',
+            [(0.5,), (0.2, 0.0, 0.2), (-0.2,) * 3, (58.0,) * 3, (NAN,) * 3],
+            'three numbers above 0 and at most 1',
+        ),
+        (
+            'crop_scale',
+            [2.0, 1.01, 0.0, -0.5, NAN],
+            'a number above 0 and at most 1',
+        ),
+        (
+            'jitter',
+            [
+                (0.1, 0.1, 0.1),
+                (0.1, -0.1, 0.1, 0.1),
+                (0.0, 0.0, 0.0, 0.6),
+                (NAN, 0.0, 0.0, 0.0),
+                (float('inf'), 0.0, 0.0, 0.0),
+            ],
+            'four numbers of at least 0; the last one, for hue, at most 0.5',
+        ),
+        ('rand_ops', [-1], 'an integer of at least 0'),
+        ('rand_magnitude', [-1, 31], 'an integer from 0 to 30'),
+        ('erase', [1.5, -0.1, NAN], 'a probability from 0 to 1'),
     ],
 )
-def test_numbers_out_of_range_are_refused(changes, message):
-  with pytest.raises(errors.InputError, match=message):
-    augmentation(**changes)
+def test_values_out_of_range_give_a_message(key, values, fix):
+  for value in values:
+    message = re.escape(f'config.augment.{key}={value}: give {fix}')
+    with pytest.raises(errors.InputError, match=message):
+      augmentation(**{key: value})
+
+
+def test_every_value_has_a_test_of_its_range():
+  marks = test_values_out_of_range_give_a_message.pytestmark
+  keys = {case[0] for case in marks[0].args[1]}
+  fields = {field.name for field in dataclasses.fields(augment.Augmentation)}
+  assert keys == fields - {'size', 'flip'}
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+  augmentation(
+      mean=(0, 1, 0.5),
+      std=(1, 1, 1e-3),
+      crop_scale=1e-3,
+      jitter=(3.0, 0, 0, 0.5),
+      rand_magnitude=30,
+      erase=1,
+  )

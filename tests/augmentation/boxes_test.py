@@ -1,4 +1,4 @@
-"""Random boxes against their law."""
+"""Random boxes have the distribution of RandomResizedCrop."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ _random_boxes = jax.jit(
 )
 
 
-def test_boxes_follow_the_law():
+def test_boxes_are_inside_the_image_and_the_ranges():
   height, width = 120, 160
   found = _random_boxes(
       jax.random.key(0), count=20000, height=height, width=width
@@ -22,12 +22,12 @@ def test_boxes_follow_the_law():
   assert (left >= 0).all()
   assert (top + h <= height).all()
   assert (left + w <= width).all()
-  # Sides are rounded to pixels: half a pixel on the smallest side, 46.
+  # Sides are rounded to pixels: an error of 0.5 on a side of at least 46.
   assert (w / h >= 3 / 4 * 0.975).all()
   assert (w / h <= 4 / 3 * 1.025).all()
   area = h * w / (height * width)
   assert (area >= 0.2 * 0.975).all()
-  # Both ends of every range are reached.
+  # Boxes reach both ends of every range.
   assert area.min() < 0.21
   assert area.max() > 0.99
   assert top.min() == 0
@@ -35,7 +35,7 @@ def test_boxes_follow_the_law():
   assert (left + w == width).any()
 
 
-def test_boxes_are_distributed_like_rejection_sampling():
+def test_boxes_have_the_distribution_of_rejection_sampling():
   height, width, count = 112, 112, 20000
   found = np.asarray(
       _random_boxes(jax.random.key(1), count=count, height=height, width=width)
@@ -50,7 +50,7 @@ def test_boxes_are_distributed_like_rejection_sampling():
       top = rng.integers(0, height - h + 1)
       left = rng.integers(0, width - w + 1)
       want.append((top, left, h, w))
-  # Mean and spread of 20,000 draws are known to about 1 % of the spread.
+  # The standard error of 20,000 samples is about 1% of the standard deviation.
   spread = np.std(want, axis=0)
   np.testing.assert_array_less(
       np.abs(found.mean(0) - np.mean(want, axis=0)) / spread, 0.05
@@ -65,7 +65,7 @@ def test_boxes_are_distributed_like_rejection_sampling():
         ((20, 400), (0.0, 186.0, 20.0, 27.0)),
     ],
 )
-def test_an_image_no_box_fits_falls_back_to_its_centre(shape, want):
+def test_an_image_without_a_fitting_box_gets_a_central_one(shape, want):
   found = _random_boxes(
       jax.random.key(0),
       count=4,

@@ -1,4 +1,4 @@
-"""Colours against Pillow and colorsys, jitter against its law."""
+"""Colour operations equal Pillow and colorsys; jitter has its distribution."""
 
 import colorsys
 
@@ -19,26 +19,26 @@ def images(count=4, size=12):
 @pytest.mark.parametrize(
     ('change', 'enhance'),
     [
-        (colors.change_brightness, ImageEnhance.Brightness),
-        (colors.change_contrast, ImageEnhance.Contrast),
-        (colors.change_saturation, ImageEnhance.Color),
+        (colors.adjust_brightness, ImageEnhance.Brightness),
+        (colors.adjust_contrast, ImageEnhance.Contrast),
+        (colors.adjust_saturation, ImageEnhance.Color),
     ],
 )
-def test_changes_are_those_of_pillow(change, enhance):
+def test_operations_equal_pillow(change, enhance):
   factors = np.float32([0.0, 0.6, 1.0, 1.7])
   got = change(jnp.float32(images()), jnp.asarray(factors))
   for image, factor, out in zip(images(), factors, got, strict=True):
     want = enhance(Image.fromarray(image)).enhance(float(factor))
-    # Pillow rounds the grey, and the result down.
+    # Pillow rounds the luminance, and rounds the result down.
     np.testing.assert_allclose(out, np.float32(want), atol=1.5)
 
 
-def test_the_hue_is_turned_as_in_hsv():
+def test_the_hue_shift_equals_hsv():
   turns = np.float32([0.0, 0.1, -0.4, 0.5])
   faces = images(size=6)
-  faces[:, 0] = faces[:, 0, :, :1]  # grey
-  turn_hue = jax.jit(colors.turn_hue)
-  got = np.asarray(turn_hue(jnp.float32(faces), jnp.asarray(turns)))
+  faces[:, 0] = faces[:, 0, :, :1]  # gray
+  shift_hue = jax.jit(colors.shift_hue)
+  got = np.asarray(shift_hue(jnp.float32(faces), jnp.asarray(turns)))
 
   def turn(pixel, by):
     hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
@@ -60,7 +60,7 @@ def test_the_hue_is_turned_as_in_hsv():
 def test_factors_are_uniform(place, strength, least, most):
   strengths = np.zeros(4)
   strengths[place] = strength
-  # Red tells both: its brightness, and how much green a turned hue brings.
+  # The factor of a red image: its brightness, or the green that a hue shift adds.
   red = np.zeros((4000, 1, 1, 3), np.float32)
   red[..., 0] = 100.0
   out = colors.jitter(jax.random.key(0), jnp.asarray(red), tuple(strengths))
@@ -71,13 +71,13 @@ def test_factors_are_uniform(place, strength, least, most):
     drawn = (out[:, 1] - out[:, 2]) / 600.0
   assert drawn.min() == pytest.approx(least, abs=0.005)
   assert drawn.max() == pytest.approx(most, abs=0.005)
-  # A uniform draw's spread is its range over the root of 12.
+  # The standard deviation of a uniform variable is range / sqrt(12).
   width = most - least
   assert drawn.mean() == pytest.approx((least + most) / 2, abs=0.02 * width)
   assert drawn.std() == pytest.approx(width / 12**0.5, rel=0.03)
 
 
-def test_all_orders_are_drawn_and_images_differ():
+def test_the_order_of_operations_is_random():
   faces = jnp.float32(images(count=3, size=4))
   jitter = jax.jit(lambda key: colors.jitter(key, faces, (0.4, 0.4, 0.0, 0.0)))
   firsts = set()
@@ -91,12 +91,12 @@ def test_all_orders_are_drawn_and_images_differ():
         jax.random.uniform(k, (3,), minval=0.6, maxval=1.4)
         for k in (first, second)
     ]
-    bright, contrast = colors.change_brightness, colors.change_contrast
-    ways = [
+    bright, contrast = colors.adjust_brightness, colors.adjust_contrast
+    orders = [
         contrast(bright(faces, factors[0]), factors[1]),
         bright(contrast(faces, factors[1]), factors[0]),
     ]
-    close = [bool(np.allclose(out, way, atol=1e-3)) for way in ways]
+    close = [bool(np.allclose(out, order, atol=1e-3)) for order in orders]
     assert any(close)
     firsts |= {i for i in range(2) if close[i] and not close[1 - i]}
   assert firsts == {0, 1}

@@ -1,4 +1,4 @@
-"""Mixup blends images as it blends what they are compared with."""
+"""Mixup blends images and losses with equal weights."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from abaw_jax.tasks import losses, registry
 from tests.training import runs
 
 
-def test_an_image_is_blended_with_the_one_before_it():
+def test_an_image_is_blended_with_the_previous_image():
   images = np.random.default_rng(0).normal(size=(3, 2, 2, 1)).astype('f4')
   out = mixup.blend(jnp.asarray(images), jnp.float32(0.7))
   for i in range(3):
@@ -20,7 +20,7 @@ def test_an_image_is_blended_with_the_one_before_it():
     np.testing.assert_allclose(out[i], expected, rtol=1e-6)
 
 
-def test_cross_entropy_is_that_of_the_blended_labels():
+def test_the_cross_entropy_equals_that_of_blended_labels():
   rng = np.random.default_rng(0)
   logits = jnp.asarray(rng.normal(size=(5, 8)), jnp.float32)
   target = jnp.asarray(rng.integers(0, 8, 5), jnp.int32)
@@ -37,7 +37,7 @@ def test_cross_entropy_is_that_of_the_blended_labels():
   np.testing.assert_allclose(scalars['loss'], expected, rtol=1e-6)
 
 
-def test_what_is_not_labelled_counts_for_neither():
+def test_missing_labels_have_no_loss():
   pred = jnp.zeros(3)
   batch = {
       'y': jnp.array([1.0, jnp.nan, 3.0]),
@@ -52,15 +52,15 @@ def test_what_is_not_labelled_counts_for_neither():
   np.testing.assert_allclose(value, (1.0 + 9.0) / 2, rtol=1e-6)
 
 
-def test_shares_follow_the_beta_distribution():
+def test_weights_have_a_beta_distribution():
   keys = jax.random.split(jax.random.key(0), 4000)
-  shares = jax.vmap(lambda key: mixup.draw_share(key, 0.4))(keys)
+  weights = jax.vmap(lambda key: mixup.draw_weight(key, 0.4))(keys)
   # Variance of Beta(a, a): 1 / (4 (2 a + 1)).
-  np.testing.assert_allclose(np.mean(shares), 0.5, atol=0.02)
-  np.testing.assert_allclose(np.var(shares), 1 / (4 * 1.8), rtol=0.05)
+  np.testing.assert_allclose(np.mean(weights), 0.5, atol=0.02)
+  np.testing.assert_allclose(np.var(weights), 1 / (4 * 1.8), rtol=0.05)
 
 
-def test_training_with_mixup_compares_blended_images_with_both(data_dir):
+def test_training_with_mixup_compares_blended_images_with_both_labels(data_dir):
   config = runs.smoke('frame', data_dir)
   source = registry.make_task(config).source('train')
   records = [source[i] for i in range(4)]
@@ -72,21 +72,21 @@ def test_training_with_mixup_compares_blended_images_with_both(data_dir):
   params = jax.jit(plain.init)(key, batch)
   config['loss']['mixup'] = 0.8
   mixed = registry.make_task(config)
-  share = mixup.draw_share(jax.random.split(key, 3)[2], 0.8)
+  weight = mixup.draw_weight(jax.random.split(key, 3)[2], 0.8)
 
   class Blending(augment.Augmentation):
-    """Hands the plain task the images that the other must make."""
+    """Gives the plain task the images that mixup must make."""
 
     def train(self, key, images):
-      return mixup.blend(super().train(key, images), share)
+      return mixup.blend(super().train(key, images), weight)
 
   blending = Blending(**dataclasses.asdict(plain.augmentation))
   by_hand = dataclasses.replace(plain, augmentation=blending)
-  before = {name: jnp.roll(x, 1, axis=0) for name, x in batch.items()}
-  before['image'] = batch['image']
+  previous = {name: jnp.roll(x, 1, axis=0) for name, x in batch.items()}
+  previous['image'] = batch['image']
   own, _ = by_hand.loss(params, batch, key)
-  other, _ = by_hand.loss(params, before, key)
+  other, _ = by_hand.loss(params, previous, key)
   value, _ = mixed.loss(params, batch, key)
   np.testing.assert_allclose(
-      value, share * own + (1 - share) * other, rtol=1e-5
+      value, weight * own + (1 - weight) * other, rtol=1e-5
   )

@@ -1,4 +1,4 @@
-"""RandAugment's operations against Pillow and SciPy, its draws against theirs."""
+"""RandAugment's operations equal Pillow and SciPy, and are uniformly random."""
 
 import jax
 import jax.numpy as jnp
@@ -43,12 +43,12 @@ def recolor(faces, name, strength, magnitude):
         ('sharpness', ImageEnhance.Sharpness),
     ],
 )
-def test_enhancements_are_those_of_pillow(name, enhance):
+def test_enhancements_equal_pillow(name, enhance):
   faces = images(2)
   got = recolor(faces, name, [0.3, -0.3], 9)
   for face, factor, out in zip(faces, (1.27, 0.73), got, strict=True):
     want = enhance(Image.fromarray(face)).enhance(factor)
-    # Pillow rounds what it blends with, and the result down.
+    # Pillow rounds the blended image, and rounds the result down.
     np.testing.assert_allclose(out, np.float32(want), atol=2)
 
 
@@ -57,19 +57,19 @@ def test_enhancements_are_those_of_pillow(name, enhance):
     [
         ('posterize', lambda x: ImageOps.posterize(x, 6), 0),
         ('solarize', lambda x: ImageOps.solarize(x, 127.5), 0),
-        ('autocontrast', ImageOps.autocontrast, 1),  # it rounds down
+        ('autocontrast', ImageOps.autocontrast, 1),  # Pillow rounds down
         ('identity', lambda x: x, 0),
-        ('rotate', lambda x: x, 0),  # has been done before
+        ('rotate', lambda x: x, 0),  # the geometric part comes earlier
     ],
 )
-def test_other_operations_are_those_of_pillow(name, operation, tolerance):
+def test_other_operations_equal_pillow(name, operation, tolerance):
   faces = images(2)
   got = recolor(faces, name, [0.5, -0.5], 15)
   want = [np.float32(operation(Image.fromarray(face))) for face in faces]
   np.testing.assert_allclose(got, want, atol=tolerance)
 
 
-def test_a_flat_channel_has_no_contrast_to_stretch():
+def test_autocontrast_keeps_a_constant_channel():
   flat = np.full((2, 16, 16, 3), 7.0)
   got = recolor(flat, 'autocontrast', [0.0, 0.0], 15)
   np.testing.assert_array_equal(got, flat)
@@ -78,9 +78,9 @@ def test_a_flat_channel_has_no_contrast_to_stretch():
 @pytest.mark.parametrize(
     'operation', ['shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate']
 )
-def test_geometry_is_that_of_scipy(operation):
+def test_geometric_operations_equal_scipy(operation):
   faces = images(2)
-  # About the corner, but rotations about the centre.
+  # Around the corner; rotations around the centre.
   matrix, offset, center = np.eye(2), np.zeros(2), np.zeros(2)  # row, column
   if operation == 'shear_x':
     matrix[1, 0] = 0.3 * 0.3
@@ -110,9 +110,9 @@ def test_geometry_is_that_of_scipy(operation):
       np.testing.assert_allclose(out[..., channel], want, atol=0.02)
 
 
-def test_two_operations_are_one_map():
+def test_two_operations_are_one_resampling():
   faces = jnp.float32(images(1))
-  # Whole pixels and nothing pushed out: resampling twice loses nothing.
+  # Shifts by full pixels that keep all content, so resampling is exact.
   faces = faces.at[:, :4].set(0).at[:, -4:].set(0)
   faces = faces.at[:, :, :4].set(0).at[:, :, -4:].set(0)
   strength = jnp.float32([[2 / (16 * 150 / 331)], [-1 / (16 * 150 / 331)]])
@@ -132,18 +132,18 @@ def test_two_operations_are_one_map():
   assert np.abs(both - turn @ shift).max() > 0.1
 
 
-def test_operations_are_drawn_evenly_for_each_image():
+def test_operations_are_uniformly_random_for_each_image():
   count = 4000
   drawn, strength = rand_augment.draw(jax.random.key(0), count, 2, magnitude=9)
   assert drawn.shape == strength.shape == (2, count)
   share = np.bincount(drawn.reshape(-1), minlength=len(NAMES)) / drawn.size
-  # Of 8,000 draws one in 13 is known to 0.3 %.
+  # The standard error of 8,000 samples is 0.3%.
   np.testing.assert_allclose(share, 1 / len(NAMES), atol=0.01)
   np.testing.assert_allclose(np.abs(strength), 9 / 30, rtol=1e-6)
   assert abs(np.mean(strength > 0) - 0.5) < 0.02
 
 
-def test_the_key_decides_and_nothing_leaves_the_range():
+def test_results_depend_only_on_the_key_and_stay_in_range():
   faces = jnp.float32(images(8))
   augment = jax.jit(
       lambda key: rand_augment.rand_augment(key, faces, count=2, magnitude=30)
@@ -155,7 +155,7 @@ def test_the_key_decides_and_nothing_leaves_the_range():
   assert (first <= 255).all()
 
 
-def test_without_strength_only_autocontrast_changes_an_image():
+def test_at_magnitude_0_only_autocontrast_changes_an_image():
   faces = jnp.float32(images(64))
   key = jax.random.key(0)
   augment = jax.jit(
