@@ -16,7 +16,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors
+from abaw_jax.core import cli, errors, text_table
 
 ACTIONS = ('write', 'check', 'score')
 TASKS = ('mtl', 'lsd')
@@ -51,16 +51,32 @@ def main(action: str, file: str) -> None:
   if action == 'score':
     _score(path, pathlib.Path(given['labels']), task)
     return
-  from abaw_jax.challenge import files, submission
-
-  images = files.read_list(pathlib.Path(given['list']))
+  list_path = pathlib.Path(given['list'])
   if action == 'write':
     if task != 'mtl':
       raise errors.InputError(
           '--task=lsd: predictions have the expressions of s-Aff-Wild2; write '
           'supports only --task=mtl'
       )
-    _write(path, images, pathlib.Path(given['predictions']))
+    _write(path, list_path, pathlib.Path(given['predictions']))
+  else:
+    _check(path, list_path, task)
+
+
+def _write(
+    path: pathlib.Path, list_path: pathlib.Path, source: pathlib.Path
+) -> None:
+  from abaw_jax.reports import predictions as report
+  from abaw_jax.scoring import prediction_files
+
+  rows = prediction_files.read(source)
+  print(report.write_submission(path, list_path, rows))
+
+
+def _check(path: pathlib.Path, list_path: pathlib.Path, task: str) -> None:
+  from abaw_jax.challenge import files, submission
+
+  images = files.read_list(list_path)
   submission.check(path, images, task)
   repeats = len(images) - len(set(images))
   print(
@@ -69,25 +85,16 @@ def main(action: str, file: str) -> None:
   )
 
 
-def _write(path: pathlib.Path, images: list[str], source: pathlib.Path) -> None:
-  from abaw_jax.challenge import submission
-  from abaw_jax.scoring import prediction_files
-
-  filled = submission.write(path, images, prediction_files.read(source))
-  if filled:
-    print(
-        f'{filled:,} rows were not predicted and are interpolated from other '
-        'frames of their video'
-    )
-
-
 def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
   from abaw_jax.challenge import submission
 
   scores = submission.score(path, label_path, task)
-  for name, value in scores.items():
-    if not name.startswith('n_') and not math.isnan(value):
-      print(f'{name:16} {value:8.4f}')
+  rows = [
+      (name, f'{value:.4f}')
+      for name, value in scores.items()
+      if not name.startswith('n_') and not math.isnan(value)
+  ]
+  print('\n'.join(text_table.aligned(rows)))
   counts = ', '.join(
       f'{name.removeprefix("n_").upper()} {value:,.0f}'
       for name, value in scores.items()

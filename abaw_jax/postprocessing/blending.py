@@ -176,16 +176,13 @@ AUS = {
 
 def _check_labels(first, member, first_name: str, name: str) -> None:
   """Raises an InputError at the first row whose labels differ."""
-  for mask, *targets in (
-      ('va', 'target_valence', 'target_arousal'),
-      ('expr', 'target_expression'),
-      ('au_mask', 'target_au'),
-  ):
+  for field, schema in predictions.SCHEMA.items():
+    mask = schema.mask
+    if mask is None:
+      continue
     usable = getattr(first, mask)
     same = usable == getattr(member, mask)
-    for target in targets:
-      a, b = getattr(first, target), getattr(member, target)
-      same &= ~usable | np.isclose(a, b)
+    same &= ~usable | np.isclose(getattr(first, field), getattr(member, field))
     same = same.reshape(len(first), -1).all(axis=-1)
     if not same.all():
       raise errors.InputError(

@@ -58,11 +58,11 @@ def test_predicted_rows_are_kept_and_repeated_frames_are_filled():
 
 def test_videos_do_not_mix():
   rows = made.make(videos=3)
-  whole = np.sort(rows.row)
+  lines = np.sort(rows.row)
   by_row = rows.take(np.argsort(rows.row))
   keep = rows.take(np.random.default_rng(0).random(len(rows)) < 0.8)
   filled = interpolation.fill(
-      keep, video=by_row.video, frame_id=by_row.frame_id, row=whole
+      keep, video=by_row.video, frame_id=by_row.frame_id, row=lines
   )
   for name in np.unique(rows.video):
     same = by_row.video == name

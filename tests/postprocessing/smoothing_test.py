@@ -78,11 +78,13 @@ def test_the_order_of_rows_does_not_matter(window):
   rows = made.make(videos=3)
   order = np.random.default_rng(1).permutation(len(rows))
   mixed = rows.take(order)
-  whole = smoothing.smooth(rows.au, smoothing.Timeline.from_rows(rows), window)
+  expected = smoothing.smooth(
+      rows.au, smoothing.Timeline.from_rows(rows), window
+  )
   parts = smoothing.smooth(
       mixed.au, smoothing.Timeline.from_rows(mixed), window
   )
-  np.testing.assert_allclose(parts, whole[order], atol=1e-12)
+  np.testing.assert_allclose(parts, expected[order], atol=1e-12)
 
 
 def _video(frames, values):
