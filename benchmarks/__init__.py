@@ -1,0 +1,1 @@
+"""Commands that print a table: speed, traffic and the gain of each method."""

@@ -1,24 +1,22 @@
-r"""Times forward pass and train step of every backbone against PyTorch's.
+r"""Times the forward pass and the train step of backbones against PyTorch.
 
   python -m benchmarks.backbones
   python -m benchmarks.backbones --models=vit_b:256,iresnet_50:256 \
       --dtype=bfloat16 --device=gpu
 
-Ours is what a frame model runs: the jitted steps of evaluation and training, from
-uint8 images to 22 outputs, with all losses and AdamW. PyTorch's twin (Hugging
-Face's where it has the network) runs eagerly on normalised images, channels last,
-with one linear layer, a squared error and AdamW. Rounds alternate; the ratio is
-the median of ratios of a pair of rounds. Above 1 we are faster.
+Our side is a frame model: the jitted evaluation and train steps, from uint8 images
+to 22 outputs, with all losses and AdamW. PyTorch's side uses Hugging Face's network
+where there is one. It runs eagerly on normalised images, channels last, with one
+linear layer, a squared error and AdamW. Rounds alternate; the ratio is the median
+over pairs of rounds. We are faster where it is above 1.
 """
 
-from collections.abc import Callable
-import statistics
-import time
+from collections.abc import Iterator
 
 from absl import flags
 
 from abaw_jax.core import cli
-from benchmarks import machine
+from benchmarks import harness
 
 flags.DEFINE_list(
     'models',
@@ -30,22 +28,22 @@ flags.DEFINE_list(
         'efficientnet_b0:8',
         'resnet_50:8',
     ],
-    'Backbones, each with its images at once.',
+    'Backbones, each with its batch size.',
 )
 flags.DEFINE_enum('dtype', 'float32', ['float32', 'bfloat16'], 'Precision.')
-flags.DEFINE_enum('device', 'cpu', ['cpu', 'gpu'], 'Where both run.')
+harness.define_device()
 flags.DEFINE_integer('rounds', 5, 'Rounds.')
 
 _COLUMNS = (
     'model', 'pixels', 'images', 'forward', 'PyTorch', 'ratio',
     'train', 'PyTorch', 'ratio',
 )  # fmt: skip
-# What face networks take; all others take what ImageNet's do.
+# Image sizes of face networks; all others use 224, the size for ImageNet.
 _SIZES = {'iresnet': 112}
 
 
 def make_config(backbone: str, batch_size: int) -> dict:
-  """Returns the config of a frame model on this backbone."""
+  """Returns the config of a frame model with this backbone."""
   from abaw_jax.configs import convnet, frame
   from abaw_jax.models import zoo
 
@@ -82,87 +80,40 @@ def make_batch(size: int, count: int) -> dict:
   }
 
 
-def make_steps(backbone: str, batch_size: int):
-  """Returns (forward pass, update, our backbone); both wait for their end."""
-  import jax
-
-  from abaw_jax.distributed import sharding
-  from abaw_jax.steps import optimization, steps
-  from abaw_jax.tasks import registry
-
-  config = make_config(backbone, batch_size)
-  task = registry.make_task(config)
-  batch = make_batch(config['model']['image_size'], batch_size)
-  schedule = optimization.make_schedule(
-      config, total_steps=1000, warmup_steps=10
-  )
-  optimizer = steps.skip_non_finite(
-      optimization.make_optimizer(config, schedule)
-  )
-  mesh = sharding.make_mesh(fsdp=1)
-  with jax.set_mesh(mesh):
-    init, shapes = steps.jit_init(task, optimizer, mesh, batch)
-    train = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0)
-    predict = steps.jit_predict_step(task, mesh)
-    state = init(jax.random.key(0))
-  batch = sharding.to_devices(batch, sharding.over_batch(mesh))
-
-  def embed() -> None:
-    with jax.set_mesh(mesh):
-      jax.block_until_ready(predict(state.params, batch))
-
-  def update() -> None:
-    nonlocal state
-    with jax.set_mesh(mesh):
-      state, metrics = train(state, batch)
-    jax.block_until_ready(metrics)
-
-  return embed, update, task.model.backbone
-
-
-def compare(ours: Callable[[], None], theirs: Callable[[], None]):
-  """Returns seconds of ours and of theirs, and the ratio, over the rounds."""
-
-  def seconds(step: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-  machine.warm_up((ours, theirs))
-  rounds = [(seconds(ours), seconds(theirs)) for _ in range(flags.FLAGS.rounds)]
-  mine, other = map(statistics.median, zip(*rounds, strict=True))
-  return mine, other, statistics.median(b / a for a, b in rounds)
-
-
-def row(name: str, batch_size: int) -> list[str]:
-  """Returns a row of the table."""
+def make_row(name: str, batch_size: int) -> list[str]:
+  """Returns the row of a backbone."""
   from benchmarks.torch_twins import backbones
 
-  *ours, backbone = make_steps(name, batch_size)
+  config = make_config(name, batch_size)
+  batch = make_batch(config['model']['image_size'], batch_size)
+  update, predict, task = harness.make_steps(config, [batch])
   theirs = backbones.make_steps(
-      backbone,
+      task.model.backbone,
       batch_size=batch_size,
       dtype=flags.FLAGS.dtype,
       device=flags.FLAGS.device,
   )
-  cells = [name, f'{backbone.image_size}', f'{batch_size}']
-  for pair in zip(ours, theirs, strict=True):
-    mine, other, ratio = compare(*pair)
-    rates = [f'{batch_size / s:.1f} images/s' for s in (mine, other)]
-    cells += [*rates, f'{ratio:.2f}x']
+  cells = [name, f'{task.model.backbone.image_size}', f'{batch_size}']
+  for pair in zip((predict, update), theirs, strict=True):
+    result = harness.compare(*pair, rounds=flags.FLAGS.rounds)
+    cells += [*result.rates(batch_size, 'images'), result.ratio()]
   return cells
+
+
+def make_rows() -> Iterator[list[str]]:
+  """Yields the rows of the table."""
+  for text in flags.FLAGS.models:
+    name, _, batch_size = text.partition(':')
+    yield make_row(name, int(batch_size))
 
 
 def main() -> None:
   """Prints the table."""
   import jax
 
-  machine.share(flags.FLAGS.device)
+  harness.share_device(flags.FLAGS.device)
   print(f'{jax.devices()[0].device_kind}, {flags.FLAGS.dtype}')
-  machine.print_row(*_COLUMNS, head=True)
-  for text in flags.FLAGS.models:
-    name, _, batch_size = text.partition(':')
-    machine.print_row(*row(name, int(batch_size)))
+  harness.print_table(_COLUMNS, make_rows())
 
 
 if __name__ == '__main__':

@@ -1,22 +1,20 @@
-r"""Times `extract` against a plain PyTorch loop that loads with Pillow.
+r"""Times `extract` against a plain PyTorch loop with Pillow.
 
   python -m benchmarks.extraction
   python -m benchmarks.extraction --models=vit_b --batch_size=256 --device=gpu
 
-Both embed the frames of a procedural corpus with a ViT of the same shape. Ours is
-the whole command but its imports: it loads weights, reads the built dataset and
-writes a dataset of features; its step comes from JAX's compilation cache. PyTorch
-opens each JPEG, resizes and normalises it, runs Hugging Face's ViT on batches and
-keeps the result in memory. Rounds alternate; the ratio is the median of ratios of a
-pair of rounds. Above 1 we are faster.
+Both embed the frames of a procedural corpus with a ViT of the same shape. Our side is
+the complete command without its imports: it loads weights, reads the built dataset and
+writes a dataset of features; its step comes from JAX's compilation cache. PyTorch's
+side opens each JPEG, resizes and normalises it, runs Hugging Face's ViT on batches
+and keeps the features in memory. Rounds alternate; the ratio is the median over pairs
+of rounds. We are faster where it is above 1.
 """
 
 from collections.abc import Callable, Sequence
 import pathlib
 import shutil
-import statistics
 import tempfile
-import time
 
 from absl import flags
 import numpy as np
@@ -24,15 +22,15 @@ import PIL.Image
 import torch
 
 from abaw_jax.core import cli
-from benchmarks import machine
+from benchmarks import harness
 from benchmarks.torch_twins import backbones
 
 flags.DEFINE_list('models', ['vit_nano'], 'Keys of zoo.VITS.')
 flags.DEFINE_integer('image_size', 112, 'Side of the images in pixels.')
 flags.DEFINE_integer('batch_size', 64, 'Images per step.')
 flags.DEFINE_integer('videos', 24, 'Videos of the corpus.')
-flags.DEFINE_integer('frames', 128, 'Frames of a video, on average.')
-flags.DEFINE_enum('device', 'cpu', ['cpu', 'gpu'], 'Where both run.')
+flags.DEFINE_integer('frames', 128, 'Mean number of frames of a video.')
+harness.define_device()
 flags.DEFINE_integer('rounds', 3, 'Rounds.')
 
 _COLUMNS = ('model', 'frames', 'ours', 'PyTorch', 'ours / PyTorch')
@@ -40,7 +38,7 @@ _DATASET = 's_aff_wild2'
 
 
 def make_corpus(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the frames of a rendered corpus, built as a dataset beside them."""
+  """Renders a corpus, builds its dataset, and returns the image files."""
   from abaw_jax.data_builders import build
   from abaw_jax.data_builders.procedural import corpus
 
@@ -62,7 +60,7 @@ def make_corpus(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def make_weights(folder: pathlib.Path, backbone: str):
-  """Returns the backbone; its random weights become a folder of weights."""
+  """Writes a folder of random weights and returns its backbone."""
   import jax
 
   from abaw_jax.checkpoints import weights
@@ -94,7 +92,7 @@ def make_weights(folder: pathlib.Path, backbone: str):
 def make_loop(
     backbone: object, frames: Sequence[pathlib.Path]
 ) -> Callable[[], None]:
-  """Returns the function that embeds all frames with PyTorch."""
+  """Returns a function that embeds all frames with PyTorch."""
   args = flags.FLAGS
   device = 'cuda' if args.device == 'gpu' else 'cpu'
   twin = backbones.vit(backbone).to(device).eval()
@@ -108,7 +106,7 @@ def make_loop(
     pixels = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
     return (pixels.float() / 255 - mean) / std
 
-  def run() -> None:
+  def embed() -> None:
     vectors = []
     with torch.inference_mode():
       for start in range(0, len(frames), args.batch_size):
@@ -117,18 +115,19 @@ def make_loop(
         vectors.append(twin(batch).cpu().numpy())
     assert len(np.concatenate(vectors)) == len(frames)
 
-  return run
+  return embed
 
 
-def row(backbone: str, root: pathlib.Path, frames: list[pathlib.Path]):
-  """Returns a row of the table."""
+def make_row(
+    backbone: str, root: pathlib.Path, frames: list[pathlib.Path]
+) -> list[str]:
+  """Returns the row of a backbone."""
   from abaw_jax.inference import extraction
 
   model = make_weights(root / backbone, backbone)
-  theirs = make_loop(model, frames)
   features = root / f'{_DATASET}_features'
 
-  def ours() -> None:
+  def extract() -> None:
     shutil.rmtree(features, ignore_errors=True)
     extraction.extract(
         init_from=root / backbone,
@@ -138,37 +137,25 @@ def row(backbone: str, root: pathlib.Path, frames: list[pathlib.Path]):
         batch_size=flags.FLAGS.batch_size,
     )
 
-  def seconds(run: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-  for run in (ours, theirs):
-    run()
-  rounds = [(seconds(ours), seconds(theirs)) for _ in range(flags.FLAGS.rounds)]
-  mine, other = map(statistics.median, zip(*rounds, strict=True))
-  return [
-      backbone,
-      f'{len(frames):,}',
-      *(f'{len(frames) / s:,.0f} frames/s' for s in (mine, other)),
-      f'{statistics.median(b / a for a, b in rounds):.2f}x',
-  ]
+  result = harness.compare(
+      extract, make_loop(model, frames), rounds=flags.FLAGS.rounds
+  )
+  rates = result.rates(len(frames), 'frames')
+  return [backbone, f'{len(frames):,}', *rates, result.ratio()]
 
 
 def main() -> None:
   """Prints the table."""
   import jax
 
-  machine.share(flags.FLAGS.device)
+  harness.share_device(flags.FLAGS.device)
   with tempfile.TemporaryDirectory() as folder:
     root = pathlib.Path(folder)
     jax.config.update('jax_compilation_cache_dir', str(root / 'cache'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     frames = make_corpus(root)
-    rows = [row(name, root, frames) for name in flags.FLAGS.models]
-  machine.print_row(*_COLUMNS, head=True)
-  for cells in rows:
-    machine.print_row(*cells)
+    rows = [make_row(name, root, frames) for name in flags.FLAGS.models]
+  harness.print_table(_COLUMNS, rows)
 
 
 if __name__ == '__main__':

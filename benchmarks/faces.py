@@ -1,4 +1,4 @@
-"""Faces to read: the same JPEG as files and as a built dataset."""
+"""JPEG faces for benchmarks, as files and as a built dataset."""
 
 import pathlib
 
@@ -10,15 +10,22 @@ from abaw_jax.data_builders.procedural import corpus
 
 _VIDEOS = 16
 _FRAMES = 32  # mean per video
-_GRAIN = 4.0  # deviation of a camera's noise in grey levels
+_GRAIN = 4.0  # standard deviation of camera noise, in grey levels
 _QUALITY = 90
 
 
 def prepare(root: pathlib.Path, size: int) -> pathlib.Path:
-  """Returns the folder of `face_images/folders`, made where it is missing.
+  """Creates faces and the dataset `face_images/folders`, if they are missing.
 
-  Its `files` are the images. Faces of 112 pixels are procedural ones as they are
-  rendered. Larger ones are these, enlarged, with grain: as detailed as photographs.
+  Faces of 112 pixels are procedural faces without changes. Larger faces are
+  enlarged, with noise, so that they have the detail of photographs.
+
+  Args:
+    root: folder for all sizes.
+    size: side of the faces in pixels.
+
+  Returns:
+    Folder of the dataset; its folder `files` has the images.
   """
   corpus.write(
       root / 'rendered', videos=_VIDEOS, frames=_FRAMES, seed=0, workers=2

@@ -1,16 +1,16 @@
-r"""Times our input path against PyTorch's DataLoader and against bare decoding.
+r"""Times our input pipeline against PyTorch's DataLoader and against decoding alone.
 
   python -m benchmarks.input
   python -m benchmarks.input --data_dir=faces --sizes=112 --rounds=21
 
-All read the same JPEG faces, with equally many readers: threads or processes.
-`decode` is a bare loop of cv2.imdecode over bytes in memory. `ours` is what
-training runs on the host: records in random order, decoded, as uint8 batches.
-`+ device` adds what its step does to them first: crop, bicubic resize, flip and
-normalise, jitted, on the device there is; without an accelerator that is the
-same cores. DataLoader decodes, crops, resizes, flips and normalises with Pillow
-and PyTorch. Rounds alternate, so that noise of the machine hits all; the figures
-are medians over rounds of images per second, the ratios medians of ratios.
+All read the same JPEG faces with the same number of readers, threads or processes.
+`decode` is a loop of cv2.imdecode over bytes in memory. `ours` is the host part of
+training: it reads records in random order and decodes them to uint8 batches.
+`+ device` adds the start of the train step: crop, bicubic resize, flip and
+normalisation, jitted, on the accelerator, or on the same cores without one.
+DataLoader decodes, crops, resizes, flips and normalises with Pillow and PyTorch.
+Rounds alternate, so that other load affects all equally. Figures are medians over
+rounds in images per second, ratios are medians over rounds.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,15 +33,23 @@ import numpy as np
 from abaw_jax.augmentation import augment
 from abaw_jax.core import cli
 from abaw_jax.data import pipeline, sources, transforms
-from benchmarks import faces
+from benchmarks import faces, harness
 from benchmarks.torch_twins import loader as torch_loader
 
-flags.DEFINE_string('data_dir', None, 'Keeps the faces; default: a new folder.')
-flags.DEFINE_list(
-    'sizes', ['112', '256:224'], 'Side of the stored faces[:side of the crops].'
+flags.DEFINE_string(
+    'data_dir',
+    None,
+    'Folder that keeps the faces; default: a temporary folder.',
 )
 flags.DEFINE_list(
-    'readers', ['1 thread', '2 threads', '2 processes'], 'Who reads.'
+    'sizes',
+    ['112', '256:224'],
+    'Side of the stored faces[:side of the crops] in pixels.',
+)
+flags.DEFINE_list(
+    'readers',
+    ['1 thread', '2 threads', '2 processes'],
+    'Numbers of threads or processes.',
 )
 flags.DEFINE_integer('batch_size', 128, 'Images per batch.')
 flags.DEFINE_integer('batches', 12, 'Batches in a round.')
@@ -52,7 +60,7 @@ AUGMENT = {
     'std': (0.229, 0.224, 0.225),
     'crop_scale': 0.2,
 }
-# The first batches of a round may have been waiting; they are not counted.
+# Batches at the start of a round that are not timed: they may be ready already.
 _QUEUED = 8
 _COLUMNS = (
     'faces',
@@ -68,7 +76,7 @@ _COLUMNS = (
 
 
 def decode_all(encoded: list[bytes], count: int) -> None:
-  """Decodes `count` images, one after the other."""
+  """Decodes `count` images in a loop."""
   cv2.setNumThreads(1)
   for image in itertools.islice(itertools.cycle(encoded), count):
     cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -80,7 +88,7 @@ def decoding_speed(
     encoded: list[bytes],
     count: int,
 ) -> float:
-  """Returns images per second of a bare loop in each reader of a pool."""
+  """Returns images per second of decoding alone, over all readers of a pool."""
   share = count // readers
   start = time.perf_counter()
   jobs = [pool.submit(decode_all, encoded, share) for _ in range(readers)]
@@ -92,26 +100,26 @@ def decoding_speed(
 def batch_speed(
     images: Iterator[Any], count: int, use: Callable[[Any], Any] = np.shape
 ) -> float:
-  """Returns images per second of batches that `use` is called with."""
+  """Returns images per second of an iterator whose batches go through `use`."""
   for _ in range(_QUEUED):
     batch = next(images)
   used = jax.block_until_ready(use(batch))
   start = time.perf_counter()
   for _ in range(count):
-    # As in training: the device works on a batch while the next is prepared.
+    # As in training, the device computes while the host prepares a batch.
     before, used = used, use(next(images))
     jax.block_until_ready(before)
   jax.block_until_ready(used)
   return count * len(batch) / (time.perf_counter() - start)
 
 
-def device_half(size: int) -> Callable[[np.ndarray], jax.Array]:
-  """Returns what the train step does to images first, jitted."""
+def make_device_step(size: int) -> Callable[[np.ndarray], jax.Array]:
+  """Returns the jitted augmentation of the train step."""
   train = augment.Augmentation(size=size, flip=True, **AUGMENT).train
   return functools.partial(jax.jit(train), jax.random.key(0))
 
 
-def contestants(
+def make_rounds(
     stack: contextlib.ExitStack,
     folder: pathlib.Path,
     encoded: list[bytes],
@@ -121,7 +129,7 @@ def contestants(
     size: int,
     readers: str,
 ) -> dict[str, Callable[[], float]]:
-  """Returns a function that measures one round, by name."""
+  """Returns a function for each side that measures one round."""
   count, kind = readers.split()
   count, processes = int(count), kind.startswith('process')
   batch_size, number = flags.FLAGS.batch_size, flags.FLAGS.batches
@@ -153,13 +161,13 @@ def contestants(
       ),
       'ours': lambda: batch_speed(images, number),
       'device': functools.partial(
-          batch_speed, images, number, device_half(size)
+          batch_speed, images, number, make_device_step(size)
       ),
       'loader': lambda: batch_speed(loader, number),
   }
 
 
-def compare(
+def make_row(
     folder: pathlib.Path, *, stored: int, size: int, readers: str
 ) -> list[str]:
   """Returns a row of the table."""
@@ -168,7 +176,7 @@ def compare(
   )
   encoded = [record['image'] for record in source]
   with contextlib.ExitStack() as stack:
-    runs = contestants(
+    rounds = make_rounds(
         stack,
         folder,
         encoded,
@@ -177,18 +185,18 @@ def compare(
         size=size,
         readers=readers,
     )
-    for run in runs.values():
-      run()  # starts processes, compiles
-    rounds = [
-        {name: run() for name, run in runs.items()}
+    for measure in rounds.values():
+      measure()  # starts processes, compiles
+    results = [
+        {name: measure() for name, measure in rounds.items()}
         for _ in range(flags.FLAGS.rounds)
     ]
 
   def speed(name):
-    return f'{statistics.median(r[name] for r in rounds):,.0f}'
+    return f'{statistics.median(r[name] for r in results):,.0f}'
 
   def ratio(name, over):
-    return statistics.median(r[name] / r[over] for r in rounds)
+    return statistics.median(r[name] / r[over] for r in results)
 
   kilobytes = sum(map(len, encoded)) / len(encoded) / 1000
   return [
@@ -204,9 +212,17 @@ def compare(
   ]
 
 
-def line(cells: list[str] | tuple[str, ...]) -> str:
-  """Returns a line of a table in Markdown."""
-  return f'| {" | ".join(cells)} |'
+def make_rows(folders: dict[str, pathlib.Path]) -> Iterator[list[str]]:
+  """Yields the rows of the table from the folders by size of the faces."""
+  for text in flags.FLAGS.sizes:
+    stored, _, size = text.partition(':')
+    for readers in flags.FLAGS.readers:
+      yield make_row(
+          folders[stored],
+          stored=int(stored),
+          size=int(size or stored),
+          readers=readers,
+      )
 
 
 def main() -> None:
@@ -215,22 +231,12 @@ def main() -> None:
     root = flags.FLAGS.data_dir or stack.enter_context(
         tempfile.TemporaryDirectory()
     )
-    sizes = [text.partition(':') for text in flags.FLAGS.sizes]
+    sizes = [text.partition(':')[0] for text in flags.FLAGS.sizes]
     folders = {
-        stored: faces.prepare(pathlib.Path(root), int(stored))
-        for stored, _, _ in sizes
+        size: faces.prepare(pathlib.Path(root), int(size)) for size in sizes
     }
     print(f'images per second, {jax.devices()[0].device_kind}')
-    print(f'{line(_COLUMNS)}\n{line(["---"] * len(_COLUMNS))}', flush=True)
-    for stored, _, size in sizes:
-      for readers in flags.FLAGS.readers:
-        row = compare(
-            folders[stored],
-            stored=int(stored),
-            size=int(size or stored),
-            readers=readers,
-        )
-        print(line(row), flush=True)
+    harness.print_table(_COLUMNS, make_rows(folders))
 
 
 if __name__ == '__main__':

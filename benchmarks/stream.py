@@ -3,31 +3,29 @@ r"""Times a live stream through a GRU against PyTorch, on one core.
   taskset -c 0 python -m benchmarks.stream
   taskset -c 0 python -m benchmarks.stream --dim=1024 --clock=cpu
 
-One face after the other: two layers, 1,622 features, batch 1, causal, all heads, and
-a state that is carried on; frame by frame, and by windows of 64. Ours is
-`streaming.read` with its state donated. Rounds alternate; figures are medians, the
-ratio the median of ratios of a pair of rounds. Above 1 we are faster.
+A causal GRU of two layers reads 1,622 features per frame, batch 1, computes all heads
+and keeps its hidden state: frame by frame, and in windows of 64. Our side is
+`streaming.read` with a donated state. Rounds alternate; figures are medians, the ratio
+is the median over pairs of rounds. We are faster where it is above 1.
 """
 
 import statistics
-import time
 
 from absl import flags
 
 from abaw_jax.core import cli
-from benchmarks import machine
+from benchmarks import harness
 
-flags.DEFINE_integer('dim', 256, 'Width of the state.')
+flags.DEFINE_integer('dim', 256, 'Width of the hidden state.')
 flags.DEFINE_integer('features', 1622, 'Width of the features.')
 flags.DEFINE_integer('rounds', 200, 'Rounds.')
-flags.DEFINE_enum('clock', 'wall', ['wall', 'cpu'], 'What is counted.')
+harness.define_clock()
 
-_CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 _COLUMNS = ('frames at once', 'ours', '90 % below', 'PyTorch', 'ratio')
 
 
 def make_config() -> dict:
-  """Returns the config of a recurrent model without dropout between windows."""
+  """Returns the config of the GRU."""
   from abaw_jax.configs import mtl_gru
 
   config = mtl_gru.get_config().to_dict()
@@ -36,7 +34,7 @@ def make_config() -> dict:
 
 
 def make_ours(config: dict, frames: int):
-  """Returns a function that reads the next frames of a stream."""
+  """Returns our function for the next frames of a stream."""
   import functools
 
   import jax
@@ -45,14 +43,15 @@ def make_ours(config: dict, frames: int):
   from abaw_jax.models import zoo
   from abaw_jax.models.layers import variables
   from abaw_jax.models.multi_task import streaming
+  from abaw_jax.models.temporal import window_context
 
   model = zoo.make_model(**config['model'])
   streaming.check_causal(model)
   features = jnp.ones((1, frames, flags.FLAGS.features))
   ids = jnp.arange(frames)[None]
-  mask = jnp.ones((1, frames), bool)
+  context = window_context.WindowContext(jnp.ones((1, frames), bool))
   carry = model.initial_carry(1)
-  weights = variables.init(model, jax.random.key(0), features, mask, carry)
+  weights = variables.init(model, jax.random.key(0), features, context, carry)
   read = jax.jit(
       functools.partial(streaming.read, model=model), donate_argnums=1
   )
@@ -66,7 +65,7 @@ def make_ours(config: dict, frames: int):
 
 
 def make_theirs(config: dict, frames: int):
-  """Returns PyTorch's."""
+  """Returns PyTorch's function for the next frames of a stream."""
   import torch
 
   from benchmarks.torch_twins import mtl
@@ -82,36 +81,33 @@ def make_theirs(config: dict, frames: int):
   return step
 
 
-def row(frames: int) -> list[str]:
-  """Returns a row of the table."""
+def make_row(frames: int) -> list[str]:
+  """Returns the row for windows of this length."""
   config = make_config()
-  sides = make_ours(config, frames), make_theirs(config, frames)
-  clock = _CLOCKS[flags.FLAGS.clock]
-
-  def milliseconds(step) -> float:
-    start = clock()
-    step()
-    return 1e3 * (clock() - start)
-
-  machine.warm_up(sides)
-  rounds = [tuple(map(milliseconds, sides)) for _ in range(flags.FLAGS.rounds)]
-  mine, other = map(sorted, zip(*rounds, strict=True))
+  result = harness.compare(
+      make_ours(config, frames),
+      make_theirs(config, frames),
+      rounds=flags.FLAGS.rounds,
+      clock=flags.FLAGS.clock,
+  )
+  ours = sorted(result.ours)
+  milliseconds = (
+      statistics.median(ours),
+      ours[int(0.9 * len(ours))],
+      statistics.median(result.theirs),
+  )
   return [
       f'{frames}',
-      f'{statistics.median(mine):.2f} ms',
-      f'{mine[int(0.9 * len(mine))]:.2f} ms',
-      f'{statistics.median(other):.2f} ms',
-      f'{statistics.median(b / a for a, b in rounds):.2f}x',
+      *(f'{1e3 * x:.2f} ms' for x in milliseconds),
+      result.ratio(),
   ]
 
 
 def main() -> None:
   """Prints the table."""
-  machine.share('cpu')
+  harness.share_device('cpu')
   print(f'GRU, {flags.FLAGS.dim} wide, {flags.FLAGS.clock} clock')
-  machine.print_row(*_COLUMNS, head=True)
-  for frames in (1, 64):
-    machine.print_row(*row(frames))
+  harness.print_table(_COLUMNS, map(make_row, (1, 64)))
 
 
 if __name__ == '__main__':

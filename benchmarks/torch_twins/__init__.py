@@ -1,0 +1,1 @@
+"""PyTorch implementations that benchmarks and tests compare with."""

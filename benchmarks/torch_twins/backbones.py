@@ -1,4 +1,4 @@
-"""Backbones under PyTorch, each with the shape of one of ours."""
+"""Backbones in PyTorch with the shapes of ours."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +14,9 @@ OUTPUTS = 22  # valence, arousal, 8 expressions, 12 action units
 
 
 class Pooled(nn.Module):
-  """A Hugging Face model that gives its embedding alone.
+  """Returns only the embedding of a Hugging Face model.
 
-  ViTs give the mean of their patch tokens, as ours do.
+  For a ViT, this is the mean of the patch tokens, as in our ViT.
   """
 
   def __init__(self, model: nn.Module, dim: int):
@@ -32,7 +32,7 @@ class Pooled(nn.Module):
 
 
 class Embedding(nn.Module):
-  """A network of ours in PyTorch that gives its embedding alone."""
+  """Returns only the embedding of a reference network of this folder."""
 
   def __init__(self, model: nn.Module, dim: int):
     super().__init__()
@@ -79,13 +79,13 @@ def efficientnet(backbone: Any) -> nn.Module:
 
 
 def iresnet(backbone: Any) -> nn.Module:
-  """Returns an IResNet as InsightFace lays it out."""
+  """Returns an IResNet with the layout of InsightFace."""
   model = torch_iresnet.IResNet(backbone.layers, backbone.image_size)
   return Embedding(model, backbone.dim)
 
 
 def densenet(backbone: Any) -> nn.Module:
-  """Returns a DenseNet as torchvision lays it out."""
+  """Returns a DenseNet with the layout of torchvision."""
   model = torch_densenet.DenseNet(
       backbone.layers, backbone.growth, backbone.stem_width
   )
@@ -104,13 +104,13 @@ TWINS: dict[str, Callable[[Any], nn.Module]] = {
 def make_steps(
     backbone: Any, *, batch_size: int, dtype: str, device: str
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-  """Returns functions that do one forward pass, and one update with AdamW.
+  """Returns (forward pass, update with AdamW) of one batch, channels last.
 
-  Channels last. With bfloat16 it runs under autocast.
+  With bfloat16 they run under autocast.
 
   Args:
-    backbone: ours, for the sizes.
-    batch_size: images at once.
+    backbone: our backbone, for its sizes.
+    batch_size: images in a batch.
     dtype: 'float32' or 'bfloat16'.
     device: 'cpu' or 'gpu'.
   """

@@ -1,4 +1,4 @@
-"""DenseNets in PyTorch under torchvision's names and AIM3's, to compare with."""
+"""Reference DenseNets in PyTorch with the names of torchvision and AIM3."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 class Layer(nn.Module):
-  """BN, ReLU, conv 1x1, BN, ReLU, conv 3x3, beside what came in."""
+  """Concatenates the input with BN, ReLU, conv 1x1, BN, ReLU, conv 3x3 of it."""
 
   def __init__(self, width: int, growth: int):
     super().__init__()
@@ -21,7 +21,7 @@ class Layer(nn.Module):
 
 
 class Transition(nn.Module):
-  """Halves the channels and the side."""
+  """Halves the number of channels and the side of the map."""
 
   def __init__(self, width: int):
     super().__init__()
@@ -34,10 +34,10 @@ class Transition(nn.Module):
 
 
 class DenseNet(nn.Module):
-  """Gives the map of every stage and the embedding, by our names of them.
+  """Returns the feature map of every stage and the embedding by our names.
 
-  With `grey` it is AIM3's: it takes one channel, and its last norm bears the
-  number of its stages.
+  With `grey` it is AIM3's network: it converts images to one channel, and the
+  name of its last norm ends in the number of its stages.
   """
 
   def __init__(

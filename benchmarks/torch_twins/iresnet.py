@@ -1,4 +1,4 @@
-"""IResNet in PyTorch under InsightFace's names, to compare with."""
+"""Reference IResNet in PyTorch with InsightFace's names."""
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ def conv(width: int, out_width: int, size: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-  """BN, conv, BN, PReLU, conv, BN, and a shortcut."""
+  """Residual block: BN, conv, BN, PReLU, conv, BN."""
 
   def __init__(self, width: int, out_width: int, stride: int):
     super().__init__()
@@ -34,7 +34,7 @@ class Block(nn.Module):
 
 
 class IResNet(nn.Module):
-  """Gives the map of every stage and the embedding, by our names of them."""
+  """Returns the feature map of every stage and the embedding by our names."""
 
   def __init__(self, layers: tuple[int, ...], image_size: int, dim: int = 512):
     super().__init__()

@@ -1,4 +1,4 @@
-"""What our input path is compared with: PyTorch's DataLoader over image files."""
+"""Reference input pipeline: PyTorch's DataLoader over image files."""
 
 from collections.abc import Iterator, Sequence
 import math
@@ -14,7 +14,7 @@ _BOX_TRIES = 10
 
 
 class FaceFiles(data.Dataset):
-  """Faces as torchvision's usual transforms prepare them, written out.
+  """Faces with the usual transforms of torchvision, without torchvision.
 
   RandomResizedCrop (bicubic), RandomHorizontalFlip, ToTensor and Normalize.
   """
@@ -35,7 +35,7 @@ class FaceFiles(data.Dataset):
     self._std = torch.tensor(std)[:, None, None]
 
   def __len__(self) -> int:
-    return 2**31  # as many as anyone will take
+    return 2**31  # endless for a benchmark
 
   def __getitem__(self, index: int) -> torch.Tensor:
     with Image.open(self._paths[index % len(self._paths)]) as file:
@@ -70,7 +70,7 @@ def batches(
   loader = data.DataLoader(
       faces,
       batch_size=batch_size,
-      # The order costs it nothing here: two thousand million indices would.
+      # Random order would need a list of all 2**31 indices.
       sampler=data.SequentialSampler(faces),
       num_workers=num_workers,
       multiprocessing_context='spawn' if num_workers else None,

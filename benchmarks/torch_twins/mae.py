@@ -1,4 +1,4 @@
-"""The train step of Hugging Face's ViTMAE under PyTorch."""
+"""Train step of Hugging Face's ViTMAE in PyTorch."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,13 @@ from abaw_jax.models.vision import mae
 def make_step(
     model: mae.MAE, *, batch_size: int, dtype: str, device: str
 ) -> Callable[[], None]:
-  """Returns a function that does one update of a model of the same shape.
+  """Returns a function for one update of a model of the same shape.
 
-  AdamW on normalised random images. On a GPU the model is compiled. With
-  bfloat16 it runs under autocast, parameters and moments stay float32.
+  Trains with AdamW on normalised random images. On a GPU, it uses torch.compile.
+  bfloat16 means autocast; parameters and moments stay float32.
 
   Args:
-    model: what gives the sizes.
+    model: our model, for its sizes.
     batch_size: images per update.
     dtype: 'float32' or 'bfloat16'.
     device: 'cpu' or 'gpu'.

@@ -1,4 +1,4 @@
-"""The temporal models under PyTorch, stepped window by window as AIM3-RUC did."""
+"""Temporal models in PyTorch, which step from window to window like AIM3-RUC."""
 
 from collections.abc import Callable, Mapping, Sequence
 import itertools
@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-# The twin that the tests compare our networks with.
+# The reference network of the tests.
 from tests.models import torch_temporal
 
 Windows = Sequence[Mapping[str, np.ndarray]]
 
 
 class Recurrent(nn.Module):
-  """An LSTM or a GRU with a head for each task."""
+  """LSTM or GRU with a head for each task."""
 
   def __init__(self, model: Mapping[str, Any], feature_dim: int):
     super().__init__()
@@ -33,7 +33,7 @@ class Recurrent(nn.Module):
     self.heads = nn.ModuleDict(
         {
             task: torch_temporal.Head(
-                model['dim'], model['head_dims'], width, model['dropout']
+                model['dim'], model['hidden_dims'], width, model['dropout']
             )
             for task, width in torch_temporal.TASKS.items()
         }
@@ -41,7 +41,7 @@ class Recurrent(nn.Module):
     self.state = None
 
   def forward(self, features):
-    """Returns outputs by task; the state goes on from the window before."""
+    """Returns outputs by task; keeps the hidden state for the next window."""
     x, state = self.encoder(features, self.state)
     self.state = (
         tuple(part.detach() for part in state)
@@ -52,13 +52,13 @@ class Recurrent(nn.Module):
     return {task: head(x)[0] for task, head in self.heads.items()}
 
   def networks(self) -> dict[str, list[nn.Parameter]]:
-    """Returns the parameters of each part that is clipped by itself."""
+    """Returns parameters by part; each part has its own gradient clipping."""
     parts = {'encoder': self.encoder, **self.heads}
     return {name: list(part.parameters()) for name, part in parts.items()}
 
 
 def make_model(model: Mapping[str, Any], feature_dim: int) -> nn.Module:
-  """Returns the twin of a config's `model` section."""
+  """Returns the reference network for a `model` section."""
   if model['encoder'] in ('lstm', 'gru'):
     return Recurrent(model, feature_dim)
   names = (
@@ -68,7 +68,7 @@ def make_model(model: Mapping[str, Any], feature_dim: int) -> nn.Module:
   return torch_temporal.TemporalModel(
       feature_dim,
       head_dim=model['private_head_dim'],
-      hidden_dims=model['head_dims'],
+      hidden_dims=model['hidden_dims'],
       sources=model['feed_source'].split(','),
       targets=model['feed_target'].split(','),
       **{name: model[name] for name in names},
@@ -78,13 +78,13 @@ def make_model(model: Mapping[str, Any], feature_dim: int) -> nn.Module:
 def make_steps(
     config: Mapping[str, Any], windows: Windows, *, device: str, fused: bool
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-  """Returns (trains on the next window, predicts it).
+  """Returns (update on the next window, prediction of the next window).
 
   Args:
-    config: of the experiment; what its model, loss and optimiser are.
-    windows: batches of one length, as our task takes them.
+    config: plain nested dict of `configs/`.
+    windows: batches of our task, of one length.
     device: 'cpu' or 'gpu'.
-    fused: whether Adam is PyTorch's fused one, and not the default.
+    fused: whether to use PyTorch's fused Adam instead of its default.
   """
   device = 'cuda' if device == 'gpu' else 'cpu'
   section = config['optim']
