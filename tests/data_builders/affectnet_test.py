@@ -85,6 +85,9 @@ def test_lists_and_images_are_found_where_archives_put_them(tmp_path):
     [
         (('1/a.png', '11'), 'expression 11 is out of range: 0..10'),
         (('1/a.png', '1.5'), 'expression 1.5 is not a whole number'),
+        (('1/a.png', '1_0'), "expression '1_0' is not a number"),
+        (('1/a.png', '1', '0,.٣'), "arousal '.٣' is not a number"),
+        (('1/a.png', '1', '0,0', '1,2,٣,4'), "face_width '٣' is not a number"),
         (('1/a.png', 'Happy'), "expression 'Happy' is not a number"),
         (('1/a.png', '1', 'nan,0'), "valence 'nan' is not a number"),
         (
@@ -161,6 +164,7 @@ class Bomb:
         ('exp', pickle.dumps(Bomb()), 'cannot be read as .npy'),
         ('val', np.zeros(2), 'has several values instead of one'),
         ('val', np.array('high'), "valence 'high' is not a number"),
+        ('val', np.array('0.7_1'), "valence '0.7_1' is not a number"),
         ('aro', np.array(1.5), 'arousal 1.5 is out of range'),
         ('exp', np.array(12), 'expression 12 is out of range'),
         ('aro', b'', 'cannot be read as .npy'),

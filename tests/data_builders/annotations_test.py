@@ -121,6 +121,17 @@ def test_one_missing_au_makes_all_unusable(aus, usable):
         (tree.line('1/1.jpg', '0,'), "arousal '' is not a number"),
         (tree.line('1/1.jpg', 'nan,0'), "valence 'nan' is not a number"),
         (tree.line('1/1.jpg', '0,NaN'), "arousal 'NaN' is not a number"),
+        (tree.line('1/1.jpg', '0.7_1,0'), "valence '0.7_1' is not a number"),
+        (tree.line('1/1.jpg', '0,.٣'), "arousal '.٣' is not a number"),
+        (
+            tree.line('1/1.jpg', '\uff10.\uff15,0'),
+            "valence '\uff10.\uff15' is not a number",
+        ),
+        (tree.line('1/1.jpg', expression='٣'), "expression '٣' is not a"),
+        (
+            tree.line('1/1.jpg', aus='\uff11' + ',0' * 11),
+            "AU01 '\uff11' is not a number",
+        ),
         (tree.line('1/1.jpg', '1.01,0'), 'valence 1.01 is out of range'),
         (tree.line('1/1.jpg', '0,-4'), 'arousal -4 is out of range'),
         (tree.line('1/1.jpg', 'inf,0'), "valence 'inf' is not a number"),

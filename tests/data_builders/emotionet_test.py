@@ -81,6 +81,10 @@ def test_check_counts_units(tmp_path, capsys):
     [
         ("'http://x/N_0000000001_00003.jpg',2,0,0,0", 'AU01 2 is out of range'),
         (
+            "'http://x/N_0000000001_00003.jpg',\uff11,0,0,0",
+            "AU01 '\uff11' is not a",
+        ),
+        (
             "'http://x/N_0000000001_00003.jpg',0,0,y,0",
             "AU12 'y' is not a numbe",
         ),
@@ -109,8 +113,7 @@ def test_a_source_without_a_list_of_units(tmp_path):
   tree.write(tmp_path / 'a.csv', 'name,AU 1', 'x,1')
   with pytest.raises(errors.InputError, match=r'a\.csv:1: no column url'):
     check.check('emotionet', source_dir=tmp_path)
-  tree.write(tmp_path / 'a.csv', 'URL,AU 60', 'x,1')
-  with pytest.raises(
-      errors.InputError, match='no column of a known action unit'
-  ):
-    check.check('emotionet', source_dir=tmp_path)
+  for unit in ('60', '٢'):
+    tree.write(tmp_path / 'a.csv', f'URL,AU {unit}', 'x,1')
+    with pytest.raises(errors.InputError, match='no column of a known action'):
+      check.check('emotionet', source_dir=tmp_path)

@@ -101,6 +101,14 @@ def test_what_is_no_image_is_counted(tmp_path):
   assert note.startswith('2 files that are not used')
 
 
+def test_names_with_digits_of_another_script_are_not_of_vggface2(tmp_path):
+  tree.vggface2(tmp_path / 'source')
+  tree.put(tmp_path / 'source/train/n٢/٢_٢.jpg', tree.image(1))
+  tree.run(tmp_path / 'source', tmp_path, 'vggface2')
+  (note,) = tree.metadata(tmp_path, 'vggface2')['notes']
+  assert note.startswith('2 files that are not used')  # and thumbs.db
+
+
 def test_a_linked_folder_is_walked_once(tmp_path):
   tree.put(tmp_path / 'elsewhere/x.jpg', tree.image(1))
   for i in range(3):

@@ -82,6 +82,11 @@ BROKEN = {
         lambda root: append(root / 'train.idx', 'x 1\n'),
         ('train.idx:16:', "'x 1' is not a key and an offset"),
     ),
+    'an index with digits of another script': (
+        'recordio',
+        lambda root: append(root / 'train.idx', '1_5 ٣\n'),
+        ('train.idx:16:', "'1_5 ٣' is not a key and an offset"),
+    ),
     'a broken header of a pack': (
         'recordio',
         lambda root: damage(root / 'train.rec', 0, b'?'),
@@ -212,6 +217,13 @@ BAD_IMAGES = {
             root / 'list.csv', 'http://h/N_0000000077_00001.jpg,0,0\n'
         ),
         'list.csv:8: image N_0000000077_00001.jpg: missing',
+    ),
+    'a URL with digits of another script': (
+        'emotionet',
+        lambda root: append(
+            root / 'list.csv', 'http://h/N_000000000٢_00000.jpg,0,0\n'
+        ),
+        'list.csv:8: image N_000000000٢_00000.jpg: the URL',
     ),
     'a URL of another kind': (
         'emotionet',

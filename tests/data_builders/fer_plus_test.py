@@ -74,6 +74,7 @@ def test_check_counts_by_usage(tmp_path, capsys):
     ('old', 'new', 'message'),
     [
         ('fer0000001.png,0,6', 'fer0000001.png,0,x', "csv:3: Happiness 'x' is"),
+        ('fer0000001.png,0,6', 'fer0000001.png,0,٦', "csv:3: Happiness '٦' is"),
         (
             'fer0000001.png,0,6',
             'fer0000001.png,-1,6',
@@ -108,6 +109,14 @@ def test_a_bad_line_of_votes_is_told(tmp_path, old, new, message):
         ),
         (
             '0,' + 'a ' * 2304 + ',Training',
+            'csv:3: the pixels are not whole numbers',
+        ),
+        (
+            '0,' + '1_0 ' * 2304 + ',Training',
+            'csv:3: the pixels are not whole numbers',
+        ),
+        (
+            '0,' + '٢ ' * 2304 + ',Training',
             'csv:3: the pixels are not whole numbers',
         ),
         (

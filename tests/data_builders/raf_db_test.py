@@ -79,6 +79,8 @@ def test_published_classes_add_up():
         ('train_00001.jpg 8', 'label 8 is out of range: 1..7'),
         ('train_00001.jpg 0', 'label 0 is out of range: 1..7'),
         ('train_00001.jpg x', "label 'x' is not a number"),
+        ('train_00001.jpg ٣', "label '٣' is not a number"),
+        ('train_٣٣.jpg 1', "image 'train_٣٣.jpg' is not train_<n>.jpg"),
         ('valid_1.jpg 1', "image 'valid_1.jpg' is not train_<n>.jpg"),
         ('train_00099.jpg 1', 'image train_00099.jpg: missing in'),
         ('', '0 values instead of 2'),
