@@ -28,6 +28,7 @@ from abaw_jax.data import pipeline
 from abaw_jax.distributed import preemption, sharding
 from abaw_jax.steps import steps
 from tests.data import numbers
+from tests.steps import toy_task
 
 EXAMPLES = 37  # 1,000 ids are many epochs
 BATCH = 8
@@ -50,10 +51,8 @@ POINTS = {
 }
 
 
-class Line:
+class Line(toy_task.ToyTask):
   """Fits y = w x."""
-
-  score, best, unit = 'loss', 'min', 'points'
 
   def init(self, key, batch):
     del batch

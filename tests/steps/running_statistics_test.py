@@ -11,6 +11,7 @@ from abaw_jax.distributed import sharding
 from abaw_jax.models.layers import batch_norm, variables
 from abaw_jax.steps import steps
 from abaw_jax.tasks import registry
+from tests.steps import toy_task
 from tests.training import runs
 
 
@@ -23,10 +24,8 @@ class Line(nn.Module):
     return nn.Dense(1, name='out')(x)
 
 
-class LineTask:
+class LineTask(toy_task.ToyTask):
   """Least squares after batch normalisation."""
-
-  score, best, unit = 'loss', 'min', 'points'
 
   def init(self, key, batch):
     return variables.init(Line(), key, jnp.asarray(batch['x']))

@@ -9,14 +9,13 @@ import torch
 
 from abaw_jax.distributed import sharding
 from abaw_jax.steps import steps
+from tests.steps import toy_task
 
 DIM = 3
 
 
-class CurveTask:
+class CurveTask(toy_task.ToyTask):
   """Fits y = a * sin(b x) by least squares; `a` and `b` are two parts."""
-
-  score, best, unit = 'loss', 'min', 'points'
 
   def init(self, key, batch):
     del key, batch

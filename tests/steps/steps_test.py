@@ -10,12 +10,11 @@ import pytest
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.distributed import sharding
 from abaw_jax.steps import optimizers, steps
+from tests.steps import toy_task
 
 
-class LineTask:
+class LineTask(toy_task.ToyTask):
   """Fits y = w x by least squares: gradients have a closed form."""
-
-  score, best, unit = 'loss', 'min', 'points'
 
   def init(self, key, batch):
     del key, batch
