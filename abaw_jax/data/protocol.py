@@ -60,7 +60,7 @@ class Source(Examples, Protocol):
     return order_lib.Shuffled(self, order_lib.Order((len(self),), None, seed))
 
   def for_evaluation(self) -> 'Source':
-    """Returns a source whose examples hold every frame exactly once."""
+    """Returns a source that contains every frame exactly once."""
     return self
 
   def listed(self, rows: Mapping[str, np.ndarray]) -> Rows:

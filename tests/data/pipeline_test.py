@@ -84,7 +84,7 @@ def test_a_source_smaller_than_a_batch_crosses_epochs(n):
 
 @pytest.mark.parametrize('shard_count', [2, 3])
 def test_each_host_reads_a_slice_of_the_global_batch(shard_count):
-  whole = train_rows(50, 12, batch_size=12, seed=5)
+  expected = train_rows(50, 12, batch_size=12, seed=5)
   parts = [
       train_rows(
           50,
@@ -96,7 +96,7 @@ def test_each_host_reads_a_slice_of_the_global_batch(shard_count):
       )
       for index in range(shard_count)
   ]
-  assert whole == [flat(batch) for batch in zip(*parts, strict=True)]
+  assert expected == [flat(batch) for batch in zip(*parts, strict=True)]
 
 
 def test_the_batch_size_must_be_a_multiple_of_the_hosts():

@@ -9,9 +9,11 @@ from abaw_jax.core import errors
 from abaw_jax.data import mixture, sources
 from abaw_jax.data_builders import build
 from abaw_jax.inference import evaluation
+from abaw_jax.sequences import stateful_videos, video_groups
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
 from abaw_jax.workflow import procedural
+from tests.data import corpora
 from tests.training import runs
 
 
@@ -185,3 +187,28 @@ def test_an_empty_example_has_the_shapes_of_a_batch(mixed_dir):
     assert jax.tree.map(lambda x: (x.shape[1:], x.dtype), example) == (
         jax.tree.map(lambda x: (x.shape[1:], x.dtype), batch)
     )
+
+
+def test_the_ends_of_all_epochs_need_each_epoch_once(tmp_path, monkeypatch):
+  sizes = {f'video{i}': 3 + 7 * i for i in range(7)}
+  corpora.write_features(tmp_path, corpora.rows(sizes))
+  videos = corpora.open_videos(tmp_path)
+  source = stateful_videos.StatefulVideos(
+      videos,
+      video_groups.Groups(
+          videos.sizes, rows=3, length=4, buckets=False, seed=None
+      ),
+  )
+  config = {'seed': 4, 'epochs': 39.5, 'data': {'batch_size': 3}}
+  # Each of these calls starts with the first epoch.
+  expected = [inputs.num_updates(config, source, i + 1) for i in range(40)]
+  plan_epoch = video_groups.Groups._plan_epoch
+  planned = []
+
+  def counted(groups, epoch):
+    planned.append(epoch)
+    return plan_epoch(groups, epoch)
+
+  monkeypatch.setattr(video_groups.Groups, '_plan_epoch', counted)
+  assert list(inputs.epoch_ends(config, source)) == expected
+  assert planned == list(range(41))
