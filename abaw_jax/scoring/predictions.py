@@ -36,6 +36,7 @@ class Schema:
       cells of missing labels are empty.
     mask: field that is True where a label may be used; None if the field is no
       label.
+    optional: whether the field may be left out; it is then empty or 0.
   """
 
   array: str
@@ -43,12 +44,19 @@ class Schema:
   shape: tuple[int, ...] = ()
   columns: tuple[str, ...] = ()
   mask: str | None = None
+  optional: bool = True
 
 
-def _field(*columns: str, array: str = '', dtype: type = np.float64) -> Any:
-  """Returns a field that every file has."""
+def _name(column: str, array: str, dtype: type) -> Any:
+  """Returns an optional field: the place of a row, which single images lack."""
+  schema = Schema(array, dtype, columns=(column,))
+  return dataclasses.field(default=None, metadata={'schema': schema})
+
+
+def _output(*columns: str, array: str, dtype: type = np.float64) -> Any:
+  """Returns a required field."""
   shape = (len(columns),) if len(columns) > 1 else ()
-  schema = Schema(array or columns[0], dtype, shape, columns)
+  schema = Schema(array, dtype, shape, columns, optional=False)
   return dataclasses.field(metadata={'schema': schema})
 
 
@@ -66,7 +74,7 @@ def _mask(name: str, *shape: int) -> Any:
   return dataclasses.field(default=None, metadata={'schema': schema})
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
   """Predictions of n rows of a list; without labels if they are left out.
 
@@ -75,21 +83,19 @@ class Predictions:
   and not this rule, so a reader of a file needs no other information.
   """
 
-  video: Shaped[np.ndarray, 'n'] = _field('video', dtype=np.str_)
+  video: Shaped[np.ndarray, 'n'] = _name('video', 'video', np.str_)
   # True frame numbers.
-  frame_id: Int[np.ndarray, 'n'] = _field(
-      'frame', array='frame_id', dtype=np.int64
-  )
+  frame_id: Int[np.ndarray, 'n'] = _name('frame', 'frame_id', np.int64)
   # Line of the split's list file, 0-based.
-  row: Int[np.ndarray, 'n'] = _field('row', dtype=np.int64)
-  valence: Float[np.ndarray, 'n'] = _field('valence', array='pred_valence')
-  arousal: Float[np.ndarray, 'n'] = _field('arousal', array='pred_arousal')
+  row: Int[np.ndarray, 'n'] = _output('row', array='row', dtype=np.int64)
+  valence: Float[np.ndarray, 'n'] = _output('valence', array='pred_valence')
+  arousal: Float[np.ndarray, 'n'] = _output('arousal', array='pred_arousal')
   # Probabilities, sum 1.
-  expression: Float[np.ndarray, 'n 8'] = _field(
+  expression: Float[np.ndarray, 'n 8'] = _output(
       *(f'expr_{name}' for name in labels.EXPRESSIONS), array='pred_expression'
   )
   # Probabilities.
-  au: Float[np.ndarray, 'n 12'] = _field(*labels.AU_NAMES, array='pred_au')
+  au: Float[np.ndarray, 'n 12'] = _output(*labels.AU_NAMES, array='pred_au')
   # Labels in [-1, 1], an index into labels.EXPRESSIONS, and 0 or 1 for AUs.
   target_valence: Float[np.ndarray, 'n'] = _label('valence', 'valence')
   target_arousal: Float[np.ndarray, 'n'] = _label('arousal', 'arousal')
@@ -122,7 +128,8 @@ class Predictions:
       **names: more of them, such as `video`.
 
     Raises:
-      ValueError: an array is missing, or has another kind or shape.
+      ValueError: an array is missing, or has another kind or shape. Labels may
+        be missing only all together.
     """
     rows = {**rows, **names}
     n = len(rows['row']) if np.ndim(rows.get('row')) else 0
@@ -131,9 +138,9 @@ class Predictions:
     )
     fields = {}
     for name, schema in SCHEMA.items():
-      if schema.mask and not labelled:
-        continue
       if schema.array not in rows:
+        if schema.optional and not (labelled and schema.mask):
+          continue
         raise ValueError(f'it has no array {schema.array}')
       array = np.asarray(rows[schema.array])
       dtype, shape = np.dtype(schema.dtype), (n, *schema.shape)
@@ -259,7 +266,8 @@ def _repeated(rows: Predictions) -> Int[np.ndarray, 'm']:
 
 def _rules(rows: Predictions) -> Iterator[tuple]:
   """Yields (column, its values, where they are valid, the expected values)."""
-  yield 'video', rows.video, rows.video != '', 'a name'
+  expected = 'a name: predictions on a dataset of videos'
+  yield 'video', rows.video, rows.video != '', expected
   yield 'frame', rows.frame_id, rows.frame_id >= 0, 'a number from 0'
   yield 'row', rows.row, rows.row >= 0, 'a line number from 0'
   for name in ('valence', 'arousal'):

@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Array
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, labels, text_table
 from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.scoring import metrics, prediction_files, predictions
@@ -72,19 +72,7 @@ class LabelTask(task.Task):
 
   def scores(self, rows: task.Rows) -> dict[str, float]:
     try:
-      return metrics.multi_task_scores(
-          valence=rows['pred_valence'],
-          arousal=rows['pred_arousal'],
-          expression=np.argmax(rows['pred_expression'], axis=-1),
-          au=rows['pred_au'] >= 0.5,
-          target_valence=rows['valence'],
-          target_arousal=rows['arousal'],
-          target_expression=rows['expression'],
-          target_au=rows['au'],
-          va=rows['va'],
-          expr=rows['expr'],
-          au_mask=rows['au_mask'],
-      )
+      return predictions.Predictions.from_rows(rows).scores()
     except ValueError as e:
       raise errors.InputError(
           f'the predictions cannot be scored: {e}; the weights have diverged, '
@@ -148,12 +136,14 @@ def table(scores: Mapping[str, float]) -> list[str]:
       'expr': ('accuracy', *(f'F1_{name}' for name in labels.EXPRESSIONS)),
       'au': tuple(f'F1_{name}' for name in labels.AU_NAMES),
   }
-  return [
-      f'{key:16} {scores[key]:8.4f}   {scores[f"n_{mask}"]:,.0f} labelled'
-      for mask, keys in keys_by_mask.items()
-      for key in keys
-      if not math.isnan(scores[key])
-  ]
+  return text_table.aligned(
+      [
+          (key, f'{scores[key]:.4f}', f'{scores[f"n_{mask}"]:,.0f} labelled')
+          for mask, keys in keys_by_mask.items()
+          for key in keys
+          if not math.isnan(scores[key])
+      ]
+  )
 
 
 def _is_labelled(scores: Mapping[str, float]) -> bool:
