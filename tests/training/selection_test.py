@@ -120,8 +120,8 @@ def test_both_scores_are_printed(config, tmp_path, capsys):
   loop.train(config | {'epochs': 1.0, 'eval_epochs': 0.0}, tmp_path)
   out = capsys.readouterr().out
   assert 'best of one network: score ' in out
-  assert 'best of each task by itself: valence ' in out
-  assert 'of 1 network\n' in out
+  assert 'best of each part: valence ' in out
+  assert 'with 1 network\n' in out
 
 
 def test_an_unknown_choice_is_refused_with_the_list_of_choices(run):
