@@ -1,6 +1,6 @@
 """Builds a dataset whose lists fit into memory, with the writer of TFDS."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import contextlib
 import io
 import os
@@ -14,9 +14,61 @@ import tensorflow_datasets as tfds
 from abaw_jax.core import errors
 from abaw_jax.data_builders import existing, problems
 
+# A corpus has `rows` by split, `usable(split)`, `problems`, `notes` and
+# `metadata()`, which contains the options.
+Corpus = Any
+
+
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Base class of the builders of such datasets.
+
+  A subclass defines `report`, which counts a source for `abaw-jax check`, `read`,
+  `_info` and `_generate_examples(corpus, split)`.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'First release.'}
+  MANUAL_DOWNLOAD_INSTRUCTIONS = 'See README.md for how to get the data.'
+  # No downloads, no checksums. To look for them, TFDS 4.9.10 would import
+  # importlib_resources, which it does not install (tensorflow/datasets#11212).
+  url_infos = None
+  # Options that change the dataset, with their defaults.
+  OPTIONS: Mapping[str, Any] = {}
+  # Options that do not change it.
+  WRITER_OPTIONS = ()
+  # The rows to write; if None, they are read from the manual_dir of TFDS.
+  corpus: Corpus | None = None
+
+  @classmethod
+  def read(
+      cls,
+      source_dir: str | os.PathLike[str],
+      configs: Sequence[str],
+      **options: Any,
+  ) -> Corpus:
+    """Returns the verified corpus in `source_dir` for some configs."""
+    raise NotImplementedError
+
+  @classmethod
+  def build(cls, **arguments: Any) -> None:
+    """Builds the dataset; see the function `build`."""
+    build(cls, **arguments)
+
+  def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+    corpus = self.corpus
+    if corpus is None:
+      source = dl_manager.manual_dir
+      corpus = self.read(source, [self.builder_config.name], **self.OPTIONS)
+      problems.fail_on(corpus.problems, source)
+    self.info.metadata.clear()
+    self.info.metadata.update(corpus.metadata())
+    return {
+        split: self._generate_examples(corpus, split) for split in corpus.rows
+    }
+
 
 def build(
-    builder_class: type[tfds.core.GeneratorBasedBuilder],
+    builder_class: type[Builder],
     *,
     source_dir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
@@ -28,9 +80,7 @@ def build(
   """Builds the configs of a dataset that do not exist yet.
 
   Args:
-    builder_class: `read(source_dir, configs, **options)` returns a corpus with
-      rows, usable(split), problems and notes. The builder writes its `corpus`
-      and the metadata of the corpus, which contain the options.
+    builder_class: builder of the dataset.
     source_dir: folder of the release; only read.
     data_dir: folder of all built datasets.
     configs: names of builder configs; empty means the default config.
@@ -79,7 +129,7 @@ def build(
     _write(builder)
 
 
-def _write(builder: tfds.core.GeneratorBasedBuilder) -> None:
+def _write(builder: Builder) -> None:
   """Writes one config and prints a line per split."""
   title = existing.title(builder)
   final = pathlib.Path(builder.data_dir)

@@ -1,4 +1,6 @@
-"""Numbers in annotation files; a bad one raises an error that gives the reason."""
+"""Numbers in annotation files, and which labels of a row are usable."""
+
+from typing import Any
 
 from abaw_jax.core import labels, numbers
 
@@ -39,3 +41,13 @@ def affect(name: str, text: str, *, missing: float) -> float:
         f'{name} {text} is out of range: [-1, 1], or {missing:g} where missing'
     )
   return value
+
+
+def has_va(row: Any) -> bool:
+  """Returns whether a row has both valence and arousal."""
+  return labels.VA_MISSING not in (row.valence, row.arousal)
+
+
+def has_expression(row: Any) -> bool:
+  """Returns whether a row has an expression."""
+  return row.expression != labels.EXPRESSION_MISSING

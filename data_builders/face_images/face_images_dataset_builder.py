@@ -39,7 +39,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
   )
   # Whether records have the label `identity`.
   LABELLED = False
-  # No downloads, no checksums; see s_aff_wild2_dataset_builder.
+  # No downloads, no checksums; see in_memory_build.
   url_infos = None
 
   build = classmethod(sharded_build.build)

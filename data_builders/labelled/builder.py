@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import in_memory_build, problems, schema
+from abaw_jax.data_builders import in_memory_build, schema
 from abaw_jax.data_builders.labelled import corpus as corpus_lib
 from abaw_jax.data_builders.labelled import counts, listings, pixels
 from abaw_jax.data_builders.labelled import rows as rows_lib
@@ -20,28 +20,17 @@ _COLUMNS = {**schema.FRAME_COLUMNS, 'label': (np.int32, ())}
 _AT_ONCE = 256  # images that are encoded in parallel
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Builder(in_memory_build.Builder, skip_registration=True):
   """Writes images, or the faces cropped from them, with their labels."""
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'First release.'}
-  MANUAL_DOWNLOAD_INSTRUCTIONS = 'See README.md for how to get the data.'
-  # No downloads, no checksums; see s_aff_wild2_dataset_builder.
-  url_infos = None
-  # Options that change the dataset, with their defaults.
   OPTIONS = {'max_examples': None, 'face_size': 0}
-  # Options that do not change it.
-  WRITER_OPTIONS = ()
   # Source layouts by config.
   LAYOUTS: Mapping[str, listings.Layout] = {}
   # Counts of a complete copy by config.
   PUBLISHED: Mapping[str, counts.Counts] = {}
   # Number of classes that annotators vote for; 0 if there are no votes.
   NUM_VOTES = 0
-  # The rows to write; if None, they are read from the manual_dir of TFDS.
-  corpus: corpus_lib.Corpus | None = None
 
-  build = classmethod(in_memory_build.build)
   report = classmethod(counts.report)
 
   @classmethod
@@ -71,18 +60,6 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         ),
         metadata=tfds.core.MetadataDict(),
     )
-
-  def _split_generators(self, dl_manager: tfds.download.DownloadManager):
-    corpus = self.corpus
-    if corpus is None:
-      source = dl_manager.manual_dir
-      corpus = self.read(source, [self.builder_config.name], **self.OPTIONS)
-      problems.fail_on(corpus.problems, source)
-    self.info.metadata.clear()
-    self.info.metadata.update(corpus.metadata())
-    return {
-        split: self._generate_examples(corpus, split) for split in corpus.rows
-    }
 
   def _generate_examples(
       self, corpus: corpus_lib.Corpus, split: str

@@ -4,7 +4,7 @@ import pathlib
 from typing import NamedTuple
 
 from abaw_jax.core import labels
-from abaw_jax.data_builders import problems
+from abaw_jax.data_builders import problems, values
 
 Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 
@@ -42,15 +42,9 @@ class Row(NamedTuple):
   box: Box | None = None
   face: int = 0
 
-  @property
-  def va(self) -> bool:
-    """True if valence and arousal are usable: the list has both."""
-    return labels.VA_MISSING not in (self.valence, self.arousal)
-
-  @property
-  def expr(self) -> bool:
-    """True if the expression is usable."""
-    return self.expression != labels.EXPRESSION_MISSING
+  # True for usable labels.
+  va = property(values.has_va)
+  expr = property(values.has_expression)
 
   @property
   def au_mask(self) -> tuple[bool, ...]:

@@ -30,15 +30,9 @@ class Row(NamedTuple):
   expression: int = labels.EXPRESSION_MISSING
   au: tuple[int, ...] = (labels.AU_MISSING,) * labels.NUM_AUS
 
-  @property
-  def va(self) -> bool:
-    """True if valence and arousal are usable: the list has both."""
-    return labels.VA_MISSING not in (self.valence, self.arousal)
-
-  @property
-  def expr(self) -> bool:
-    """True if the expression is usable."""
-    return self.expression != labels.EXPRESSION_MISSING
+  # True for usable labels.
+  va = property(values_lib.has_va)
+  expr = property(values_lib.has_expression)
 
   @property
   def au_mask(self) -> bool:

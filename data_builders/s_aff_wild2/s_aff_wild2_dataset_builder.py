@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-from abaw_jax.data_builders import in_memory_build, problems, schema
+from abaw_jax.data_builders import in_memory_build, schema
 from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
 from abaw_jax.data_builders.s_aff_wild2 import counts, records
 
@@ -22,14 +22,12 @@ class Config(tfds.core.BuilderConfig):
   frames_per_example: int
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(in_memory_build.Builder):
   """Writes the unchanged JPEG bytes with their labels and masks."""
 
   # TFDS would infer a folder that does not exist in a checkout.
   pkg_dir_path = epath.Path(__file__).parent
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'First release.'}
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
       'Sign the EULA of the ABAW challenge (see README.md) and unpack the lists'
       ' and the cropped_aligned folders into one folder.'
@@ -48,17 +46,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   ]
   DEFAULT_BUILDER_CONFIG_NAME = 'sequences'
 
-  # No downloads, no checksums. To look for them, TFDS 4.9.10 would import
-  # importlib_resources, which it does not install (tensorflow/datasets#11212).
-  url_infos = None
-  # Options that change the dataset, with their defaults.
   OPTIONS = {'max_videos': None}
-  # Options that do not change it.
-  WRITER_OPTIONS = ()
-  # The rows to write; if None, they are read from the manual_dir of TFDS.
-  corpus: corpus_lib.Corpus | None = None
 
-  build = classmethod(in_memory_build.build)
   report = staticmethod(counts.report)
 
   @staticmethod
@@ -90,17 +79,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         ),
         metadata=tfds.core.MetadataDict(),
     )
-
-  def _split_generators(self, dl_manager: tfds.download.DownloadManager):
-    corpus = self.corpus
-    if corpus is None:
-      corpus = self.read(dl_manager.manual_dir, (), **self.OPTIONS)
-      problems.fail_on(corpus.problems, dl_manager.manual_dir)
-    self.info.metadata.clear()
-    self.info.metadata.update(corpus.metadata())
-    return {
-        split: self._generate_examples(corpus, split) for split in corpus.rows
-    }
 
   def _generate_examples(
       self, corpus: corpus_lib.Corpus, split: str
