@@ -92,7 +92,7 @@ def read_list(path: pathlib.Path) -> list[str]:
   """
   images = [line.split(',')[0] for line in _lenient(path)]
   if not images:
-    raise errors.InputError(f'{path}: the list is empty; name the test list')
+    raise errors.InputError(f'{path}: the list is empty; give the test list')
   if '' in images:
     raise errors.InputError(
         f'{path}: row {images.index("")}: image is missing; correct the list'
@@ -178,8 +178,10 @@ def _read(path: pathlib.Path) -> str:
   try:
     return path.read_bytes().decode()
   except FileNotFoundError as e:
-    raise errors.InputError(f'{path}: there is no such file; name one') from e
+    raise errors.InputError(
+        f'{path}: there is no such file; give another path'
+    ) from e
   except (IsADirectoryError, UnicodeDecodeError) as e:
     raise errors.InputError(
-        f'{path}: it is not a text file: {e}; name one'
+        f'{path}: it is not a text file: {e}; give another path'
     ) from e

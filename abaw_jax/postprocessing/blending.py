@@ -36,12 +36,12 @@ def align(
   """
   first = members[0]
   wanted = predictions.keys(first)
-  place = {key.item(): i for i, key in enumerate(wanted)}
+  positions = {key.item(): i for i, key in enumerate(wanted)}
   aligned = [first]
   for member, name in zip(members[1:], names[1:], strict=True):
     order = np.full(len(first), -1)
     for i, key in enumerate(predictions.keys(member)):
-      at = place.get(key.item())
+      at = positions.get(key.item())
       if at is None:
         raise errors.InputError(
             f'{name}: {member.describe(i)} is not in {names[0]}; blend predictions '

@@ -52,9 +52,11 @@ def fit(
           rows.target_expression,
       )
   )  # [n, k] each
-  calls = _running(old, new)
+  predicted = _running(old, new)
   hits = _running(old & target, new & target)
-  f1 = np.mean(2 * hits / np.maximum(calls + target.sum(axis=0), 1), axis=-1)
+  f1 = np.mean(
+      2 * hits / np.maximum(predicted + target.sum(axis=0), 1), axis=-1
+  )
   # Threshold i replaces the i most confident rows.
   edges = np.concatenate([[1.0], confidence, [0.0]])
   possible = edges[:-1] - edges[1:] > thresholds.MIN_GAP

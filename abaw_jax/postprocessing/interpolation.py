@@ -41,9 +41,9 @@ def fill(
       expression=np.zeros([len(row), rows.expression.shape[-1]]),
       au=np.zeros([len(row), rows.au.shape[-1]]),
   )
-  place = {key.item(): i for i, key in enumerate(predictions.keys(rows))}
+  positions = {key.item(): i for i, key in enumerate(predictions.keys(rows))}
   found = np.array(
-      [place.get(key.item(), -1) for key in predictions.keys(wanted)]
+      [positions.get(key.item(), -1) for key in predictions.keys(wanted)]
   )
   missing = found < 0
   for name in _OUTPUTS:

@@ -51,7 +51,7 @@ def read(path: pathlib.Path) -> postprocess.Postprocessing:
     return _parse(json.loads(path.read_text()))
   except FileNotFoundError as e:
     raise errors.InputError(
-        f'{path}: there is no such file; abaw_jax.ensemble --tune_on writes one'
+        f'{path}: there is no such file; abaw-jax ensemble --tune_on writes one'
     ) from e
   except ValueError as e:  # from _parse, or from a file that is not JSON
     raise errors.InputError(f'{path}: {e}') from e

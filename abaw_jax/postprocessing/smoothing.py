@@ -26,7 +26,7 @@ BY = ('row', 'frame')
 # A Gaussian is cut off at 4 standard deviations, where its weight is below 4e-4.
 _REACH = 4
 # Values that the median sorts at once; this limits the memory.
-_AT_ONCE = 1 << 22
+_CHUNK = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _median(
   lengths = last - first
   for length in np.unique(lengths):
     same = np.flatnonzero(lengths == length)
-    parts = -(-same.size * length * values.shape[-1] // _AT_ONCE)
+    parts = -(-same.size * length * values.shape[-1] // _CHUNK)
     for rows in np.array_split(same, parts):
       index = first[rows, None] + np.arange(length)  # [rows, length]
       result[rows] = np.median(values[index], axis=1)

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, labels
 from abaw_jax.postprocessing import (
     blending,
     postprocess,
@@ -99,14 +99,20 @@ def _read(files: Sequence[str]) -> Members:
 def _has_same_rows(
     rows: predictions.Predictions, other: predictions.Predictions
 ) -> bool:
-  """Returns whether both have the same rows; raises if they share only videos."""
+  """Returns whether both have the same rows.
+
+  Raises:
+    InputError: the rows differ, but some are from the same recording.
+  """
   keys = {key.item() for key in predictions.keys(rows)}
   if keys == {key.item() for key in predictions.keys(other)}:
     return True
-  shared = np.intersect1d(rows.video, other.video)
-  if shared.size:
+  shared = set(map(labels.recording, rows.video)) & set(
+      map(labels.recording, other.video)
+  )
+  if shared:
     raise errors.InputError(
-        f'video {shared[0]} is in --predictions and in --tune_on, but their rows '
+        f'video {min(shared)} is in --predictions and in --tune_on, but their rows '
         'differ; tune on other videos, or on exactly the same rows'
     )
   return False

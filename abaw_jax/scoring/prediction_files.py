@@ -20,7 +20,7 @@ def read(path: pathlib.Path) -> predictions.Predictions:
   reader, _ = _format(path)
   if not path.is_file():
     raise errors.InputError(
-        f'{path}: there is no such file; abaw_jax.evaluate writes '
+        f'{path}: there is no such file; abaw-jax evaluate writes '
         '<workdir>/predictions/<split>.npz'
     )
   rows = reader(path)

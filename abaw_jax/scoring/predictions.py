@@ -32,8 +32,8 @@ class Schema:
     array: name in an .npz file.
     dtype: type in memory; files may hold other sizes of the same kind.
     shape: of one row.
-    columns: names in a table, one for each value of a row; a mask has none, the
-      cells of missing labels are empty.
+    columns: names in a table, one for each value of a row. A mask has no column,
+      because the cells of missing labels are empty.
     mask: field that is True where a label may be used; None if the field is no
       label.
     optional: whether the field may be left out; it is then empty or 0.
@@ -48,7 +48,7 @@ class Schema:
 
 
 def _name(column: str, array: str, dtype: type) -> Any:
-  """Returns an optional field: the place of a row, which single images lack."""
+  """Returns an optional field: the video or frame; single images have none."""
   schema = Schema(array, dtype, columns=(column,))
   return dataclasses.field(default=None, metadata={'schema': schema})
 
@@ -76,7 +76,7 @@ def _mask(name: str, *shape: int) -> Any:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
-  """Predictions of n rows of a list; without labels if they are left out.
+  """Predictions of n rows of a list; labels and masks are optional.
 
   The predicted expression is always the most probable one, and an AU is present
   where its probability is at least 0.5. Calibration changes the probabilities
@@ -125,7 +125,7 @@ class Predictions:
     Args:
       rows: arrays by `Schema.array`, such as the outputs `pred_*` of a network
         and the labels of its batches; other arrays are ignored.
-      **names: more of them, such as `video`.
+      **names: further arrays, such as `video`.
 
     Raises:
       ValueError: an array is missing, or has another kind or shape. Labels may

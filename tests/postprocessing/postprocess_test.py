@@ -73,12 +73,12 @@ def test_equal_weights_of_one_member_change_nothing():
 
 def test_a_row_does_not_change_if_all_medians_are_0():
   rows = made.make(videos=1, frames=3)
-  sure = dataclasses.replace(rows, expression=np.eye(8)[:3])
-  postprocessing = postprocess.Postprocessing.equal_weights(1).smoothing | {
+  certain = dataclasses.replace(rows, expression=np.eye(8)[:3])
+  windows = postprocess.Postprocessing.equal_weights(1).smoothing | {
       'expr': smoothing.Smoothing('median', 'row', 5.0)
   }
-  found = postprocess.smooth(sure, postprocessing)
-  np.testing.assert_array_equal(found.expression, sure.expression)
+  found = postprocess.smooth(certain, windows)
+  np.testing.assert_array_equal(found.expression, certain.expression)
 
 
 def test_a_file_restores_the_postprocessing(tmp_path):

@@ -84,8 +84,8 @@ def test_tuning_gains_and_the_in_sample_score_is_higher():
   members = [made.make(seed=seed) for seed in range(3)]
   tuned = tuning.tune(members, SETTINGS, groups=4)
   alone = max(_score(member) for member in members)
-  crossed, inside = _score(tuned.cross_fitted), _score(tuned.in_sample)
-  assert alone < crossed < inside
+  crossed, in_sample = _score(tuned.cross_fitted), _score(tuned.in_sample)
+  assert alone < crossed < in_sample
 
 
 def test_noise_gains_only_in_sample():
@@ -93,10 +93,10 @@ def test_noise_gains_only_in_sample():
   settings = tuning.Settings(steps=('bias',))
   tuned = tuning.tune([rows], settings, groups=5)
   plain = rows.scores()['EXPR']
-  inside = tuned.in_sample.scores()['EXPR']
+  in_sample = tuned.in_sample.scores()['EXPR']
   crossed = tuned.cross_fitted.scores()['EXPR']
-  assert inside > plain + 0.02
-  assert crossed < inside - 0.02
+  assert in_sample > plain + 0.02
+  assert crossed < in_sample - 0.02
 
 
 @pytest.mark.parametrize('step', tuning.STEPS)
@@ -114,7 +114,7 @@ def test_one_step_changes_only_its_parameters(step):
 
 
 def test_rows_without_labels_are_ignored():
-  # Missing labels are replaced by sentinels.
+  # Sentinels replace missing labels.
   rows = made.make()
   dirty = dataclasses.replace(
       rows,

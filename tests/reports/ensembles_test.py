@@ -121,5 +121,11 @@ def test_files_that_do_not_go_together_are_refused(files):
       errors.InputError, match='video0 is in --predictions and in'
   ):
     _run(files, ['part.npz'], ['a.npz'])
+  for side in ('left', 'right'):
+    halves = np.char.add(rows.video, f'_{side}')
+    half = predictions.Predictions(**vars(rows) | {'video': halves})
+    prediction_files.write(files / f'{side}.npz', half)
+  with pytest.raises(errors.InputError, match='video0 is in --predictions'):
+    _run(files, ['left.npz'], ['right.npz'])
   with pytest.raises(errors.InputError, match='have no labels'):
     _run(files, ['a.npz'], ['a_test.npz'])

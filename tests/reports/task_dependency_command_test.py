@@ -1,4 +1,4 @@
-"""The report of the command `dependency`, for runs that have ended."""
+"""The report of the command `dependency`, for finished runs."""
 
 import json
 
@@ -20,17 +20,17 @@ def test_the_report_has_the_gains_of_trained_runs(
   assert config['model']['tasks'] == 'valence'
   loop.train(config, first.workdir)
   ended = json.loads((first.workdir / 'DONE').read_text())
-  for run in others:  # as if a second task had helped a little
+  for run in others:  # each score is 0.01 higher than alone
     run.workdir.mkdir()
     (run.workdir / 'DONE').write_text(
         json.dumps({k: (v or 0.0) + 0.01 for k, v in ended.items()})
     )
   capsys.readouterr()
   dependency.report(tmp_path, planned)
-  said = capsys.readouterr().out
-  assert '| + arousal | +1.0 |' in said
+  output = capsys.readouterr().out
+  assert '| + arousal | +1.0 |' in output
   report = json.loads((tmp_path / 'report.json').read_text())
   assert report['seeds'] == [0]
   assert report['gain']['mean'][0][0] is None
   assert report['gain']['mean'][1][0] == pytest.approx(1.0)
-  assert (tmp_path / 'table.md').read_text() in said
+  assert (tmp_path / 'table.md').read_text() in output
