@@ -26,17 +26,14 @@ from absl import flags
 
 from abaw_jax.core import cli, errors
 
-
-def _define_flags() -> None:
-  """Defines the flags of this command."""
-  cli.define_config()
-  cli.define_workdir('Folder of all runs.', required=True)
-  cli.define_seeds()
-  cli.define_groups()
-  cli.define_resamples()
-  flags.DEFINE_integer(
-      'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
-  )
+cli.define_config()
+cli.define_workdir('Folder of all runs.', required=True)
+cli.define_seeds()
+cli.define_groups()
+cli.define_resamples()
+flags.DEFINE_integer(
+    'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
+)
 
 
 def main() -> None:
@@ -121,5 +118,4 @@ def _is_newer(file: pathlib.Path, than: pathlib.Path) -> bool:
 
 
 if __name__ == '__main__':
-  _define_flags()
   cli.run(main, __doc__)

@@ -19,12 +19,9 @@ from absl import flags
 
 from abaw_jax.core import cli, errors
 
-
-def _define_flags() -> None:
-  """Defines the flags of this command."""
-  cli.define_config()
-  cli.define_workdir('Folder of all runs.', required=True)
-  cli.define_seeds()
+cli.define_config()
+cli.define_workdir('Folder of all runs.', required=True)
+cli.define_seeds()
 
 
 def main() -> None:
@@ -77,5 +74,4 @@ def report(root: pathlib.Path, planned) -> None:
 
 
 if __name__ == '__main__':
-  _define_flags()
   cli.run(main, __doc__)

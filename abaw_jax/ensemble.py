@@ -25,26 +25,23 @@ from abaw_jax.core import cli, errors
 
 STEPS = ('weights', 'smoothing', 'thresholds', 'bias')
 
-
-def _define_flags() -> None:
-  """Defines the flags of this command."""
-  flags.DEFINE_list('predictions', None, 'Files of the members.', required=True)
-  flags.DEFINE_string('out', None, 'File to write.', required=True)
-  flags.DEFINE_list(
-      'tune_on', [], 'Files with labels of the same members, in their order.'
-  )
-  flags.DEFINE_string(
-      'postprocessing', None, 'Apply this file instead of tuning.'
-  )
-  flags.DEFINE_list('steps', list(STEPS), 'Steps that are tuned.')
-  flags.DEFINE_enum(
-      'bias', 'f1', ('f1', 'prior'), 'Method to fit the bias of expressions.'
-  )
-  kinds = ('logits', 'probabilities', 'votes')
-  flags.DEFINE_enum('expr', 'logits', kinds, 'Method to blend expressions.')
-  flags.DEFINE_enum('au', 'logits', kinds, 'Method to blend action units.')
-  cli.define_groups()
-  cli.define_resamples()
+flags.DEFINE_list('predictions', None, 'Files of the members.', required=True)
+flags.DEFINE_string('out', None, 'File to write.', required=True)
+flags.DEFINE_list(
+    'tune_on', [], 'Files with labels of the same members, in their order.'
+)
+flags.DEFINE_string(
+    'postprocessing', None, 'Apply this file instead of tuning.'
+)
+flags.DEFINE_list('steps', list(STEPS), 'Steps that are tuned.')
+flags.DEFINE_enum(
+    'bias', 'f1', ('f1', 'prior'), 'Method to fit the bias of expressions.'
+)
+kinds = ('logits', 'probabilities', 'votes')
+flags.DEFINE_enum('expr', 'logits', kinds, 'Method to blend expressions.')
+flags.DEFINE_enum('au', 'logits', kinds, 'Method to blend action units.')
+cli.define_groups()
+cli.define_resamples()
 
 
 def main() -> None:
@@ -78,5 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _define_flags()
   cli.run(main, __doc__)

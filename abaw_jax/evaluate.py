@@ -28,23 +28,19 @@ cli.define_processes()
 flags.DEFINE_enum(
     'split', 'validation', labels.SPLITS, 'Split to score and predict.'
 )
-
-
-def _define_flags() -> None:
-  """Defines the flags of this command."""
-  flags.DEFINE_string(
-      'postprocessing', None, 'Postprocessing to apply; a JSON file.'
-  )
-  flags.DEFINE_string(
-      'weights_of',
-      'score',
-      "Weights that predict. 'score': the best checkpoint; 'tasks': for each task "
-      'the weights with its own best score; or the name of one task: the weights '
-      'with the best score of that task.',
-  )
-  flags.DEFINE_bool('intervals', False, 'Print 95% intervals over recordings.')
-  flags.DEFINE_bool('tune', False, 'Fit a postprocessing to the reported rows.')
-  cli.define_groups()
+flags.DEFINE_string(
+    'postprocessing', None, 'Postprocessing to apply; a JSON file.'
+)
+flags.DEFINE_string(
+    'weights_of',
+    'score',
+    "Weights that predict. 'score': the best checkpoint; 'tasks': for each task "
+    'the weights with its own best score; or the name of one task: the weights '
+    'with the best score of that task.',
+)
+flags.DEFINE_bool('intervals', False, 'Print 95% intervals over recordings.')
+flags.DEFINE_bool('tune', False, 'Fit a postprocessing to the reported rows.')
+cli.define_groups()
 
 
 def main() -> None:
@@ -97,5 +93,4 @@ def _compare(path: pathlib.Path, postprocessing) -> list[str]:
 
 
 if __name__ == '__main__':
-  _define_flags()
   cli.run(main, __doc__)

@@ -29,58 +29,55 @@ from absl import flags
 
 from abaw_jax.core import cli, errors, labels, numbers
 
-
-def _define_flags() -> None:
-  """Defines the flags of this command."""
-  cli.define_workdir('Folders of the runs, separated by commas.', required=True)
-  cli.define_processes()
-  flags.DEFINE_enum('split', 'test', labels.SPLITS, 'Split to predict.')
-  flags.DEFINE_string(
-      'data', None, "DATA_DIR/DATASET to predict instead of the run's dataset."
-  )
-  flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
-  flags.DEFINE_string('submission', None, 'Challenge file to write.')
-  flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
-  flags.DEFINE_enum(
-      'missing',
-      'interpolate',
-      ('interpolate', 'error'),
-      'How rows of the list without a prediction are handled.',
-  )
-  flags.DEFINE_string(
-      'postprocessing', None, 'File with weights, smoothing and calibration.'
-  )
-  flags.DEFINE_list(
-      'strides',
-      [],
-      'Strides of an adaptive frame rate, such as 200,100,50,10,1.',
-  )
-  flags.DEFINE_integer(
-      'half_window', 100, 'Frames of a window on each side of its frame.'
-  )
-  flags.DEFINE_float(
-      'alpha', 0.1, 'Share of wrong rows that a stride may accept.', 0.0, 1.0
-  )
-  flags.DEFINE_enum(
-      'levels',
-      'growing',
-      ('growing', 'fixed'),
-      'growing: k / n of --alpha for the k-th of n strides; fixed: all of it.',
-  )
-  flags.DEFINE_string(
-      'second', None, 'Predictions of the second network of the filter.'
-  )
-  flags.DEFINE_float(
-      'confidence',
-      None,
-      'Threshold of the filter, a probability; fitted if not given.',
-  )
-  flags.DEFINE_list(
-      'fit_on', [], 'Predictions of labelled training videos, a file per run.'
-  )
-  flags.DEFINE_string(
-      'second_fit_on', None, 'Predictions of the second network for --fit_on.'
-  )
+cli.define_workdir('Folders of the runs, separated by commas.', required=True)
+cli.define_processes()
+flags.DEFINE_enum('split', 'test', labels.SPLITS, 'Split to predict.')
+flags.DEFINE_string(
+    'data', None, "DATA_DIR/DATASET to predict instead of the run's dataset."
+)
+flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
+flags.DEFINE_string('submission', None, 'Challenge file to write.')
+flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
+flags.DEFINE_enum(
+    'missing',
+    'interpolate',
+    ('interpolate', 'error'),
+    'How rows of the list without a prediction are handled.',
+)
+flags.DEFINE_string(
+    'postprocessing', None, 'File with weights, smoothing and calibration.'
+)
+flags.DEFINE_list(
+    'strides',
+    [],
+    'Strides of an adaptive frame rate, such as 200,100,50,10,1.',
+)
+flags.DEFINE_integer(
+    'half_window', 100, 'Frames of a window on each side of its frame.'
+)
+flags.DEFINE_float(
+    'alpha', 0.1, 'Share of wrong rows that a stride may accept.', 0.0, 1.0
+)
+flags.DEFINE_enum(
+    'levels',
+    'growing',
+    ('growing', 'fixed'),
+    'growing: k / n of --alpha for the k-th of n strides; fixed: all of it.',
+)
+flags.DEFINE_string(
+    'second', None, 'Predictions of the second network of the filter.'
+)
+flags.DEFINE_float(
+    'confidence',
+    None,
+    'Threshold of the filter, a probability; fitted if not given.',
+)
+flags.DEFINE_list(
+    'fit_on', [], 'Predictions of labelled training videos, a file per run.'
+)
+flags.DEFINE_string(
+    'second_fit_on', None, 'Predictions of the second network for --fit_on.'
+)
 
 
 def main() -> None:
@@ -217,5 +214,4 @@ def _path(text: str | None) -> pathlib.Path | None:
 
 
 if __name__ == '__main__':
-  _define_flags()
   cli.run(main, __doc__)

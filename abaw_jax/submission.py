@@ -25,15 +25,12 @@ _NEEDS = {
     'write': ('predictions', 'list'), 'check': ('list',), 'score': ('labels',)
 }  # fmt: skip
 
-
-def _define_flags() -> None:
-  """Defines the flags of this command."""
-  flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
-  flags.DEFINE_string('labels', None, 'The same list with labels.')
-  flags.DEFINE_string(
-      'predictions', None, 'Predictions to write: .npz, .parquet or .csv.'
-  )
-  flags.DEFINE_enum('task', 'mtl', TASKS, 'Challenge of the file.')
+flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
+flags.DEFINE_string('labels', None, 'The same list with labels.')
+flags.DEFINE_string(
+    'predictions', None, 'Predictions to write: .npz, .parquet or .csv.'
+)
+flags.DEFINE_enum('task', 'mtl', TASKS, 'Challenge of the file.')
 
 
 def main(action: str, file: str) -> None:
@@ -107,5 +104,4 @@ def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
 
 
 if __name__ == '__main__':
-  _define_flags()
   cli.run(main, __doc__, arguments={'action': ACTIONS, 'file': ('mtl.txt',)})
