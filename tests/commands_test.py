@@ -119,11 +119,11 @@ WRONG = {
         (*MTL, *EMPTY, '--config.mesh=1'),
         ('--config.mesh is a section', 'fsdp'),
     ),
-    'text for a whole number': (
+    'text for an integer': (
         (*MTL, *EMPTY, '--config.data.batch_size=abc'),
         ('--config.data.batch_size=abc', 'give int, such as 8'),
     ),
-    'a fraction for a whole number': (
+    'a fraction for an integer': (
         (*MTL, *EMPTY, '--config.data.batch_size=7.5'),
         ('--config.data.batch_size=7.5', 'give int, such as 8'),
     ),
@@ -203,7 +203,7 @@ WRONG = {
     ),
     'a workdir that is a file': (
         (*FRAME, *BUILT, '--workdir=broken.py'),
-        ('--workdir=broken.py is a file', 'name a folder'),
+        ('--workdir=broken.py is a file', 'give a folder'),
     ),
     'a mesh for another number of devices': (
         (*FRAME, *BUILT, '--config.mesh.fsdp=3'),
@@ -270,7 +270,7 @@ WRONG = {
             '--strides=1,10',
             '--fit_on=a.npz',
         ),
-        ('--strides=1,10: give whole numbers that fall to 1',),
+        ('--strides=1,10: give decreasing whole numbers that end',),
     ),
     'folds of a model that has none': (
         (

@@ -84,7 +84,7 @@ def seeds() -> list[int]:
     InputError: if there are none, one is given twice, or one is not an integer.
   """
   texts = flags.FLAGS.seeds
-  found = [int(text) for text in texts if text.strip().isdecimal()]
+  found = [int(t) for t in texts if t.isascii() and t.isdecimal()]
   if not texts or len(set(found)) < len(texts):
     raise errors.InputError(
         f'--seeds={",".join(texts)}: give different integers, such as 0,1,2'
