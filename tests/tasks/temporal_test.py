@@ -98,10 +98,10 @@ def test_the_mean_is_over_all_frames_or_over_labelled_frames(
 
 
 @pytest.mark.parametrize(
-    'balance', ['fixed', 'normalized', 'uncertainty', 'dwa']
+    'weighting', ['fixed', 'normalized', 'uncertainty', 'dwa']
 )
-def test_without_labels_all_gradients_are_zero(balance):
-  config = make_config(loss={'weighting': balance})
+def test_without_labels_all_gradients_are_zero(weighting):
+  config = make_config(loss={'weighting': weighting})
   total, scalars, grads = grads_of(config, make_batch())
   assert total == 0.0
   assert all(scalars[task] == 0.0 for task in ('valence', 'expression', 'au'))

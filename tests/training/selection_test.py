@@ -7,6 +7,7 @@ import pytest
 
 from abaw_jax.checkpoints import parameters, task_bests
 from abaw_jax.core import errors
+from abaw_jax.data import sources
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import evaluation
 from abaw_jax.steps import steps
@@ -31,7 +32,7 @@ def config(feature_dir) -> dict:
       model__depth=1,
       model__dim=6,
       model__hidden_dims=(4,),
-      loss__balance='dwa',
+      loss__weighting='dwa',
       optim__schedule='linear',
       optim__hold_epochs=3.0,
       log_steps=1,
@@ -48,12 +49,8 @@ def run(config, tmp_path_factory):
 def weights(config, workdir):
   """Returns the weights of the best checkpoint."""
   task = registry.make_task(config)
-  source = registry.make_task(config).source('train')
-  shapes = steps.param_shapes(
-      task,
-      inputs.example(registry.make_task(config), source),
-      sharding.make_mesh(fsdp=1),
-  )
+  example = inputs.example(task, task.source('train'))
+  shapes = steps.param_shapes(task, example, sharding.make_mesh(fsdp=1))
   return parameters.load(workdir, shapes)[0]
 
 
@@ -127,3 +124,32 @@ def test_both_scores_are_printed(config, tmp_path, capsys):
 def test_an_unknown_choice_is_refused_with_the_list_of_choices(run):
   with pytest.raises(errors.InputError, match='score, tasks, valence'):
     evaluation.evaluate(run, 'validation', weights_of='mean')
+
+
+def test_features_are_normalised_by_the_training_data_with_init_from_too(
+    config, tmp_path
+):
+  plain = config | {'epochs': 1.0, 'data': config['data'] | {'norm': 'none'}}
+  loop.train(plain, tmp_path / 'plain')
+  started = config | {'epochs': 1.0, 'init_from': str(tmp_path / 'plain')}
+  loop.train(started, tmp_path / 'started')
+
+  norm = weights(config, tmp_path / 'started')['batch_stats']['feature_norm']
+  frames = np.concatenate(
+      [
+          np.stack(record['features'])
+          for record in sources.Records(
+              config['data']['dir'], 's_aff_wild2_features', 'small', 'train'
+          )
+      ]
+  ).astype(np.float64)
+  np.testing.assert_allclose(norm['mean'], frames.mean(axis=0), atol=1e-5)
+  np.testing.assert_allclose(norm['std'], frames.std(axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', ['mae', 'identity'])
+def test_a_task_without_parts_keeps_no_best_weights_of_parts(name, tmp_path):
+  config = runs.smoke(name, tmp_path, keep_task_bests=True)
+  with pytest.raises(errors.InputError, match='config.keep_task_bests=True'):
+    loop.train(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
