@@ -3,23 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
-
-from abaw_jax.core import labels
-
-# Name -> (dtype, shape) of the labels and masks of one frame.
-FRAME_COLUMNS = {
-    'frame_id': (np.int32, ()),
-    'row': (np.int32, ()),
-    'valence': (np.float32, ()),
-    'arousal': (np.float32, ()),
-    'expression': (np.int32, ()),
-    'au': (np.int8, (labels.NUM_AUS,)),
-    'va': (np.bool_, ()),
-    'expr': (np.bool_, ()),
-    'au_mask': (np.bool_, (labels.NUM_AUS,)),
-}
 
 
 def tensors(

@@ -75,6 +75,19 @@ VA_MISSING = -5.0
 EXPRESSION_MISSING = -1
 AU_MISSING = -1
 
+# Name -> (dtype, shape) of the keys, labels and masks of one frame in a dataset.
+FRAME_COLUMNS = {
+    'frame_id': (np.int32, ()),
+    'row': (np.int32, ()),
+    'valence': (np.float32, ()),
+    'arousal': (np.float32, ()),
+    'expression': (np.int32, ()),
+    'au': (np.int8, (NUM_AUS,)),
+    'va': (np.bool_, ()),
+    'expr': (np.bool_, ()),
+    'au_mask': (np.bool_, (NUM_AUS,)),
+}
+
 SPLITS = ('train', 'validation', 'test')
 
 

@@ -39,9 +39,10 @@ class ClassBalanced(protocol.Source):
         else fractions.Fraction(count)
         for known, count in zip(has_class, counts.tolist(), strict=True)
     ]
-    by_class = _ByClass(self._source, np.argsort(classes, kind='stable'))
     order = order_lib.Order(tuple(counts.tolist()), tuple(weights), seed)
-    return order_lib.Shuffled(by_class, order)
+    return order_lib.Shuffled(
+        self._source, order, np.argsort(classes, kind='stable')
+    )
 
   def with_fields(self, *fields: str) -> Any:
     """Returns the same records with these fields only."""
@@ -73,17 +74,3 @@ class ClassBalanced(protocol.Source):
             for record in self._source.with_fields('expression', 'expr')
         ]
     )
-
-
-class _ByClass:
-  """The records of a source, sorted by class."""
-
-  def __init__(self, source: Any, indices: Int[np.ndarray, 'n']):
-    self._source = source
-    self._indices = indices
-
-  def where(self, index: int) -> str:
-    return self._source.where(int(self._indices[index]))
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[int(self._indices[index])]

@@ -43,26 +43,38 @@ class Order:
 class Shuffled:
   """The examples of a source in an `Order`; see `protocol.TrainingExamples`."""
 
-  def __init__(self, source: Any, order: Order):
+  def __init__(
+      self,
+      source: Any,
+      order: Order,
+      parts: Int[np.ndarray, 'n'] | None = None,
+  ):
     """Initializes the examples.
 
     Args:
       source: examples by index.
-      order: the indices to read.
+      order: the order of the examples.
+      parts: indices of the examples, sorted by the parts of the order; None if
+        the source is already sorted.
     """
     self._source = source
     self._order = order
+    self._parts = parts
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[self._order[index]]
+    return self._source[self._locate(index)]
 
   def where(self, index: int) -> str:
     """Returns the name of an example for error messages."""
-    return self._source.where(self._order[index])
+    return self._source.where(self._locate(index))
 
   def num_examples(self, epochs: float | int) -> float | int:
     """Returns the number of examples in `epochs` epochs."""
     return epochs * sum(self._order.sizes)
+
+  def _locate(self, index: int) -> int:
+    position = self._order[index]
+    return position if self._parts is None else int(self._parts[position])
 
 
 # Threads that pass the end of an epoch together need two epochs at once.

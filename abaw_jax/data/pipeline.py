@@ -182,7 +182,7 @@ def _end_with_parent(index: int, count: int) -> None:
 
 
 def _loader(
-    examples: protocol.Examples,
+    examples: protocol.TrainingExamples | protocol.Source,
     transform: Transform,
     *,
     batch_size: int,
@@ -210,7 +210,7 @@ def _loader(
 def _load(
     index: int,
     *,
-    examples: protocol.Examples,
+    examples: protocol.TrainingExamples | protocol.Source,
     transform: Transform,
     batch_size: int,
     num_examples: int,

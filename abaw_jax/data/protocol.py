@@ -11,25 +11,16 @@ Rows = dict[str, np.ndarray]
 
 
 @runtime_checkable
-class Examples(Protocol):
-  """Examples by position, from 0."""
+class TrainingExamples(Protocol):
+  """The endless examples of training, epoch after epoch."""
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     """Returns the fields of one example."""
     ...
 
   def where(self, index: int) -> str:
-    """Returns the name of an example for error messages.
-
-    It is empty where the messages about an example name it themselves.
-    """
-    del index
-    return ''
-
-
-@runtime_checkable
-class TrainingExamples(Examples, Protocol):
-  """The endless examples of training, epoch after epoch."""
+    """Returns the name of an example for error messages, see `Source.where`."""
+    ...
 
   def num_examples(self, epochs: float | int) -> float | int:
     """Returns the number of examples in `epochs` epochs.
@@ -40,7 +31,7 @@ class TrainingExamples(Examples, Protocol):
 
 
 @runtime_checkable
-class Source(Examples, Protocol):
+class Source(Protocol):
   """A split of a dataset.
 
   A class that inherits from it defines `__len__`, `__getitem__` and `names`. It
@@ -50,6 +41,18 @@ class Source(Examples, Protocol):
   def __len__(self) -> int:
     """Returns the number of examples in one epoch."""
     ...
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """Returns the fields of one example."""
+    ...
+
+  def where(self, index: int) -> str:
+    """Returns the name of an example for error messages.
+
+    It is empty if the errors of the transform already name the example.
+    """
+    del index
+    return ''
 
   def for_training(self, seed: int) -> TrainingExamples:
     """Returns the examples in the order of training.

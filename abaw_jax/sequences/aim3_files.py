@@ -30,21 +30,13 @@ _TEST_GROUP = 'tst'
 
 
 class Part(NamedTuple):
-  """Up to 64 frames of a video, which become one record.
-
-  Attributes:
-    video: name.
-    chunk: index of the part in its video.
-    start: first frame.
-    stop: the frame after the last one.
-    row: row number of the first frame in its split.
-  """
+  """Up to 64 frames of a video, which become one record."""
 
   video: str
-  chunk: int
-  start: int
-  stop: int
-  row: int
+  chunk: int  # index of the part in its video
+  start: int  # first frame
+  stop: int  # the frame after the last one
+  row: int  # row number of the first frame in its split
 
 
 def write(

@@ -179,22 +179,15 @@ class FeatureWriter:
 
 def _features(dim: int) -> tfds.features.FeaturesDict:
   """Returns the `sequences` schema with `features` instead of `image`."""
-  sequence = tfds.features.Sequence
-  tensor = tfds.features.Tensor
+  columns = labels.FRAME_COLUMNS | {'features': (np.float32, (dim,))}
   return tfds.features.FeaturesDict(
       {
           'video': tfds.features.Text(),
           'chunk': np.int32,
-          'frame_id': sequence(np.int32),
-          'row': sequence(np.int32),
-          'features': tensor(shape=(None, dim), dtype=np.float32),
-          'valence': sequence(np.float32),
-          'arousal': sequence(np.float32),
-          'expression': sequence(np.int32),
-          'au': tensor(shape=(None, labels.NUM_AUS), dtype=np.int8),
-          'va': sequence(np.bool_),
-          'expr': sequence(np.bool_),
-          'au_mask': tensor(shape=(None, labels.NUM_AUS), dtype=np.bool_),
+          **{
+              name: tfds.features.Tensor(shape=(None, *shape), dtype=dtype)
+              for name, (dtype, shape) in columns.items()
+          },
       }
   )
 

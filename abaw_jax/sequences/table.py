@@ -19,15 +19,11 @@ Pick = Callable[[Bool[np.ndarray, 'n']], Int[np.ndarray, 'm']]
 
 # The labels of each mask.
 LABELS = {
-    mask: tuple(task for task, own in labels.MASKS.items() if own == mask)
+    mask: tuple(name for name, own in labels.MASKS.items() if own == mask)
     for mask in labels.MASKS.values()
 }
 KEYS = ('frame_id', 'row')
-FIELDS = (
-    *KEYS,
-    *LABELS,
-    *labels.MASKS,
-)
+FIELDS = tuple(labels.FRAME_COLUMNS)
 
 
 @dataclasses.dataclass(frozen=True)

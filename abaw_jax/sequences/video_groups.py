@@ -10,19 +10,12 @@ import numpy as np
 
 
 class Step(NamedTuple):
-  """One window over a group of videos, the content of one batch.
+  """One window over a group of videos, the content of one batch."""
 
-  Attributes:
-    videos: index of the video in each row; -1 means a padding row.
-    start: first frame of the window, in each video.
-    length: frames of the window in the longest video.
-    longest: frames of the longest video.
-  """
-
-  videos: tuple[int, ...]
-  start: int
-  length: int
-  longest: int
+  videos: tuple[int, ...]  # index of the video in each row; -1 is a padding row
+  start: int  # first frame of the window, in each video
+  length: int  # frames of the window in the longest video
+  longest: int  # frames of the longest video
 
 
 class Groups:

@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, labels
 from abaw_jax.data_builders import in_memory_build, schema
 from abaw_jax.data_builders.labelled import corpus as corpus_lib
 from abaw_jax.data_builders.labelled import counts, listings, pixels
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
-_COLUMNS = {**schema.FRAME_COLUMNS, 'label': (np.int32, ())}
+_COLUMNS = {**labels.FRAME_COLUMNS, 'label': (np.int32, ())}
 _AT_ONCE = 256  # images that are encoded in parallel
 
 

@@ -25,7 +25,7 @@ def sequences(
 
 
 def columns(rows: Sequence[annotations.Row]) -> dict[str, np.ndarray]:
-  """Returns the labels and masks of n rows; the keys are schema.FRAME_COLUMNS.
+  """Returns the labels and masks of n rows; the keys are labels.FRAME_COLUMNS.
 
   frame_id, row and expression are int32 [n], valence and arousal float32 [n],
   au int8 [n, 12]; missing labels keep the values of `core.labels`. The masks va,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
+from abaw_jax.core import labels
 from abaw_jax.data_builders import in_memory_build, schema
 from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
 from abaw_jax.data_builders.s_aff_wild2 import counts, records
@@ -72,7 +73,7 @@ class Builder(in_memory_build.Builder):
           'image': tfds.features.Sequence(tfds.features.Text()),
       }
       frames = (None,)
-    columns = schema.tensors(schema.FRAME_COLUMNS, frames)
+    columns = schema.tensors(labels.FRAME_COLUMNS, frames)
     return self.dataset_info_from_configs(
         features=tfds.features.FeaturesDict(
             {'video': tfds.features.Text(), **features, **columns}
