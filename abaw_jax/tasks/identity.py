@@ -107,7 +107,7 @@ class IdentityTask(image_tasks.ImageTask):
     columns = jnp.arange(logits.shape[-1])
     target = batch['identity'][:, None] == columns[None]
     largest = jnp.max(self._known(logits), axis=-1)
-    right = margins.at_target(logits, target) >= largest
+    right = margins.target_logits(logits, target) >= largest
     margin = margins.MARGINS[self.loss_name]
     if margin:
       harder = margin(logits, self.margin, easy_margin=self.easy_margin)

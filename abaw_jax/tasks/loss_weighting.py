@@ -1,9 +1,9 @@
-"""How the losses of several tasks are balanced, beside their fixed weights.
+"""Methods that weight the losses of several tasks, in addition to fixed weights.
 
-A balance has `init`, which returns learned weights and running statistics, and a
-call that adds up losses of one update: weights are trained as any parameter,
-statistics move as those of batch normalisation. Both are {} where there are none.
-A task without a label in the batch has a loss of 0 and moves neither, but for
+A method has `init`, which returns learned weights and running statistics, and a call
+that sums the losses of one update. Learned weights are trained like parameters;
+statistics are updated like those of batch normalisation. Both may be {}. A task
+without a label in the batch has a loss of 0 and changes neither of them, except with
 `param_adjust`.
 """
 
@@ -15,19 +15,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from abaw_jax.core import errors
+from abaw_jax.core import choices, errors
 
 Losses = Mapping[str, Float[Array, '']]
 Labelled = Mapping[str, Bool[Array, '']]
 Values = dict[str, Any]
 
-# Softness of the shares of `dwa`. Reference: AIM3-RUC; Liu et al. have 2.
+# Softmax temperature of `dwa`. Reference: AIM3-RUC; Liu et al. use 2.
 _TEMPERATURE = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-  """No balance but the weights."""
+  """Only the fixed weights."""
 
   weights: Mapping[str, float]
 
@@ -44,14 +44,14 @@ class Fixed:
       learned: Values,
       statistics: Values,
   ) -> tuple[Float[Array, ''], Values]:
-    """Returns (the sum of the losses, {}).
+    """Returns (weighted sum of the losses, {}).
 
     Args:
-      losses: by task, each with a weight.
-      labelled: whether there was any label, by task.
-      epoch: from 0.
-      learned: weights, as `init` returns them.
-      statistics: as `init` or the call before returns them.
+      losses: loss of every task that has a weight.
+      labelled: whether the batch has a label, for each task.
+      epoch: epoch of the update, from 0.
+      learned: learned weights from `init`.
+      statistics: running statistics from `init` or the previous call.
     """
     del labelled, epoch, learned, statistics
     return _sum(self.weights, losses), {}
@@ -59,20 +59,20 @@ class Fixed:
 
 @dataclasses.dataclass(frozen=True)
 class Normalized(Fixed):
-  """Every loss divided by its own value, so that all have the same.
+  """Divides every loss by its own value, so that all losses are equal.
 
   Attributes:
-    least: of the values that are divided by. Reference: AIM3-RUC, 0.
+    least_loss: minimum of the divisor. Reference: 0 in AIM3-RUC.
   """
 
-  least: float
+  least_loss: float
 
   def __call__(self, losses, labelled, epoch, learned, statistics):
-    """Returns (the sum, {}); a loss of 0 stays what it is."""
+    """Returns (weighted sum, {}); a loss of 0 stays 0."""
     del labelled, epoch, learned, statistics
 
     def normalise(loss):
-      value = jax.lax.stop_gradient(jnp.maximum(loss, self.least))
+      value = jax.lax.stop_gradient(jnp.maximum(loss, self.least_loss))
       return loss / jnp.where(value > 0, value, 1.0)
 
     return _sum(self.weights, jax.tree.map(normalise, dict(losses))), {}
@@ -80,74 +80,76 @@ class Normalized(Fixed):
 
 @dataclasses.dataclass(frozen=True)
 class Uncertainty(Fixed):
-  """Every loss over a learned variance (Kendall et al., arXiv 1705.07115).
+  """Divides every loss by a learned variance (Kendall et al., arXiv 1705.07115).
 
-  The logarithm v of the variance is what is learned: loss / exp(v) + v / 2.
+  The learned weight is the log-variance v: loss / exp(v) + v / 2.
   """
 
   def init(self, key):
-    """Returns (v = 0 by task, {})."""
+    """Returns (v = 0 for each task, {})."""
     del key
     return {task: jnp.zeros([], jnp.float32) for task in self.weights}, {}
 
   def __call__(self, losses, labelled, epoch, learned, statistics):
-    """Returns (the sum, {}); an unlabelled task does not move its variance."""
+    """Returns (weighted sum, {}); the variance of unlabelled tasks is constant."""
     del epoch, statistics
     scaled = {k: jnp.exp(-learned[k]) * loss for k, loss in losses.items()}
-    price = sum(jnp.where(labelled[k], learned[k] / 2, 0.0) for k in losses)
-    return _sum(self.weights, scaled) + price, {}
+    penalty = sum(jnp.where(labelled[k], learned[k] / 2, 0.0) for k in losses)
+    return _sum(self.weights, scaled) + penalty, {}
 
 
 @dataclasses.dataclass(frozen=True)
 class ParamAdjust(Fixed):
-  """Every loss over a learned square: loss / s^2 + log |s|, as published.
+  """Divides every loss by a learned square: loss / s^2 + log |s|, as published.
 
-  Reference: AIM3-RUC, s starts as N(0, 1) and may come close to 0. The published
+  Reference: AIM3-RUC. The initial s is N(0, 1) and may be close to 0. The published
   log s is NaN for negative s, but has the gradient of log |s|.
   """
 
   def init(self, key):
-    """Returns (s by task, {})."""
+    """Returns (s for each task, {})."""
     draws = jax.random.normal(key, (len(self.weights),), jnp.float32)
     return dict(zip(self.weights, draws, strict=True)), {}
 
   def __call__(self, losses, labelled, epoch, learned, statistics):
-    """Returns (the sum, {})."""
+    """Returns (weighted sum, {})."""
     del labelled, epoch, statistics
     scaled = {k: loss / jnp.square(learned[k]) for k, loss in losses.items()}
-    price = sum(jnp.log(jnp.abs(learned[k])) for k in losses)
-    return _sum(self.weights, scaled) + price, {}
+    penalty = sum(jnp.log(jnp.abs(learned[k])) for k in losses)
+    return _sum(self.weights, scaled) + penalty, {}
 
 
 @dataclasses.dataclass(frozen=True)
 class DynamicWeightAverage(Fixed):
-  """More weight to losses that fell less (Liu et al., arXiv 1803.10704).
+  """Weights losses more that decreased less (Liu et al., arXiv 1803.10704).
 
-  The factors of an epoch are n times the softmax, over the n tasks, of the mean
-  loss in the epoch before over that in the one before it, over a temperature;
-  they are 1 in the first two. Reference: AIM3-RUC meant to do so, but noted no
-  loss.
+  In epoch e the factors of n tasks are n softmax(L(e - 1) / L(e - 2) / T), with the
+  mean losses L of earlier epochs and a temperature T. They are 1 in the first two
+  epochs. Reference: AIM3-RUC has this method, but never stores the losses.
   """
 
   def init(self, key):
-    """Returns ({}, statistics): sums of this epoch, means of two before it."""
+    """Returns ({}, statistics): sums of this epoch, means of the last two."""
     del key
-    names = ('total', 'count', 'last', 'before')
+    names = ('total', 'count', 'last', 'second_last')
     zeros = {name: jnp.zeros([], jnp.float32) for name in names}
     tasks = {task: dict(zeros) for task in self.weights}
     return {}, {'epoch': jnp.zeros([], jnp.float32), 'tasks': tasks}
 
   def __call__(self, losses, labelled, epoch, learned, statistics):
-    """Returns (the sum, moved statistics)."""
+    """Returns (weighted sum, updated statistics)."""
     del learned
     begins = epoch > statistics['epoch']
     tasks = {
         task: _begin_epoch(begins, values)
         for task, values in statistics['tasks'].items()
     }
-    known = jnp.stack([v['before'] > 0 for v in tasks.values()]).all()
+    known = jnp.stack([v['second_last'] > 0 for v in tasks.values()]).all()
     ratios = jnp.stack(
-        [v['last'] / jnp.maximum(v['before'], 1e-8) for v in tasks.values()]
+        [
+            v['last'] / jnp.maximum(v['second_last'], 1e-8)
+            for v in tasks.values()
+        ]
     )
     shares = jax.nn.softmax(ratios / _TEMPERATURE) * len(tasks)
     shares = jnp.where(known, shares, 1.0)
@@ -156,20 +158,20 @@ class DynamicWeightAverage(Fixed):
       loss = jax.lax.stop_gradient(losses[task])
       values['total'] += jnp.where(labelled[task], loss, 0.0)
       values['count'] += labelled[task]
-    moved = {'epoch': jnp.float32(epoch), 'tasks': tasks}
-    return _sum(self.weights, scaled), moved
+    updated = {'epoch': jnp.float32(epoch), 'tasks': tasks}
+    return _sum(self.weights, scaled), updated
 
 
 def _begin_epoch(begins: Bool[Array, ''], values: Values) -> Values:
-  """Returns the sums and means of a task, moved on where an epoch begins."""
+  """Returns the sums and means of a task, shifted if an epoch begins."""
   mean = values['total'] / jnp.maximum(values['count'], 1.0)
-  # An epoch without labels leaves the means as they were.
+  # An epoch without labels does not change the means.
   moves = begins & (values['count'] > 0)
   return {
       'total': jnp.where(begins, 0.0, values['total']),
       'count': jnp.where(begins, 0.0, values['count']),
       'last': jnp.where(moves, mean, values['last']),
-      'before': jnp.where(moves, values['last'], values['before']),
+      'second_last': jnp.where(moves, values['last'], values['second_last']),
   }
 
 
@@ -180,7 +182,7 @@ def _sum(weights: Mapping[str, float], losses: Losses) -> Float[Array, '']:
   return total
 
 
-BALANCES = {
+METHODS = {
     'fixed': Fixed,
     'normalized': Normalized,
     'uncertainty': Uncertainty,
@@ -192,23 +194,20 @@ BALANCES = {
 def make(
     name: str, *, weights: Mapping[str, float], least_loss: float
 ) -> Fixed:
-  """Returns the balance of a config's `loss` section.
+  """Returns the loss weighting of the `loss` section of a config.
 
   Args:
-    name: key of BALANCES.
-    weights: fixed factor by task.
-    least_loss: that 'normalized' divides by.
+    name: a key of METHODS.
+    weights: fixed factor of each task.
+    least_loss: minimum of the divisor of 'normalized', at least 0.
 
   Raises:
-    InputError: there is no such balance, or the least loss is negative.
+    InputError: the name is unknown, or `least_loss` is negative.
   """
-  if name not in BALANCES:
-    raise errors.InputError(
-        f'config.loss.weighting={name}: choose one of {", ".join(BALANCES)}'
-    )
-  if least_loss < 0:
+  method = choices.choose(METHODS, name, 'loss.weighting')
+  if not least_loss >= 0:
     raise errors.InputError(
         f'config.loss.least_loss={least_loss}: give 0 or more'
     )
-  options = {'least': least_loss} if name == 'normalized' else {}
-  return BALANCES[name](weights, **options)
+  options = {'least_loss': least_loss} if name == 'normalized' else {}
+  return method(weights, **options)

@@ -1,12 +1,11 @@
-"""Losses of the tasks, each over the labelled elements only.
+"""Masked losses of the tasks.
 
-Every loss takes the mask as an argument, is computed in float32 whatever the
-type of the predictions, and divides by the number of elements where the mask is
-True, unless it says otherwise. What lies under a False mask (a sentinel, NaN)
-reaches neither the value nor the gradient, because it is replaced before the
-first operation. Without a single valid element value and gradient are 0.
+Every loss computes in float32 and, if not stated otherwise, divides by the number of
+elements with a True mask. Values with a False mask (sentinels, NaN) affect neither
+loss nor gradient, because they are replaced before the first operation. If the mask
+is False everywhere, loss and gradient are 0.
 
-`multi_task.MultiTaskLoss` adds them up.
+`multi_task_loss.MultiTaskLoss` sums these losses.
 """
 
 import jax
@@ -24,7 +23,7 @@ def mse_loss(
 ) -> Float[Array, '']:
   """Returns the mean squared error over the elements where `mask` is True.
 
-  Their squares are divided by `denominator` if there is one.
+  `denominator` replaces the number of these elements.
   """
   pred, target = _keep(pred, mask), _keep(target, mask)
   squares = jnp.square(pred - target)
@@ -43,9 +42,9 @@ def ccc_loss(
 ) -> Float[Array, '']:
   """Returns 1 - CCC (Lin, 1989) over the elements where `mask` is True.
 
-  Moments are those of the population, over all elements at once, or divided by
-  n - 1 if `unbiased`. `eps` is added to the denominator of the CCC, so that
-  constant predictions of constant targets give 1 and not NaN.
+  Variances and covariance divide by n, or by n - 1 if `unbiased`. `eps` is added to
+  the denominator of the CCC, so that constant predictions and targets give a loss
+  of 1 and not NaN.
   """
   pred, target = _keep(pred, mask), _keep(target, mask)
   mean_pred, mean_target = _mean(pred, mask), _mean(target, mask)
@@ -68,8 +67,8 @@ def half_ccc_loss(
 ) -> Float[Array, '']:
   """Returns (1 - CCC) / 2 with unbiased variances, the loss of MT-EmotiEffNet.
 
-  Reference: Savchenko, arXiv 2207.09508, whose code has no epsilon: constant
-  predictions or labels are NaN there.
+  Reference: Savchenko, arXiv 2207.09508. The published code has no epsilon, so
+  constant predictions or labels give NaN there.
   """
   return ccc_loss(pred, target, mask, unbiased=True) / 2
 
@@ -79,24 +78,25 @@ def cross_entropy(
     target: Int[Array, '*b'] | Float[Array, '*b k'],
     mask: Bool[Array, '*b'],
     *,
-    weights: Float[Array, 'k'] | None = None,
-    weigh_mean: bool = True,
-    smoothing: float = 0.0,
-    offset: Float[Array, 'k'] | None = None,
+    class_weights: Float[Array, 'k'] | None = None,
+    class_weight_mean: str = 'weights',
+    label_smoothing: float = 0.0,
+    class_offsets: Float[Array, 'k'] | None = None,
 ) -> Float[Array, '']:
   """Returns the mean cross-entropy of softmax(logits) where `mask` is True.
 
   Args:
-    logits: unnormalised.
+    logits: unnormalised log-probabilities.
     target: class ids, or a distribution over the classes.
-    mask: rows that count.
-    weights: factor of each class; None is 1.
-    weigh_mean: whether the sum is divided by the weights of the rows' classes,
-      as in PyTorch, or by the number of rows.
-    smoothing: share of the target that is spread evenly over all classes, each
+    mask: True on valid rows.
+    class_weights: factor of each class; None means 1.
+    class_weight_mean: 'weights' divides the sum by the class weights of the rows,
+      as in PyTorch; 'rows' divides it by the number of rows.
+    label_smoothing: probability that is distributed evenly over all classes, each
       with its own weight.
-    offset: is added to the logits. The logarithm of the classes' frequencies
-      makes them those of balanced classes (Menon et al., arXiv 2007.07314).
+    class_offsets: added to the logits. With the logarithm of the class frequencies
+      the model learns the logits of balanced classes (Menon et al., arXiv
+      2007.07314).
   """
   size = logits.shape[-1]
   logits = _keep(logits, mask[..., None])
@@ -104,13 +104,14 @@ def cross_entropy(
     target = jax.nn.one_hot(jnp.where(mask, target, 0), size)
   target = _keep(target, mask[..., None])
   flat = (1,) * (logits.ndim - 1) + (size,)
-  weights = jnp.ones(flat) if weights is None else jnp.reshape(weights, flat)
-  if offset is not None:
-    logits = logits + jnp.reshape(offset, flat)
-  spread = (1 - smoothing) * target + smoothing / size
-  losses = -jnp.sum(weights * spread * jax.nn.log_softmax(logits), axis=-1)
+  weights = jnp.ones(size) if class_weights is None else class_weights
+  weights = jnp.reshape(weights, flat)
+  if class_offsets is not None:
+    logits = logits + jnp.reshape(class_offsets, flat)
+  smoothed = (1 - label_smoothing) * target + label_smoothing / size
+  losses = -jnp.sum(weights * smoothed * jax.nn.log_softmax(logits), axis=-1)
   total = jnp.sum(jnp.where(mask, losses, 0.0))
-  if weigh_mean:
+  if class_weight_mean == 'weights':
     count = jnp.sum(weights * target)
   else:
     count = jnp.sum(mask, dtype=jnp.float32)
@@ -125,12 +126,17 @@ def bce_loss(
     positive: Float[Array, 'k'] | None = None,
     negative: Float[Array, 'k'] | None = None,
 ) -> Float[Array, '']:
-  """Returns the mean binary cross-entropy over the entries of a True `mask`.
+  """Returns the mean binary cross-entropy over the elements where `mask` is True.
 
-  `target` is 0, 1 or a probability. For action units each (row, AU) pair is an
-  entry, so an AU weighs as much as it has labels; `positive` and `negative` are
-  factors of present and absent ones, by the last axis, None is 1. The mean is
-  that of the entries, whatever their factors.
+  Every (row, AU) pair is an element, so an AU with more labels has more weight. The
+  mean divides by the number of elements, not by their factors.
+
+  Args:
+    logits: unnormalised log-odds.
+    target: 0, 1 or a probability.
+    mask: True on valid elements.
+    positive: factor of each AU where it is present; None means 1.
+    negative: factor of each AU where it is absent; None means 1.
   """
   logits, target = _keep(logits, mask), _keep(target, mask)
   if positive is None and negative is None:
@@ -145,11 +151,11 @@ def bce_loss(
 
 
 def _keep(x: Real[Array, '*b'], mask: Bool[Array, '*m']) -> Float[Array, '*b']:
-  """Returns x in float32 where `mask` is True, 0 elsewhere."""
+  """Returns x in float32 where `mask` is True, and 0 elsewhere."""
   return jnp.where(mask, x.astype(jnp.float32), 0.0)
 
 
 def _mean(x: Float[Array, '*b'], mask: Bool[Array, '*b']) -> Float[Array, '']:
-  """Returns the sum of x where `mask` is True over their number, 0 for 0/0."""
+  """Returns the mean of x where `mask` is True; 0 if there is no such element."""
   count = jnp.sum(mask, dtype=jnp.float32)
   return jnp.sum(jnp.where(mask, x, 0.0)) / jnp.maximum(count, 1.0)

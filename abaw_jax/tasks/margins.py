@@ -1,7 +1,7 @@
-"""Losses that tell people apart, over logits that may be split by columns.
+"""Margin losses of identities, on logits that may be split over columns.
 
-All of them reduce over the last axis by sums and maxima alone: where columns lie
-on several devices, each sends one number per row and nothing is gathered.
+Reductions over the last axis are only sums and maxima. So if the columns are on
+several devices, each device sends one number per row and no logits are gathered.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from jaxtyping import Array, Bool, Float
 
 Cosines = Float[Array, '*b']
 
-# Below this 1 - cosine^2 is rounding, and the root has no finite gradient at 0.
+# Minimum of 1 - cosine^2, because the gradient of the root is infinite at 0.
 _EPS = 1e-7
 
 
 def arcface(
     cosines: Cosines, margin: float, *, easy_margin: bool = False
 ) -> Cosines:
-  """Returns the cosines of the angles made larger by `margin`, in radians.
+  """Returns cos(angle + margin) for the angles of `cosines`, in radians.
 
-  ArcFace (Deng et al., arXiv 1801.07698, equation 3). Beyond pi the cosine would
-  rise again: an angle above pi - margin gets cos - margin sin(margin) instead,
-  which falls on. With `easy_margin` only angles below pi / 2 get a margin.
+  ArcFace (Deng et al., arXiv 1801.07698, equation 3). Above pi the cosine would
+  increase again, so an angle above pi - margin gets cos(angle) - margin sin(margin),
+  which keeps decreasing. With `easy_margin` only angles below pi / 2 get a margin.
   """
   sines = jnp.sqrt(jnp.maximum(1.0 - cosines * cosines, _EPS))
   larger = cosines * math.cos(margin) - sines * math.sin(margin)
@@ -40,15 +40,15 @@ def arcface(
 def cosface(
     cosines: Cosines, margin: float, *, easy_margin: bool = False
 ) -> Cosines:
-  """Returns the cosines less `margin` (Wang et al., arXiv 1801.09414).
+  """Returns cosines - margin (CosFace, Wang et al., arXiv 1801.09414).
 
-  With `easy_margin` only those above 0.
+  With `easy_margin` only cosines above 0 get a margin.
   """
   smaller = cosines - margin
   return jnp.where(cosines > 0, smaller, cosines) if easy_margin else smaller
 
 
-# What the logit of the right person becomes.
+# Margin functions of the target logit.
 MARGINS: dict[str, Callable[..., Cosines] | None] = {
     'softmax': None,
     'arcface': arcface,
@@ -65,18 +65,18 @@ def cross_entropy(
   """Returns -log softmax of each row at its target.
 
   Args:
-    logits: those of columns from `num_classes` on do not count.
+    logits: logits; columns from `num_classes` on are padding.
     target: True in one column of each row.
-    num_classes: columns that count.
+    num_classes: number of columns without padding.
   """
-  counted = jnp.arange(logits.shape[-1])[None] < num_classes
-  total = jax.nn.logsumexp(jnp.where(counted, logits, -jnp.inf), axis=-1)
-  return total - at_target(logits, target)
+  is_class = jnp.arange(logits.shape[-1])[None] < num_classes
+  total = jax.nn.logsumexp(jnp.where(is_class, logits, -jnp.inf), axis=-1)
+  return total - target_logits(logits, target)
 
 
-def at_target(
+def target_logits(
     logits: Float[Array, 'b k'], target: Bool[Array, 'b k']
 ) -> Float[Array, 'b']:
-  """Returns the logit of each row's target."""
-  # A sum, because picking out a column would gather those of all devices.
+  """Returns the target logit of each row."""
+  # A sum, because indexing would gather the columns of all devices.
   return jnp.sum(jnp.where(target, logits, 0.0), axis=-1)

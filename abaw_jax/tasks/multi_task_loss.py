@@ -1,4 +1,4 @@
-"""The loss of the multi-task problem, as a config's `loss` section says it."""
+"""The multi-task loss, built from the `loss` section of a config."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -22,7 +22,7 @@ VA_LOSSES = {
 VA_MEANS = ('labelled', 'all')
 CLASS_WEIGHT_MEANS = ('weights', 'rows')
 AU_WEIGHTS = ('none', 'counts')
-# Keys of a `loss` section that `make` reads.
+# Keys of the `loss` section that `make` reads.
 KEYS = (
     'weights', 'va_loss', 'va_mean', 'class_weights', 'class_weight_mean',
     'label_smoothing', 'prior_adjustment', 'au_weights',
@@ -33,28 +33,27 @@ Floats = tuple[float, ...]
 
 @dataclasses.dataclass(frozen=True)
 class MultiTaskLoss:
-  """The weighted sum of the tasks' losses.
+  """The weighted sum of the losses of all tasks.
 
   Attributes:
-    weights: factor by task (valence, arousal, expression, au); a task without
-      one is neither computed nor returned.
-    va_loss: key of VA_LOSSES.
-    va_mean: of VA_MEANS: an MSE is divided by the labelled elements, or by all
-      there are, labelled or not, padding included.
-    class_weights: factor of each expression, None is 1.
-    weigh_mean: whether those of its rows divide the cross-entropy, or their
-      number does.
-    label_smoothing: share of an expression that is spread over all of them.
-    class_offsets: added to the logits of the expressions, None is 0.
-    positive: factor of each AU where it is present, None is 1.
-    negative: factor of each AU where it is absent, None is 1.
+    weights: factor of each task (valence, arousal, expression, au); a task without
+      a factor is not computed.
+    va_loss: a key of VA_LOSSES.
+    va_mean: one of VA_MEANS; an MSE is divided by the number of 'labelled' elements,
+      or of 'all' elements including padding.
+    class_weights: factor of each expression; None means 1.
+    class_weight_mean: one of CLASS_WEIGHT_MEANS, see `losses.cross_entropy`.
+    label_smoothing: see `losses.cross_entropy`.
+    class_offsets: added to the logits of the expressions; None means 0.
+    positive: factor of each AU where it is present; None means 1.
+    negative: factor of each AU where it is absent; None means 1.
   """
 
   weights: Mapping[str, float]
   va_loss: str = 'ccc'
   va_mean: str = 'labelled'
   class_weights: Floats | None = None
-  weigh_mean: bool = True
+  class_weight_mean: str = 'weights'
   label_smoothing: float = 0.0
   class_offsets: Floats | None = None
   positive: Floats | None = None
@@ -67,20 +66,19 @@ class MultiTaskLoss:
       *,
       window_length: Int[Array, 'b'] | None = None,
   ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
-    """Returns the weighted sum of the losses, and each loss unweighted.
+    """Returns (weighted sum of the losses, each loss without its weight).
 
     Args:
-      output: of the model.
-      batch: labels and masks; `expression_probs` takes the place of
-        `expression` where there is one.
-      window_length: frames of each window without what pads the batch, which
-        `va_mean='all'` counts; None counts every element.
+      output: output of the model.
+      batch: labels and masks; `expression_probs` replaces `expression` if present.
+      window_length: frames of each window without the padding of the batch, which
+        `va_mean='all'` counts; None counts all elements.
     """
     tasks = {
-        'valence': (self._va_loss(batch['va'], window_length), 'va'),
-        'arousal': (self._va_loss(batch['va'], window_length), 'va'),
-        'expression': (self._cross_entropy(), 'expr'),
-        'au': (self._bce(), 'au_mask'),
+        'valence': self._va_loss(batch['va'], window_length),
+        'arousal': self._va_loss(batch['va'], window_length),
+        'expression': self._cross_entropy(),
+        'au': self._bce(),
     }
     targets = dict(batch)
     if 'expression_probs' in batch:
@@ -88,8 +86,8 @@ class MultiTaskLoss:
     parts = {}
     total = jnp.zeros([], jnp.float32)
     for task, weight in self.weights.items():
-      loss, mask = tasks[task]
-      parts[task] = loss(output[task], targets[task], batch[mask])
+      mask = batch[labels.MASKS[task]]
+      parts[task] = tasks[task](output[task], targets[task], mask)
       total += weight * parts[task]
     return total, parts
 
@@ -97,17 +95,17 @@ class MultiTaskLoss:
     loss = VA_LOSSES[self.va_loss]
     if self.va_mean == 'labelled':
       return loss
-    # Reference: AIM3-RUC, the sum of the labelled frames over all frames.
+    # Reference: AIM3-RUC divides the sum over labelled frames by all frames.
     count = mask.size if window_length is None else jnp.sum(window_length)
     return functools.partial(loss, denominator=jnp.float32(count))
 
   def _cross_entropy(self):
     return functools.partial(
         losses.cross_entropy,
-        weights=_array(self.class_weights),
-        weigh_mean=self.weigh_mean,
-        smoothing=self.label_smoothing,
-        offset=_array(self.class_offsets),
+        class_weights=_array(self.class_weights),
+        class_weight_mean=self.class_weight_mean,
+        label_smoothing=self.label_smoothing,
+        class_offsets=_array(self.class_offsets),
     )
 
   def _bce(self):
@@ -130,19 +128,19 @@ def make(
     au_weights: str,
     counts: label_counts.LabelCounts | None = None,
 ) -> MultiTaskLoss:
-  """Returns the loss of a config's section; the keys are those of base.py.
+  """Returns the loss of a `loss` section; configs/base.py explains the keys.
 
   Args:
-    weights: factor by task.
-    va_loss: key of VA_LOSSES.
+    weights: factor of each task.
+    va_loss: a key of VA_LOSSES.
     va_mean: one of VA_MEANS.
     class_weights: 'none', 'counts' or eight numbers, 'a,b,...'.
     class_weight_mean: one of CLASS_WEIGHT_MEANS.
-    label_smoothing: 0 to below 1.
-    prior_adjustment: factor of the logarithm of the classes' frequencies.
+    label_smoothing: from 0 to below 1.
+    prior_adjustment: factor of the logarithm of the class frequencies.
     au_weights: one of AU_WEIGHTS.
-    counts: of the labels that are trained on; None for a loss that is never
-      minimised, where they are not known.
+    counts: label counts of the training data; None, if unknown, for a loss that is
+      not minimised.
 
   Raises:
     InputError: a value is unknown or out of range.
@@ -158,20 +156,20 @@ def make(
     choices.choose(dict.fromkeys(known), value, f'loss.{field}')
   if va_mean == 'all' and va_loss != 'mse':
     raise errors.InputError(
-        f"config.loss.va_mean=all: {va_loss} is no mean; set va_loss to 'mse' or "
-        "va_mean to 'labelled'"
+        f"config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to 'mse' "
+        "or va_mean to 'labelled'"
     )
   if not 0 <= label_smoothing < 1:
     raise errors.InputError(
-        f'config.loss.label_smoothing={label_smoothing}: give a share from 0 to '
-        'below 1'
+        f'config.loss.label_smoothing={label_smoothing}: give a number from 0 '
+        'to below 1'
     )
   loss = MultiTaskLoss(
       weights=weights,
       va_loss=va_loss,
       va_mean=va_mean,
       class_weights=_class_weights(class_weights, counts),
-      weigh_mean=class_weight_mean == 'weights',
+      class_weight_mean=class_weight_mean,
       label_smoothing=label_smoothing,
   )
   if prior_adjustment and counts:
@@ -188,13 +186,13 @@ def make(
 
 
 def needs_counts(section: Mapping[str, Any]) -> bool:
-  """Returns whether a `loss` section asks how often each label is there."""
+  """Returns whether a `loss` section needs label counts."""
   by_counts = (section['class_weights'], section['au_weights'])
   return 'counts' in by_counts or bool(section['prior_adjustment'])
 
 
 def _class_weights(text: str, counts) -> Floats | None:
-  """Returns one factor for each expression; None is 1 for all."""
+  """Returns a factor for each expression; None means 1."""
   if text == 'none' or (text == 'counts' and counts is None):
     return None
   if text == 'counts':
@@ -206,8 +204,8 @@ def _class_weights(text: str, counts) -> Floats | None:
   if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
     raise errors.InputError(
         f"config.loss.class_weights={text}: give 'none', 'counts' or "
-        f'{labels.NUM_EXPRESSIONS} numbers from 0, separated by commas, in the '
-        f'order {", ".join(labels.EXPRESSIONS)}'
+        f'{labels.NUM_EXPRESSIONS} numbers of at least 0, separated by commas, '
+        f'in the order {", ".join(labels.EXPRESSIONS)}'
     )
   return weights
 

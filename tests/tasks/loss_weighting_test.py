@@ -1,4 +1,4 @@
-"""Balances of losses against hand-computed values and their definitions."""
+"""Loss weighting methods equal hand-computed values and their definitions."""
 
 import jax
 import jax.numpy as jnp
@@ -23,16 +23,16 @@ def arrays(values, dtype=None):
   return {name: jnp.asarray(value, dtype) for name, value in values.items()}
 
 
-def run(
-    balance, losses, labelled=None, *, learned=None, statistics=None, epoch=0
+def update(
+    weighting, losses, labelled=None, *, learned=None, statistics=None, epoch=0
 ):
-  """Returns (total, gradient by loss, gradient by learned weight, statistics)."""
-  start = balance.init(KEY)
+  """Returns (total, gradients of losses and learned weights, statistics)."""
+  start = weighting.init(KEY)
   learned = arrays(learned or {}) or start[0]
   statistics = start[1] if statistics is None else statistics
 
   def total(losses, learned):
-    return balance(
+    return weighting(
         losses,
         arrays(labelled or BOTH),
         jnp.int32(epoch),
@@ -40,21 +40,21 @@ def run(
         statistics,
     )
 
-  (value, moved), grads = jax.value_and_grad(total, (0, 1), has_aux=True)(
+  (value, updated), grads = jax.value_and_grad(total, (0, 1), has_aux=True)(
       arrays(losses, jnp.float32), learned
   )
-  return float(value), *jax.device_get(grads), moved
+  return float(value), *jax.device_get(grads), updated
 
 
 def test_fixed_is_the_weighted_sum():
-  total, grads, _, moved = run(make('fixed'), LOSSES)
+  total, grads, _, updated = update(make('fixed'), LOSSES)
   assert total == 12 * 0.25 + 0.5 * 2.0
   assert grads == WEIGHTS
-  assert moved == {}
+  assert updated == {}
 
 
 def test_normalized_has_the_weights_as_its_value():
-  total, grads, _, _ = run(make('normalized'), LOSSES)
+  total, grads, _, _ = update(make('normalized'), LOSSES)
   np.testing.assert_allclose(total, 12.5, rtol=1e-6)
   np.testing.assert_allclose(grads['valence'], 12 / 0.25, rtol=1e-6)
   np.testing.assert_allclose(grads['expression'], 0.5 / 2, rtol=1e-6)
@@ -62,44 +62,46 @@ def test_normalized_has_the_weights_as_its_value():
 
 def test_normalized_without_labels_is_zero_and_not_nan():
   nothing = {'valence': 0.0, 'expression': 0.0}
-  total, grads, _, _ = run(make('normalized'), nothing)
+  total, grads, _, _ = update(make('normalized'), nothing)
   assert total == 0.0
-  assert grads == WEIGHTS  # of a loss whose own gradient is 0
+  assert grads == WEIGHTS  # the loss itself has a gradient of 0
 
 
-def test_the_least_loss_bounds_the_gradient():
+def test_least_loss_limits_the_gradient():
   tiny = {'valence': 1e-6, 'expression': 2.0}
-  _, grads, _, _ = run(make('normalized', least_loss=0.01), tiny)
+  _, grads, _, _ = update(make('normalized', least_loss=0.01), tiny)
   np.testing.assert_allclose(grads['valence'], 12 / 0.01, rtol=1e-6)
 
 
 def test_uncertainty_by_hand():
   learned = {'valence': np.log(4.0), 'expression': 0.0}
-  total, grads, slopes, _ = run(make('uncertainty'), LOSSES, learned=learned)
+  total, grads, slopes, _ = update(make('uncertainty'), LOSSES, learned=learned)
   expected = 12 * 0.25 / 4 + 0.5 * 2.0 + np.log(4.0) / 2
   np.testing.assert_allclose(total, expected, rtol=1e-6)
   np.testing.assert_allclose(grads['valence'], 12 / 4, rtol=1e-6)
   np.testing.assert_allclose(slopes['valence'], 0.5 - 0.75, rtol=1e-6)
 
 
-def test_uncertainty_is_least_where_the_variance_is_twice_the_loss():
+def test_uncertainty_has_its_minimum_at_twice_the_loss():
   learned = {task: np.log(2 * WEIGHTS[task] * LOSSES[task]) for task in WEIGHTS}
-  _, _, slopes, _ = run(make('uncertainty'), LOSSES, learned=learned)
+  _, _, slopes, _ = update(make('uncertainty'), LOSSES, learned=learned)
   np.testing.assert_allclose([*slopes.values()], 0.0, atol=1e-6)
 
 
-def test_uncertainty_of_an_unlabelled_task_does_not_move():
+def test_uncertainty_of_an_unlabelled_task_is_constant():
   losses = LOSSES | {'expression': 0.0}
   learned = {'valence': 0.3, 'expression': 0.7}
-  total, _, slopes, _ = run(make('uncertainty'), losses, ONE, learned=learned)
+  total, _, slopes, _ = update(
+      make('uncertainty'), losses, ONE, learned=learned
+  )
   np.testing.assert_allclose(total, 3 * np.exp(-0.3) + 0.15, rtol=1e-6)
   assert slopes['expression'] == 0.0
 
 
 @pytest.mark.parametrize('s', [0.5, -0.5])
-def test_param_adjust_is_as_published(s):
+def test_param_adjust_equals_the_published_formula(s):
   learned = {'valence': s, 'expression': 1.0}
-  total, _, slopes, _ = run(make('param_adjust'), LOSSES, learned=learned)
+  total, _, slopes, _ = update(make('param_adjust'), LOSSES, learned=learned)
   np.testing.assert_allclose(total, 3 / s**2 + 1.0 + np.log(0.5), rtol=1e-6)
   np.testing.assert_allclose(
       slopes['valence'], -2 * 3 / s**3 + 1 / s, rtol=1e-6
@@ -108,18 +110,18 @@ def test_param_adjust_is_as_published(s):
 
 def test_param_adjust_without_a_label_is_finite():
   nothing = {'valence': 0.0, 'expression': 0.0}
-  total, grads, slopes, _ = run(make('param_adjust'), nothing, ONE)
+  total, grads, slopes, _ = update(make('param_adjust'), nothing, ONE)
   assert all(np.isfinite([total, *grads.values(), *slopes.values()]))
 
 
 def dwa(history):
-  """Returns totals and gradients of updates (epoch, losses, labelled)."""
-  balance = make('dwa')
-  _, statistics = balance.init(KEY)
+  """Returns total and gradients of every update (epoch, losses, labelled)."""
+  weighting = make('dwa')
+  _, statistics = weighting.init(KEY)
   found = []
   for epoch, losses, labelled in history:
-    total, grads, _, statistics = run(
-        balance, losses, labelled, statistics=statistics, epoch=epoch
+    total, grads, _, statistics = update(
+        weighting, losses, labelled, statistics=statistics, epoch=epoch
     )
     found.append((total, grads))
   return found
@@ -130,7 +132,7 @@ def test_dwa_follows_means_of_epochs():
       (0, {'valence': 1.0, 'expression': 2.0}, BOTH),
       (0, {'valence': 3.0, 'expression': 4.0}, BOTH),
       (1, {'valence': 1.0, 'expression': 3.0}, BOTH),
-      # Without labels: no part of the mean.
+      # No label, so it is not in the mean.
       (1, {'valence': 1.0, 'expression': 0.0}, ONE),
       (2, {'valence': 0.7, 'expression': 0.9}, BOTH),
       (2, {'valence': 0.1, 'expression': 0.2}, BOTH),
@@ -139,7 +141,7 @@ def test_dwa_follows_means_of_epochs():
   for (_, losses, _), (total, _) in zip(history[:4], found, strict=False):
     plain = sum(WEIGHTS[task] * losses[task] for task in WEIGHTS)
     np.testing.assert_allclose(total, plain, rtol=1e-6)
-  # Means 2 then 1 of valence, 3 then 3 of expression.
+  # Epoch means: 2, then 1 for valence; 3, then 3 for expression.
   raised = np.exp(np.array([1 / 2, 3 / 3]) / 1.5)
   factors = 2 * raised / raised.sum() * np.array([12.0, 0.5])
   for _, grads in found[4:]:
@@ -156,8 +158,11 @@ def test_dwa_waits_for_two_epochs_of_every_task():
     assert grads == WEIGHTS
 
 
-def test_an_unknown_balance_lists_the_known_ones():
-  with pytest.raises(errors.InputError, match='fixed, normalized'):
+def test_an_unknown_method_lists_the_methods():
+  with pytest.raises(
+      errors.InputError,
+      match=r'loss\.weighting: unknown value .* fixed, normalized',
+  ):
     make('gradnorm')
   with pytest.raises(errors.InputError, match='least_loss=-1'):
     make('normalized', least_loss=-1.0)

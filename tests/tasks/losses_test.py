@@ -1,4 +1,4 @@
-"""Losses against NumPy, scikit-learn and PyTorch; masks reach nothing."""
+"""Losses equal NumPy, scikit-learn and PyTorch; masked values have no effect."""
 
 import functools
 
@@ -26,16 +26,16 @@ _LOSSES = {
     'ce': losses.cross_entropy,
     'ce_weighted': functools.partial(
         losses.cross_entropy,
-        weights=_WEIGHTS,
-        smoothing=0.1,
-        offset=jnp.log(jnp.arange(1.0, 9.0) / 36),
+        class_weights=_WEIGHTS,
+        label_smoothing=0.1,
+        class_offsets=jnp.log(jnp.arange(1.0, 9.0) / 36),
     ),
-    'ce_probs': functools.partial(losses.cross_entropy, weights=_WEIGHTS),
+    'ce_probs': functools.partial(losses.cross_entropy, class_weights=_WEIGHTS),
 }
 
 
 def _case(name, dtype=jnp.float32):
-  """Returns a jitted loss with predictions, targets and a mask that fit it."""
+  """Returns (jitted loss, predictions, targets, mask)."""
   rng = np.random.default_rng(1)
   mask = jnp.asarray(rng.random(_SHAPE) < 0.6)
   if name.startswith('ce'):
@@ -71,8 +71,8 @@ def test_ccc_of_perfect_and_of_constant_predictions():
   loss, _, target, mask = _case('ccc')
   constant = jnp.full_like(target, 0.1)
   np.testing.assert_allclose(loss(target, target, mask), 0.0, atol=1e-6)
-  for pred, truth in ((constant, target), (constant, constant)):
-    value, grad = jax.value_and_grad(loss)(pred, truth, mask)
+  for pred, true in ((constant, target), (constant, constant)):
+    value, grad = jax.value_and_grad(loss)(pred, true, mask)
     np.testing.assert_allclose(value, 1.0, atol=1e-6)
     assert np.isfinite(grad).all()
 
@@ -85,13 +85,13 @@ def test_cross_entropy_equals_sklearn_log_loss():
   np.testing.assert_allclose(loss(logits, target, mask), want, rtol=1e-6)
 
 
-def test_mse_may_be_divided_by_all_there_is():
+def test_mse_with_a_denominator():
   loss, pred, target, mask = _case('mse_all')
   want = np.sum(np.square(pred - target)[mask]) / 15
   np.testing.assert_allclose(loss(pred, target, mask), want, rtol=1e-6)
 
 
-def test_half_ccc_divides_by_one_less():
+def test_half_ccc_uses_unbiased_moments():
   loss, pred, target, mask = _case('half_ccc')
   x, y = np.float64(pred[mask]), np.float64(target[mask])
   cov = np.cov(x, y, ddof=1)
@@ -100,23 +100,25 @@ def test_half_ccc_divides_by_one_less():
 
 
 @pytest.mark.parametrize('smoothing', [0.0, 0.1])
-@pytest.mark.parametrize('of', ['classes', 'probs'])
-def test_weighted_cross_entropy_equals_torch(smoothing, of):
-  _, logits, target, mask = _case('ce' if of == 'classes' else 'ce_probs')
-  weights = _WEIGHTS + 0.1  # none is 0, by which PyTorch might divide
+@pytest.mark.parametrize('target_kind', ['classes', 'probs'])
+def test_weighted_cross_entropy_equals_torch(smoothing, target_kind):
+  _, logits, target, mask = _case(
+      'ce' if target_kind == 'classes' else 'ce_probs'
+  )
+  weights = _WEIGHTS + 0.1  # avoids a division by 0 in PyTorch
   value = losses.cross_entropy(
-      logits, target, mask, weights=weights, smoothing=smoothing
+      logits, target, mask, class_weights=weights, label_smoothing=smoothing
   )
   make = torch.nn.CrossEntropyLoss
   target = torch.tensor(np.asarray(target[mask]))
-  if of == 'classes':
+  if target_kind == 'classes':
     torch_loss = make(
         torch.tensor(np.asarray(weights)), label_smoothing=smoothing
     )
     target = target.long()
     want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
   else:
-    # For distributions PyTorch divides by the rows, we by their weights.
+    # For distributions PyTorch divides by the rows, and we by their weights.
     torch_loss = make(
         torch.tensor(np.asarray(weights)),
         reduction='sum',
@@ -127,11 +129,16 @@ def test_weighted_cross_entropy_equals_torch(smoothing, of):
   np.testing.assert_allclose(value, want, rtol=1e-5)
 
 
-def test_weights_and_smoothing_of_the_single_task_models():
-  # hse_nn.md 2.3: mean over rows of sum_c -w_c q_c log p_c.
+def test_weights_and_smoothing_of_the_published_single_task_models():
+  # HSE-NN: mean over rows of sum_c -w_c q_c log p_c.
   _, logits, target, mask = _case('ce')
   value = losses.cross_entropy(
-      logits, target, mask, weights=_WEIGHTS, weigh_mean=False, smoothing=0.1
+      logits,
+      target,
+      mask,
+      class_weights=_WEIGHTS,
+      class_weight_mean='rows',
+      label_smoothing=0.1,
   )
   x, y = np.float64(logits[mask]), np.asarray(target[mask])
   log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
@@ -144,7 +151,9 @@ def test_weights_and_smoothing_of_the_single_task_models():
 def test_an_offset_by_frequency_is_a_balanced_softmax():
   _, logits, target, mask = _case('ce')
   shares = jnp.arange(1.0, 9.0) / 36
-  value = losses.cross_entropy(logits, target, mask, offset=jnp.log(shares))
+  value = losses.cross_entropy(
+      logits, target, mask, class_offsets=jnp.log(shares)
+  )
   x, y = np.float64(logits[mask]), np.asarray(target[mask])
   raised = np.asarray(shares) * np.exp(x)
   p = raised / raised.sum(-1, keepdims=True)
@@ -153,7 +162,7 @@ def test_an_offset_by_frequency_is_a_balanced_softmax():
 
 
 def test_weighted_bce_equals_the_published_formula():
-  # hse_nn.md 3.4: mean of wneg^(1 - t) wpos^t BCE(t, p).
+  # HSE-NN: mean of wneg^(1 - t) wpos^t BCE(t, p).
   loss, logits, target, mask = _case('bce_weighted')
   t, z = np.float64(target), np.float64(logits)
   p = 1 / (1 + np.exp(-z))
@@ -180,15 +189,15 @@ def test_gradients_equal_finite_differences(name):
   loss, pred, target, mask = _case(name)
   grad = jax.grad(loss)(pred, target, mask)
   direction = jax.random.normal(jax.random.key(0), pred.shape)
-  # Central difference in float32: step 1e-2 leaves about 1e-4 of both errors.
-  ahead = loss(pred + 1e-2 * direction, target, mask)
-  behind = loss(pred - 1e-2 * direction, target, mask)
-  slope = (ahead - behind) / 2e-2
+  # Central difference in float32: with step 1e-2 both errors are about 1e-4.
+  forward = loss(pred + 1e-2 * direction, target, mask)
+  backward = loss(pred - 1e-2 * direction, target, mask)
+  slope = (forward - backward) / 2e-2
   np.testing.assert_allclose(jnp.vdot(grad, direction), slope, atol=1e-3)
 
 
 @pytest.mark.parametrize('name', list(_LOSSES))
-def test_what_lies_under_a_false_mask_reaches_nothing(name):
+def test_masked_values_have_no_effect(name):
   loss, pred, target, mask = _case(name)
   grad_fn = jax.jit(jax.value_and_grad(loss))
   value, grad = grad_fn(pred, target, mask)
@@ -206,7 +215,7 @@ def test_what_lies_under_a_false_mask_reaches_nothing(name):
 
 
 @pytest.mark.parametrize('name', list(_LOSSES))
-def test_no_valid_element_gives_zero_and_zero_gradient(name):
+def test_without_valid_elements_loss_and_gradient_are_zero(name):
   loss, pred, target, mask = _case(name)
   value, grad = jax.value_and_grad(loss)(
       jnp.full_like(pred, jnp.nan), target, jnp.zeros_like(mask)
@@ -225,7 +234,7 @@ def test_one_valid_element_has_a_finite_gradient(name):
 
 
 @pytest.mark.parametrize('name', list(_LOSSES))
-def test_losses_are_float32_whatever_the_predictions(name):
+def test_losses_are_float32_for_bfloat16_predictions(name):
   loss, pred, target, mask = _case(name, jnp.bfloat16)
   value = loss(pred, target, mask)
   assert value.dtype == jnp.float32

@@ -1,4 +1,4 @@
-"""The sum of the losses against its parts, and against published values."""
+"""The multi-task loss equals its parts and published values."""
 
 import math
 
@@ -22,7 +22,7 @@ PLAIN = {
     'prior_adjustment': 0.0,
     'au_weights': 'none',
 }
-# AffectNet's and s-Aff-Wild2's, hse_nn.md 2.1 and 3.1.
+# Published label counts of AffectNet and s-Aff-Wild2.
 AFFECTNET = np.array([74874, 24882, 3803, 6378, 134416, 25459, 14090, 3750])
 POSITIVES = np.array([
     18713, 8745, 20342, 30605, 41337, 38286, 26783, 2460, 2980, 5003, 70584,
@@ -57,7 +57,7 @@ def _batch(shape):
 
 @pytest.mark.parametrize('shape', [(6,), (2, 4)])
 @pytest.mark.parametrize('va_loss', list(multi_task_loss.VA_LOSSES))
-def test_it_is_the_weighted_sum(shape, va_loss):
+def test_the_total_is_the_weighted_sum(shape, va_loss):
   output, batch = _batch(shape)
   total, parts = make(va_loss=va_loss)(output, batch)
   va_fn = multi_task_loss.VA_LOSSES[va_loss]
@@ -94,7 +94,7 @@ def test_the_tasks_cover_the_output_contract():
 
 
 def test_the_loss_of_mt_emotieffnet_by_hand():
-  # Weights 3 and 1; logits with softmax 1/8 and 9/16 at the labels.
+  # Class weights 3 and 1; softmax 1/8 and 9/16 at the labels.
   logits = np.zeros((2, 8), np.float32)
   logits[1, 4] = math.log(9)
   output = {
@@ -149,7 +149,7 @@ def test_the_loss_of_mt_emotieffnet_on_a_batch_in_numpy():
   np.testing.assert_allclose(total, want, rtol=1e-5)
 
 
-def test_weights_by_counts_are_the_published_ones():
+def test_weights_from_counts_equal_published_ones():
   loss = make(class_weights='counts', au_weights='counts', counts=COUNTS)
   np.testing.assert_allclose(
       loss.class_weights,
@@ -170,7 +170,7 @@ def test_weights_by_counts_are_the_published_ones():
   )  # fmt: skip
 
 
-def test_labels_that_nothing_has_leave_the_loss_finite():
+def test_the_loss_is_finite_if_a_label_never_occurs():
   nothing = label_counts.LabelCounts(
       np.array([5, 0, 0, 0, 9, 0, 0, 0]), np.zeros(12, int), np.zeros(12, int)
   )
@@ -188,7 +188,7 @@ def test_labels_that_nothing_has_leave_the_loss_finite():
   assert all(np.isfinite(grad).all() for grad in jax.tree.leaves(grads))
 
 
-def test_the_prior_is_added_to_the_logits():
+def test_the_log_prior_is_added_to_the_logits():
   output, batch = _batch((6,))
   _, parts = make(prior_adjustment=2.0, counts=COUNTS)(output, batch)
   prior = 2.0 * jnp.log(jnp.asarray(AFFECTNET / AFFECTNET.sum(), jnp.float32))
@@ -197,7 +197,7 @@ def test_the_prior_is_added_to_the_logits():
   np.testing.assert_allclose(parts['expression'], want['expression'], rtol=1e-5)
 
 
-def test_a_mean_over_all_counts_the_frames_of_the_windows():
+def test_the_mean_over_all_elements_divides_by_window_lengths():
   output, batch = _batch((2, 4))
   squares = np.square(output['valence'] - batch['valence'])[batch['va']].sum()
   loss = make(va_loss='mse', va_mean='all')
@@ -208,7 +208,7 @@ def test_a_mean_over_all_counts_the_frames_of_the_windows():
   np.testing.assert_allclose(parts['valence'], squares / 6, rtol=1e-6)
 
 
-def test_probabilities_take_the_place_of_classes():
+def test_probabilities_replace_classes():
   output, batch = _batch((6,))
   _, want = make(label_smoothing=0.1)(output, batch)
   probs = jax.nn.one_hot(batch['expression'], 8)
@@ -223,7 +223,7 @@ def test_probabilities_take_the_place_of_classes():
         ({'weights': {'aus': 1.0}}, r"weights: .*'aus'.* expression, au"),
         ({'va_loss': 'rmse'}, r"va_loss: .*'rmse'.* half_ccc, mse"),
         ({'va_mean': 'none'}, r"va_mean: .*'none'.* labelled, all"),
-        ({'va_mean': 'all'}, 'ccc is no mean'),
+        ({'va_mean': 'all'}, 'ccc is not a mean'),
         ({'class_weights': '1,2'}, 'class_weights=1,2: .*8 numbers'),
         ({'class_weights': 'count'}, "give 'none', 'counts' or 8 numbers"),
         ({'label_smoothing': 1.0}, 'from 0 to below 1'),
@@ -231,6 +231,6 @@ def test_probabilities_take_the_place_of_classes():
         ({'class_weight_mean': 'sum'}, 'weights, rows'),
     ],
 )
-def test_what_is_wrong_is_told_with_the_choices(changes, message):
+def test_wrong_values_give_a_message_with_the_choices(changes, message):
   with pytest.raises(errors.InputError, match=message):
     make(**changes)
