@@ -1,5 +1,6 @@
 """Checks that converted weights give the outputs of the original project."""
 
+import functools
 import pathlib
 import zipfile
 
@@ -41,9 +42,8 @@ def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
       pixels = source.augmentation.evaluate(images)
     else:
       pixels = images
-    output, _ = variables.apply(
-        source.model, source.params, pixels, train=False
-    )
+    apply = functools.partial(variables.apply, source.model, train=False)
+    output, _ = jax.jit(apply)(source.params, pixels)
     have = np.asarray(output[name])
     if have.shape != want.shape:
       wrong.append(f'{name} is {have.shape}, the reference is {want.shape}')

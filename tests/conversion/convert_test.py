@@ -240,9 +240,13 @@ def test_every_missing_extra_and_misshapen_name_is_listed(state, convert):
 @pytest.mark.parametrize(
     ('change', 'options', 'texts'),
     [
-        ({}, {}, ('32 wide', 'give --decoder_num_heads')),
-        ({}, {'decoder_num_heads': 5}, ('32 wide', '--decoder_num_heads=5')),
-        ({}, {'num_heads': 5}, ('64 wide', '--num_heads=5')),
+        ({}, {}, ('width of 32', 'give --decoder_num_heads')),
+        (
+            {},
+            {'decoder_num_heads': 5},
+            ('width of 32', '--decoder_num_heads=5'),
+        ),
+        ({}, {'num_heads': 5}, ('width of 64', '--num_heads=5')),
         ({}, {'image_size': 30}, ('--image_size=30', 'patches of 8 pixels')),
         (
             {'decoder_pos_embed': torch.zeros(1, 17, 32)},
