@@ -52,11 +52,17 @@ def interval(draws: intervals.Draws, sign: str = '') -> str:
   return f'{draws.value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]'
 
 
-def gain(scores: Scores, others: Mapping[str, Scores]) -> str:
+def gain(
+    scores: Scores,
+    others: Mapping[str, Scores],
+    *,
+    with_interval: bool = True,
+) -> str:
   """Returns the line with the gain over the best of some other scores."""
   best = max(others, key=lambda name: others[name]['score'].value)
   difference = scores['score'].minus(others[best]['score'])
-  return f'gain over {best}: {interval(difference, "+")}'
+  text = interval(difference, '+')
+  return f'gain over {best}: {text if with_interval else text.split()[0]}'
 
 
 def tuning_report(

@@ -28,19 +28,15 @@ def compare(
       members.
   """
   _check(rows)
-  named = {NETWORK: rows}
-  if postprocessing is not None:
-    named['postprocessed'] = postprocessing.apply([rows])
-  scores = comparison.bootstrap(named, resamples)
-  lines = comparison.table(scores, with_intervals=with_intervals)
+  before = comparison.bootstrap({NETWORK: rows}, resamples)
   if postprocessing is None:
-    return lines
-  before, after = scores.values()
-  gain = after['score'].minus(before['score'])
-  text = comparison.interval(gain, '+')
+    return comparison.table(before, with_intervals=with_intervals)
+  after = intervals.bootstrap(postprocessing.apply([rows]), resamples=resamples)
   return [
-      *lines,
-      f'gain over the {NETWORK}: {text if with_intervals else text.split()[0]}',
+      *comparison.table(
+          {**before, 'postprocessed': after}, with_intervals=with_intervals
+      ),
+      comparison.gain(after, before, with_interval=with_intervals),
   ]
 
 

@@ -1,16 +1,14 @@
 """Predictions of the rows of a split, with labels where they are known.
 
-The fields of `Predictions` are the only definition of a prediction file: of the
-arrays of an .npz, and of the columns of a .parquet or .csv.
+SCHEMA is the only definition of a prediction file: of the arrays of an .npz, and of
+the columns of a .parquet or .csv.
 """
-
-# ruff: noqa: RUF009 (the functions below return `dataclasses.field`s)
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
-from typing import Any
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int, Integer, Shaped
 import numpy as np
@@ -20,58 +18,71 @@ from abaw_jax.scoring import metrics
 
 # Sums of float32 probabilities are this inexact.
 _SUM_TOLERANCE = 1e-3
-_RANGE_TOLERANCE = 1e-6
+_LARGEST = np.finfo(np.float64).max
+# The valid values of each field: smallest, largest, and both in words.
+_RANGES = {
+    'frame_id': (0, _LARGEST, 'a number from 0'),
+    'row': (0, _LARGEST, 'a line number from 0'),
+    'valence': (-_LARGEST, _LARGEST, 'a finite number'),
+    'arousal': (-_LARGEST, _LARGEST, 'a finite number'),
+    'expression': (-1e-6, 1 + 1e-6, 'a probability in [0, 1]'),
+    'au': (-1e-6, 1 + 1e-6, 'a probability in [0, 1]'),
+    'target_valence': (-1, 1, '[-1, 1]'),
+    'target_arousal': (-1, 1, '[-1, 1]'),
+    'target_expression': (0, labels.NUM_EXPRESSIONS - 1, '0..7'),
+    'target_au': (0, 1, '0 or 1'),
+}
 _KINDS = {'U': 'text', 'f': 'float', 'i': 'int', 'b': 'bool'}
 
 
-@dataclasses.dataclass(frozen=True)
-class Schema:
+class Schema(NamedTuple):
   """How a field of `Predictions` is kept in files.
 
   Attributes:
     array: name in an .npz file.
     dtype: type in memory; files may hold other sizes of the same kind.
-    shape: of one row.
     columns: names in a table, one for each value of a row. A mask has no column,
       because the cells of missing labels are empty.
     mask: field that is True where a label may be used; None if the field is no
-      label.
-    optional: whether the field may be left out; it is then empty or 0.
+      label. All labels may be left out together.
+    size: values of a row.
+    optional: whether the field may be left out.
   """
 
   array: str
   dtype: type
-  shape: tuple[int, ...] = ()
   columns: tuple[str, ...] = ()
   mask: str | None = None
-  optional: bool = True
+  size: int = 1
+  optional: bool = False
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """The shape of a row."""
+    return (self.size,) if self.size > 1 else ()
 
 
-def _name(column: str, array: str, dtype: type) -> Any:
-  """Returns an optional field: the video or frame; single images have none."""
-  schema = Schema(array, dtype, columns=(column,))
-  return dataclasses.field(default=None, metadata={'schema': schema})
-
-
-def _output(*columns: str, array: str, dtype: type = np.float64) -> Any:
-  """Returns a required field."""
-  shape = (len(columns),) if len(columns) > 1 else ()
-  schema = Schema(array, dtype, shape, columns, optional=False)
-  return dataclasses.field(metadata={'schema': schema})
-
-
-def _label(task: str, *columns: str, dtype: type = np.float64) -> Any:
-  """Returns an optional field: the label of a task."""
-  shape = (len(columns),) if len(columns) > 1 else ()
-  columns = tuple(f'label_{column}' for column in columns)
-  schema = Schema(task, dtype, shape, columns, labels.MASKS[task])
-  return dataclasses.field(default=None, metadata={'schema': schema})
-
-
-def _mask(name: str, *shape: int) -> Any:
-  """Returns an optional field: where labels may be used."""
-  schema = Schema(name, np.bool_, shape, mask=name)
-  return dataclasses.field(default=None, metadata={'schema': schema})
+_EXPRESSIONS = tuple(f'expr_{name}' for name in labels.EXPRESSIONS)
+_LABELS = tuple(f'label_{name}' for name in labels.AU_NAMES)
+SCHEMA = {
+    # Single images have no video and no frame number.
+    'video': Schema('video', np.str_, ('video',), optional=True),
+    'frame_id': Schema('frame_id', np.int64, ('frame',), optional=True),
+    'row': Schema('row', np.int64, ('row',)),
+    'valence': Schema('pred_valence', np.float64, ('valence',)),
+    'arousal': Schema('pred_arousal', np.float64, ('arousal',)),
+    'expression': Schema('pred_expression', np.float64, _EXPRESSIONS, size=8),
+    'au': Schema('pred_au', np.float64, labels.AU_NAMES, size=12),
+    'target_valence': Schema('valence', np.float64, ('label_valence',), 'va'),
+    'target_arousal': Schema('arousal', np.float64, ('label_arousal',), 'va'),
+    'target_expression': Schema(
+        'expression', np.int64, ('label_expression',), 'expr'
+    ),
+    'target_au': Schema('au', np.int8, _LABELS, 'au_mask', size=12),
+    'va': Schema('va', np.bool_, mask='va'),
+    'expr': Schema('expr', np.bool_, mask='expr'),
+    'au_mask': Schema('au_mask', np.bool_, mask='au_mask', size=12),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,32 +94,20 @@ class Predictions:
   and not this rule, so a reader of a file needs no other information.
   """
 
-  video: Shaped[np.ndarray, 'n'] = _name('video', 'video', np.str_)
-  # True frame numbers.
-  frame_id: Int[np.ndarray, 'n'] = _name('frame', 'frame_id', np.int64)
-  # Line of the split's list file, 0-based.
-  row: Int[np.ndarray, 'n'] = _output('row', array='row', dtype=np.int64)
-  valence: Float[np.ndarray, 'n'] = _output('valence', array='pred_valence')
-  arousal: Float[np.ndarray, 'n'] = _output('arousal', array='pred_arousal')
-  # Probabilities, sum 1.
-  expression: Float[np.ndarray, 'n 8'] = _output(
-      *(f'expr_{name}' for name in labels.EXPRESSIONS), array='pred_expression'
-  )
-  # Probabilities.
-  au: Float[np.ndarray, 'n 12'] = _output(*labels.AU_NAMES, array='pred_au')
-  # Labels in [-1, 1], an index into labels.EXPRESSIONS, and 0 or 1 for AUs.
-  target_valence: Float[np.ndarray, 'n'] = _label('valence', 'valence')
-  target_arousal: Float[np.ndarray, 'n'] = _label('arousal', 'arousal')
-  target_expression: Int[np.ndarray, 'n'] = _label(
-      'expression', 'expression', dtype=np.int64
-  )
-  target_au: Integer[np.ndarray, 'n 12'] = _label(
-      'au', *labels.AU_NAMES, dtype=np.int8
-  )
-  # True where the label may be used.
-  va: Bool[np.ndarray, 'n'] = _mask('va')
-  expr: Bool[np.ndarray, 'n'] = _mask('expr')
-  au_mask: Bool[np.ndarray, 'n 12'] = _mask('au_mask', labels.NUM_AUS)
+  video: Shaped[np.ndarray, 'n'] = None  # names
+  frame_id: Int[np.ndarray, 'n'] = None  # true frame numbers
+  row: Int[np.ndarray, 'n']  # line of the split's list file, 0-based
+  valence: Float[np.ndarray, 'n']  # unbounded
+  arousal: Float[np.ndarray, 'n']
+  expression: Float[np.ndarray, 'n 8']  # probabilities, sum 1
+  au: Float[np.ndarray, 'n 12']  # probabilities
+  target_valence: Float[np.ndarray, 'n'] = None  # [-1, 1]
+  target_arousal: Float[np.ndarray, 'n'] = None
+  target_expression: Int[np.ndarray, 'n'] = None  # index into EXPRESSIONS
+  target_au: Integer[np.ndarray, 'n 12'] = None  # 0 or 1
+  va: Bool[np.ndarray, 'n'] = None  # True where the label may be used
+  expr: Bool[np.ndarray, 'n'] = None
+  au_mask: Bool[np.ndarray, 'n 12'] = None
 
   def __post_init__(self):
     for name, schema in SCHEMA.items():
@@ -117,21 +116,17 @@ class Predictions:
         object.__setattr__(self, name, zeros)
 
   @classmethod
-  def from_rows(
-      cls, rows: Mapping[str, np.ndarray], **names: np.ndarray
-  ) -> Predictions:
+  def from_rows(cls, rows: Mapping[str, np.ndarray]) -> Predictions:
     """Returns the predictions in arrays that are named as in an .npz file.
 
     Args:
       rows: arrays by `Schema.array`, such as the outputs `pred_*` of a network
         and the labels of its batches; other arrays are ignored.
-      **names: further arrays, such as `video`.
 
     Raises:
       ValueError: an array is missing, or has another kind or shape. Labels may
         be missing only all together.
     """
-    rows = {**rows, **names}
     n = len(rows['row']) if np.ndim(rows.get('row')) else 0
     labelled = any(
         schema.mask and schema.array in rows for schema in SCHEMA.values()
@@ -139,7 +134,7 @@ class Predictions:
     fields = {}
     for name, schema in SCHEMA.items():
       if schema.array not in rows:
-        if schema.optional and not (labelled and schema.mask):
+        if schema.optional or (schema.mask and not labelled):
           continue
         raise ValueError(f'it has no array {schema.array}')
       array = np.asarray(rows[schema.array])
@@ -206,12 +201,6 @@ class Predictions:
     )
 
 
-SCHEMA: dict[str, Schema] = {
-    field.name: field.metadata['schema']
-    for field in dataclasses.fields(Predictions)
-}
-
-
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
   """Returns the rows of all parts, such as the folds of a cross-validation."""
   return Predictions(
@@ -231,9 +220,8 @@ def check(rows: Predictions, name: str) -> None:
   if not len(rows):
     raise errors.InputError(f'{name}: it has no rows; predict some first')
   for column, values, valid, expected in _rules(rows):
-    wrong = np.flatnonzero(~valid)
-    if wrong.size:
-      at = wrong[0]
+    if not valid.all():
+      at = np.argmin(valid)
       raise errors.InputError(
           f'{name}: {rows.describe(at)}: {column} is {values[at]}; expected '
           f'{expected}'
@@ -268,30 +256,15 @@ def _rules(rows: Predictions) -> Iterator[tuple]:
   """Yields (column, its values, where they are valid, the expected values)."""
   expected = 'a name: predictions on a dataset of videos'
   yield 'video', rows.video, rows.video != '', expected
-  yield 'frame', rows.frame_id, rows.frame_id >= 0, 'a number from 0'
-  yield 'row', rows.row, rows.row >= 0, 'a line number from 0'
-  for name in ('valence', 'arousal'):
-    value = getattr(rows, name)
-    yield name, value, np.isfinite(value), 'a finite number'
-  for names, values in (
-      ([f'expr_{name}' for name in labels.EXPRESSIONS], rows.expression),
-      (labels.AU_NAMES, rows.au),
-  ):
-    for name, value in zip(names, values.T, strict=True):
-      low, high = -_RANGE_TOLERANCE, 1 + _RANGE_TOLERANCE
-      valid = (value >= low) & (value <= high)
-      yield name, value, valid, 'a probability in [0, 1]'
+  for field, (low, high, expected) in _RANGES.items():
+    schema, values = SCHEMA[field], getattr(rows, field)
+    valid = (values >= low) & (values <= high)
+    if schema.mask:
+      valid |= ~getattr(rows, schema.mask)
+      expected += f' where {schema.mask} is True'
+    for i, column in enumerate(schema.columns):
+      at = (slice(None), i) if schema.shape else slice(None)
+      yield column, values[at], valid[at], expected
   total = rows.expression.sum(axis=-1)
   valid = np.abs(total - 1) <= _SUM_TOLERANCE
   yield 'the sum of expr_*', total, valid, '1: probabilities, not logits'
-  for name in ('valence', 'arousal'):
-    value = getattr(rows, f'target_{name}')
-    valid = ~rows.va | ((value >= -1) & (value <= 1))
-    yield f'label_{name}', value, valid, '[-1, 1] where va is True'
-  value, last = rows.target_expression, labels.NUM_EXPRESSIONS - 1
-  valid = ~rows.expr | ((value >= 0) & (value <= last))
-  yield 'label_expression', value, valid, f'0..{last} where expr is True'
-  for i, name in enumerate(labels.AU_NAMES):
-    value = rows.target_au[:, i]
-    valid = ~rows.au_mask[:, i] | (value == 0) | (value == 1)
-    yield f'label_{name}', value, valid, '0 or 1 where au_mask is True'

@@ -132,16 +132,14 @@ def test_logits_repeats_and_empty_files_are_refused():
 def test_arrays_of_a_network_are_predictions_with_or_without_labels():
   rows = made.make()
   arrays = rows.to_rows() | {'video_id': np.zeros(len(rows), int)}
-  video = arrays.pop('video')
-  found = predictions.Predictions.from_rows(arrays, video=video)
+  found = predictions.Predictions.from_rows(arrays)
   assert found.scores() == rows.scores()
   outputs = {
       k: v for k, v in arrays.items() if k[:4] in ('pred', 'row', 'fram')
   }
-  found = predictions.Predictions.from_rows(outputs, video=video)
+  found = predictions.Predictions.from_rows(outputs)
   assert not found.labelled
+  assert set(found.video) == {''}
   np.testing.assert_array_equal(found.au, rows.au)
   with pytest.raises(ValueError, match='it has no array arousal'):
-    predictions.Predictions.from_rows(
-        outputs | {'valence': arrays['valence']}, video=video
-    )
+    predictions.Predictions.from_rows(outputs | {'valence': arrays['valence']})
