@@ -1,4 +1,4 @@
-"""Tiny source folders in the layout of s-Aff-Wild2, made for these tests."""
+"""Writes small source folders in the layout of s-Aff-Wild2."""
 
 import dataclasses
 import pathlib
@@ -24,7 +24,7 @@ def line(image: str, va='0.5,-0.25', expression='3', aus=ZEROS) -> str:
 
 @dataclasses.dataclass
 class Tree:
-  """Lists and images; every test changes what it is about, then writes it."""
+  """Lists and images of a source; a test changes the lines, then writes it."""
 
   train: list[str]
   validation: list[str]
@@ -51,15 +51,15 @@ class Tree:
 
 
 def write_image(path: pathlib.Path) -> None:
-  """Writes an image that no other name has."""
+  """Writes an image that depends on its name."""
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_bytes(jpeg(sum(map(ord, f'{path.parent.name}/{path.name}'))))
 
 
 def small() -> Tree:
-  """Returns a sound tree: sparse frames out of order, repeats, gaps."""
+  """Returns a source without problems: unordered frames, repeats, missing labels."""
   train = [HEADER]
-  for frame in (50, 7, 1, 3, 60, 3):  # 3 is listed twice
+  for frame in (50, 7, 1, 3, 60, 3):  # frame 3 is repeated
     train.append(line(f'116/{frame:05d}.jpg'))
   train.append(line('video9_left/00002.jpg', '-5,-5', '-1', MISSING))
   train.append(line('video9_left/00010.jpg', '-5.0,0.1', '7'))
@@ -71,6 +71,6 @@ def small() -> Tree:
 
 
 def long_video(num_frames: int) -> list[str]:
-  """Returns a labelled list of one video, last frame first."""
+  """Returns a labelled list of one video in reverse order."""
   frames = range(3 * num_frames, 0, -3)
   return [HEADER, *(line(f'long/{frame:05d}.jpg') for frame in frames)]

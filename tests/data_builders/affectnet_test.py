@@ -1,4 +1,4 @@
-"""AffectNet: both layouts, read into records and counted."""
+"""AffectNet: records and counts of both layouts."""
 
 import pickle
 
@@ -18,7 +18,7 @@ def run(root, config, **kwargs):
 
 
 def values(record) -> tuple:
-  """Returns the labels of a record, the AUs aside."""
+  """Returns the labels of a record without the AUs."""
   assert record['au'].tolist() == [-1] * 12
   assert not record['au_mask'].any()
   return tuple(
@@ -105,7 +105,9 @@ def test_lists_and_images_are_found_where_archives_put_them(tmp_path):
         ),
     ],
 )
-def test_a_bad_line_of_2017_is_told_and_can_be_skipped(tmp_path, line, reason):
+def test_a_bad_line_of_2017_is_reported_and_can_be_skipped(
+    tmp_path, line, reason
+):
   source = tree.manual_2017(tmp_path / 'source')
   with (source / 'training.csv').open('a') as file:
     file.write(tree.affectnet_line(*line) + '\n')
@@ -121,7 +123,7 @@ def test_a_bad_line_of_2017_is_told_and_can_be_skipped(tmp_path, line, reason):
   assert reason in skipped['reason']
 
 
-def test_a_cut_off_image_spoils_all_its_faces(tmp_path, capsys):
+def test_a_truncated_image_is_a_problem_of_all_its_faces(tmp_path, capsys):
   source = tree.manual_2017(tmp_path / 'source')
   image = source / 'Manually_Annotated_Images/1/a.png'
   image.write_bytes(image.read_bytes()[:-30])
@@ -133,7 +135,7 @@ def test_a_cut_off_image_spoils_all_its_faces(tmp_path, capsys):
     assert f'training.csv:{line}: image 1/a.png: cut off' in out
 
 
-def test_every_face_of_2021_whatever_its_arrays(tmp_path):
+def test_every_face_of_2021_with_labels_in_any_array(tmp_path):
   source = tree.release_2021(tmp_path / 'source')
   found = run(tmp_path, 'release_2021')
   # Rows are in the order of numbers: 9, 10, 100.
@@ -151,7 +153,7 @@ def test_every_face_of_2021_whatever_its_arrays(tmp_path):
 
 
 class Bomb:
-  """Sets off when it is unpickled."""
+  """Runs code when it is unpickled."""
 
   def __reduce__(self):
     return (exec, ('raise SystemExit("boom")',))
@@ -171,7 +173,9 @@ class Bomb:
         ('aro', None, 'missing; copy the annotations again'),
     ],
 )
-def test_a_bad_file_of_2021_is_told_and_never_run(tmp_path, key, value, reason):
+def test_a_bad_file_of_2021_is_reported_and_runs_no_code(
+    tmp_path, key, value, reason
+):
   source = tree.release_2021(tmp_path / 'source')
   file = source / f'train_set/annotations/10_{key}.npy'
   if value is None:
@@ -229,7 +233,7 @@ def test_check_counts_labels_and_compares(tmp_path, capsys):
         ),
     ],
 )
-def test_another_layout_is_told_in_one_line(tmp_path, change, message):
+def test_another_layout_is_one_line(tmp_path, change, message):
   source = tree.manual_2017(tmp_path)
   kwargs = {} if 'several' in message else {'config': 'manual_2017'}
   change(source)

@@ -1,4 +1,4 @@
-"""The list files of s-Aff-Wild2: what is accepted, what is reported."""
+"""The list files of s-Aff-Wild2: accepted formats and reported faults."""
 
 import pytest
 
@@ -162,14 +162,14 @@ def test_one_missing_au_makes_all_unusable(aus, usable):
         (tree.line('1/00001.png'), 'is not <video>/<frame>.jpg'),
     ],
 )
-def test_a_bad_line_is_told_by_its_number_and_the_others_stay(bad, reason):
+def test_a_bad_line_is_reported_and_the_others_are_kept(bad, reason):
   rows, faults = parse(tree.HEADER, LINE, bad, LINE)
   assert [(row.row, row.line) for row in rows] == [(0, 2), (2, 4)]
   assert [fault.line for fault in faults] == [3]
   assert reason in faults[0].reason
 
 
-def test_a_broken_byte_is_at_fault_on_its_line():
+def test_a_broken_byte_is_a_fault_of_its_line():
   content = f'{tree.HEADER}\n{LINE}\n'.encode() + LINE.encode().replace(
       b'0.05', b'\xff'
   )
@@ -178,7 +178,7 @@ def test_a_broken_byte_is_at_fault_on_its_line():
   assert [fault.line for fault in faults] == [3]
 
 
-def test_labels_in_the_test_list_are_at_fault():
+def test_labels_in_the_test_list_are_a_fault():
   rows, faults = parse('image', '1/1.jpg,', LINE, labelled=False)
   assert len(rows) == 1
   assert faults == [annotations.Fault(3, '16 values instead of 1')]

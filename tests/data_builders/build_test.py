@@ -1,4 +1,4 @@
-"""Only whole datasets exist, and each is the one asked for."""
+"""A built dataset is complete and has the options of the call."""
 
 import os
 import pathlib
@@ -107,7 +107,7 @@ def test_a_source_without_test_list_is_built_and_noted(tmp_path, capsys):
   assert 'no test split' in built.metadata(tmp_path / 'data')['notes'][0]
 
 
-def test_a_limited_and_a_full_dataset_are_never_confused(tmp_path):
+def test_a_limited_dataset_does_not_replace_a_full_one(tmp_path):
   source, data = tree.small().write(tmp_path / 'source'), tmp_path / 'data'
   built.run(source, data, max_videos=1)
   assert built.metadata(data)['max_videos'] == 1
@@ -149,7 +149,7 @@ def test_an_interrupted_build_leaves_no_dataset(tmp_path, monkeypatch):
   assert len(built.rows(data, 'sequences', 'train')) == 9
 
 
-def test_the_remains_of_a_killed_build_are_named_and_harmless(tmp_path, capsys):
+def test_the_folder_of_a_killed_build_is_reported_and_ignored(tmp_path, capsys):
   source, data = tree.small().write(tmp_path / 'source'), tmp_path / 'data'
   remains = built.folder(data).parent / 'incomplete.ABC123_1.0.0'
   remains.mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_the_remains_of_a_killed_build_are_named_and_harmless(tmp_path, capsys):
   assert len(built.rows(data, 'sequences', 'train')) == 9
 
 
-def test_a_folder_that_is_no_dataset_is_left_alone(tmp_path):
+def test_a_folder_that_is_not_a_dataset_is_not_changed(tmp_path):
   source, data = tree.small().write(tmp_path / 'source'), tmp_path / 'data'
   built.folder(data).mkdir(parents=True)
   (built.folder(data) / 'thesis.txt').write_text('mine')
@@ -216,7 +216,7 @@ def test_the_command_builds_quietly(tmp_path):
 @pytest.mark.parametrize(
     'args', [(), ('s_aff_wild2',), ('a', 'b'), ('x', '--source_dir=.')]
 )
-def test_the_command_tells_a_wrong_call_in_one_line(args):
+def test_wrong_arguments_of_the_command_are_one_line(args):
   done = command('-m', 'data_builders.build', *args)
   assert done.returncode == 2
   assert done.stderr.startswith('error: ')

@@ -1,4 +1,4 @@
-"""What `data_builders.build` has written, read back for the tests."""
+"""Builds s-Aff-Wild2 in a test and reads the dataset."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 from abaw_jax.data_builders import build
 
 SPLITS = ('train', 'validation', 'test')
-SCALARS = ('video', 'chunk')  # of a sequence; the rest has a value per row
+SCALARS = ('video', 'chunk')  # the other fields have a value per row
 
 
 def run(source: pathlib.Path, data: pathlib.Path, **kwargs) -> None:
@@ -16,17 +16,17 @@ def run(source: pathlib.Path, data: pathlib.Path, **kwargs) -> None:
 
 
 def folder(data: pathlib.Path, config: str = 'sequences') -> pathlib.Path:
-  """Returns where a config lies."""
+  """Returns the folder of a built config."""
   return data / 's_aff_wild2' / config / '1.0.0'
 
 
 def metadata(data: pathlib.Path, config: str = 'sequences') -> dict:
-  """Returns what the dataset remembers of its build."""
+  """Returns the metadata of the dataset."""
   return dict(tfds.builder_from_directory(folder(data, config)).info.metadata)
 
 
 def examples(data: pathlib.Path, config: str, split: str) -> list[dict]:
-  """Returns the examples in the order of their video and chunk or row."""
+  """Returns the examples, sorted by video and chunk or row."""
   decoders = (
       {'image': tfds.decode.SkipDecoding()} if config == 'frames' else None
   )
@@ -41,7 +41,7 @@ def examples(data: pathlib.Path, config: str, split: str) -> list[dict]:
 
 
 def rows(data: pathlib.Path, config: str, split: str) -> dict[int, dict]:
-  """Returns the rows of a split by number, whatever the config."""
+  """Returns the rows of a split by number, for both configs."""
   found = []
   for example in examples(data, config, split):
     if config == 'frames':

@@ -1,4 +1,4 @@
-"""The table of counts, against a plain reading of the lists."""
+"""The table of counts, compared with a simple parser in the test."""
 
 import csv
 import pathlib
@@ -34,7 +34,7 @@ def table(out: str) -> dict[str, dict[str, tuple[int, int, bool]]]:
 
 
 def recount(root: pathlib.Path, split: str) -> dict[str, int]:
-  """Returns the counts of a list by a reader of its own."""
+  """Returns the counts of a list by an independent parser."""
   path = root / LISTS[split]
   with path.open() as file:
     lines = list(csv.reader(file))[1:]
@@ -74,7 +74,7 @@ def test_counts_equal_an_independent_count(tmp_path, capsys):
     for name, (found, published, marked) in fields.items():
       assert published == counts.PUBLISHED[split][name]
       assert marked == (found != published)
-  # The tree makes every count of the training list a different one.
+  # The fields of the training list have different counts.
   assert recount(source, 'train') == {
       'rows': 9,
       'videos': 2,
@@ -97,7 +97,7 @@ def test_published_counts_agree_with_one_another():
   assert images[0] + images[1] == 168_097
 
 
-def test_a_copy_with_the_published_counts_is_in_order(
+def test_a_copy_with_the_published_counts_is_correct(
     tmp_path, capsys, monkeypatch
 ):
   source = tree.small().write(tmp_path)
@@ -116,7 +116,7 @@ def test_a_copy_with_the_published_counts_is_in_order(
   assert marked == [('test', 'videos')]
 
 
-def test_a_subset_minds_only_problems(tmp_path, capsys):
+def test_for_a_subset_only_problems_matter(tmp_path, capsys):
   source = tree.small().write(tmp_path)
   assert check.check('s_aff_wild2', source_dir=source, subset=True)
   image = source / 'cropped_aligned/116/00001.jpg'
@@ -136,7 +136,7 @@ def test_a_subset_minds_only_problems(tmp_path, capsys):
   assert table(out)['train']['images on disk'][0] == 7
 
 
-def test_a_copy_without_test_list_shows_zeros_and_says_why(tmp_path, capsys):
+def test_a_copy_without_test_list_has_zero_counts_and_a_note(tmp_path, capsys):
   small = tree.small()
   small.test = None
   assert check.check(

@@ -1,4 +1,4 @@
-"""EmotioNet with labels: lists of any columns, a mask for each action unit."""
+"""EmotioNet with labels: lists with any columns, a mask for each action unit."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_units_are_known_one_by_one(tmp_path, capsys):
   tree.emotionet(tmp_path / 'source')
   tree.run('emotionet', tmp_path / 'source', tmp_path)
   found = all_rows(tmp_path)
-  # Row 1 has only AU 60, which is none of ours.
+  # Row 1 has only AU 60, which is not used.
   assert sorted(found) == [0, *range(2, 23)]
   assert 'all: 1 rows left out: they have no label' in capsys.readouterr().out
   known = {0: {1: 1, 2: 0}, 2: {1: 0, 2: 1, 12: 1}}
@@ -37,7 +37,7 @@ def test_units_are_known_one_by_one(tmp_path, capsys):
     assert record['image'] == image.read_bytes()
 
 
-def test_what_is_held_out_is_a_choice(tmp_path):
+def test_the_validation_share_is_an_option(tmp_path):
   source = tree.emotionet(tmp_path / 'source')
   shares = {0.0: (0, 0), 0.001: (1, 1), 0.5: (5, 17)}
   for share, (least, most) in shares.items():
@@ -50,7 +50,7 @@ def test_what_is_held_out_is_a_choice(tmp_path):
     assert metadata['validation_share'] == share
 
 
-def test_an_image_named_twice_is_on_one_side(tmp_path):
+def test_all_rows_of_an_image_are_in_one_split(tmp_path):
   source = tree.emotionet(tmp_path / 'source')
   lines = (source / 'b.csv').read_text().splitlines()
   tree.write(source / 'c.csv', *lines)
@@ -96,7 +96,7 @@ def test_check_counts_units(tmp_path, capsys):
         ("'http://x/',0,0,0,0", "image '' is not a path"),
     ],
 )
-def test_a_bad_line_is_told(tmp_path, line, reason):
+def test_a_bad_line_is_reported(tmp_path, line, reason):
   source = tree.emotionet(tmp_path / 'source')
   with (source / 'a.csv').open('a') as file:
     file.write(line + '\n')

@@ -1,4 +1,4 @@
-"""Apache Beam writes what local processes write."""
+"""Apache Beam writes the same dataset as local processes."""
 
 import pathlib
 import subprocess
@@ -49,7 +49,9 @@ def test_the_direct_runner_builds_the_same_dataset(tmp_path):
       assert files[1][name] == data
 
 
-def test_without_beam_the_way_to_it_is_told(tmp_path, monkeypatch):
+def test_without_beam_the_message_has_the_install_command(
+    tmp_path, monkeypatch
+):
   monkeypatch.setitem(sys.modules, 'apache_beam', None)
   tree.folders(tmp_path / 'source')
   with pytest.raises(errors.InputError, match=r'abaw_jax\[beam\]'):

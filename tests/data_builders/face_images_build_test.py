@@ -1,4 +1,4 @@
-"""What a build of faces holds: splits, sizes, duplicates; and wrong calls."""
+"""Builds of face images: splits, sizes, duplicates, wrong arguments."""
 
 import json
 import pathlib
@@ -34,13 +34,13 @@ def test_splits_depend_on_names_alone(tmp_path):
   assert one == two
   for split, names in one.items():
     assert three[split] - {'p50/x.jpg'} == names
-  # 15 folders and a quarter of them: folders are held out as a whole.
+  # 15 folders and a quarter of them: all images of a folder are held out.
   folders = {split: {n.split('/')[0] for n in one[split]} for split in one}
   assert folders['train'].isdisjoint(folders['validation'])
   assert 1 <= len(folders['validation']) <= 8
 
 
-def test_of_few_folders_images_are_held_out(tmp_path):
+def test_with_few_folders_single_images_are_held_out(tmp_path):
   for i in range(40):
     tree.put(tmp_path / f'source/{i % 2}/{i}.jpg', tree.image(i))
   tree.run(tmp_path / 'source', tmp_path, validation_share=0.1)
@@ -49,7 +49,7 @@ def test_of_few_folders_images_are_held_out(tmp_path):
   assert {name[0] for name, _ in found['train']} == {'0', '1'}
 
 
-def test_the_share_is_met_and_may_be_nothing(tmp_path):
+def test_the_share_is_met_and_may_be_zero(tmp_path):
   for i in range(1000):
     tree.put(tmp_path / f'source/{i}.jpg', tree.image(i % 7))
   tree.run(
@@ -100,7 +100,7 @@ def test_faces_are_cropped_and_resized(tmp_path, size):
 
 
 def copies(root: pathlib.Path) -> pathlib.Path:
-  """Writes 30 images of which 8 are copies of earlier ones."""
+  """Writes 30 images; 8 of them are copies of earlier images."""
   tree.people(root)
   for i in range(20, 28):
     (root / f'p{i // 2:02d}/{i:03d}.jpg').write_bytes(tree.image(i % 3))
@@ -170,7 +170,7 @@ def test_duplicates_can_be_dropped_even_after_an_interruption(
     assert found['rows'] == {s: len(images) for s, images in expected.items()}
 
 
-def test_mending_between_two_drops_is_seen(tmp_path, monkeypatch):
+def test_a_fix_between_two_drops_is_seen(tmp_path, monkeypatch):
   source = copies(tmp_path / 'source')
   (source / 'p00/000.jpg').write_bytes(b'')
   flags = {'drop_duplicates': True, 'images_per_shard': 10}
@@ -179,7 +179,7 @@ def test_mending_between_two_drops_is_seen(tmp_path, monkeypatch):
     patch.setattr(sharded_build, '_describe', interrupt)
     with pytest.raises(KeyboardInterrupt):
       tree.run(source, tmp_path, on_error='skip', **flags)
-  # Until now 021.jpg was the first of its kind.
+  # Until now, 021.jpg was the first image with these bytes.
   (source / 'p00/000.jpg').write_bytes(tree.image(0))
   tree.run(source, tmp_path, **flags)
   found = [record for split in tree.read(tmp_path).values() for record in split]
@@ -193,7 +193,7 @@ def interrupt(*args) -> None:
   raise KeyboardInterrupt
 
 
-def test_a_shard_without_a_good_image_does_no_harm(tmp_path):
+def test_a_shard_without_a_good_image_is_allowed(tmp_path):
   source = tree.people(tmp_path / 'source')
   for i in range(30):
     if i // 2 < 9:
@@ -220,7 +220,7 @@ def test_a_shard_without_a_good_image_does_no_harm(tmp_path):
         ({'source': 'nowhere'}, 'nowhere: no such folder; set --source_dir'),
     ],
 )
-def test_wrong_arguments_are_told(tmp_path, kwargs, message):
+def test_wrong_arguments_are_reported(tmp_path, kwargs, message):
   source = tmp_path / kwargs.pop('source', 'source')
   tree.folders(tmp_path / 'source')
   with pytest.raises(errors.InputError) as caught:
@@ -238,7 +238,7 @@ def test_options_of_other_datasets_are_refused(tmp_path):
     )
 
 
-def test_the_command_tells_a_wrong_call_in_one_line(tmp_path):
+def test_wrong_arguments_of_the_command_are_one_line(tmp_path):
   for args, message in (
       (['--face_size=0'], '--face_size=0'),
       (['--max_videos=2'], '--max_videos does not apply'),

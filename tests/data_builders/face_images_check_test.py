@@ -1,4 +1,4 @@
-"""The counts of a source of faces, against the tree the test wrote."""
+"""The counts of a source of faces, compared with the files of the test."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_published_counts_agree_with_one_another():
   assert sum(fields['images'] for fields in celeba) == 202_599
 
 
-def test_problems_are_found_at_the_depth_asked_for(tmp_path, capsys):
+def test_only_decode_finds_truncated_images(tmp_path, capsys):
   tree.listed(tmp_path)
   image = tmp_path / 'a/1.jpg'
   image.write_bytes(image.read_bytes()[:-5])

@@ -1,4 +1,4 @@
-"""Every layout is built, record by record, from a tree written by the test."""
+"""Every layout is built from files that the test writes."""
 
 import collections
 
@@ -26,7 +26,7 @@ def test_a_layout_is_built_record_by_record(tmp_path, config):
 
 
 @pytest.mark.parametrize('config', ['recordio', 'c_ms_celeb', 'vggface2'])
-def test_people_are_held_out_as_a_whole(tmp_path, config):
+def test_all_images_of_a_person_are_held_out(tmp_path, config):
   written = tree.WRITERS[config](tmp_path / 'source')[None]
   tree.run(tmp_path / 'source', tmp_path, config, validation_share=0.01)
   found = tree.read(tmp_path, config)
@@ -56,7 +56,7 @@ def test_records_are_read_by_tfds_and_by_ours(tmp_path):
   assert builder.name == 'face_images'
   assert builder.info.config_name == 'celeba'
   assert builder.info.file_format.value == 'array_record'
-  # TFDS decodes where it is not told to leave that.
+  # TFDS decodes images by default.
   example = builder.as_data_source('train')[0]
   assert (example['image'].dtype, example['image'].shape) == (
       np.uint8,
@@ -67,7 +67,7 @@ def test_records_are_read_by_tfds_and_by_ours(tmp_path):
   )  # fmt: skip
 
 
-def test_a_pack_without_header_is_all_images(tmp_path):
+def test_all_records_of_a_pack_without_header_are_images(tmp_path):
   images = [tree.image(i) for i in range(6)]
   people = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
   tree.write_pack(
@@ -82,7 +82,7 @@ def test_a_pack_without_header_is_all_images(tmp_path):
   assert sum(tree.metadata(tmp_path, 'recordio')['groups'].values()) == 3
 
 
-def test_emotionet_without_lists_is_all_images(tmp_path):
+def test_emotionet_without_lists_has_all_images(tmp_path):
   tree.emotionet(tmp_path / 'source')
   (tmp_path / 'source/list.csv').unlink()
   tree.put(tmp_path / 'source/part0/other.jpg', tree.image(99))
@@ -94,7 +94,7 @@ def test_emotionet_without_lists_is_all_images(tmp_path):
   assert 'part0/other.jpg' in note
 
 
-def test_what_is_no_image_is_counted(tmp_path):
+def test_files_that_are_not_images_are_counted(tmp_path):
   tree.folders(tmp_path / 'source')
   tree.run(tmp_path / 'source', tmp_path)
   (note,) = tree.metadata(tmp_path)['notes']

@@ -1,4 +1,4 @@
-"""A build goes on where it was cut off, and is the same in the end."""
+"""An interrupted build resumes, and the dataset is the same."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ ROOT = pathlib.Path(build.__file__).parents[1]
 
 
 def stamps(dataset: pathlib.Path) -> dict[str, tuple[int, int]]:
-  """Returns the inode and time of every whole shard."""
+  """Returns the inode and time of every complete shard."""
   found = {}
   for path in dataset.glob('*.array_record-*-of-?????'):
     stat = path.stat()
@@ -28,7 +28,7 @@ def stamps(dataset: pathlib.Path) -> dict[str, tuple[int, int]]:
 
 
 def shard_of(data: pathlib.Path, name: str) -> tuple[str, int]:
-  """Returns the split and number of the shard that is to hold an image."""
+  """Returns the split and number of the planned shard of an image."""
   for path in (tree.unfinished(data) / 'plan').glob('*.jsonl'):
     if f'"{name}"' in path.read_text():
       split, number = path.stem.split('-')
@@ -37,7 +37,7 @@ def shard_of(data: pathlib.Path, name: str) -> tuple[str, int]:
 
 
 def any_alive(group: int) -> bool:
-  """Returns whether a process group has a process."""
+  """Returns whether a process of the group is alive."""
   try:
     os.killpg(group, 0)
   except ProcessLookupError:
@@ -46,17 +46,17 @@ def any_alive(group: int) -> bool:
 
 
 @pytest.mark.parametrize('workers', [1, 2])
-def test_a_killed_build_goes_on(tmp_path, workers):
+def test_a_killed_build_resumes(tmp_path, workers):
   source = tree.people(tmp_path / 'source')
-  tree.run(source, tmp_path / 'whole')
-  # A pipe that nobody writes to stops the build at this image for good.
+  tree.run(source, tmp_path / 'full')
+  # A pipe without a writer blocks the build at this image.
   blocked = source / 'p07/015.jpg'
   image = blocked.read_bytes()
   blocked.unlink()
   os.mkfifo(blocked)
   data = tmp_path / 'data'
   dataset = tree.unfinished(data) / 'dataset'
-  total = len(stamps(tree.folder(tmp_path / 'whole')))
+  total = len(stamps(tree.folder(tmp_path / 'full')))
   process = subprocess.Popen(
       [
           sys.executable,
@@ -78,7 +78,7 @@ def test_a_killed_build_goes_on(tmp_path, workers):
       assert (split, number > 0) == ('train', True)
   process.send_signal(signal.SIGKILL)
   process.wait()
-  while any_alive(process.pid):  # no worker goes on behind our back
+  while any_alive(process.pid):  # no worker survives
     assert time.monotonic() < deadline
     time.sleep(0.01)
   assert not tree.folder(data).exists()
@@ -91,11 +91,11 @@ def test_a_killed_build_goes_on(tmp_path, workers):
   after = stamps(tree.folder(data))
   assert len(after) == total
   assert {name: after[name] for name in before} == before
-  assert tree.read(data) == tree.read(tmp_path / 'whole')
+  assert tree.read(data) == tree.read(tmp_path / 'full')
   assert not list(tree.folder(data).glob('*.tmp'))
   for name in ('dataset_info.json', 'metadata.json', 'features.json'):
     assert (tree.folder(data) / name).read_text() == (
-        tree.folder(tmp_path / 'whole') / name
+        tree.folder(tmp_path / 'full') / name
     ).read_text()
 
 
@@ -106,15 +106,15 @@ def test_workers_make_no_difference(tmp_path):
   assert tree.read(tmp_path / '1') == tree.read(tmp_path / '2')
 
 
-def test_mending_goes_on_with_the_good_shards(tmp_path):
+def test_a_build_after_a_fix_keeps_the_good_shards(tmp_path):
   source = tree.people(tmp_path / 'source')
   bad = source / 'p03/006.jpg'
-  whole = bad.read_bytes()
-  bad.write_bytes(whole[:-10])
+  intact = bad.read_bytes()
+  bad.write_bytes(intact[:-10])
   with pytest.raises(errors.InputError, match=r'p03/006\.jpg: cut off'):
     tree.run(source, tmp_path)
   before = stamps(tree.unfinished(tmp_path) / 'dataset')
-  bad.write_bytes(whole)
+  bad.write_bytes(intact)
   tree.run(source, tmp_path)
   after = stamps(tree.folder(tmp_path))
   assert len(after) == len(before) + 1
@@ -122,7 +122,7 @@ def test_mending_goes_on_with_the_good_shards(tmp_path):
   assert tree.metadata(tmp_path)['skipped'] == []
 
 
-def test_a_build_that_skipped_is_checked_again_when_it_may_not(
+def test_shards_with_skipped_images_are_written_again_without_skip(
     tmp_path, monkeypatch
 ):
   source = tree.people(tmp_path / 'source')
@@ -152,7 +152,7 @@ def interrupt(*args) -> None:
         (None, {'drop_duplicates': True}, '--drop_duplicates=False, not True'),
     ],
 )
-def test_a_change_in_between_is_refused(
+def test_a_change_before_resuming_is_refused(
     tmp_path, monkeypatch, change, kwargs, message
 ):
   source = tree.people(tmp_path / 'source')
@@ -173,7 +173,7 @@ def test_a_change_in_between_is_refused(
   assert total == 30 + (change is not None)
 
 
-def test_overwriting_goes_on_too(tmp_path, monkeypatch):
+def test_overwriting_resumes_too(tmp_path, monkeypatch):
   source = tree.people(tmp_path / 'source')
   tree.run(source, tmp_path)
   for i in range(2):
@@ -190,7 +190,7 @@ def test_overwriting_goes_on_too(tmp_path, monkeypatch):
   assert stamps(tree.folder(tmp_path)) == before
 
 
-def test_a_dataset_that_is_there_is_kept_or_refused(tmp_path, capsys):
+def test_an_existing_dataset_is_kept_or_refused(tmp_path, capsys):
   source = tree.people(tmp_path / 'source')
   tree.run(source, tmp_path)
   before = stamps(tree.folder(tmp_path))
@@ -208,7 +208,7 @@ def die(plan, index) -> None:
   os._exit(1)
 
 
-def test_a_worker_that_is_killed_is_told_in_one_line(tmp_path):
+def test_a_killed_worker_is_one_line(tmp_path):
   plan = plan_lib.Plan('x', tmp_path, tmp_path, 0, 'fail', (), {})
   with pytest.raises(errors.InputError, match='lower --num_workers'):
     runners.run_locally(die, plan, [0, 1], num_workers=2)
@@ -218,7 +218,7 @@ def test_two_builds_of_a_dataset_do_not_mix(tmp_path):
   source = tree.people(tmp_path / 'source')
   folder = tree.folder(tmp_path / 'data')
   path = folder.with_name(f'{folder.name}.lock')
-  # Another process that holds the lock until it is killed.
+  # Another process holds the lock until it is killed.
   hold = (
       'import pathlib, sys\n'
       'from abaw_jax.data_builders.face_images import lock\n'

@@ -1,4 +1,4 @@
-"""What is wrong with a source of faces is told where it is wrong."""
+"""Problems of a source of faces are reported with file and line."""
 
 import gzip
 import pathlib
@@ -40,12 +40,12 @@ def nothing_left(root):
     path.rmdir() if path.is_dir() else path.unlink()
 
 
-# config, what happens to the tree, what the message must contain.
+# Case -> (config, damage to the source, texts of the message).
 BROKEN = {
     'an empty tree': ('folders', nothing_left, ('no image', 'is empty')),
     'no list': ('list', no_list, ('list.txt: cannot be read',)),
     'no archive': ('tar', nothing_left, ('no archive', '.tar.gz')),
-    'a torn archive': (
+    'a damaged archive': (
         'tar',
         lambda root: cut(root / 'a.tar', 0.3),
         ('a.tar: damaged after id7/', 'copy or pack it again'),
@@ -57,7 +57,7 @@ BROKEN = {
         ),
         ('a.tar: damaged after id7/000.jpg', 'no end-of-archive mark'),
     ),
-    'a torn compressed archive': (
+    'a damaged compressed archive': (
         'tar',
         lambda root: cut(root / 'b/b.tar.gz', 0.5),
         ('b/b.tar.gz: damaged', 'end-of-stream'),
@@ -92,7 +92,7 @@ BROKEN = {
         lambda root: damage(root / 'train.rec', 0, b'?'),
         ('train.rec: record 0: no magic number at byte 0',),
     ),
-    'a cut pack': (
+    'a truncated pack': (
         'recordio',
         lambda root: cut(root / 'train.rec', 0.9),
         ('train.rec: record 11:', 'copy train.rec'),
@@ -122,7 +122,7 @@ BROKEN = {
         lambda root: append(root / tree.TSV, 'm.1\t2\n'),
         (f'{tree.TSV}:9: 2 columns instead of 7',),
     ),
-    'one half of VGGFace2': (
+    'VGGFace2 without train': (
         'vggface2',
         lambda root: (root / 'train').rename(root / 'images'),
         ('no folder train',),
@@ -147,7 +147,7 @@ def offset_of(root: pathlib.Path, key: int) -> int:
   return int(lines[key].split('\t')[1])
 
 
-# config, what happens to the tree, the problem that is listed.
+# Case -> (config, damage to the source, reported problem).
 BAD_IMAGES = {
     'a missing file of a list': (
         'list',
@@ -159,17 +159,17 @@ BAD_IMAGES = {
         lambda root: append(root / 'list.txt', '../x.jpg\n'),
         'list.txt:12: image ../x.jpg: is not in source',
     ),
-    'a cut file': (
+    'a truncated file': (
         'folders',
         lambda root: cut(root / 'a/1.jpg', 0.8),
         'a/1.jpg: cut off: the JPEG has no end marker',
     ),
-    'a cut PNG': (
+    'a truncated PNG': (
         'folders',
         lambda root: cut(root / 'top.png', 0.9),
         'top.png: cut off: the PNG has no end marker',
     ),
-    'a cut WebP': (
+    'a truncated WebP': (
         'folders',
         lambda root: cut(root / 'a/deep/er/3.webp', 0.9),
         'a/deep/er/3.webp: not a complete image',
@@ -259,7 +259,7 @@ def test_a_bad_image_is_named(tmp_path, case):
   assert skipped['file'] == expected.split(':')[0]
 
 
-def test_links_inside_an_archive_are_no_images(tmp_path):
+def test_links_inside_an_archive_are_not_images(tmp_path):
   (tmp_path / 'source').mkdir()
   with tarfile.open(tmp_path / 'source/a.tar', 'w') as archive:
     for i in range(3):
@@ -271,7 +271,7 @@ def test_links_inside_an_archive_are_no_images(tmp_path):
     tree.run(tmp_path / 'source', tmp_path / 'data', 'tar')
 
 
-def test_many_problems_are_summed_up(tmp_path):
+def test_only_the_first_problems_are_listed(tmp_path):
   for i in range(40):
     tree.put(tmp_path / f'source/{i:02d}.jpg', b'' if i < 25 else tree.image(i))
   with pytest.raises(errors.InputError) as caught:

@@ -1,4 +1,4 @@
-"""Tiny sources of faces in every layout, written without the code under test.
+"""Writes small sources of faces in every layout, without the code under test.
 
 A writer fills a folder and returns split -> name -> (image, group) as the
 dataset must hold them; the split is None where the layout has none of its own.
@@ -36,11 +36,11 @@ def put(path: pathlib.Path, data: bytes) -> bytes:
 
 
 def folders(root: pathlib.Path) -> dict:
-  """Nested folders, several formats, and files that are no images."""
+  """Nested folders, several formats, and files that are not images."""
   names = ['top.png', 'a/1.jpg', 'a/2.JPEG', 'a/deep/er/3.webp', 'b/1.jpg']
   names += [f'people/p{i}/{i}.jpg' for i in range(6)]
   put(root / 'a/notes.txt', b'no image')
-  put(root / 'a/._1.jpg', b'what some systems leave behind')
+  put(root / 'a/._1.jpg', b'a hidden file')
   return {
       None: {
           name: (
@@ -61,7 +61,7 @@ def listed(root: pathlib.Path) -> dict:
 
 
 def tar(root: pathlib.Path) -> dict:
-  """A plain archive with folders and two compressed ones without."""
+  """A plain archive with folders, and two compressed archives."""
   found = {}
   put(root / 'c.txz', b'has another ending')
   for number, (name, mode, folder) in enumerate(
@@ -106,7 +106,7 @@ def record(data: bytes) -> bytes:
 
 
 def labelled(labels: tuple[float, ...], data: bytes = b'') -> bytes:
-  """Returns image data behind the header of a record."""
+  """Returns the header of a record, followed by image data."""
   if len(labels) == 1:
     return struct.pack('<IfQQ', 0, labels[0], 0, 0) + data
   head = struct.pack('<IfQQ', len(labels), 0.0, 0, 0)
@@ -128,7 +128,7 @@ def recordio(root: pathlib.Path) -> dict:
   """A pack with a header, 4 identities and a record in three parts."""
   people = [3, 2, 1, 4]
   images = [image(i) for i in range(sum(people))]
-  # Padding behind the image puts the magic number on a multiple of 4 bytes.
+  # Padding after the image puts the magic number at a multiple of 4 bytes.
   images[4] += bytes(-len(images[4]) % 4) + MAGIC + b'1234' + MAGIC + b'12'
   stop = len(images) + 1
   starts = np.cumsum([1, *people]).tolist()
@@ -162,7 +162,7 @@ def celeba(root: pathlib.Path) -> dict:
 
 
 def c_ms_celeb(root: pathlib.Path) -> dict:
-  """Both lists over a table that lacks a person, who is there as files."""
+  """Both lists and a table; the images of one person are files."""
   found, lines, rows = {}, {name: [] for name in LISTS}, []
   for person, mid in enumerate(('m.01_x', 'm.02y', 'm.03z')):
     for rank in range(4):
@@ -181,7 +181,7 @@ def c_ms_celeb(root: pathlib.Path) -> dict:
             )
         )  # fmt: skip
       if rank == 3:
-        continue  # unlisted: thrown out when the labels were cleaned
+        continue  # not listed: removed when the labels were cleaned
       relabelled = rank == 2
       label = 'm.01_x' if relabelled else mid
       lines[LISTS[relabelled]].append(f'{label} {path}\n')
@@ -245,17 +245,17 @@ def run(source, data, config='folders', **kwargs) -> None:
 
 
 def folder(data: pathlib.Path, config: str = 'folders') -> pathlib.Path:
-  """Returns where a config lies."""
+  """Returns the folder of a built config."""
   return data / 'face_images' / config / '1.0.0'
 
 
 def unfinished(data: pathlib.Path, config: str = 'folders') -> pathlib.Path:
-  """Returns where a config is built."""
+  """Returns the folder of an unfinished build."""
   return data / 'face_images' / config / '1.0.0.unfinished'
 
 
 def metadata(data: pathlib.Path, config: str = 'folders') -> dict:
-  """Returns what the dataset remembers of its build."""
+  """Returns the metadata of the dataset."""
   return dict(tfds.builder_from_directory(folder(data, config)).info.metadata)
 
 
@@ -275,14 +275,14 @@ def read(data: pathlib.Path, config: str = 'folders') -> dict[str, list]:
 
 
 def people(root: pathlib.Path, count: int = 30) -> pathlib.Path:
-  """Writes two images in each of `count / 2` folders, and returns the source."""
+  """Writes two images into each of `count / 2` folders; returns the source."""
   for i in range(count):
     put(root / f'p{i // 2:02d}/{i:03d}.jpg', image(i))
   return root
 
 
 def command(source: pathlib.Path, data: pathlib.Path, *args: str) -> list[str]:
-  """Returns the command that does what `run` does."""
+  """Returns the command line of the same build as `run`."""
   return [
       '-m',
       'data_builders.build',

@@ -47,14 +47,14 @@ def test_every_face_with_its_votes_and_pixels(tmp_path, capsys, write):
     [
         ((10, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0),
         ((5, 5, 0, 0, 0, 0, 0, 0, 0, 0), None),
-        ((5, 4, 1, 0, 0, 0, 0, 0, 0, 0), 0),  # 5 of 9: the single one is out
+        ((5, 4, 1, 0, 0, 0, 0, 0, 0, 0), 0),  # 5 of 9: single votes are ignored
         ((4, 4, 1, 1, 0, 0, 0, 0, 0, 0), None),
         ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1), None),
         ((0, 0, 2, 1, 1, 1, 1, 1, 1, 1), 2),
         ((0, 0, 0, 0, 0, 0, 0, 0, 6, 4), 8),
     ],
 )
-def test_the_majority_is_more_than_half_of_what_counts(counts, winner):
+def test_the_majority_ignores_single_votes(counts, winner):
   assert votes.majority(counts) == winner
 
 
@@ -89,7 +89,7 @@ def test_check_counts_by_usage(tmp_path, capsys):
         ),
     ],
 )
-def test_a_bad_line_of_votes_is_told(tmp_path, old, new, message):
+def test_a_bad_line_of_votes_is_reported(tmp_path, old, new, message):
   source = tree.fer_csv(tmp_path / 'source')
   path = source / 'fer2013new.csv'
   path.write_text(path.read_text().replace(old, new))
@@ -129,7 +129,7 @@ def test_a_bad_line_of_votes_is_told(tmp_path, old, new, message):
         ),
     ],
 )
-def test_bad_pixels_are_told(tmp_path, row, message):
+def test_bad_pixels_are_reported(tmp_path, row, message):
   source = tree.fer_csv(tmp_path / 'source')
   lines = (source / 'fer2013.csv').read_text().splitlines()
   tree.write(source / 'fer2013.csv', *lines[:2], row, *lines[3:])
@@ -137,7 +137,7 @@ def test_bad_pixels_are_told(tmp_path, row, message):
     tree.run('fer_plus', source, tmp_path)
 
 
-def test_lists_of_different_length_are_told(tmp_path):
+def test_lists_of_different_length_are_reported(tmp_path):
   source = tree.fer_csv(tmp_path)
   lines = (source / 'fer2013.csv').read_text().splitlines()
   tree.write(source / 'fer2013.csv', *lines, lines[-1])
@@ -151,7 +151,7 @@ def test_lists_of_different_length_are_told(tmp_path):
     check.check('fer_plus', source_dir=source)
 
 
-def test_a_missing_png_is_told_by_its_line(tmp_path, capsys):
+def test_a_missing_png_is_reported_with_its_line(tmp_path, capsys):
   source = tree.fer_folders(tmp_path)
   (source / 'data/FER2013Valid/fer0000004.png').unlink()
   assert not check.check('fer_plus', source_dir=source, subset=True)

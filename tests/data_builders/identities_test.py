@@ -1,4 +1,4 @@
-"""Faces and who they are: labels, what is held out, guarantees of shards."""
+"""Identities: labels, hold-out, resumed builds."""
 
 import collections
 
@@ -50,7 +50,7 @@ def people_of(images: dict) -> set[str]:
 
 @pytest.mark.parametrize('config', LAYOUTS)
 @pytest.mark.parametrize('hold_out', ['people', 'images'])
-def test_everybody_has_the_own_label(tmp_path, config, hold_out):
+def test_every_person_has_a_label(tmp_path, config, hold_out):
   written = tree.WRITERS[config](tmp_path / 'source')
   run(tmp_path / 'source', tmp_path, config, hold_out=hold_out)
   found, metadata = read(tmp_path, config)
@@ -64,7 +64,7 @@ def test_everybody_has_the_own_label(tmp_path, config, hold_out):
       n: face for images in found.values() for n, face in images.items()
   }
   assert everything.keys() == expected.keys()
-  # Names of a pack are keys of records: the same people by other names.
+  # A pack has record keys as names, so its people have other names.
   names = {
       everything[name][1]: person for name, (_, person) in expected.items()
   }
@@ -84,7 +84,7 @@ def test_everybody_has_the_own_label(tmp_path, config, hold_out):
     assert not people_of(found['test']) & people_of(found['train'])
 
 
-def test_nobody_is_on_both_sides_or_everybody_is_in_train(tmp_path):
+def test_hold_out_people_or_images_of_each_person(tmp_path):
   source = tree.people(tmp_path / 'source')
   run(source, tmp_path / 'people')
   found, metadata = read(tmp_path / 'people')
@@ -99,7 +99,7 @@ def test_nobody_is_on_both_sides_or_everybody_is_in_train(tmp_path):
   assert len(found['validation']) > 5
 
 
-def test_an_image_of_nobody_is_counted(tmp_path, capsys):
+def test_an_image_without_a_person_is_counted(tmp_path, capsys):
   tree.folders(tmp_path / 'source')
   run(tmp_path / 'source', tmp_path)
   note = '3 files that are not used in this layout, such as top.png (no person)'
@@ -107,9 +107,9 @@ def test_an_image_of_nobody_is_counted(tmp_path, capsys):
   assert read(tmp_path)[1]['notes'] == [note]
 
 
-def test_it_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
+def test_an_interrupted_build_resumes(tmp_path, monkeypatch):
   source = tree.people(tmp_path / 'source')
-  run(source, tmp_path / 'whole')
+  run(source, tmp_path / 'full')
   write_shard, calls = shards.write_shard, []
 
   def write_two(plan, index):
@@ -125,10 +125,10 @@ def test_it_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
   with pytest.raises(errors.InputError, match='--hold_out=people, not images'):
     run(source, tmp_path / 'cut', hold_out='images')
   run(source, tmp_path / 'cut')
-  assert read(tmp_path / 'cut') == read(tmp_path / 'whole')
+  assert read(tmp_path / 'cut') == read(tmp_path / 'full')
 
 
-def test_limited_resized_and_told_apart(tmp_path):
+def test_options_are_stored_and_compared(tmp_path):
   source = tree.people(tmp_path / 'source')
   run(source, tmp_path, max_examples=8, face_size=6)
   found, metadata = read(tmp_path)

@@ -1,4 +1,4 @@
-"""Whole JPEG files are told from broken ones."""
+"""Broken JPEG files are found."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ WHOLE = tree.jpeg(0)
 
 
 @pytest.mark.parametrize('padding', [b'', b'\0\0', b'made by a camera'])
-def test_a_whole_jpeg_has_no_problem(padding):
+def test_a_complete_jpeg_has_no_problem(padding):
   assert images.jpeg_problem(WHOLE + padding) is None
 
 
@@ -24,7 +24,7 @@ def test_a_progressive_jpeg_has_no_problem():
 
 
 @pytest.mark.parametrize('kept', [0.99, 0.9, 0.7, 0.3])
-def test_a_cut_off_jpeg_is_found_though_it_decodes(kept):
+def test_a_truncated_jpeg_is_found_even_if_it_decodes(kept):
   data = WHOLE[: int(len(WHOLE) * kept)]
   assert 'cut off' in images.jpeg_problem(data)
 
@@ -45,7 +45,7 @@ def test_an_end_marker_in_a_thumbnail_does_not_count():
         cv2.imencode('.png', np.ones((8, 8)))[1].tobytes(),
     ],
 )
-def test_other_files_are_no_jpeg(data):
+def test_other_files_are_not_jpeg(data):
   assert images.jpeg_problem(data) == 'not a JPEG file'
 
 

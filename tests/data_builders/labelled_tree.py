@@ -1,4 +1,4 @@
-"""Tiny releases of labelled faces, written without the code under test."""
+"""Writes small releases of labelled faces, without the code under test."""
 
 import pathlib
 
@@ -47,7 +47,7 @@ def affectnet_line(
 
 
 def manual_2017(root: pathlib.Path) -> pathlib.Path:
-  """Writes the release of 2017: a header in one list only, two faces."""
+  """Writes the release of 2017: only one list has a header; an image has two faces."""
   images = root / 'Manually_Annotated_Images'
   for i, name in enumerate(('1/a.png', '1/b.png', '22/c.png', '22/d.png')):
     put(images / name, pixels(i))
@@ -67,7 +67,7 @@ def manual_2017(root: pathlib.Path) -> pathlib.Path:
 
 
 def release_2021(root: pathlib.Path) -> pathlib.Path:
-  """Writes the release of 2021: strings and numbers, arrays of no axis."""
+  """Writes the release of 2021: labels are strings, numbers or arrays."""
   faces = {
       'train_set/9': ('1', '0.5', '-0.25'),
       'train_set/10': (7, -0.125, np.float32(1.0)),
@@ -85,8 +85,8 @@ def release_2021(root: pathlib.Path) -> pathlib.Path:
   return root
 
 
-FER_ROWS = [  # usage, named, votes
-    ('Training', True, (4, 0, 0, 1, 3, 2, 0, 0, 0, 0)),  # 4 of 9: none
+FER_ROWS = [  # usage, whether it has an image name, votes
+    ('Training', True, (4, 0, 0, 1, 3, 2, 0, 0, 0, 0)),  # 4 of 9: no majority
     ('Training', True, (0, 6, 3, 0, 0, 0, 1, 0, 0, 0)),
     ('Training', False, (0, 0, 0, 0, 0, 0, 0, 0, 0, 10)),
     ('Training', True, (1, 1, 1, 1, 3, 1, 0, 0, 2, 0)),  # 3 of 5: Anger
@@ -111,7 +111,7 @@ def fer_lines() -> list[str]:
 
 
 def fer_csv(root: pathlib.Path) -> pathlib.Path:
-  """Writes FER+ over fer2013.csv."""
+  """Writes FER+ with its images in fer2013.csv."""
   write(root / 'fer2013new.csv', *fer_lines())
   write(
       root / 'fer2013.csv',
@@ -125,7 +125,7 @@ def fer_csv(root: pathlib.Path) -> pathlib.Path:
 
 
 def fer_folders(root: pathlib.Path) -> pathlib.Path:
-  """Writes FER+ over folders of PNG files."""
+  """Writes FER+ with its images in folders of PNG files."""
   write(root / 'fer2013new.csv', *fer_lines())
   folders = {
       'Training': 'FER2013Train',
@@ -154,7 +154,7 @@ def raf_db(root: pathlib.Path) -> pathlib.Path:
 
 
 def emotionet(root: pathlib.Path) -> pathlib.Path:
-  """Writes two lists of EmotioNet with other columns, over images in folders."""
+  """Writes two lists of EmotioNet with different columns, and images in folders."""
   rows = {
       'a.csv': (
           "'URL', 'AU 1', 'AU 2', \"AU 12\", ' AU 60 '",
@@ -180,12 +180,12 @@ def run(name: str, source: pathlib.Path, data: pathlib.Path, **kwargs) -> None:
 
 
 def folder(data: pathlib.Path, name: str) -> pathlib.Path:
-  """Returns where `<dataset>/<config>` lies."""
+  """Returns the folder of `<dataset>/<config>`."""
   return data / name / '1.0.0'
 
 
 def metadata(data: pathlib.Path, name: str) -> dict:
-  """Returns what the dataset remembers of its build."""
+  """Returns the metadata of the dataset."""
   return dict(tfds.builder_from_directory(folder(data, name)).info.metadata)
 
 

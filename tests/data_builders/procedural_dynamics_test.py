@@ -1,4 +1,4 @@
-"""Labels of the rendered corpus: rates, priors, and how they hang together."""
+"""Labels of the rendered corpus: rates, priors and their relations."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_labels_are_missing_at_the_published_rates(tracks):
     assert (~labelled).all(1).any() == (split == 'train')
 
 
-def test_missing_labels_come_in_stretches(tracks):
+def test_neighbouring_frames_miss_the_same_labels(tracks):
   for track in tracks['train']:
     changes = (np.diff(track.labelled.astype(int), axis=0) != 0).any(1).sum()
     assert changes <= 2 + len(track.frame_id) / 6
@@ -122,7 +122,7 @@ def test_a_lag_settles_on_its_target():
   np.testing.assert_allclose(seen[-1], 1 - np.exp(-60 / 7.5), atol=1e-12)
 
 
-def test_wandering_has_unit_deviation_and_the_given_memory():
+def test_random_paths_have_unit_deviation_and_the_given_memory():
   paths = dynamics.wander(np.random.default_rng(0), (4000, 40), 0.5)
   np.testing.assert_allclose(paths.std(), 1, atol=0.05)
   later = np.mean(paths[15:] * paths[:-15])

@@ -1,4 +1,4 @@
-"""Faces: what each action unit moves, and that people differ."""
+"""Rendered faces: effects of action units, people, light and camera."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def people() -> list[bust.Bust]:
 
 
 def change(person: bust.Bust, unit: int, size: float) -> np.ndarray:
-  """Returns how far each pixel moves from the still face, [112, 112]."""
+  """Returns the change of each pixel from the neutral face, [112, 112]."""
   units = np.zeros(len(emotion.AUS))
   still = sheet.portrait(person, units).astype(float)
   units[emotion.AUS.index(unit)] = size
@@ -79,7 +79,7 @@ def test_light_from_the_right_brightens_the_right(people):
     half = canvas.GRID // 2
     left, right = shades[1][:, :half].mean(), shades[1][:, half:].mean()
     assert right > left
-    # The lamp on the other side is the mirror image, hair and lines apart.
+    # A lamp on the other side mirrors the light, except for hair and lines.
     np.testing.assert_allclose(
         shades[0][:, :half].mean(), shades[1][:, half:].mean(), rtol=0.02
     )
@@ -118,7 +118,7 @@ def render(shot: dict, **changes) -> np.ndarray:
   )
 
 
-def test_a_turned_head_shows_the_nose_ahead_of_the_cheeks(shot):
+def test_the_nose_of_a_turned_head_moves_more_than_the_cheeks(shot):
   flow = cv2.phaseCorrelate(
       *(
           cv2.cvtColor(
@@ -127,12 +127,12 @@ def test_a_turned_head_shows_the_nose_ahead_of_the_cheeks(shot):
           for yaw in (-6.0, 6.0)
       )
   )[0]
-  # 12 degrees of yaw carry the middle of a face about 34 pixels deep by 7.
+  # 12 degrees of yaw move the middle of a face, about 34 pixels deep, by 7 pixels.
   assert 3 < flow[0] < 12
   assert abs(flow[1]) < 1.5
 
 
-def test_blur_smear_and_darkness_spoil_a_frame(shot):
+def test_blur_smear_and_darkness_change_a_frame(shot):
   sharp = cv2.Laplacian(render(shot), cv2.CV_64F).std()
   assert cv2.Laplacian(render(shot, blur=2.5), cv2.CV_64F).std() < 0.6 * sharp
   assert cv2.Laplacian(render(shot, smear=4.0), cv2.CV_64F).std() < 0.9 * sharp
@@ -140,7 +140,7 @@ def test_blur_smear_and_darkness_spoil_a_frame(shot):
 
 
 @pytest.mark.parametrize('kind', ['hand', 'microphone', 'border', 'lock'])
-def test_an_occluder_hides_a_part_and_only_a_part(shot, kind):
+def test_an_occluder_hides_a_part_of_the_face(shot, kind):
   place = {**shot, 'place': dataclasses.replace(shot['place'], occluder=kind)}
   free = render(place).astype(float)
   hidden = render(place, covered=True, place=np.zeros(2))
@@ -148,7 +148,7 @@ def test_an_occluder_hides_a_part_and_only_a_part(shot, kind):
   assert 0.01 < touched < 0.5
 
 
-def test_the_sheet_is_written_small_and_refuses_other_files(tmp_path):
+def test_the_sheet_is_a_small_png(tmp_path):
   path = tmp_path / 'sheet.png'
   sheet.write(path, seed=0)
   rows = labels.NUM_EXPRESSIONS + labels.NUM_AUS // sheet.PEOPLE

@@ -15,6 +15,7 @@ from abaw_jax.data_builders import build, check, datasets
 from abaw_jax.data_builders.procedural import stills
 from abaw_jax.data_builders.procedural.layouts import registry
 from abaw_jax.tasks import registry as tasks
+from abaw_jax.workflow import procedural
 from tests.data_builders import labelled_tree as tree
 from tests.training import runs
 
@@ -65,7 +66,7 @@ def digests(out: pathlib.Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize('layout', BUILT)
-def test_check_finds_nothing_wrong(root, layout, capsys):
+def test_check_finds_no_problem(root, layout, capsys):
   name, config, _ = BUILT[layout]
   given = {'config': config} if name in ('affectnet', 'identities') else {}
   source = root / 'source' / layout
@@ -99,7 +100,7 @@ def test_records_are_frames_with_the_right_masks(root, layout, split):
 
 
 @pytest.mark.parametrize('name', ['fer_plus', 'raf_db', 'emotionet'])
-def test_they_are_a_source_of_the_frame_task(root, name):
+def test_they_train_the_frame_task(root, name):
   config = runs.smoke('frame', root, data__name=name)
   for split in ('train', 'validation'):
     source = tasks.make_task(config).source(split)
@@ -127,7 +128,7 @@ def test_both_releases_of_affectnet_have_the_same_labels(root):
       tree.read(root, f'affectnet/{config}')['train']
       for config in ('manual_2017', 'release_2021')
   )
-  assert set(old) < set(new)  # the old one has rows without a label
+  assert set(old) < set(new)  # 2017 has rows without a label
   for row, record in old.items():
     assert record['label'] == new[row]['label']
     np.testing.assert_allclose(
@@ -135,7 +136,7 @@ def test_both_releases_of_affectnet_have_the_same_labels(root):
     )
 
 
-def test_votes_mostly_agree_with_what_is_shown(root):
+def test_the_majority_of_votes_is_the_true_expression(root):
   faces = tree.read(root, 'affectnet/release_2021')
   shown = [
       faces[split][row]['expression']
@@ -149,7 +150,7 @@ def test_votes_mostly_agree_with_what_is_shown(root):
         assert record['expression'] == shown[row]
 
 
-def test_everybody_has_a_folder(root):
+def test_every_person_has_a_folder(root):
   records = [
       record
       for split in ('train', 'validation')
@@ -166,7 +167,7 @@ def test_files_are_the_same_for_any_number_of_workers(root, tmp_path):
   assert digests(tmp_path / 'two') == expected
 
 
-def test_a_whole_folder_is_left_alone_and_a_broken_one_starts_again(
+def test_a_complete_folder_is_kept_and_an_interrupted_one_starts_again(
     root, tmp_path
 ):
   out = root / 'source' / 'raf_db'
@@ -189,6 +190,8 @@ def test_the_command_offers_every_layout(tmp_path):
       *registry.LAYOUTS,
   ) == datasets.RENDERED_LAYOUTS
   assert BUILT.keys() == registry.LAYOUTS.keys()
+  for name, (layout, config, _) in procedural.STILLS.items():
+    assert datasets.DATASETS[name].rendered[config] == layout
   done = subprocess.run(
       [
           sys.executable, '-m', 'data_builders.procedural', '--layout=raf_db',

@@ -1,4 +1,4 @@
-"""The rendered corpus: its layout on disk, its rates, its determinism."""
+"""The rendered corpus: layout on disk, repeated rows, determinism."""
 
 import collections
 import hashlib
@@ -125,7 +125,7 @@ def test_videos_and_people_are_disjoint_between_splits(root):
       split: {row[0].split('/')[0] for row in rows}
       for split, rows in annotations(root).items()
   }
-  # Two subjects of one video carry one number: that stays in one split too.
+  # Two subjects of one video have the same number, and are in one split.
   numbers = {
       split: {re.search(r'\d+', name).group() for name in names}
       for split, names in videos.items()
@@ -151,7 +151,7 @@ def test_the_card_comes_last_and_counts_what_is_there(root):
   assert not (root / card.DRAFT).exists()
 
 
-def test_a_whole_corpus_is_left_alone(root):
+def test_a_complete_corpus_is_not_changed(root):
   before = {p: p.stat().st_mtime_ns for p in root.rglob('*')}
   assert 'nothing to do' in corpus.write(root, workers=1, **ARGS)
   assert before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}

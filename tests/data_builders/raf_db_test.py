@@ -1,4 +1,4 @@
-"""RAF-DB: its list, and what takes the place of a validation split."""
+"""RAF-DB: its list, and the validation split of each config."""
 
 import pytest
 
@@ -11,7 +11,7 @@ OURS = {1: 6, 2: 3, 3: 2, 4: 4, 5: 5, 6: 1, 7: 0}
 
 
 @pytest.mark.parametrize('basic', [False, True])
-def test_every_row_untouched(tmp_path, basic):
+def test_rows_and_image_bytes_are_unchanged(tmp_path, basic):
   source = tree.raf_db(tmp_path / 'source')
   given = source / 'basic' if basic else source
   tree.run('raf_db', given, tmp_path, configs=['published'])
@@ -31,7 +31,7 @@ def test_every_row_untouched(tmp_path, basic):
       assert record['image'] == image.read_bytes()
 
 
-def test_a_tenth_of_train_is_held_out_always_the_same(tmp_path):
+def test_the_same_tenth_of_train_is_held_out_every_time(tmp_path):
   source = tree.raf_db(tmp_path / 'source')
   for name in ('a', 'b'):
     tree.run('raf_db', source, tmp_path / name)
@@ -49,7 +49,7 @@ def test_a_tenth_of_train_is_held_out_always_the_same(tmp_path):
   assert found['test'] == {42, 43, 44}
 
 
-def test_configs_are_built_one_by_one(tmp_path):
+def test_configs_are_built_one_after_the_other(tmp_path):
   source = tree.raf_db(tmp_path / 'source')
   both = ['frames', 'published']
   with pytest.raises(errors.InputError, match='build one after the other'):
@@ -86,7 +86,7 @@ def test_published_classes_add_up():
         ('', '0 values instead of 2'),
     ],
 )
-def test_a_bad_line_is_told(tmp_path, line, reason):
+def test_a_bad_line_is_reported(tmp_path, line, reason):
   source = tree.raf_db(tmp_path / 'source')
   path = source / 'basic/EmoLabel/list_patition_label.txt'
   first, *lines = path.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Records hold the files byte by byte, in the order of time."""
+"""Records contain the bytes of the files, in the order of time."""
 
 import csv
 import random
@@ -86,7 +86,7 @@ def test_the_test_split_has_every_row_and_no_label(dataset, config):
     assert (row['au'] == -1).all()
 
 
-def test_sequences_restore_the_order_of_time(dataset):
+def test_chunks_restore_the_order_of_time(dataset):
   _, data = dataset
   videos = {}
   for example in built.examples(data, 'sequences', 'train'):

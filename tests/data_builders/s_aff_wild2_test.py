@@ -1,4 +1,4 @@
-"""The layouts of s-Aff-Wild2: where things are found, what is missing."""
+"""The layouts of s-Aff-Wild2: lists, images, missing files."""
 
 import pathlib
 
@@ -99,7 +99,7 @@ def test_a_corpus_without_test_list_says_where_it_looked(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['training', 'validation'])
-def test_a_missing_list_tells_the_names_searched(tmp_path, name):
+def test_the_message_for_a_missing_list_has_the_names_searched(tmp_path, name):
   root = tree.small().write(tmp_path)
   (root / f'{name}_set_annotations.txt').unlink()
   with pytest.raises(errors.InputError) as caught:
@@ -140,7 +140,7 @@ def test_no_source_folder_no_images_two_lists(tmp_path):
         ),
     ],
 )
-def test_a_list_with_nothing_to_read_fails(tmp_path, name, lines, reason):
+def test_a_list_without_a_valid_line_fails(tmp_path, name, lines, reason):
   small = tree.small()
   setattr(small, name, lines)
   with pytest.raises(errors.InputError) as caught:
@@ -149,12 +149,12 @@ def test_a_list_with_nothing_to_read_fails(tmp_path, name, lines, reason):
   assert '\n' not in str(caught.value)
 
 
-def test_bad_images_are_told_by_every_line_that_names_them(tmp_path):
+def test_a_bad_image_is_reported_for_each_of_its_lines(tmp_path):
   root = tree.small().write(tmp_path)
   images = root / 'cropped_aligned/116'
   (images / '00003.jpg').unlink()  # on lines 5 and 7
-  whole = (images / '00007.jpg').read_bytes()
-  (images / '00007.jpg').write_bytes(whole[:-40])
+  intact = (images / '00007.jpg').read_bytes()
+  (images / '00007.jpg').write_bytes(intact[:-40])
   (images / '00001.jpg').write_bytes(b'')
   (root / 'test_set/cropped_aligned/video45_1/00008.jpg').write_bytes(b'GIF8')
   corpus = corpus_lib.read(root)
@@ -169,7 +169,7 @@ def test_bad_images_are_told_by_every_line_that_names_them(tmp_path):
       f'{TEST_LIST}:3: image video45_1/00008.jpg: not a JPEG file',
   ]
   assert [row.row for row in corpus.usable('train')] == [0, 4, 6, 7, 8]
-  # Without decoding only the missing image is seen.
+  # Without decoding, only missing images are found.
   found = corpus_lib.read(root, decode=False).problems
   assert [problem.line for problem in found] == [5, 7]
 
@@ -183,7 +183,7 @@ def test_max_videos_keeps_the_first_of_each_split(tmp_path):
   assert len(corpus.rows['validation']) == 1
 
 
-def test_the_papers_of_the_builder_are_read_by_tfds():
+def test_tfds_reads_readme_citation_and_tags():
   metadata = s_aff_wild2_dataset_builder.Builder.get_metadata()
   assert metadata.description.startswith('# s-Aff-Wild2')
   assert 'kollias2022abaw4' in metadata.citation

@@ -90,10 +90,10 @@ def split_sizes(videos: int) -> dict[str, int]:
 def _quota(shares: np.ndarray, total: int) -> np.ndarray:
   """Returns integers in the ratio of `shares`, with the sum `total`."""
   exact = np.asarray(shares) / np.sum(shares) * total
-  whole = np.floor(exact).astype(int)
-  left = np.argsort(whole - exact, kind='stable')[: total - whole.sum()]
-  whole[left] += 1
-  return whole
+  counts = np.floor(exact).astype(int)
+  left = np.argsort(counts - exact, kind='stable')[: total - counts.sum()]
+  counts[left] += 1
+  return counts
 
 
 def _deck(split: str, total: int, rng: np.random.Generator) -> list[Segment]:
