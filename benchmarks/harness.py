@@ -162,14 +162,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _warm_up(steps: Iterable[Step]) -> None:
-  """Calls the steps twice: to compile, and to fill caches.
-
-  Frees memory of the compiler in between, as the train command does.
-  """
-  from abaw_jax.cpu import host_memory
-
-  for step in steps:
-    step()
-  host_memory.retire_fragments()
-  for step in steps:
+  """Calls the steps twice: to compile, and to fill caches."""
+  for step in (*steps, *steps):
     step()

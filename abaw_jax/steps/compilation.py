@@ -7,7 +7,6 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
-from abaw_jax.cpu import host_memory
 from abaw_jax.distributed import sharding
 
 
@@ -58,7 +57,6 @@ def compile_step(
       for key, value in example.items()
   }
   compiled = step.lower(shapes, batch).compile()
-  host_memory.retire_fragments()
   return compiled, memory(compiled).total
 
 

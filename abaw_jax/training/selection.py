@@ -10,7 +10,6 @@ import jax
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import task_bests
 from abaw_jax.core import errors
-from abaw_jax.cpu import host_memory
 from abaw_jax.inference import prediction
 from abaw_jax.steps import steps
 from abaw_jax.tasks import inputs
@@ -44,7 +43,6 @@ class Selection:
     self._mesh = mesh
     self._validation = validation
     self._predict_step = steps.jit_predict_step(task, mesh)
-    self._is_compiled = False
     self.checkpoints = checkpoint.Checkpoints(
         workdir, score=task.score, best=task.best
     )
@@ -60,9 +58,6 @@ class Selection:
         inputs.eval_batches(self._task, self._validation),
         self._mesh,
     )
-    if not self._is_compiled:
-      host_memory.retire_fragments()
-      self._is_compiled = True
     return self._task.scores(self._validation.listed(rows))
 
   def resume(self, state: steps.TrainState) -> None:

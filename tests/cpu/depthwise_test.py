@@ -1,4 +1,4 @@
-"""The convolution of each channel is XLA's, and so are its gradients."""
+"""Depthwise convolution and its gradients equal those of XLA."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def test_output_and_gradients(size, stride, pads, dtype):
   x = jnp.asarray(rng.standard_normal((2, 12, 9, 3)), dtype)
   kernel = jnp.asarray(rng.standard_normal((size, size, 1, 3)), dtype)
 
-  def whole(x, kernel):
+  def expected(x, kernel):
     return jax.lax.conv_general_dilated(
         x.astype(jnp.float32),
         kernel.astype(jnp.float32),
@@ -37,7 +37,7 @@ def test_output_and_gradients(size, stride, pads, dtype):
   def ours(x, kernel):
     return depthwise.convolve(x, kernel, stride, pads)
 
-  want, back = jax.vjp(whole, x, kernel)
+  want, back = jax.vjp(expected, x, kernel)
   found, our_back = jax.vjp(jax.jit(ours), x, kernel)
   assert found.dtype == dtype
   g = jnp.asarray(rng.standard_normal(want.shape), dtype)
@@ -57,7 +57,7 @@ def test_output_and_gradients(size, stride, pads, dtype):
 
 
 @pytest.mark.parametrize(('platform', 'count'), [('cpu', 0), ('tpu', 3)])
-def test_only_cpus_shift(platform, count):
+def test_only_cpus_use_shifted_products(platform, count):
   def loss(x, kernel):
     out = depthwise.convolve(x, kernel, 2, ((0, 1), (0, 1)))
     return jnp.sum(jnp.square(out))
@@ -65,5 +65,5 @@ def test_only_cpus_shift(platform, count):
   step = jax.jit(jax.value_and_grad(loss, (0, 1)))
   lowered = step.trace(jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 1, 4)))
   text = lowered.lower(lowering_platforms=(platform,)).as_text()
-  # Forward, and the gradients of maps and kernel.
+  # The forward pass, and the gradients of input and kernel.
   assert text.count('stablehlo.convolution') == count

@@ -1,4 +1,4 @@
-"""Max pooling agrees with PyTorch where maxima are equal, too."""
+"""Max pooling equals PyTorch, also for equal maxima."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from abaw_jax.cpu import pooling
 
 @pytest.mark.parametrize('shape', [(2, 8, 8, 3), (1, 7, 10, 2), (1, 1, 2, 1)])
 @pytest.mark.parametrize('ties', [False, True])
-def test_values_and_gradients_are_those_of_torch(shape, ties):
+def test_values_and_gradients_equal_torch(shape, ties):
   rng = np.random.default_rng(0)
   x = rng.standard_normal(shape).astype('f4')
   if ties:
@@ -26,15 +26,15 @@ def test_values_and_gradients_are_those_of_torch(shape, ties):
       out, want.detach().numpy().transpose(0, 2, 3, 1)
   )
   found = gradient(jnp.asarray(weights.transpose(0, 2, 3, 1)))[0]
-  # Sums of a few numbers in another order.
+  # Short sums have another order.
   np.testing.assert_allclose(
       found, theirs.grad.numpy().transpose(0, 2, 3, 1), atol=1e-6
   )
 
 
-def test_elsewhere_it_is_what_xla_does():
+def test_the_cpu_form_equals_the_default_form():
   x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 7, 8, 3)), 'f4')
-  maxima, gradient = jax.vjp(pooling._whole, x)
+  maxima, gradient = jax.vjp(pooling._default, x)
   found, shifted = jax.vjp(pooling.max_pool, x)
   np.testing.assert_array_equal(found, maxima)
   np.testing.assert_allclose(shifted(maxima), gradient(maxima), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Attention against closed forms, PyTorch and autodiff."""
+"""Attention equals closed forms and PyTorch."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from abaw_jax.models.layers import attention
 MASK = jnp.array([[[True] * 5], [[True, True, False, True, False]]])
 
 
-def test_attention_is_softmax_of_scaled_products():
+def test_attention_equals_its_formula():
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.normal(size=(2, 5, 6)), jnp.float32)
   model = attention.Attention(num_heads=2)
@@ -32,17 +32,17 @@ def test_attention_is_softmax_of_scaled_products():
   np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
-def test_attention_dropout_keeps_the_expectation():
+def test_dropout_keeps_the_expected_output():
   x = jax.random.normal(jax.random.key(0), (1, 6, 8))
   model = attention.Attention(num_heads=2, dropout=0.3)
   params = model.init(jax.random.key(1), x, train=False)
   keys = jax.random.split(jax.random.key(2), 4000)
-  drawn = jax.vmap(
+  samples = jax.vmap(
       lambda key: model.apply(params, x, train=True, rngs={'dropout': key})
   )(keys)
   exact = model.apply(params, x, train=False)
-  assert float(jnp.std(drawn, axis=0).min()) > 0
-  np.testing.assert_allclose(drawn.mean(axis=0), exact, atol=0.03)
+  assert float(jnp.std(samples, axis=0).min()) > 0
+  np.testing.assert_allclose(samples.mean(axis=0), exact, atol=0.03)
 
 
 @pytest.mark.parametrize('mask', [None, MASK])
@@ -70,14 +70,14 @@ def test_output_and_gradients_equal_pytorch(mask):
     np.testing.assert_allclose(found, tensor.grad, atol=1e-5)
 
 
-def test_large_logits_neither_overflow_nor_lose_the_gradient():
+def test_large_logits_have_a_finite_gradient():
   x = 100.0 * jax.random.normal(jax.random.key(0), (1, 1, 4, 8))
   out, grad = jax.value_and_grad(
       lambda x: jnp.sum(attention.attend(x, x, x, None))
   )(x)
-  # Each token attends to itself alone, so the output is the input.
+  # Each token attends only to itself, so the output is the input.
   np.testing.assert_allclose(out, x.sum(), rtol=1e-5)
-  # Differences of numbers of order 100 are multiplied by others.
+  # The gradient contains products of differences of numbers of order 100.
   np.testing.assert_allclose(grad, np.ones(x.shape), atol=0.05)
 
 
@@ -90,5 +90,5 @@ def test_bfloat16_keeps_a_float32_softmax():
       *(x.astype(jnp.bfloat16) for x in (query, key, value)), None
   )
   assert half.dtype == jnp.bfloat16
-  # 8 bits of mantissa; a bfloat16 sum of 64 terms would be off by more.
+  # bfloat16 has 8 bits of mantissa; a bfloat16 sum of 64 terms has larger errors.
   np.testing.assert_allclose(half.astype(jnp.float32), exact, atol=0.03)

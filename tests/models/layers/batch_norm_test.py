@@ -1,4 +1,4 @@
-"""Batch normalisation agrees with torch.nn, statistics and gradients too."""
+"""Batch normalisation equals torch.nn, with statistics and gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from abaw_jax.models.layers import batch_norm
 
 @pytest.fixture(name='case')
 def _case():
-  """Returns (our module, its variables, the PyTorch module with the same)."""
+  """Returns (our module, its variables, PyTorch's module with equal values)."""
   rng = np.random.default_rng(0)
   theirs = torch.nn.BatchNorm2d(5, eps=1e-3, momentum=0.3)
   with torch.no_grad():
@@ -41,7 +41,7 @@ def channels_last(x):
   return x.detach().numpy().transpose(0, 2, 3, 1)
 
 
-def test_training_agrees_with_torch(case):
+def test_training_equals_torch(case):
   ours, variables, theirs = case
   x = image()
   torch_x = torch.tensor(np.transpose(x, (0, 3, 1, 2)), requires_grad=True)
@@ -65,7 +65,7 @@ def test_training_agrees_with_torch(case):
   np.testing.assert_allclose(d_x, channels_last(torch_x.grad), atol=1e-4)
 
 
-def test_evaluation_agrees_with_torch(case):
+def test_evaluation_equals_torch(case):
   ours, variables, theirs = case
   x = image()
   want = theirs.eval()(torch.tensor(np.transpose(x, (0, 3, 1, 2))))
@@ -73,7 +73,7 @@ def test_evaluation_agrees_with_torch(case):
   np.testing.assert_allclose(out, channels_last(want), atol=1e-5)
 
 
-def test_frozen_means_frozen(case):
+def test_frozen_statistics_do_not_change(case):
   ours, variables, _ = case
   frozen = ours.clone(frozen=True)
   x = image()
@@ -83,7 +83,7 @@ def test_frozen_means_frozen(case):
     np.testing.assert_array_equal(value, variables['batch_stats'][name])
 
 
-def test_initialisation_leaves_the_statistics_of_nothing():
+def test_initialisation_does_not_update_statistics():
   variables = batch_norm.BatchNorm().init(
       jax.random.key(0), image(), train=True
   )
@@ -91,12 +91,12 @@ def test_initialisation_leaves_the_statistics_of_nothing():
   np.testing.assert_array_equal(variables['batch_stats']['var'], np.ones(5))
 
 
-def test_one_value_has_no_variance():
+def test_one_value_per_channel_raises_an_error():
   with pytest.raises(ValueError, match='batch too small'):
     batch_norm.BatchNorm().init(jax.random.key(0), jnp.ones((1, 3)), train=True)
 
 
-def test_without_a_scale_there_is_none():
+def test_use_scale_false_has_no_scale():
   module = batch_norm.BatchNorm(use_scale=False)
   variables = module.init(jax.random.key(0), image(), train=False)
   assert set(variables['params']) == {'bias'}

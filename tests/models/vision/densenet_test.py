@@ -1,4 +1,4 @@
-"""DenseNet agrees with PyTorch's, stage by stage and in a step of training."""
+"""DenseNet equals PyTorch's: every stage, and a training step."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from abaw_jax.porting.layouts import densenet as densenet_layout
 from benchmarks.torch_twins import densenet as torch_densenet
 from tests.porting.layouts import torch_networks
 
-# Name: sizes, image size and layout.
+# Name: (sizes, image size, layout).
 NETWORKS = {
     'colour': (
         {'layers': (2, 1), 'growth': 8, 'stem_width': 16},
@@ -24,8 +24,8 @@ NETWORKS = {
         densenet_layout.GREY_LAYOUT,
     ),
 }
-# Parameters with a classifier of 1000 (grey: 8) and billions of multiply-adds,
-# as torchvision states them; Huang et al. count 0.8 million for the small one.
+# Parameters with a classifier of 1000 classes (grey: 8), and 1e9 multiply-adds, from
+# torchvision. For the small network Huang et al. publish 0.8 million parameters.
 PUBLISHED = {
     'densenet_121': (7978856, 2.83),
     'densenet_169': (14149480, 3.36),
@@ -35,7 +35,7 @@ PUBLISHED = {
 
 @pytest.fixture(name='case', scope='module', params=NETWORKS)
 def _case(request):
-  """Returns (our network, its layout, the PyTorch network, its weights here)."""
+  """Returns (our network, its layout, PyTorch's network, our weights)."""
   sizes, image_size, layout = NETWORKS[request.param]
   twin = torch_networks.randomise(torch_densenet.DenseNet(**sizes))
   model = densenet.DenseNet(**sizes, image_size=image_size)
@@ -50,18 +50,18 @@ def _step(case):
   return torch_networks.step(model, weights, pixels)
 
 
-def test_every_stage_is_that_of_torch(case):
+def test_every_stage_equals_torch(case):
   model, _, twin, weights = case
   torch_networks.assert_same_features(model, weights, twin)
 
 
-def test_a_step_of_training_is_that_of_torch(case, step):
+def test_a_training_step_equals_torch(case, step):
   model, layout, twin, _ = case
   torch_networks.assert_same_step(model, layout, twin, step)
 
 
 @pytest.mark.parametrize('case', ['colour'], indirect=True)
-def test_what_is_computed_twice_is_the_same(case, step):
+def test_rematerialisation_does_not_change_the_step(case, step):
   model, _, _, weights = case
   pixels = torch_networks.images(model.image_size)
   found = torch_networks.step(model.clone(remat='dots'), weights, pixels)
@@ -73,7 +73,7 @@ def test_what_is_computed_twice_is_the_same(case, step):
 
 
 @pytest.mark.parametrize('name', densenet.SIZES)
-def test_a_network_has_the_size_of_the_public_one(name):
+def test_a_network_has_the_published_size(name):
   grey = densenet.SIZES[name]['grey']
   model = densenet.DenseNet(
       **densenet.SIZES[name], image_size=64 if grey else 224
@@ -101,14 +101,14 @@ def test_a_network_has_the_size_of_the_public_one(name):
   assert flops / 2e9 == pytest.approx(billions, abs=0.01)
 
 
-def test_statistics_of_frozen_stages_stay(case):
+def test_frozen_stages_keep_their_statistics(case):
   model, _, _, weights = case
   model = model.clone(frozen_stages=2)
   torch_networks.assert_frozen(model, weights, ('stem', 'stage1'))
 
 
 @pytest.mark.parametrize('case', ['colour'], indirect=True)
-def test_bfloat16_is_close_and_keeps_float32_where_it_matters(case):
+def test_bfloat16_is_close_and_the_embedding_is_float32(case):
   model, _, _, weights = case
   pixels = torch_networks.images(model.image_size)
   exact, _ = torch_networks.features(model, weights, pixels)
@@ -121,13 +121,13 @@ def test_bfloat16_is_close_and_keeps_float32_where_it_matters(case):
   assert error < 0.03 * jnp.abs(exact['map']).mean()
 
 
-def test_the_small_network_gives_features_of_342_values():
+def test_the_small_network_gives_342_features():
   model = densenet.DenseNet(**densenet.SIZES['densenet_100_grey'])
   assert model.dim == 342
 
 
 @pytest.mark.parametrize('case', ['grey'], indirect=True)
-def test_grey_is_grey(case):
+def test_the_grey_network_reads_only_luminance(case):
   model, _, _, weights = case
   pixels = torch_networks.images(model.image_size, 3)
   embed = jax.jit(lambda x: model.apply(weights, x, train=False))

@@ -1,4 +1,4 @@
-"""EfficientNet agrees with two of PyTorch's: Hugging Face's and one like timm's."""
+"""EfficientNet equals two PyTorch versions: Hugging Face's and one like timm's."""
 
 import functools
 import re
@@ -18,7 +18,7 @@ LAYOUT = efficientnet_layout.LAYOUT
 WIDTH = 0.5
 STAGES = efficientnet.STAGES[:3]
 NAMES = ('stem', 'stage1', 'stage2', 'stage3', 'head')
-# Parameters without classifier, and multiply-adds in millions, as published.
+# Published parameters without classifier, and multiply-adds in millions.
 PUBLISHED = {
     'efficientnet_b0': (4_007_548, 390),
     'efficientnet_b2': (7_700_994, 1000),
@@ -52,7 +52,7 @@ def features(model, weights, pixels):
 
 
 class HuggingFace(torch.nn.Module):
-  """Hugging Face's network under timm's names, with our names of its maps."""
+  """Hugging Face's network with timm's parameter names and our map names."""
 
   def __init__(self, stages, width: float, image_size: int):
     super().__init__()
@@ -72,7 +72,7 @@ class HuggingFace(torch.nn.Module):
             expand_ratios=[stage.expand for stage in stages],
             hidden_dim=dim,
             batch_norm_eps=1e-3,
-            batch_norm_momentum=0.1,  # as timm and PyTorch; Keras counts down
+            batch_norm_momentum=0.1,  # as in timm and PyTorch; Keras uses 1 - momentum
             drop_connect_rate=0.0,
         )
     )
@@ -134,7 +134,7 @@ def _hugging_face():
   return model
 
 
-def test_hugging_face_has_the_same_maps_and_the_same_step(hugging_face):
+def test_maps_and_training_step_equal_hugging_face(hugging_face):
   model = small(64)
   assert len(NAMES) == len(STAGES) + 2
   weights = torch_networks.variables(
@@ -146,18 +146,18 @@ def test_hugging_face_has_the_same_maps_and_the_same_step(hugging_face):
 
 
 @pytest.mark.parametrize('size', [37, 46])
-def test_every_stage_is_that_of_torch_at_any_size(weights, twin, size):
+def test_every_stage_equals_torch_at_odd_sizes(weights, twin, size):
   torch_networks.assert_same_features(small(size), weights, twin)
 
 
-def test_a_step_of_training_is_that_of_torch_at_an_odd_size(weights, twin):
+def test_a_training_step_equals_torch_at_an_odd_size(weights, twin):
   model = small(37)
   found = torch_networks.step(model, weights, torch_networks.images(37))
   torch_networks.assert_same_step(model, LAYOUT, twin, found)
 
 
 @pytest.mark.parametrize('name', efficientnet.SIZES)
-def test_a_network_has_the_size_of_the_public_one(name):
+def test_a_network_has_the_published_size(name):
   model = efficientnet.EfficientNet(**efficientnet.SIZES[name])
   with torch.device('meta'):
     twin = torch_efficientnet.EfficientNet(model.width, model.depth)
@@ -177,23 +177,23 @@ def test_a_network_has_the_size_of_the_public_one(name):
   assert found == pytest.approx(millions, rel=0.02)
 
 
-def test_statistics_of_frozen_stages_stay(weights):
+def test_frozen_stages_keep_their_statistics(weights):
   model = small(32).clone(frozen_stages=2)
   torch_networks.assert_frozen(model, weights, NAMES[:2])
 
 
-def test_stochastic_depth_grows_and_drops_whole_branches(weights):
-  # With its statistics frozen, training is evaluation but for what is drawn.
+def test_stochastic_depth_grows_and_drops_full_branches(weights):
+  # With frozen statistics only stochastic depth differs from evaluation.
   model = small(32).clone(drop_path=0.5, frozen_stages=9)
   rates = [rate for *_, rate in model._plan()]
   np.testing.assert_allclose(rates, 0.5 * np.arange(5) / 5)
   pixels = torch_networks.images(32, 64)
   plain = jax.jit(functools.partial(features, model))(weights, pixels)
-  drawn, _ = torch_networks.features(model, weights, pixels)
-  # The second block of stage 2 is the first with a shortcut, its rate is 0.2:
-  # each branch is dropped or scaled by 1 / 0.8.
-  np.testing.assert_allclose(drawn['stage1'], plain['stage1'], atol=1e-4)
-  change = np.asarray(drawn['stage2'] - plain['stage2']).reshape(64, -1)
+  random, _ = torch_networks.features(model, weights, pixels)
+  # The first block with a shortcut is the second of stage 2. Its rate is 0.2, so a
+  # branch is dropped or scaled by 1 / 0.8.
+  np.testing.assert_allclose(random['stage1'], plain['stage1'], atol=1e-4)
+  change = np.asarray(random['stage2'] - plain['stage2']).reshape(64, -1)
   sizes = np.abs(change).max(axis=1)
   dropped = sizes > 2 * np.median(sizes)
   assert sizes.min() > 1e-4

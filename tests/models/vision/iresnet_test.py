@@ -1,4 +1,4 @@
-"""IResNet agrees with PyTorch's, stage by stage and in a step of training."""
+"""IResNet equals PyTorch's: every stage, and a training step."""
 
 import functools
 
@@ -18,7 +18,7 @@ from tests.porting.layouts import torch_networks
 LAYERS, SIZE, DIM = (2, 1, 1, 1), 32, 16
 LAYOUT = iresnet_layout.LAYOUT
 STAGES = ('stem', 'stage1', 'stage2', 'stage3', 'stage4', 'head')
-# Millions of parameters and billions of multiply-adds that InsightFace states.
+# Published by InsightFace: 1e6 parameters and 1e9 multiply-adds.
 PUBLISHED = {
     'iresnet_18': (24.0, 2.6),
     'iresnet_34': (34.1, 4.5),
@@ -53,21 +53,21 @@ def _step(model, weights):
 
 @pytest.fixture(name='maps', scope='module')
 def _maps(model, weights):
-  """Returns every map in training."""
+  """Returns all maps in training."""
   pixels = torch_networks.images(SIZE)
   return torch_networks.features(model, weights, pixels)[0]
 
 
-def test_every_stage_is_that_of_torch(model, weights, twin):
+def test_every_stage_equals_torch(model, weights, twin):
   torch_networks.assert_same_features(model, weights, twin)
 
 
-def test_a_step_of_training_is_that_of_torch(model, twin, step):
+def test_a_training_step_equals_torch(model, twin, step):
   torch_networks.assert_same_step(model, LAYOUT, twin, step)
 
 
 @pytest.mark.parametrize('name', PUBLISHED)
-def test_a_network_has_the_size_of_the_public_one(name):
+def test_a_network_has_the_published_size(name):
   model = iresnet.IResNet(**iresnet.SIZES[name])
   with torch.device('meta'):
     twin = torch_iresnet.IResNet(model.layers, model.image_size)
@@ -79,7 +79,7 @@ def test_a_network_has_the_size_of_the_public_one(name):
       if not name.endswith('num_batches_tracked')
   }
   sizes = {rules[path].name: np.prod(shape) for path, shape in shapes.items()}
-  # A scale that is 1, and no parameter of ours.
+  # This scale is always 1 and is not one of our parameters.
   sizes['features.weight'] = model.dim
   assert sizes == theirs
   millions, billions = PUBLISHED[name]
@@ -90,12 +90,12 @@ def test_a_network_has_the_size_of_the_public_one(name):
 
 
 @pytest.mark.parametrize('frozen', [3, 6])
-def test_statistics_of_frozen_stages_stay(model, weights, frozen):
+def test_frozen_stages_keep_their_statistics(model, weights, frozen):
   model = model.clone(frozen_stages=frozen)
   torch_networks.assert_frozen(model, weights, STAGES[:frozen])
 
 
-def test_what_is_computed_twice_is_the_same(model, weights, step):
+def test_rematerialisation_does_not_change_the_step(model, weights, step):
   pixels = torch_networks.images(SIZE)
   found = torch_networks.step(model.clone(remat='all'), weights, pixels)
   jax.tree.map(
@@ -118,9 +118,7 @@ def test_dots_saves_convolutions_and_all_saves_nothing(model, weights):
   assert norms[0] < norms[1] == norms[2]
 
 
-def test_bfloat16_is_close_and_keeps_float32_where_it_matters(
-    model, weights, maps
-):
+def test_bfloat16_is_close_and_the_embedding_is_float32(model, weights, maps):
   pixels = torch_networks.images(SIZE)
   half = model.clone(dtype=jnp.bfloat16)
   found, moved = torch_networks.features(half, weights, pixels)
@@ -131,16 +129,16 @@ def test_bfloat16_is_close_and_keeps_float32_where_it_matters(
   assert error < 0.03 * jnp.abs(maps['stage4']).mean()
 
 
-def test_dropout_is_drawn_in_training_only(model, weights, maps):
+def test_dropout_is_active_only_in_training(model, weights, maps):
   pixels = torch_networks.images(SIZE)
   model = model.clone(dropout=0.5)
-  drawn, _ = torch_networks.features(model, weights, pixels)
-  np.testing.assert_allclose(drawn['map'], maps['map'], atol=1e-4)
-  assert np.abs(drawn['embedding'] - maps['embedding']).max() > 0.1
+  random, _ = torch_networks.features(model, weights, pixels)
+  np.testing.assert_allclose(random['map'], maps['map'], atol=1e-4)
+  assert np.abs(random['embedding'] - maps['embedding']).max() > 0.1
   embed = functools.partial(model.apply, train=False)
-  jax.eval_shape(embed, weights, pixels)  # asks for no key
+  jax.eval_shape(embed, weights, pixels)  # needs no random key
 
 
-def test_another_image_size_is_said(model, weights):
+def test_another_image_size_gives_a_message(model, weights):
   with pytest.raises(errors.InputError, match=r'image_size=32.*48 x 48'):
     model.apply(weights, torch_networks.images(48), train=False)

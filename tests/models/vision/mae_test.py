@@ -1,4 +1,4 @@
-"""MAE against Hugging Face's ViTMAE with the same weights, images and noise."""
+"""MAE equals Hugging Face's ViTMAE for equal weights, images and noise."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from abaw_jax.models.layers import positions
 from abaw_jax.models.vision import mae, vit
 from tests.tasks import torch_weights
 
-# The sizes of the model that both sides build.
+# Sizes of both models.
 DIM, DEPTH, HEADS = torch_weights.DIM, torch_weights.DEPTH, torch_weights.HEADS
 DECODER_DIM = torch_weights.DECODER_DIM
 DECODER_DEPTH = torch_weights.DECODER_DEPTH
@@ -21,13 +21,13 @@ IMAGE, PATCH = torch_weights.IMAGE, torch_weights.PATCH
 
 @pytest.fixture(scope='module')
 def reference() -> transformers.ViTMAEForPreTraining:
-  """Returns the PyTorch model with random weights, norms included."""
+  """Returns the PyTorch model with random weights, also in norms."""
   return torch_weights.hugging_face_mae()
 
 
 @pytest.fixture(scope='module')
 def ours() -> mae.MAE:
-  """Returns our model of the same size."""
+  """Returns our model with the same sizes."""
   return mae.MAE(
       encoder=vit.ViT(
           image_size=IMAGE,
@@ -52,7 +52,7 @@ def inputs() -> tuple[jax.Array, jax.Array]:
 
 
 def to_ours(tensors) -> dict:
-  """Returns our parameter tree from tensors (weights or gradients) by name."""
+  """Returns our parameters from named PyTorch tensors (weights or gradients)."""
   tensors = {k: v.detach().numpy() for k, v in tensors.items()}
 
   def dense(name):
@@ -105,16 +105,16 @@ def to_ours(tensors) -> dict:
   return params
 
 
-def run_reference(reference, images, noise):
-  """Returns the PyTorch model's output for images in our layout."""
+def apply_reference(reference, images, noise):
+  """Returns the output of the PyTorch model for images in our layout."""
   return reference(
       pixel_values=torch.tensor(np.asarray(images.transpose(0, 3, 1, 2))),
       noise=torch.tensor(np.asarray(noise)),
   )
 
 
-def loss_of(model, params, images, noise):
-  """Returns our mean loss over the images."""
+def mean_loss(model, params, images, noise):
+  """Returns our mean loss, and (predictions, mask)."""
   pred, mask = model.apply({'params': params}, images, noise, train=False)
   losses = mae.reconstruction_loss(
       images, pred, mask, patch_size=PATCH, norm_pix=True
@@ -126,16 +126,16 @@ def test_output_mask_loss_and_gradients_equal_hugging_face(
     ours, reference, inputs
 ):
   images, noise = inputs
-  out = run_reference(reference, images, noise)
+  out = apply_reference(reference, images, noise)
   reference.zero_grad()
   out.loss.backward()
   params = to_ours(reference.state_dict())
-  grad_fn = jax.value_and_grad(loss_of, argnums=1, has_aux=True)
+  grad_fn = jax.value_and_grad(mean_loss, argnums=1, has_aux=True)
   (loss, (pred, mask)), grads = jax.jit(grad_fn, static_argnums=0)(
       ours, params, images, noise
   )
   np.testing.assert_array_equal(mask, out.mask.numpy().astype(bool))
-  # float32 sums in another order; activations are of order 1 to 10.
+  # float32 sums have another order; activations are between 1 and 10.
   np.testing.assert_allclose(pred, out.logits.detach(), atol=1e-4)
   np.testing.assert_allclose(loss, out.loss.item(), rtol=1e-5)
   expected = to_ours(
@@ -149,7 +149,7 @@ def test_output_mask_loss_and_gradients_equal_hugging_face(
   )
 
 
-def test_positions_are_those_of_hugging_face(reference):
+def test_positions_equal_hugging_face(reference):
   for table, dim in (
       (reference.vit.embeddings.position_embeddings, DIM),
       (reference.decoder.decoder_pos_embed, DECODER_DIM),
@@ -172,7 +172,7 @@ def test_hidden_patches_do_not_reach_the_encoder(ours, inputs):
   np.testing.assert_array_equal(before, after)
 
 
-def test_masking_hides_the_asked_share_of_each_sample_anew():
+def test_masking_hides_a_random_share_of_each_sample():
   noise = jax.random.uniform(jax.random.key(3), (64, 49))
   order, rank, mask = mae.random_masking(noise, 0.75)
   np.testing.assert_array_equal(mask.sum(-1), np.full(64, 49 - 12))
@@ -198,19 +198,19 @@ def test_permute_has_the_gradient_of_a_gather():
   np.testing.assert_array_equal(jax.grad(plain)(x), jax.grad(ours)(x))
 
 
-def test_patchify_is_undone():
+def test_unpatchify_inverts_patchify():
   images = jax.random.normal(jax.random.key(0), (2, 24, 24, 3))
   patches = vit.patchify(images, 8)
   np.testing.assert_array_equal(patches[1, 4], images[1, 8:16, 8:16].ravel())
   np.testing.assert_array_equal(vit.unpatchify(patches, 8), images)
 
 
-def test_bfloat16_keeps_float32_parameters_and_comes_close(ours, inputs):
+def test_bfloat16_has_float32_parameters_and_a_close_loss(ours, inputs):
   images, noise = inputs
   half = ours.clone(encoder=ours.encoder.clone(dtype=jnp.bfloat16))
   params = half.init(jax.random.key(0), images, noise, train=False)['params']
   assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype('float32')}
-  full_loss, _ = loss_of(ours, params, images, noise)
-  half_loss, _ = loss_of(half, params, images, noise)
+  full_loss, _ = mean_loss(ours, params, images, noise)
+  half_loss, _ = mean_loss(half, params, images, noise)
   # bfloat16 has 8 bits of mantissa.
   np.testing.assert_allclose(half_loss, full_loss, rtol=2e-2)

@@ -1,4 +1,4 @@
-"""Predicted patches as images: the way back from what the loss compares."""
+"""Images of predicted patches invert the targets of the loss."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +9,7 @@ from abaw_jax.models.vision import mae, reconstruction, vit
 PATCH = 4
 
 
-def test_a_perfect_prediction_gives_the_images_back():
+def test_a_perfect_prediction_gives_the_input_images():
   rng = np.random.default_rng(0)
   images = jnp.asarray(rng.normal(0.3, 2.0, (2, 16, 16, 3)), jnp.float32)
   patches = np.asarray(vit.patchify(images, PATCH))
@@ -18,7 +18,7 @@ def test_a_perfect_prediction_gives_the_images_back():
   mask = jnp.ones(patches.shape[:2], bool)
   for norm_pix, pred in ((True, (patches - mean) / std), (False, patches)):
     pred = jnp.asarray(pred)
-    # What is perfect is for the loss to say.
+    # A perfect prediction has a loss of 0.
     loss = mae.reconstruction_loss(
         images, pred, mask, patch_size=PATCH, norm_pix=norm_pix
     )
@@ -30,7 +30,7 @@ def test_a_perfect_prediction_gives_the_images_back():
 
 
 @pytest.mark.parametrize('hidden', [0, 5, 15])
-def test_hidden_pixels_are_those_of_the_patch(hidden):
+def test_hidden_pixels_are_the_pixels_of_the_patch(hidden):
   mask = np.zeros((1, 16), bool)
   mask[0, hidden] = True
   pixels = np.asarray(reconstruction.hidden_pixels(jnp.asarray(mask), PATCH))

@@ -1,4 +1,4 @@
-"""ResNet agrees with two of PyTorch's: Hugging Face's and one like torchvision's."""
+"""ResNet equals two PyTorch versions: Hugging Face's and one like torchvision's."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ from tests.porting.layouts import torch_networks, torch_resnet
 LAYOUT = resnet_layout.LAYOUT
 LAYERS, STEM_WIDTH, SIZE = (2, 1, 2), 8, 32
 NAMES = ('stem', 'stage1', 'stage2', 'stage3')
-# Parameters without classifier, and multiply-adds in millions, as published.
+# Published parameters without classifier, and multiply-adds in millions.
 PARAMETERS, MILLIONS = 23_508_032, 4087
 
 
@@ -26,7 +26,7 @@ def features(model, weights, pixels):
 
 
 class HuggingFace(torch.nn.Module):
-  """Hugging Face's network under torchvision's names, its maps under ours."""
+  """Hugging Face's network with torchvision's parameter names and our map names."""
 
   def __init__(self):
     super().__init__()
@@ -87,9 +87,9 @@ def _weights(model, twin):
   )
 
 
-def test_hugging_face_has_the_same_maps_and_the_same_step(model):
+def test_maps_and_training_step_equal_hugging_face(model):
   theirs = HuggingFace()
-  # With seed 0 the two round one activation to different sides of a ReLU.
+  # With seed 0 rounding puts one activation on different sides of a ReLU.
   torch_networks.randomise(theirs.inner, seed=1)
   weights = torch_networks.variables(
       torch_networks.to_ours(model, LAYOUT, theirs.state_dict())
@@ -99,12 +99,12 @@ def test_hugging_face_has_the_same_maps_and_the_same_step(model):
   torch_networks.assert_same_step(model, LAYOUT, theirs, found)
 
 
-def test_every_stage_is_that_of_torch_at_an_odd_size(model, weights, twin):
+def test_every_stage_equals_torch_at_an_odd_size(model, weights, twin):
   model = model.clone(image_size=37)
   torch_networks.assert_same_features(model, weights, twin)
 
 
-def test_it_has_the_size_of_the_public_one():
+def test_resnet_50_has_the_published_size():
   model = resnet.ResNet(**resnet.SIZES['resnet_50'])
   with torch.device('meta'):
     twin = torch_resnet.ResNet()
@@ -122,7 +122,7 @@ def test_it_has_the_size_of_the_public_one():
   assert model.flops / 2e6 == pytest.approx(MILLIONS, rel=0.005)
 
 
-def test_statistics_of_frozen_stages_stay(model, weights):
+def test_frozen_stages_keep_their_statistics(model, weights):
   model = model.clone(frozen_stages=2)
   torch_networks.assert_frozen(model, weights, NAMES[:2])
 

@@ -1,4 +1,4 @@
-"""A batch that is split over eight devices normalises as on one."""
+"""Batch normalisation over eight devices equals that on one device."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ NETWORKS = {
 }
 
 def compare(path, expected, found):
-  # Devices add the same terms in another order.
+  # Devices sum the terms in another order.
   np.testing.assert_allclose(
       found,
       expected,
@@ -39,15 +39,15 @@ for name, model in NETWORKS.items():
   split = jax.device_put(images, sharding.over_batch(mesh))
   assert split.addressable_shards[0].data.shape[0] == 2
   with jax.set_mesh(mesh):
-    whole = jax.device_put(weights, sharding.replicated(mesh))
-    eight = torch_networks.step(model, whole, split)
+    copies = jax.device_put(weights, sharding.replicated(mesh))
+    eight = torch_networks.step(model, copies, split)
   assert all(len(x.devices()) == 8 for x in jax.tree.leaves(eight))
   jax.tree_util.tree_map_with_path(compare, one, eight)
 print(*NETWORKS)
 """
 
 
-def test_loss_gradients_and_statistics_are_those_of_one_device():
+def test_loss_gradients_and_statistics_equal_one_device():
   done = subprocess.run(
       [sys.executable, '-c', SCRIPT],
       cwd=runs.ROOT,

@@ -1,4 +1,4 @@
-"""The ViT's pooling and positions, and its blocks run in every way."""
+"""Pooling, positions, rematerialisation and scan of the ViT."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from abaw_jax.models.layers import positions, rematerialization
 from abaw_jax.models.vision import vit
 
 SMALL = {'image_size': 16, 'patch_size': 8, 'dim': 8, 'num_heads': 2}
-WAYS = list(itertools.product(rematerialization.POLICIES, (False, True)))
+OPTIONS = list(itertools.product(rematerialization.POLICIES, (False, True)))
 
 
 @pytest.fixture(scope='module')
@@ -44,7 +44,7 @@ def test_pooling(images):
     np.testing.assert_allclose(out, values, atol=1e-4)
 
 
-def test_learned_positions_start_as_the_fixed_ones(images):
+def test_learned_positions_start_with_the_fixed_codes(images):
   fixed, learned = (
       vit.ViT(**SMALL, depth=1, positions=name)
       for name in ('sincos', 'learned')
@@ -60,7 +60,7 @@ def test_learned_positions_start_as_the_fixed_ones(images):
   )
 
 
-def test_learned_positions_move_the_tokens_they_belong_to(images):
+def test_learned_positions_change_only_their_tokens(images):
   model = vit.ViT(**SMALL, depth=1, positions='learned', pool='cls')
   params = model.init(jax.random.key(1), images, train=False)['params']
   keep = jnp.array([[2, 0]] * 4)
@@ -72,19 +72,19 @@ def test_learned_positions_move_the_tokens_they_belong_to(images):
     return jnp.sum(tokens**2)
 
   grads = jax.grad(total)(params)['pos_embed'][0]
-  touched = np.abs(np.asarray(grads)).sum(-1) > 0
+  changed = np.abs(np.asarray(grads)).sum(-1) > 0
   # cls and patches 0 and 2; patches 1 and 3 were not kept.
-  np.testing.assert_array_equal(touched, [True, True, False, True, False])
+  np.testing.assert_array_equal(changed, [True, True, False, True, False])
 
 
 @pytest.fixture(scope='module')
 def deep() -> vit.ViT:
-  """Returns a model with enough blocks to tell one from all."""
+  """Returns a model with several blocks and stochastic depth."""
   return vit.ViT(**SMALL, depth=3, drop_path=0.5)
 
 
 def jitted_grads(model, train=True):
-  """Returns the jitted loss and gradients of a model in training."""
+  """Returns a jitted function for loss and gradients."""
 
   def loss(params, images):
     key = jax.random.key(3)
@@ -96,8 +96,8 @@ def jitted_grads(model, train=True):
   return jax.jit(jax.value_and_grad(loss))
 
 
-@pytest.mark.parametrize(('remat', 'scan'), WAYS)
-def test_every_way_gives_the_same_gradients(deep, images, remat, scan):
+@pytest.mark.parametrize(('remat', 'scan'), OPTIONS)
+def test_remat_and_scan_do_not_change_gradients(deep, images, remat, scan):
   params = deep.init(jax.random.key(1), images, train=False)['params']
   loss, grads = jitted_grads(deep)(params, images)
   other = deep.clone(remat=remat, scan=scan)
@@ -105,14 +105,14 @@ def test_every_way_gives_the_same_gradients(deep, images, remat, scan):
   jax.tree.map(np.testing.assert_array_equal, made, params)
   other_loss, other_grads = jitted_grads(other)(params, images)
   np.testing.assert_allclose(other_loss, loss, rtol=1e-5)
-  # Float32 sums in another order.
+  # Float32 sums have another order.
   jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
       other_grads,
       grads,
   )
   without = jitted_grads(deep, train=False)(params, images)[0]
-  assert abs(without - loss) > 1e-3, 'stochastic depth drew nothing'
+  assert abs(without - loss) > 1e-3, 'stochastic depth has no effect'
 
 
 def test_remat_saves_memory_and_scan_saves_code():
@@ -120,18 +120,18 @@ def test_remat_saves_memory_and_scan_saves_code():
   images = jnp.zeros((8, 64, 64, 3))
   params = model.init(jax.random.key(1), images, train=False)['params']
 
-  def compiled(**ways):
-    grads = jitted_grads(model.clone(**ways))
+  def compiled(**options):
+    grads = jitted_grads(model.clone(**options))
     return grads.lower(params, images).compile()
 
-  def temporary(**ways):
-    # Under a scan XLA's CPU backend cannot merge the two computations.
-    return compiled(**ways).memory_analysis().temp_size_in_bytes
+  def temporary(**options):
+    # In a scan XLA's CPU backend cannot merge the two computations.
+    return compiled(**options).memory_analysis().temp_size_in_bytes
 
-  bytes_of = {
+  sizes = {
       remat: temporary(remat=remat, scan=True)
       for remat in rematerialization.POLICIES
   }
-  assert bytes_of['all'] < bytes_of['dots'] < bytes_of['none']
+  assert sizes['all'] < sizes['dots'] < sizes['none']
   code = {scan: len(compiled(scan=scan).as_text()) for scan in (False, True)}
   assert code[True] < 0.8 * code[False]
