@@ -1,4 +1,4 @@
-"""Folds hold whole recordings, are balanced and depend on their own seed."""
+"""Folds keep recordings together, are balanced and depend on their own seed."""
 
 import numpy as np
 import pytest
