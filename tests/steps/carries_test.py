@@ -197,7 +197,7 @@ MOVE = """
 import json, sys
 from absl import flags
 flags.FLAGS.mark_as_parsed()
-from tests.training import meshes
+from tests.steps import meshes
 job = json.loads(sys.argv[1])
 job['config']['model']['hidden_dims'] = (4,)
 eight, one = (
