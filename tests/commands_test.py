@@ -30,7 +30,7 @@ COMMANDS = {
         'missing',
         'postprocessing',
         'strides',
-        'sure',
+        'second',
         'fit_on',
     ),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
@@ -244,7 +244,7 @@ WRONG = {
     ),
     'predictions that are not there': (
         ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),
-        ('a.npz: there is no such file', 'abaw_jax.evaluate writes'),
+        ('a.npz: there is no such file', 'abaw-jax evaluate writes'),
     ),
     'an unknown step of tuning': (
         (
@@ -261,9 +261,9 @@ WRONG = {
     ),
     'a submission of predictions without its list': (
         ('abaw_jax.predict', '--workdir={empty}', '--submission=mtl.txt'),
-        ('--submission=FILE and --list=LIST need each other',),
+        ('give both --submission=FILE and --list=LIST',),
     ),
-    'strides that do not fall': (
+    'strides that do not decrease': (
         (
             'abaw_jax.predict',
             '--workdir={empty}',
@@ -290,14 +290,14 @@ WRONG = {
         ),
         ('--config.seed: this command sets it for each run',),
     ),
-    'tuning and what it would find': (
+    'tuning together with a stored postprocessing': (
         (
             'abaw_jax.evaluate',
             '--workdir={started}',
             '--tune',
             '--postprocessing=a.json',
         ),
-        ('--tune fits what --postprocessing would apply',),
+        ('--tune fits a postprocessing and --postprocessing applies',),
     ),
     'a submission without its list': (
         ('abaw_jax.submission', 'check', 'mtl.txt'),
@@ -316,10 +316,6 @@ WRONG = {
     'extraction without a name': (
         ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
         ('--name is missing', '--help'),
-    ),
-    'a model that is not trained': (
-        (*FRAME, *BUILT, '--config.model.name=vit'),
-        ("unknown value 'vit'; choose one of mae, frame, identity, temporal",),
     ),
     'a conversion of nothing': (
         ('abaw_jax.convert', '--out=w'),
@@ -349,7 +345,7 @@ WRONG = {
     ),
     'a conversion of a file that is no checkpoint': (
         ('abaw_jax.convert', '--checkpoint=broken.py', '--out=w'),
-        ('broken.py: is a file of an unknown kind', '.pth or .pt or'),
+        ('broken.py: unknown type of file', '.pth or .pt or'),
     ),
     'a conversion of a run without a checkpoint': (
         ('abaw_jax.convert', '--init_from={started}', '--out=w.pth'),
