@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sys
 import pytest
 
 from abaw_jax.core import errors, files
+from tests.core import disks
 
 
 def names(folder) -> list[str]:
@@ -68,13 +68,9 @@ def test_a_folder_appears_complete(tmp_path):
 def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
   path = tmp_path / 'a.json'
   files.write_json(path, 1)
-  before = resource.getrlimit(resource.RLIMIT_FSIZE)
-  resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
-  try:
-    with pytest.raises(errors.InputError, match=r'cannot write a\.json \(File'):
-      files.write(path, 'x' * 100)
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  message = r'cannot write a\.json \(File too large'
+  with disks.full(10), pytest.raises(errors.InputError, match=message):
+    files.write(path, 'x' * 100)
   assert (names(tmp_path), path.read_text()) == (['a.json'], '1\n')
 
 

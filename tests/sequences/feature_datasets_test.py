@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from abaw_jax.core import errors
 from abaw_jax.data import sources
 from abaw_jax.sequences import feature_datasets
+from tests.core import disks
 from tests.data import corpora
 
 VIDEOS = corpora.rows({'1': 9, '2': 3})
@@ -116,6 +117,15 @@ def test_shards_with_another_card_are_removed(tmp_path):
   other = writer(tmp_path, checkpoint='b')
   other.begin()
   assert len(other.missing()) == 4
+
+
+def test_a_full_disk_is_one_line_and_the_next_command_continues(tmp_path):
+  out = writer(tmp_path, checkpoint='a')
+  message = r'cannot write card\.json \(File too large'
+  with disks.full(10), pytest.raises(errors.InputError, match=message):
+    out.begin()
+  out.begin()
+  assert len(out.missing()) == 4
 
 
 def test_a_dataset_with_another_card_is_not_overwritten(tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import resource
 
 import numpy as np
 from PIL import Image
@@ -11,6 +10,7 @@ from tensorboardX.proto import event_pb2
 
 from abaw_jax.core import errors
 from abaw_jax.telemetry import writer
+from tests.core import disks
 
 
 def _lines(workdir):
@@ -132,19 +132,15 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_the_next_run_continues(tmp_path):
-  before = resource.getrlimit(resource.RLIMIT_FSIZE)
   w = writer.Writer(tmp_path, resume_step=None)
   w.write_scalars(1, {'loss': 1.0})
   size = (tmp_path / 'metrics.jsonl').stat().st_size
-  resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
-  try:
+  with disks.full(size + 10):
     with pytest.raises(errors.InputError, match='cannot write') as error:
       w.write_scalars(2, {'loss': 1.0})
     assert str(error.value).startswith(f'{tmp_path}: cannot write the metrics')
     with pytest.raises(errors.InputError, match='File too large'):
       w.close()
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
   with writer.Writer(tmp_path, resume_step=1) as w:
     w.write_scalars(2, {'loss': 2.0})
   assert [(x['step'], x['loss']) for x in _lines(tmp_path)] == [
