@@ -10,16 +10,16 @@ from jaxtyping import Int
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # its hash must be fast
 class Order:
   """An endless sequence of example indices, computed from a seed.
 
   Without weights, epoch e is a permutation of all examples, drawn from (seed, e).
-  With weights, an epoch has the same length, but each part of the source gets
-  its share: weight / sum(weights) of all positions up to any end of an epoch,
-  to within as many examples as there are parts. Each part has its own sequence of
-  permutations. A part that is drawn more often than its size repeats its
-  examples. A part that is drawn less often continues in the next epoch.
+  With weights, an epoch has the same length. At the end of each epoch, a part has
+  had its share of all positions so far: weight / sum(weights), with an error below
+  the number of parts. Each part has its own sequence of permutations. A part that
+  is drawn more often than its size repeats its examples. A part that is drawn less
+  often continues in the next epoch.
 
   Attributes:
     sizes: number of examples in each part, at least 1.
