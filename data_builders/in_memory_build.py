@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import existing, problems
+from abaw_jax.data_builders import arguments, problems
 
 # A corpus has `rows` by split, `usable(split)`, `problems`, `notes` and
 # `metadata()`, which contains the options.
@@ -50,9 +50,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     raise NotImplementedError
 
   @classmethod
-  def build(cls, **arguments: Any) -> None:
+  def build(cls, **kwargs: Any) -> None:
     """Builds the dataset; see the function `build`."""
-    build(cls, **arguments)
+    build(cls, **kwargs)
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager):
     corpus = self.corpus
@@ -97,13 +97,13 @@ def build(
   configs = configs or (builder_class.DEFAULT_BUILDER_CONFIG_NAME,)
   missing = []
   for config in dict.fromkeys(configs):
-    existing.layout(config, builder_class.builder_configs)
+    arguments.layout(config, builder_class.builder_configs)
     builder = builder_class(config=config, data_dir=data_dir)
     exists = pathlib.Path(builder.data_dir).exists()
     if not exists or (overwrite and builder.is_prepared()):
       missing.append(config)
     else:
-      existing.accept(builder, options, 'bad rows')
+      arguments.accept_existing(builder, options, 'bad rows')
   if not missing:
     return
   corpus = builder_class.read(source_dir, missing, **options)
@@ -131,7 +131,7 @@ def build(
 
 def _write(builder: Builder) -> None:
   """Writes one config and prints a line per split."""
-  title = existing.title(builder)
+  title = arguments.title(builder)
   final = pathlib.Path(builder.data_dir)
   for folder in sorted(final.parent.glob(f'incomplete.*_{final.name}')):
     # The folder stays: another process may be writing it now.

@@ -10,7 +10,7 @@ from typing import Any
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import existing, images
+from abaw_jax.data_builders import arguments, images
 from abaw_jax.data_builders import report as report_lib
 from abaw_jax.data_builders.face_images.sources import entries, stores
 
@@ -46,8 +46,8 @@ def report(
   Raises:
     InputError: the source has another layout, or no image.
   """
-  layout = existing.layout(config, builder_class.LAYOUTS)
-  source = existing.open_source(source_dir)
+  layout = arguments.layout(config, builder_class.LAYOUTS)
+  source = arguments.source_folder(source_dir)
   ignored = entries.Ignored()
   found = collections.defaultdict(collections.Counter)
   groups = collections.defaultdict(set)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import tqdm
 
-from abaw_jax.core import errors, files
+from abaw_jax.core import choices, errors, files
 from abaw_jax.data_builders.face_images import holdout
 from abaw_jax.data_builders.face_images.sources import entries
 
@@ -174,7 +174,7 @@ def _survey(
   digest = hashlib.blake2b(digest_size=16)
   kind = 'group' if layout.identities else None
   if 'hold_out' in flags:
-    kind = holdout.KINDS[flags['hold_out']]
+    kind = choices.pick(holdout.KINDS, flags['hold_out'], '--hold_out')
   survey = holdout.Survey(keep_one=labelled and kind == 'image')
   found = layout.entries(source, ignored)
   if labelled:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import existing, problems
+from abaw_jax.data_builders import arguments, problems
 from abaw_jax.data_builders.face_images import duplicates as duplicates_lib
 from abaw_jax.data_builders.face_images import lock, runners, shards
 from abaw_jax.data_builders.face_images import plan as plan_lib
@@ -57,7 +57,7 @@ def build(
       build with other arguments exists, or another process builds this dataset.
   """
   layout = configs[0] if len(configs) == 1 else None
-  source_layout = existing.layout(layout, builder_class.LAYOUTS)
+  source_layout = arguments.layout(layout, builder_class.LAYOUTS)
   if beam_runner is None and beam_options:
     raise errors.InputError('--beam_options need a --beam_runner')
   if beam_runner is not None and num_workers is not None:
@@ -72,10 +72,10 @@ def build(
   work = final.with_name(f'{final.name}.unfinished')
   flags = builder_class.OPTIONS | options
   # This comes before any write, so that a wrong folder leaves no files.
-  source = existing.open_source(source_dir)
+  source = arguments.source_folder(source_dir)
   with lock.held(final.with_name(f'{final.name}.lock')):
     if final.exists() and not (overwrite and builder.is_prepared()):
-      existing.accept(builder, flags, 'bad images')
+      arguments.accept_existing(builder, flags, 'bad images')
       if not (work / 'dataset').exists():  # its removal was interrupted
         shutil.rmtree(work, ignore_errors=True)
       return
@@ -91,7 +91,7 @@ def build(
         on_error=on_error,
         overwrite=overwrite,
     )  # fmt: skip
-    title = existing.title(builder)
+    title = arguments.title(builder)
     for note in plan.facts['notes']:
       print(f'{title}: {note}')
     missing = [i for i in range(len(plan.shards)) if not _is_done(plan, i)]

@@ -10,7 +10,7 @@ from typing import Any
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import existing
+from abaw_jax.data_builders import arguments
 from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders.face_images import holdout
 from abaw_jax.data_builders.labelled import listings, pixels
@@ -60,7 +60,7 @@ def read(
   Raises:
     InputError: a list is missing, or no line of a split can be used.
   """
-  listing = layout.read(existing.open_source(source_dir))
+  listing = layout.read(arguments.source_folder(source_dir))
   divided = _divide(listing, layout, options.get('validation_share'))
   rows, good, bad = {}, {}, []
   for split, members in divided.items():

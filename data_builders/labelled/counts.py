@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.core import labels
-from abaw_jax.data_builders import existing
+from abaw_jax.data_builders import arguments
 from abaw_jax.data_builders import report as report_lib
 from abaw_jax.data_builders.labelled import corpus as corpus_lib
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
-Counts = Mapping[
-    str, Mapping[str, int]
-]  # split of the source -> field -> count
+# Split of the source -> field -> count.
+Counts = Mapping[str, Mapping[str, int]]
 
 
 def report(
@@ -36,8 +35,8 @@ def report(
     InputError: a list is missing, or there is no such layout.
   """
   name = config or builder_class.DEFAULT_BUILDER_CONFIG_NAME
-  layout = existing.layout(name, builder_class.LAYOUTS)
-  listing = layout.read(existing.open_source(source_dir))
+  layout = arguments.layout(name, builder_class.LAYOUTS)
+  listing = layout.read(arguments.source_folder(source_dir))
   table, problems = {}, list(listing.problems)
   for split, rows in listing.rows.items():
     good, bad = corpus_lib.verify(rows, decode=decode, title=split)

@@ -191,6 +191,14 @@ def test_unknown_names_list_the_known_ones(tmp_path, kwargs, message):
     build.build(source_dir=tmp_path, data_dir=tmp_path, **kwargs)
 
 
+def test_the_table_has_every_dataset_under_its_name():
+  builders = (ROOT / 'data_builders').glob('*/*_dataset_builder.py')
+  assert {path.parent.name for path in builders} == set(datasets.DATASETS)
+  for name, dataset in datasets.DATASETS.items():
+    assert dataset.load().name == name
+    assert dataset.rendered.keys() <= dataset.load().builder_configs.keys()
+
+
 def command(*args) -> subprocess.CompletedProcess:
   return subprocess.run(
       [sys.executable, *map(str, args)],

@@ -27,7 +27,7 @@ class Film(NamedTuple):
   """The track of a video and its n pictures, uint8 RGB [CROP, CROP, 3]."""
 
   track: dynamics.Track
-  quality: int  # of the camera's JPEG files, 0 to 100
+  quality: int  # JPEG quality of the camera, 0 to 100
   pictures: Iterator[np.ndarray]
 
 

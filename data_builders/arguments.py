@@ -1,4 +1,4 @@
-"""Checks of source folders, layouts and datasets that already exist."""
+"""Checks the arguments of a build: source folder, layout, existing dataset."""
 
 from collections.abc import Mapping
 import os
@@ -12,7 +12,7 @@ from abaw_jax.core import choices, errors
 Layout = TypeVar('Layout')
 
 
-def open_source(source_dir: str | os.PathLike[str]) -> pathlib.Path:
+def source_folder(source_dir: str | os.PathLike[str]) -> pathlib.Path:
   """Returns the absolute path; raises an InputError if it is not a folder."""
   source = pathlib.Path(source_dir).absolute()
   if not source.is_dir():
@@ -28,7 +28,7 @@ def layout(config: str | None, layouts: Mapping[str, Layout]) -> Layout:
   if not config:
     raise errors.InputError(
         'the source can have several layouts; name one by --config:'
-        f' {", ".join(layouts)}'
+        f' {choices.listing(layouts)}'
     )
   return choices.pick(layouts, config, '--config')
 
@@ -38,7 +38,7 @@ def title(builder: tfds.core.DatasetBuilder) -> str:
   return f'{builder.name}/{builder.builder_config.name}'
 
 
-def accept(
+def accept_existing(
     builder: tfds.core.DatasetBuilder, options: dict[str, Any], skipped: str
 ) -> None:
   """Prints that a dataset exists; raises if it has other options.
