@@ -1,7 +1,7 @@
 """Image augmentation on the device, inside the compiled step.
 
-Inputs are uint8 images. Random numbers depend on the position in the global batch,
-and not on the number of devices.
+Inputs are uint8 images. Random numbers depend on the position in the global
+batch, and not on the number of devices.
 """
 
 from collections.abc import Sequence
@@ -98,7 +98,8 @@ class Augmentation:
   ) -> Float[Array, 'b {self.size} {self.size} 3']:
     """Returns augmented, normalised images for training.
 
-    The order is: crop or resize, flip, jitter, RandAugment, normalisation, erase.
+    The order is: crop or resize, flip, jitter, RandAugment, normalisation,
+    erase.
     """
     crop_key, flip_key = jax.random.split(key)
     # `fold_in(key, 2)`, because `split` above uses the counters 0 and 1.
@@ -186,9 +187,9 @@ def crop_resize(
 ) -> Float[Array, 'b s s c']:
   """Returns one box of each image at `size` x `size`, float32 in 0..255.
 
-  The kernel is Keys' cubic kernel with a = -0.5, as in Pillow: it is wider when an
-  image shrinks, and reads pixels outside the box, like `resize(box=...)`. The
-  result is clipped, because a cubic kernel overshoots at edges.
+  The kernel is Keys' cubic kernel with a = -0.5, as in Pillow: it is wider when
+  an image shrinks, and reads pixels outside the box, like `resize(box=...)`.
+  The result is clipped, because a cubic kernel overshoots at edges.
 
   Args:
     images: pixels in 0..255.
@@ -249,9 +250,9 @@ def random_erase(
 ) -> Float[Array, 'b h w c']:
   """Returns the images; each has a box of zeros with this probability.
 
-  0 is the mean colour of normalised images. The area of a box / area of the image
-  is uniform in `scale`; the logarithm of its width / height is uniform in `ratio`
-  (Zhong et al., arXiv 1708.04896).
+  0 is the mean colour of normalised images. The area of a box / area of the
+  image is uniform in `scale`; the logarithm of its width / height is uniform in
+  `ratio` (Zhong et al., arXiv 1708.04896).
   """
   choice_key, box_key = jax.random.split(key)
   count, height, width, _ = images.shape

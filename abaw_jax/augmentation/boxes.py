@@ -20,10 +20,10 @@ def random_boxes(
 ) -> Float[Array, '{count} 4']:
   """Returns boxes as top, left, height and width in full pixels.
 
-  The distribution is that of torchvision's RandomResizedCrop: box area / image area
-  is uniform in `scale`, and the logarithm of width / height is uniform in `ratio`.
-  A box is the first of ten samples that fits into the image. If none fits, it is
-  the largest central box with an allowed aspect ratio.
+  The distribution is that of torchvision's RandomResizedCrop: box area / image
+  area is uniform in `scale`, and the logarithm of width / height is uniform in
+  `ratio`. A box is the first of ten samples that fits into the image. If none
+  fits, it is the largest central box with an allowed aspect ratio.
   """
   shape_key, place_key = jax.random.split(key)
   draws = jax.random.uniform(shape_key, (count, _TRIES, 2))

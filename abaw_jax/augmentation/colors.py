@@ -1,7 +1,7 @@
 """Colour operations of torchvision, on the device.
 
-Images are RGB in 0..255, before and after. Every image has its own factor. Unlike
-in torchvision, intermediate results are not rounded.
+Images are RGB in 0..255, before and after. Every image has its own factor.
+Unlike in torchvision, intermediate results are not rounded.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ def mean_gray(images: Images) -> Float[Array, 'b 1 1 1']:
 def blend(images: Images, other: Float[Array, '*b'], factor: Numbers) -> Images:
   """Returns factor * images + (1 - factor) * other, clipped to 0..255.
 
-  A factor of 1 gives the image; a factor above 1 extrapolates away from `other`.
+  A factor of 1 gives the image; a factor above 1 extrapolates away from
+  `other`.
   """
   factor = jnp.reshape(factor, (-1, 1, 1, 1))
   return jnp.clip(factor * images + (1.0 - factor) * other, 0.0, 255.0)
@@ -91,15 +92,15 @@ def jitter(
 ) -> Images:
   """Returns the images with random brightness, contrast, saturation and hue.
 
-  The distribution is that of torchvision's ColorJitter, except that all images of
-  the batch have the same random order. So each operation runs once.
+  The distribution is that of torchvision's ColorJitter, except that all images
+  of the batch have the same random order. So each operation runs once.
 
   Args:
     key: random key.
     images: RGB in 0..255.
-    strengths: strengths of brightness, contrast, saturation and hue. With strength
-      s factors are uniform in [max(1 - s, 0), 1 + s], and the hue shift is uniform
-      in [-s, s] turns. 0 disables an operation.
+    strengths: strengths of brightness, contrast, saturation and hue. With
+      strength s factors are uniform in [max(1 - s, 0), 1 + s], and the hue
+      shift is uniform in [-s, s] turns. 0 disables an operation.
   """
   order_key, *keys = jax.random.split(key, 1 + len(_CHANGES))
   changes = []

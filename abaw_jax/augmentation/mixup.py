@@ -34,8 +34,8 @@ def blend_losses(
 ) -> tuple[Float[Array, ''], dict[str, Array]]:
   """Returns the losses on own and previous labels, blended with `weight`.
 
-  For a cross-entropy this equals the loss on the blended labels. Masks move with
-  the labels: an image without a label has no loss on it.
+  For a cross-entropy this equals the loss on the blended labels. Masks move
+  with the labels: an image without a label has no loss on it.
 
   Args:
     loss: function from a batch with labels to (loss, scalars).

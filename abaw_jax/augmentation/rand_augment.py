@@ -1,11 +1,12 @@
 """RandAugment on the device (Cubuk et al., arXiv 1909.13719).
 
-Each image gets its own operations, with torchvision's operations and ranges. Only
-Equalize is missing, because histograms are slow on accelerators. A compiled step
-cannot branch per image. So one resampling applies the product of the geometric
-operations, and then all colour operations are computed and the sampled one is kept:
-the cost depends only on `count`. torchvision resamples after each operation with the
-nearest pixel; here resampling is bilinear. Pixels outside the image are black.
+Each image gets its own operations, with torchvision's operations and ranges.
+Only Equalize is missing, because histograms are slow on accelerators. A
+compiled step cannot branch per image. So one resampling applies the product of
+the geometric operations, and then all colour operations are computed and the
+sampled one is kept: the cost depends only on `count`. torchvision resamples
+after each operation with the nearest pixel; here resampling is bilinear. Pixels
+outside the image are black.
 """
 
 import jax
@@ -31,8 +32,8 @@ OPERATIONS = (
     'solarize',
     'autocontrast',
 )
-# Effect of the maximum magnitude, in both directions: shear, shift / side of the
-# image, rotation in degrees, and colour factor - 1.
+# Effect of the maximum magnitude, in both directions: shear, shift / side of
+# the image, rotation in degrees, and colour factor - 1.
 SHEAR, SHIFT, DEGREES, FACTOR = 0.3, 150 / 331, 30.0, 0.9
 
 Images = Float[Array, 'b h w 3']

@@ -16,8 +16,8 @@ def matrices(
 ) -> Float[Array, '*b 3 3']:
   """Returns maps from a position (x, y, 1) in the result to one in the image.
 
-  A map is a rotation around `center` and a shear around (0, 0) with a shift. The
-  shear applies first.
+  A map is a rotation around `center` and a shear around (0, 0) with a shift.
+  The shear applies first.
 
   Args:
     shear_x: pixels to the right per pixel down.

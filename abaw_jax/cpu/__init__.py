@@ -1,1 +1,1 @@
-"""Code that exists only for XLA's CPU compiler and for glibc; GPUs and TPUs skip it."""
+"""Code only for XLA's CPU compiler and for glibc; GPUs and TPUs skip it."""

@@ -20,8 +20,9 @@ def convolve(
 ) -> Float[Array, 'b h_ w_ c']:
   """Returns the convolution of each channel with its own k x k kernel.
 
-  On a CPU this is a sum of shifted products, which XLA fuses into one loop. XLA's
-  own convolution is 10 to 30 times slower there, and is used on other platforms.
+  On a CPU this is a sum of shifted products, which XLA fuses into one loop.
+  XLA's own convolution is 10 to 30 times slower there, and is used on other
+  platforms.
 
   Args:
     x: feature maps.

@@ -16,9 +16,9 @@ _SIZE, _STRIDE = 3, 2
 def max_pool(x: Float[Array, 'b h w c']) -> Float[Array, 'b h_ w_ c']:
   """Returns max pooling over 3 x 3 pixels with stride 2 and padding 1.
 
-  The first of equal maxima, row by row, gets the gradient, as in PyTorch. On a CPU
-  both passes are sums and maxima of shifted maps, which XLA fuses into loops. XLA's
-  own gradient is 20 times slower there.
+  The first of equal maxima, row by row, gets the gradient, as in PyTorch. On a
+  CPU both passes are sums and maxima of shifted maps, which XLA fuses into
+  loops. XLA's own gradient is 20 times slower there.
   """
   return jax.lax.platform_dependent(
       x, cpu=lambda x: _first_maxima(x)[0], default=_default

@@ -1,8 +1,8 @@
 """FLOPs of models, counted analytically.
 
-A multiply-add counts as 2. The count includes matrix products and attention scores.
-It excludes norms, softmax and activations. XLA's own count does not fit: it counts
-the body of a scan once, and rematerialised operations twice.
+A multiply-add counts as 2. The count includes matrix products and attention
+scores. It excludes norms, softmax and activations. XLA's own count does not
+fit: it counts the body of a scan once, and rematerialised operations twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from abaw_jax.models.vision import classifier, identity, mae, vit
 
 
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
-  """Returns the forward FLOPs per image for `visible` patches; None means all."""
+  """Returns forward FLOPs per image for `visible` patches; None means all."""
   patches = model.num_patches if visible is None else visible
   embed = _dense(patches, 3 * model.patch_size**2, model.dim)
   block = _block(patches + 1, model.dim, int(model.dim * model.mlp_ratio))
@@ -31,7 +31,7 @@ def backbone_flops(model: nn.Module) -> int:
 
 
 def mae_flops(model: mae.MAE, batch: Mapping[str, Array]) -> int:
-  """Returns the forward FLOPs per image; only the decoder reads hidden patches."""
+  """Returns forward FLOPs per image; only the decoder reads hidden patches."""
   del batch
   encoder, width = model.encoder, model.decoder_dim
   visible = _visible(model)
@@ -65,7 +65,7 @@ def classifier_flops(
 def temporal_flops(
     model: temporal_model.TemporalModel, batch: Mapping[str, Array]
 ) -> int:
-  """Returns the forward FLOPs per window; padded frames count like real ones."""
+  """Returns forward FLOPs per window; padded frames count like real ones."""
   frames, width = batch['features'].shape[-2:]
   total, width = ENCODERS[type(model.encoder)](model.encoder, frames, width)
   feedback = model.feedback
@@ -143,7 +143,8 @@ def train_flops(
   This is three times the forward pass: the backward pass has two products per
   forward product, for the gradients of inputs and weights. Recomputation by
   rematerialisation does not count (Chowdhery et al., arXiv 2204.02311, appendix
-  B). A frozen backbone needs no backward pass, because no trained part precedes it.
+  B). A frozen backbone needs no backward pass, because no trained part precedes
+  it.
 
   Args:
     model: a model of the zoo.

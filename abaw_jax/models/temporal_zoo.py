@@ -67,13 +67,13 @@ def make_temporal(
   )
   if (framework == 'share_bottom') != (private_layers > 0):
     raise errors.InputError(
-        f'config.model.private_layers={private_layers}: share_bottom needs 1 or '
-        f'more, share_encoder needs 0; config.model.framework={framework}'
+        f'config.model.private_layers={private_layers}: share_bottom needs 1 '
+        f'or more, share_encoder needs 0; config.model.framework={framework}'
     )
   if time == 'frames' and positions == 'learned':
     raise errors.InputError(
-        'config.model.time=frames: a table of learned positions cannot hold all '
-        "frame numbers; set positions to 'sine' or 'rotary'"
+        'config.model.time=frames: a table of learned positions cannot hold '
+        "all frame numbers; set positions to 'sine' or 'rotary'"
     )
   if causal and encoder in ('bilstm', 'fft'):
     raise errors.InputError(
@@ -229,6 +229,6 @@ def make_feedback(
 
 
 def _check(*chosen):
-  """Raises an InputError for a value that is not one of the choices of its key."""
+  """Raises an InputError for a value that is not one of its choices."""
   for allowed, name, key in chosen:
     choices.choose(dict.fromkeys(allowed), name, f'model.{key}')

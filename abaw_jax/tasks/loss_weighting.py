@@ -1,10 +1,10 @@
-"""Methods that weight the losses of several tasks, in addition to fixed weights.
+"""Methods that weight the losses of tasks, in addition to fixed weights.
 
-A method has `init`, which returns learned weights and running statistics, and a call
-that sums the losses of one update. Learned weights are trained like parameters;
-statistics are updated like those of batch normalisation. Both may be {}. A task
-without a label in the batch has a loss of 0 and changes neither of them, except with
-`param_adjust`.
+A method has `init`, which returns learned weights and running statistics, and a
+call that sums the losses of one update. Learned weights are trained like
+parameters; statistics are updated like those of batch normalisation. Both may
+be {}. A task without a label in the batch has a loss of 0 and changes neither
+of them, except with `param_adjust`.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ class Normalized(Fixed):
 
 @dataclasses.dataclass(frozen=True)
 class Uncertainty(Fixed):
-  """Divides every loss by a learned variance (Kendall et al., arXiv 1705.07115).
+  """Divides losses by learned variances (Kendall et al., arXiv 1705.07115).
 
   The learned weight is the log-variance v: loss / exp(v) + v / 2.
   """
@@ -91,7 +91,7 @@ class Uncertainty(Fixed):
     return {task: jnp.zeros([], jnp.float32) for task in self.weights}, {}
 
   def __call__(self, losses, labelled, epoch, learned, statistics):
-    """Returns (weighted sum, {}); the variance of unlabelled tasks is constant."""
+    """Returns (weighted sum, {}); unlabelled tasks keep their variance."""
     del epoch, statistics
     scaled = {k: jnp.exp(-learned[k]) * loss for k, loss in losses.items()}
     penalty = sum(jnp.where(labelled[k], learned[k] / 2, 0.0) for k in losses)
@@ -102,8 +102,8 @@ class Uncertainty(Fixed):
 class ParamAdjust(Fixed):
   """Divides every loss by a learned square: loss / s^2 + log |s|, as published.
 
-  Reference: AIM3-RUC. The initial s is N(0, 1) and may be close to 0. The published
-  log s is NaN for negative s, but has the gradient of log |s|.
+  Reference: AIM3-RUC. The initial s is N(0, 1) and may be close to 0. The
+  published log s is NaN for negative s, but has the gradient of log |s|.
   """
 
   def init(self, key):
@@ -123,9 +123,10 @@ class ParamAdjust(Fixed):
 class DynamicWeightAverage(Fixed):
   """Weights losses more that decreased less (Liu et al., arXiv 1803.10704).
 
-  In epoch e the factors of n tasks are n softmax(L(e - 1) / L(e - 2) / T), with the
-  mean losses L of earlier epochs and a temperature T. They are 1 in the first two
-  epochs. Reference: AIM3-RUC has this method, but never stores the losses.
+  In epoch e the factors of n tasks are n softmax(L(e - 1) / L(e - 2) / T), with
+  the mean losses L of earlier epochs and a temperature T. They are 1 in the
+  first two epochs. Reference: AIM3-RUC has this method, but never stores the
+  losses.
   """
 
   def init(self, key):

@@ -1,9 +1,9 @@
 """Masked losses of the tasks.
 
-Every loss computes in float32 and, if not stated otherwise, divides by the number of
-elements with a True mask. Values with a False mask (sentinels, NaN) affect neither
-loss nor gradient, because they are replaced before the first operation. If the mask
-is False everywhere, loss and gradient are 0.
+Every loss computes in float32 and, if not stated otherwise, divides by the
+number of elements with a True mask. Values with a False mask (sentinels, NaN)
+affect neither loss nor gradient, because they are replaced before the first
+operation. If the mask is False everywhere, loss and gradient are 0.
 
 `multi_task_loss.MultiTaskLoss` sums these losses.
 """
@@ -42,9 +42,9 @@ def ccc_loss(
 ) -> Float[Array, '']:
   """Returns 1 - CCC (Lin, 1989) over the elements where `mask` is True.
 
-  Variances and covariance divide by n, or by n - 1 if `unbiased`. `eps` is added to
-  the denominator of the CCC, so that constant predictions and targets give a loss
-  of 1 and not NaN.
+  Variances and covariance divide by n, or by n - 1 if `unbiased`. `eps` is
+  added to the denominator of the CCC, so that constant predictions and targets
+  give a loss of 1 and not NaN.
   """
   pred, target = _keep(pred, mask), _keep(target, mask)
   mean_pred, mean_target = _mean(pred, mask), _mean(target, mask)
@@ -90,13 +90,13 @@ def cross_entropy(
     target: class ids, or a distribution over the classes.
     mask: True on valid rows.
     class_weights: factor of each class; None means 1.
-    class_weight_mean: 'weights' divides the sum by the class weights of the rows,
-      as in PyTorch; 'rows' divides it by the number of rows.
-    label_smoothing: probability that is distributed evenly over all classes, each
-      with its own weight.
-    class_offsets: added to the logits. With the logarithm of the class frequencies
-      the model learns the logits of balanced classes (Menon et al., arXiv
-      2007.07314).
+    class_weight_mean: 'weights' divides the sum by the class weights of the
+      rows, as in PyTorch; 'rows' divides it by the number of rows.
+    label_smoothing: probability that is distributed evenly over all classes,
+      each with its own weight.
+    class_offsets: added to the logits. With the logarithm of the class
+      frequencies the model learns the logits of balanced classes (Menon et al.,
+      arXiv 2007.07314).
   """
   size = logits.shape[-1]
   logits = _keep(logits, mask[..., None])
@@ -126,10 +126,10 @@ def bce_loss(
     positive: Float[Array, 'k'] | None = None,
     negative: Float[Array, 'k'] | None = None,
 ) -> Float[Array, '']:
-  """Returns the mean binary cross-entropy over the elements where `mask` is True.
+  """Returns the mean binary cross-entropy over elements with a True mask.
 
-  Every (row, AU) pair is an element, so an AU with more labels has more weight. The
-  mean divides by the number of elements, not by their factors.
+  Every (row, AU) pair is an element, so an AU with more labels has more weight.
+  The mean divides by the number of elements, not by their factors.
 
   Args:
     logits: unnormalised log-odds.
@@ -156,6 +156,6 @@ def _keep(x: Real[Array, '*b'], mask: Bool[Array, '*m']) -> Float[Array, '*b']:
 
 
 def _mean(x: Float[Array, '*b'], mask: Bool[Array, '*b']) -> Float[Array, '']:
-  """Returns the mean of x where `mask` is True; 0 if there is no such element."""
+  """Returns the mean of x where `mask` is True; 0 if it never is."""
   count = jnp.sum(mask, dtype=jnp.float32)
   return jnp.sum(jnp.where(mask, x, 0.0)) / jnp.maximum(count, 1.0)

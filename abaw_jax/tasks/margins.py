@@ -1,7 +1,8 @@
 """Margin losses of identities, on logits that may be split over columns.
 
 Reductions over the last axis are only sums and maxima. So if the columns are on
-several devices, each device sends one number per row and no logits are gathered.
+several devices, each device sends one number per row and no logits are
+gathered.
 """
 
 from collections.abc import Callable
@@ -23,8 +24,9 @@ def arcface(
   """Returns cos(angle + margin) for the angles of `cosines`, in radians.
 
   ArcFace (Deng et al., arXiv 1801.07698, equation 3). Above pi the cosine would
-  increase again, so an angle above pi - margin gets cos(angle) - margin sin(margin),
-  which keeps decreasing. With `easy_margin` only angles below pi / 2 get a margin.
+  increase again, so an angle above pi - margin gets cos(angle) - margin
+  sin(margin), which keeps decreasing. With `easy_margin` only angles below pi /
+  2 get a margin.
   """
   sines = jnp.sqrt(jnp.maximum(1.0 - cosines * cosines, _EPS))
   larger = cosines * math.cos(margin) - sines * math.sin(margin)

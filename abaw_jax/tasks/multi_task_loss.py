@@ -36,11 +36,11 @@ class MultiTaskLoss:
   """The weighted sum of the losses of all tasks.
 
   Attributes:
-    weights: factor of each task (valence, arousal, expression, au); a task without
-      a factor is not computed.
+    weights: factor of each task (valence, arousal, expression, au); a task
+      without a factor is not computed.
     va_loss: a key of VA_LOSSES.
-    va_mean: one of VA_MEANS; an MSE is divided by the number of 'labelled' elements,
-      or of 'all' elements including padding.
+    va_mean: one of VA_MEANS; an MSE is divided by the number of 'labelled'
+      elements, or of 'all' elements including padding.
     class_weights: factor of each expression; None means 1.
     class_weight_mean: one of CLASS_WEIGHT_MEANS, see `losses.cross_entropy`.
     label_smoothing: see `losses.cross_entropy`.
@@ -70,9 +70,10 @@ class MultiTaskLoss:
 
     Args:
       output: output of the model.
-      batch: labels and masks; `expression_probs` replaces `expression` if present.
-      window_length: frames of each window without the padding of the batch, which
-        `va_mean='all'` counts; None counts all elements.
+      batch: labels and masks; `expression_probs` replaces `expression` if
+        present.
+      window_length: frames of each window without the padding of the batch,
+        which `va_mean='all'` counts; None counts all elements.
     """
     tasks = {
         'valence': self._va_loss(batch['va'], window_length),
@@ -139,8 +140,8 @@ def make(
     label_smoothing: from 0 to below 1.
     prior_adjustment: factor of the logarithm of the class frequencies.
     au_weights: one of AU_WEIGHTS.
-    counts: label counts of the training data; None, if unknown, for a loss that is
-      not minimised.
+    counts: label counts of the training data; None, if unknown, for a loss that
+      is not minimised.
 
   Raises:
     InputError: a value is unknown or out of range.
@@ -156,8 +157,8 @@ def make(
     choices.choose(dict.fromkeys(known), value, f'loss.{field}')
   if va_mean == 'all' and va_loss != 'mse':
     raise errors.InputError(
-        f"config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to 'mse' "
-        "or va_mean to 'labelled'"
+        f'config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to '
+        "'mse' or va_mean to 'labelled'"
     )
   if not 0 <= label_smoothing < 1:
     raise errors.InputError(

@@ -25,8 +25,8 @@ def _images(count=3, height=40, width=56, seed=0):
 
 def _pillow(image, box, size):
   top, left, height, width = box
-  # One channel at a time in float mode. With 8 bits Pillow rounds and clips after
-  # each of its two passes.
+  # One channel at a time in float mode. With 8 bits Pillow rounds and clips
+  # after each of its two passes.
   channels = [
       Image.fromarray(channel).resize(
           (size, size),

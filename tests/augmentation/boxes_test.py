@@ -41,31 +41,31 @@ def test_boxes_have_the_distribution_of_rejection_sampling():
       _random_boxes(jax.random.key(1), count=count, height=height, width=width)
   )
   rng = np.random.default_rng(0)
-  want = []
-  while len(want) < count:
+  expected = []
+  while len(expected) < count:
     area = height * width * rng.uniform(0.2, 1.0)
     ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
     h, w = round(np.sqrt(area / ratio)), round(np.sqrt(area * ratio))
     if h <= height and w <= width:
       top = rng.integers(0, height - h + 1)
       left = rng.integers(0, width - w + 1)
-      want.append((top, left, h, w))
+      expected.append((top, left, h, w))
   # The standard error of 20,000 samples is about 1% of the standard deviation.
-  spread = np.std(want, axis=0)
+  spread = np.std(expected, axis=0)
   np.testing.assert_array_less(
-      np.abs(found.mean(0) - np.mean(want, axis=0)) / spread, 0.05
+      np.abs(found.mean(0) - np.mean(expected, axis=0)) / spread, 0.05
   )
   np.testing.assert_allclose(found.std(0), spread, rtol=0.05)
 
 
 @pytest.mark.parametrize(
-    ('shape', 'want'),
+    ('shape', 'expected'),
     [
         ((400, 20), (186.0, 0.0, 27.0, 20.0)),
         ((20, 400), (0.0, 186.0, 20.0, 27.0)),
     ],
 )
-def test_an_image_without_a_fitting_box_gets_a_central_one(shape, want):
+def test_an_image_without_a_fitting_box_gets_a_central_one(shape, expected):
   found = _random_boxes(
       jax.random.key(0),
       count=4,
@@ -73,4 +73,4 @@ def test_an_image_without_a_fitting_box_gets_a_central_one(shape, want):
       width=shape[1],
       scale=(0.9, 1.0),
   )
-  np.testing.assert_array_equal(found, [want] * 4)
+  np.testing.assert_array_equal(found, [expected] * 4)

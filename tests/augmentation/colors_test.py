@@ -28,9 +28,9 @@ def test_operations_equal_pillow(change, enhance):
   factors = np.float32([0.0, 0.6, 1.0, 1.7])
   got = change(jnp.float32(images()), jnp.asarray(factors))
   for image, factor, out in zip(images(), factors, got, strict=True):
-    want = enhance(Image.fromarray(image)).enhance(float(factor))
+    expected = enhance(Image.fromarray(image)).enhance(float(factor))
     # Pillow rounds the luminance, and rounds the result down.
-    np.testing.assert_allclose(out, np.float32(want), atol=1.5)
+    np.testing.assert_allclose(out, np.float32(expected), atol=1.5)
 
 
 def test_the_hue_shift_equals_hsv():
@@ -44,12 +44,12 @@ def test_the_hue_shift_equals_hsv():
     hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
     return colorsys.hsv_to_rgb((hue + by) % 1, saturation, value)
 
-  want = [
+  expected = [
       [turn(pixel, by) for pixel in face.reshape(-1, 3) / 255.0]
       for face, by in zip(faces, turns, strict=True)
   ]
   np.testing.assert_allclose(
-      got, 255.0 * np.array(want).reshape(got.shape), atol=1e-2
+      got, 255.0 * np.array(expected).reshape(got.shape), atol=1e-2
   )
 
 
@@ -60,7 +60,8 @@ def test_the_hue_shift_equals_hsv():
 def test_factors_are_uniform(place, strength, least, most):
   strengths = np.zeros(4)
   strengths[place] = strength
-  # The factor of a red image: its brightness, or the green that a hue shift adds.
+  # The factor of a red image: its brightness, or the green that a hue shift
+  # adds.
   red = np.zeros((4000, 1, 1, 3), np.float32)
   red[..., 0] = 100.0
   out = colors.jitter(jax.random.key(0), jnp.asarray(red), tuple(strengths))

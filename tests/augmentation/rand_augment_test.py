@@ -47,9 +47,9 @@ def test_enhancements_equal_pillow(name, enhance):
   faces = images(2)
   got = recolor(faces, name, [0.3, -0.3], 9)
   for face, factor, out in zip(faces, (1.27, 0.73), got, strict=True):
-    want = enhance(Image.fromarray(face)).enhance(factor)
+    expected = enhance(Image.fromarray(face)).enhance(factor)
     # Pillow rounds the blended image, and rounds the result down.
-    np.testing.assert_allclose(out, np.float32(want), atol=2)
+    np.testing.assert_allclose(out, np.float32(expected), atol=2)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_enhancements_equal_pillow(name, enhance):
 def test_other_operations_equal_pillow(name, operation, tolerance):
   faces = images(2)
   got = recolor(faces, name, [0.5, -0.5], 15)
-  want = [np.float32(operation(Image.fromarray(face))) for face in faces]
-  np.testing.assert_allclose(got, want, atol=tolerance)
+  expected = [np.float32(operation(Image.fromarray(face))) for face in faces]
+  np.testing.assert_allclose(got, expected, atol=tolerance)
 
 
 def test_autocontrast_keeps_a_constant_channel():
@@ -100,14 +100,14 @@ def test_geometric_operations_equal_scipy(operation):
   got = _warp(jnp.float32(faces), maps)
   for face, out in zip(faces, got, strict=True):
     for channel in range(3):
-      want = ndimage.affine_transform(
+      expected = ndimage.affine_transform(
           np.float64(face[..., channel]),
           matrix,
           offset + center - matrix @ center,
           order=1,
           mode='grid-constant',
       )
-      np.testing.assert_allclose(out[..., channel], want, atol=0.02)
+      np.testing.assert_allclose(out[..., channel], expected, atol=0.02)
 
 
 def test_two_operations_are_one_resampling():
@@ -118,8 +118,8 @@ def test_two_operations_are_one_resampling():
   strength = jnp.float32([[2 / (16 * 150 / 331)], [-1 / (16 * 150 / 331)]])
   drawn = jnp.stack([draw('translate_x', 1), draw('translate_y', 1)])
   maps = _matrices(drawn, strength, (16, 16))
-  want = jnp.roll(faces, (1, -2), axis=(1, 2))
-  np.testing.assert_allclose(_warp(faces, maps), want, atol=1e-2)
+  expected = jnp.roll(faces, (1, -2), axis=(1, 2))
+  np.testing.assert_allclose(_warp(faces, maps), expected, atol=1e-2)
   # A rotation after a shift is not a shift after a rotation.
   strength = jnp.float32([[0.3], [1.0]])
   drawn = jnp.stack([draw('translate_x', 1), draw('rotate', 1)])

@@ -7,8 +7,8 @@ import pytest
 
 from abaw_jax.cpu import host_memory
 
-# Allocates and frees 256 MiB five times, in another thread like XLA. Prints the page
-# faults of the last time.
+# Allocates and frees 256 MiB five times, in another thread like XLA. Prints the
+# page faults of the last time.
 PROGRAM = """
 import ctypes, resource, sys, threading
 from abaw_jax.cpu import host_memory

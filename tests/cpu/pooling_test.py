@@ -18,12 +18,12 @@ def test_values_and_gradients_equal_torch(shape, ties):
   if ties:
     x = np.round(x)
   theirs = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
-  want = functional.max_pool2d(theirs, 3, 2, 1)
-  weights = rng.standard_normal(want.shape).astype('f4')
-  (want * torch.tensor(weights)).sum().backward()
+  expected = functional.max_pool2d(theirs, 3, 2, 1)
+  weights = rng.standard_normal(expected.shape).astype('f4')
+  (expected * torch.tensor(weights)).sum().backward()
   out, gradient = jax.vjp(pooling.max_pool, jnp.asarray(x))
   np.testing.assert_array_equal(
-      out, want.detach().numpy().transpose(0, 2, 3, 1)
+      out, expected.detach().numpy().transpose(0, 2, 3, 1)
   )
   found = gradient(jnp.asarray(weights.transpose(0, 2, 3, 1)))[0]
   # Short sums have another order.

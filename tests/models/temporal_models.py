@@ -14,8 +14,8 @@ from tests.models import torch_temporal
 
 FEATURES, ROWS, LENGTH = 5, 3, 7
 MASK = np.arange(LENGTH)[None] < np.array([7, 4, 0])[:, None]
-# Feedback from valence and AUs to arousal. The published script has three private
-# layers, this one has one.
+# Feedback from valence and AUs to arousal. The published script has three
+# private layers, this one has one.
 SCRIPTED = {
     'framework': 'share_bottom',
     'dim': 16,

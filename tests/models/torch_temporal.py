@@ -1,4 +1,4 @@
-"""The temporal multi-task model in PyTorch, written from its description.
+"""The temporal multi-task model in PyTorch, written from the paper.
 
 AIM3-RUC's networks (arXiv 2207.09373): post-norm encoders, shared and private,
 heads, and feedback of hidden states or labels. Batch first, window by window.
@@ -15,7 +15,7 @@ TASKS = {'valence': 1, 'arousal': 1, 'au': 12, 'expression': 8}
 
 
 def position_codes(length: int, dim: int, zero_first: bool) -> torch.Tensor:
-  """Returns fixed sine-cosine codes [t, d]; row 0 as published is zero."""
+  """Returns fixed sine-cosine codes [t, d]; with `zero_first` row 0 is zero."""
   angles = np.arange(length)[:, None] / 10000 ** (np.arange(0, dim, 2) / dim)
   codes = np.zeros((length, dim))
   codes[:, 0::2], codes[:, 1::2] = np.sin(angles), np.cos(angles)
@@ -49,7 +49,7 @@ class Encoder(nn.Module):
     )
 
   def forward(self, x, padding=None):
-    """Returns hidden states; `padding` [b, t] is True on frames not to read."""
+    """Returns hidden states; `padding` [b, t] is True on padded frames."""
     x = x if self.affine is None else self.affine(x)
     x = x + position_codes(*x.shape[-2:], self.zero_first).to(x.device)
     for layer in self.layers:
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
 
 
 class Head(nn.Module):
-  """MLP with dropout in front and behind every ReLU; returns (output, feat)."""
+  """MLP with dropout before the first layer and after every ReLU."""
 
   def __init__(self, dim, hidden_dims, out_dim, dropout):
     super().__init__()
@@ -68,6 +68,7 @@ class Head(nn.Module):
     self.dropout = nn.Dropout(dropout)
 
   def forward(self, x):
+    """Returns (output, hidden state)."""
     x = self.dropout(x)
     for layer in self.hidden:
       x = self.dropout(torch.relu(layer(x)))
@@ -75,7 +76,7 @@ class Head(nn.Module):
 
 
 class LabelEmbedding(nn.Module):
-  """The sum of one vector per label, by how true the label is."""
+  """A sum of one vector per label, weighted by its probability."""
 
   def __init__(self, task, dim):
     super().__init__()
@@ -83,7 +84,7 @@ class LabelEmbedding(nn.Module):
     self.table = nn.Parameter(torch.randn(TASKS[task], dim))
 
   def forward(self, output, truth=None, use_truth=None):
-    """Returns embedded labels; `truth` has the sentinels -5 and -1."""
+    """Returns embedded labels; missing ones are -5 and -1 in `truth`."""
     output = output.detach()
     if self.task in ('valence', 'arousal'):
       value = output
@@ -107,10 +108,10 @@ class LabelEmbedding(nn.Module):
 
 
 class TemporalModel(nn.Module):
-  """Share Encoder, or Share Bottom with private encoders, with feedback or not.
+  """Share Encoder, or Share Bottom with private encoders; optional feedback.
 
-  The defaults but for the widths are those of the script that won: one shared
-  and three private layers, valence and AUs feed arousal.
+  The defaults are those of the winning script: one shared and three private
+  layers, feedback from valence and AUs to arousal.
   """
 
   def __init__(
@@ -173,21 +174,21 @@ class TemporalModel(nn.Module):
     for task in [t for t in TASKS if t not in targets] + list(targets):
       x = shared
       if task in targets and self.feedback == 'hidden':
-        told = [feats[source].detach() for source in self.sources]
-        x = torch.cat([x, *told], dim=-1)
+        fed_back = [feats[source].detach() for source in self.sources]
+        x = torch.cat([x, *fed_back], dim=-1)
       elif task in targets:
-        told = [
+        fed_back = [
             self.embeddings[source](output[source], truth, use_truth)
             for source in self.sources
         ]
-        x = torch.cat([x, *told], dim=-1)
+        x = torch.cat([x, *fed_back], dim=-1)
       if task in self.private:
         x = self.private[task](x, padding)
       output[task], feats[task] = self.heads[task](x)
     return output
 
   def networks(self) -> dict[str, list[nn.Parameter]]:
-    """Returns the parameters of each part that is clipped by itself."""
+    """Returns the parameters of each part with its own gradient clipping."""
     parts = {'encoder': list(self.encoder.parameters())}
     for task in TASKS:
       parts[task] = list(self.heads[task].parameters())
@@ -199,7 +200,7 @@ class TemporalModel(nn.Module):
 
 
 def randomise(module: nn.Module, std: float, seed: int = 0) -> None:
-  """Gives every parameter, norms and biases included, random numbers."""
+  """Sets every parameter to random numbers, also norms and biases."""
   torch.manual_seed(seed)
   for name, parameter in module.named_parameters():
     torch.nn.init.normal_(parameter, std=std)
@@ -208,9 +209,9 @@ def randomise(module: nn.Module, std: float, seed: int = 0) -> None:
 
 
 def to_ours(module: nn.Module, *, grad: bool = False) -> dict:
-  """Returns the parameters (or their gradients) under our names.
+  """Returns the parameters (or gradients) of a module in our format.
 
-  Of a TemporalModel, an Encoder or a `torch.nn.TransformerEncoderLayer`.
+  The module is a TemporalModel, Encoder or `torch.nn.TransformerEncoderLayer`.
   """
 
   def array(tensor):

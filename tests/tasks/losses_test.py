@@ -1,4 +1,4 @@
-"""Losses equal NumPy, scikit-learn and PyTorch; masked values have no effect."""
+"""Losses equal NumPy, scikit-learn and PyTorch, and ignore masked values."""
 
 import functools
 
@@ -55,8 +55,8 @@ def _case(name, dtype=jnp.float32):
 
 def test_mse_divides_by_the_number_of_valid_elements():
   loss, pred, target, mask = _case('mse')
-  want = sk_metrics.mean_squared_error(target[mask], pred[mask])
-  np.testing.assert_allclose(loss(pred, target, mask), want, rtol=1e-6)
+  expected = sk_metrics.mean_squared_error(target[mask], pred[mask])
+  np.testing.assert_allclose(loss(pred, target, mask), expected, rtol=1e-6)
 
 
 def test_ccc_uses_population_moments():
@@ -79,16 +79,16 @@ def test_ccc_of_perfect_and_of_constant_predictions():
 
 def test_cross_entropy_equals_sklearn_log_loss():
   loss, logits, target, mask = _case('ce')
-  want = sk_metrics.log_loss(
+  expected = sk_metrics.log_loss(
       target[mask], jax.nn.softmax(logits[mask]), labels=range(8)
   )
-  np.testing.assert_allclose(loss(logits, target, mask), want, rtol=1e-6)
+  np.testing.assert_allclose(loss(logits, target, mask), expected, rtol=1e-6)
 
 
 def test_mse_with_a_denominator():
   loss, pred, target, mask = _case('mse_all')
-  want = np.sum(np.square(pred - target)[mask]) / 15
-  np.testing.assert_allclose(loss(pred, target, mask), want, rtol=1e-6)
+  expected = np.sum(np.square(pred - target)[mask]) / 15
+  np.testing.assert_allclose(loss(pred, target, mask), expected, rtol=1e-6)
 
 
 def test_half_ccc_uses_unbiased_moments():
@@ -116,7 +116,7 @@ def test_weighted_cross_entropy_equals_torch(smoothing, target_kind):
         torch.tensor(np.asarray(weights)), label_smoothing=smoothing
     )
     target = target.long()
-    want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
+    expected = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
   else:
     # For distributions PyTorch divides by the rows, and we by their weights.
     torch_loss = make(
@@ -124,9 +124,9 @@ def test_weighted_cross_entropy_equals_torch(smoothing, target_kind):
         reduction='sum',
         label_smoothing=smoothing,
     )
-    want = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
-    want = want / (target.numpy() @ np.asarray(weights)).sum()
-  np.testing.assert_allclose(value, want, rtol=1e-5)
+    expected = torch_loss(torch.tensor(np.asarray(logits[mask])), target)
+    expected = expected / (target.numpy() @ np.asarray(weights)).sum()
+  np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_weights_and_smoothing_of_the_published_single_task_models():
@@ -157,8 +157,8 @@ def test_an_offset_by_frequency_is_a_balanced_softmax():
   x, y = np.float64(logits[mask]), np.asarray(target[mask])
   raised = np.asarray(shares) * np.exp(x)
   p = raised / raised.sum(-1, keepdims=True)
-  want = -np.log(p[np.arange(len(y)), y]).mean()
-  np.testing.assert_allclose(value, want, rtol=1e-6)
+  expected = -np.log(p[np.arange(len(y)), y]).mean()
+  np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
 def test_weighted_bce_equals_the_published_formula():
@@ -168,20 +168,20 @@ def test_weighted_bce_equals_the_published_formula():
   p = 1 / (1 + np.exp(-z))
   factor = np.asarray(_FACTORS)
   factors = (1 / factor) ** (1 - t) * factor**t
-  want = factors * -(t * np.log(p) + (1 - t) * np.log(1 - p))
+  expected = factors * -(t * np.log(p) + (1 - t) * np.log(1 - p))
   np.testing.assert_allclose(
-      loss(logits, target, mask), want[mask].mean(), rtol=1e-6
+      loss(logits, target, mask), expected[mask].mean(), rtol=1e-6
   )
 
 
 def test_bce_equals_torch_and_does_not_saturate():
   loss, logits, target, mask = _case('bce')
   logits = logits.at[0, :].mul(1000.0)
-  want = torch.nn.functional.binary_cross_entropy_with_logits(
+  expected = torch.nn.functional.binary_cross_entropy_with_logits(
       torch.tensor(np.asarray(logits[mask])),
       torch.tensor(np.float32(target[mask])),
   )
-  np.testing.assert_allclose(loss(logits, target, mask), want, rtol=1e-6)
+  np.testing.assert_allclose(loss(logits, target, mask), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize('name', list(_LOSSES))

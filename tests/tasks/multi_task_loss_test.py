@@ -61,7 +61,7 @@ def test_the_total_is_the_weighted_sum(shape, va_loss):
   output, batch = _batch(shape)
   total, parts = make(va_loss=va_loss)(output, batch)
   va_fn = multi_task_loss.VA_LOSSES[va_loss]
-  want = {
+  expected = {
       'valence': va_fn(output['valence'], batch['valence'], batch['va']),
       'arousal': va_fn(output['arousal'], batch['arousal'], batch['va']),
       'expression': losses.cross_entropy(
@@ -69,11 +69,11 @@ def test_the_total_is_the_weighted_sum(shape, va_loss):
       ),
       'au': losses.bce_loss(output['au'], batch['au'], batch['au_mask']),
   }
-  assert parts.keys() == want.keys()
-  for task, value in want.items():
+  assert parts.keys() == expected.keys()
+  for task, value in expected.items():
     np.testing.assert_allclose(parts[task], value, rtol=1e-6)
   np.testing.assert_allclose(
-      total, sum(WEIGHTS[task] * want[task] for task in want), rtol=1e-6
+      total, sum(WEIGHTS[task] * expected[task] for task in expected), rtol=1e-6
   )
 
 
@@ -139,14 +139,14 @@ def test_the_loss_of_mt_emotieffnet_on_a_batch_in_numpy():
   weights = AFFECTNET.max() / AFFECTNET
   z, y = np.float64(output['expression']), np.asarray(batch['expression'])
   log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
-  want = -(weights[y] * log_p[np.arange(48), y]).sum() / weights[y].sum()
+  expected = -(weights[y] * log_p[np.arange(48), y]).sum() / weights[y].sum()
   for name in ('valence', 'arousal'):
     p, t = np.float64(output[name]), np.float64(batch[name])
     r = np.corrcoef(p, t)[0, 1]
     s_p, s_t = p.std(ddof=1), t.std(ddof=1)
     bias = (p.mean() - t.mean()) ** 2
-    want += (1 - 2 * r * s_p * s_t / (s_p**2 + s_t**2 + bias)) / 2
-  np.testing.assert_allclose(total, want, rtol=1e-5)
+    expected += (1 - 2 * r * s_p * s_t / (s_p**2 + s_t**2 + bias)) / 2
+  np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
 def test_weights_from_counts_equal_published_ones():
@@ -193,8 +193,10 @@ def test_the_log_prior_is_added_to_the_logits():
   _, parts = make(prior_adjustment=2.0, counts=COUNTS)(output, batch)
   prior = 2.0 * jnp.log(jnp.asarray(AFFECTNET / AFFECTNET.sum(), jnp.float32))
   shifted = output | {'expression': output['expression'] + prior[None]}
-  _, want = make()(shifted, batch)
-  np.testing.assert_allclose(parts['expression'], want['expression'], rtol=1e-5)
+  _, expected = make()(shifted, batch)
+  np.testing.assert_allclose(
+      parts['expression'], expected['expression'], rtol=1e-5
+  )
 
 
 def test_the_mean_over_all_elements_divides_by_window_lengths():
@@ -210,11 +212,11 @@ def test_the_mean_over_all_elements_divides_by_window_lengths():
 
 def test_probabilities_replace_classes():
   output, batch = _batch((6,))
-  _, want = make(label_smoothing=0.1)(output, batch)
+  _, expected = make(label_smoothing=0.1)(output, batch)
   probs = jax.nn.one_hot(batch['expression'], 8)
   batch |= {'expression_probs': probs, 'expression': jnp.full(6, -1)}
   _, parts = make(label_smoothing=0.1)(output, batch)
-  np.testing.assert_array_equal(parts['expression'], want['expression'])
+  np.testing.assert_array_equal(parts['expression'], expected['expression'])
 
 
 @pytest.mark.parametrize(

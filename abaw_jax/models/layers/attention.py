@@ -18,9 +18,9 @@ def attend(
 ) -> Float[Array, 'b h q d']:
   """Returns softmax(query key^T / sqrt(d)) value per head, softmax in float32.
 
-  The product with `value` comes before the division by the row sums, and the custom
-  VJP computes row sums from the output (Dao et al., arXiv 2205.14135, B.2). This
-  needs half as many passes over the q x k matrices as autodiff.
+  The product with `value` comes before the division by the row sums, and the
+  custom VJP computes row sums from the output (Dao et al., arXiv 2205.14135,
+  B.2). This needs half as many passes over the q x k matrices as autodiff.
 
   Args:
     query: projected queries.
@@ -74,7 +74,7 @@ attend.defvjp(_attend_forward, _attend_backward)
 
 
 def _attend_dropped(query, key, value, mask, *, rate, rng):
-  """Returns `attend` with dropout on the probabilities, independent per element."""
+  """Returns `attend` with element-wise dropout on the probabilities."""
   logits = jnp.einsum(
       'bhqd,bhkd->bhqk', query, key, preferred_element_type=jnp.float32
   )
@@ -118,8 +118,8 @@ class Attention(nn.Module):
 
     Args:
       x: tokens.
-      mask: True where a token (row) may attend to another token (column). A single
-        row applies to all tokens; None means everywhere.
+      mask: True where a token (row) may attend to another token (column). A
+        single row applies to all tokens; None means everywhere.
       train: whether dropout is active.
       times: times of the tokens for rotary positions; None disables these.
     """

@@ -11,7 +11,7 @@ Moments = tuple[Float[Array, '_'], Float[Array, '_']]
 
 
 class BatchNorm(nn.Module):
-  """Normalises channels by the statistics of the batch (Ioffe and Szegedy, 2015).
+  """Normalises channels by statistics of the batch (Ioffe and Szegedy, 2015).
 
   If a mesh splits the batch, statistics are those of the full batch. They are
   float32, in the collection `batch_stats`.

@@ -11,8 +11,8 @@ BATCH_AXES = ('data', 'fsdp')
 def shard_batch(x: Shaped[Array, 'b *d']) -> Shaped[Array, 'b *d']:
   """Returns `x`, constrained to a split over its first axis if a mesh is set.
 
-  Without this hint between blocks XLA may replicate activations. The ViT-B MAE step
-  then needs 80 times the memory on a 256-chip slice.
+  Without this hint between blocks XLA may replicate activations. The ViT-B MAE
+  step then needs 80 times the memory on a 256-chip slice.
   """
   if jax.sharding.get_abstract_mesh().empty:
     return x

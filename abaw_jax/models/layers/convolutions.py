@@ -1,4 +1,4 @@
-"""Convolutions, and a function that applies the blocks of convolutional networks."""
+"""Convolutions, and the application of blocks of convolutional networks."""
 
 from typing import Any
 
@@ -55,9 +55,9 @@ def convolve(
 ) -> Float[Array, 'b h_ w_ d']:
   """Returns a convolution; for `nn.Conv(conv_general_dilated=...)`.
 
-  A 1 x 1 convolution becomes a matrix product, which is faster on CPUs and equal
-  elsewhere. A depthwise convolution uses `depthwise.convolve`. All of them have
-  the name that `rematerialization.POLICIES` saves.
+  A 1 x 1 convolution becomes a matrix product, which is faster on CPUs and
+  equal elsewhere. A depthwise convolution uses `depthwise.convolve`. All of
+  them have the name that `rematerialization.POLICIES` saves.
   """
   size = kernel.shape[:2]
   if size == (1, 1) and feature_group_count == 1:
@@ -86,7 +86,7 @@ def apply_block(
     remat: str,
     train: bool,
 ) -> Any:
-  """Returns the output of a submodule; parameter names do not depend on `remat`.
+  """Returns the output of a submodule; `remat` does not change parameter names.
 
   Args:
     block: submodule, called with (x, *more, train=train).

@@ -40,7 +40,8 @@ def dense(
 def gelu(x: Float[Array, '*d']) -> Float[Array, '*d']:
   """Returns exact GELU, x times the normal distribution function at x.
 
-  The custom VJP computes the gradient from `x` alone, so that only `x` is saved.
+  The custom VJP computes the gradient from `x` alone, so that only `x` is
+  saved.
   """
   return x * _normal_cdf(x)
 

@@ -8,16 +8,16 @@ from jaxtyping import Array, Bool, Float
 class FeatureNorm(nn.Module):
   """Subtracts a mean and divides by a standard deviation, per channel.
 
-  Both are float32 [d] in the collection `batch_stats`. Training steps do not change
-  them; the start of a run sets them to the statistics of its training set. The
-  initial values 0 and 1 leave features unchanged.
+  Both are float32 [d] in the collection `batch_stats`. Training steps do not
+  change them; the start of a run sets them to the statistics of its training
+  set. The initial values 0 and 1 leave features unchanged.
   """
 
   @nn.compact
   def __call__(
       self, x: Float[Array, 'b t d'], mask: Bool[Array, 'b t']
   ) -> Float[Array, 'b t d']:
-    """Returns normalised float32 frames; frames with a False mask are unchanged."""
+    """Returns normalised float32 frames; masked frames are unchanged."""
     width = x.shape[-1:]
     mean = self.variable('batch_stats', 'mean', jnp.zeros, width, jnp.float32)
     std = self.variable('batch_stats', 'std', jnp.ones, width, jnp.float32)

@@ -1,10 +1,10 @@
 """Initializers of the weights of temporal models.
 
 'normal' is the initializer of AIM3-RUC: N(0, 0.02) for every dense layer and
-convolution except the query-key-value projections, which are equal in all layers
-of an encoder. 'default' scales with the width of the layer. With both, recurrent
-layers, position tables and embeddings have their own initializers, all other biases
-start at 0, and all norm scales start at 1.
+convolution except the query-key-value projections, which are equal in all
+layers of an encoder. 'default' scales with the width of the layer. With both,
+recurrent layers, position tables and embeddings have their own initializers,
+all other biases start at 0, and all norm scales start at 1.
 """
 
 import math

@@ -10,7 +10,7 @@ from abaw_jax.core import errors
 def sincos_1d(
     positions: Float[np.ndarray, 'n'], dim: int
 ) -> Float[np.ndarray, 'n d']:
-  """Returns [sin | cos] codes of positions, with frequencies 10000^(-2i/dim)."""
+  """Returns [sin | cos] codes of positions; frequencies are 10000^(-2i/dim)."""
   if dim % 2:
     raise ValueError(f'dim must be even, got {dim}')
   omega = 10000.0 ** -(np.arange(dim // 2, dtype=np.float64) / (dim / 2.0))
@@ -22,8 +22,8 @@ def sincos_1d(
 def sincos_2d(grid: int, dim: int) -> Float[np.ndarray, 'n d']:
   """Returns codes of a square grid of patches, row by row, n = grid**2 + 1.
 
-  Row 0 is the code of the cls token, which is 0. As in MAE (He et al., 2022) the
-  first half of the channels encodes the column and the second half the row.
+  Row 0 is the code of the cls token, which is 0. As in MAE (He et al., 2022)
+  the first half of the channels encodes the column and the second half the row.
   """
   if dim % 4:
     raise ValueError(f'dim must be divisible by 4, got {dim}')
@@ -49,10 +49,10 @@ def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
 def rotate(
     x: Float[Array, 'b h t d'], times: Float[Array, '#b t']
 ) -> Float[Array, 'b h t d']:
-  """Returns queries or keys with rotary positions (Su et al., arXiv 2104.09864).
+  """Returns queries or keys with rotary positions (Su et al., 2104.09864).
 
-  Channels i and i + d/2 form a point, rotated by the angle time / 10000^(2i/d). So
-  products of queries and keys depend only on time differences.
+  Channels i and i + d/2 form a point, rotated by the angle time / 10000^(2i/d).
+  So products of queries and keys depend only on time differences.
   """
   angles = _angles(times, x.shape[-1])[:, None]
   cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)

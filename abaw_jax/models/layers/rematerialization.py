@@ -4,8 +4,9 @@ import jax
 
 from abaw_jax.cpu import dense_vjp
 
-# The backward pass recomputes all other activations. 'dots' saves the outputs of
-# dense layers and convolutions; it recomputes attention, norms and activations.
+# The backward pass recomputes all other activations. 'dots' saves the outputs
+# of dense layers and convolutions; it recomputes attention, norms and
+# activations.
 POLICIES = {
     'none': jax.checkpoint_policies.everything_saveable,
     'dots': jax.checkpoint_policies.save_only_these_names(

@@ -69,13 +69,14 @@ def apply_blocks(
 ) -> Float[Array, 'b n d']:
   """Returns the tokens after the last block.
 
-  The names of parameters do not depend on `remat` and `scan`, so checkpoints fit
-  all of their values.
+  The names of parameters do not depend on `remat` and `scan`, so checkpoints
+  fit all of their values.
 
   Args:
     blocks: bound submodules of the caller; only their parameters differ.
     x: tokens.
-    drop_path: stochastic depth rate of the last block; it grows linearly from 0.
+    drop_path: stochastic depth rate of the last block; it grows linearly from
+      0.
     remat: a key of `rematerialization.POLICIES`.
     scan: whether XLA compiles one block and loops over it. This compiles faster
       and runs slower than unrolled blocks.

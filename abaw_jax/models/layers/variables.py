@@ -1,8 +1,8 @@
 """The weights of a model as one nested dict: parameters and running statistics.
 
 Flax has two collections. Here the statistics of batch normalisation have the
-top-level name `batch_stats`, next to the parts of the model. So code that loads,
-saves, converts or shards weights needs no special case for them.
+top-level name `batch_stats`, next to the parts of the model. So code that
+loads, saves, converts or shards weights needs no special case for them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Weights = dict[str, Any]
 def init(
     model: nn.Module, key: Key[Array, ''], *inputs: Any, **options: Any
 ) -> Weights:
-  """Returns initial weights of a model for inputs and options of these shapes."""
+  """Returns initial weights of a model for inputs of these shapes."""
   variables = model.init(key, *inputs, train=False, **options)
   statistics = {STATISTICS: variables.get(STATISTICS)}
   return variables['params'] | {k: v for k, v in statistics.items() if v}
@@ -45,8 +45,8 @@ def apply(
     model: the model.
     weights: weights from `init`.
     *inputs: inputs of the model, arrays or pytrees.
-    train: whether dropout is active and statistics are updated; if not, or if the
-      model has no statistics, the second result is {}.
+    train: whether dropout is active and statistics are updated; if not, or if
+      the model has no statistics, the second result is {}.
     rngs: random keys by Flax's stream name.
     **options: other keyword arguments of the model.
   """

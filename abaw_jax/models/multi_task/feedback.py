@@ -1,4 +1,4 @@
-"""Feedback between tasks: some task heads read hidden states or labels of others."""
+"""Feedback between tasks: heads read hidden states or labels of other tasks."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -27,8 +27,8 @@ class Feedback:
     targets: tasks that read the feedback, in the order of computation; a target
       cannot be a source.
     dim: width of a label embedding.
-    missing: replacement where a true label is chosen but missing: 'prediction', or
-      'zero' for an embedding of 0.
+    missing: replacement where a true label is chosen but missing: 'prediction',
+      or 'zero' for an embedding of 0.
     clip: whether to clip valence and arousal to [-1, 1].
     truth_rate: share of the frames whose true labels are fed back in training.
     truth_decay: whether `truth_rate` falls linearly over the epochs.
@@ -98,8 +98,8 @@ def predicted_probabilities(
 ) -> Float[Array, 'b t n']:
   """Returns the predicted probability of each label, in [0, 1].
 
-  Valence and arousal have one label with the value (y + 1) / 2, which is in [0, 1]
-  only with `clip`.
+  Valence and arousal have one label with the value (y + 1) / 2, which is in [0,
+  1] only with `clip`.
   """
   if task == 'expression':
     return jax.nn.softmax(output, axis=-1)

@@ -37,7 +37,7 @@ class TaskHead(nn.Module):
   def __call__(
       self, x: Float[Array, '*b d'], *, train: bool
   ) -> tuple[Float[Array, '*b k'], Float[Array, '*b f']]:
-    """Returns (linear float32 output, hidden state: input of the last layer)."""
+    """Returns (float32 output, hidden state: the input of the last layer)."""
     kernel_init = initializers.KERNELS[self.initializer]
     x = nn.Dropout(self.dropout)(x, deterministic=not train)
     for i, dim in enumerate(self.hidden_dims):

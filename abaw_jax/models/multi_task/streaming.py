@@ -1,4 +1,4 @@
-"""A temporal model on a live stream: outputs of each frame as soon as it arrives."""
+"""A temporal model on a live stream: each frame gets its outputs at once."""
 
 from typing import Any
 
@@ -32,15 +32,15 @@ def read(
     *,
     model: temporal_model.TemporalModel,
 ) -> tuple[dict[str, Any], PyTree[Float[Array, 'b ...']]]:
-  """Returns (a `labels.Output` per frame, carry) of the next frames of b streams.
+  """Returns (a `labels.Output` per frame, carry) for new frames of b streams.
 
-  A recurrent model gives the same outputs for every split of the stream. Attention
-  reads only the frames of this call.
+  A recurrent model gives the same outputs for every split of the stream.
+  Attention reads only the frames of this call.
 
   Args:
     weights: weights from `variables.init`.
-    carry: `model.initial_carry(b)` at the start of the streams, then the carry of
-      the previous call.
+    carry: `model.initial_carry(b)` at the start of the streams, then the carry
+      of the previous call.
     features: one vector per frame.
     frame_id: frame numbers in the video.
     model: model that passes `check_causal`.

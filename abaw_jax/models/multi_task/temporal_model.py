@@ -83,12 +83,12 @@ class TaskNetwork(nn.Module):
 
 
 def private_heads(task: str, dim: int, private_head_dim: int) -> int:
-  """Returns the number of attention heads of a private encoder of width `dim`."""
+  """Returns the number of attention heads of a private encoder."""
   num_heads = dim // private_head_dim
   if num_heads < 1 or dim % num_heads:
     raise errors.InputError(
-        f'config.model.private_head_dim={private_head_dim}: the private encoder '
-        f'of {task} has width {dim}; choose a divisor of {dim}'
+        f'config.model.private_head_dim={private_head_dim}: the private '
+        f'encoder of {task} has width {dim}; choose a divisor of {dim}'
     )
   return num_heads
 
@@ -99,15 +99,15 @@ class TemporalModel(nn.Module):
   Without `private` all tasks read the same hidden states (Share Encoder). With
   `private` each task also has its own encoder on top (Share Bottom of Encoder).
   With `feedback` some tasks also read hidden states or labels of other tasks.
-  Parameters have the names `encoder`, `feedback_<task>`, `layer_norm` and the name
-  of each task.
+  Parameters have the names `encoder`, `feedback_<task>`, `layer_norm` and the
+  name of each task.
 
   Attributes:
     encoder: the temporal encoder that all tasks share.
     hidden_dims: widths of the hidden layers of every head that is not linear.
     linear_heads: tasks with a head of one linear layer.
-    va_features: number of features that valence and arousal read, counted from the
-      last one (for example scores after an embedding); 0 means all.
+    va_features: number of features that valence and arousal read, counted from
+      the last one (for example scores after an embedding); 0 means all.
     va_tanh: whether tanh limits valence and arousal to (-1, 1).
     dropout: dropout rate of the heads.
     private: builds the encoder of a task from `dim` and `num_heads`; None means
@@ -142,7 +142,7 @@ class TemporalModel(nn.Module):
 
   @property
   def order(self) -> tuple[str, ...]:
-    """Returns the tasks in the order of computation: feedback targets are last."""
+    """Returns the tasks in order of computation: feedback targets are last."""
     targets = self.feedback.targets if self.feedback else ()
     return tuple(t for t in heads.TASK_DIMS if t not in targets) + targets
 

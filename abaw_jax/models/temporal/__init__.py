@@ -1,1 +1,1 @@
-"""Encoders of sequences: transformers, recurrent networks and the FFT encoder."""
+"""Encoders of sequences: transformer, recurrent and FFT encoders."""

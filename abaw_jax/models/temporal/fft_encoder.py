@@ -1,7 +1,7 @@
-"""The FFT encoder: attention with relative positions, and convolutions over time.
+"""The FFT encoder: relative attention, and convolutions over time.
 
-It is the feed-forward transformer block of speech synthesis (Ren et al., 2019, with
-the relative attention of Shaw et al., 2018), in the form of AIM3-RUC.
+It is the feed-forward transformer block of speech synthesis (Ren et al., 2019,
+with the relative attention of Shaw et al., 2018), in the form of AIM3-RUC.
 """
 
 from flax import linen as nn
@@ -39,7 +39,9 @@ class RelativeAttention(nn.Module):
   ) -> Float[Array, 'b t d']:
     """Returns attended frames; frames with a False `mask` are undefined.
 
-    score_ij = q_i (k_j + K_{j-i}) / sqrt(d), out_i = sum_j p_ij (v_j + V_{j-i});
+    score_ij = q_i (k_j + K_{j-i}) / sqrt(d)
+    out_i = sum_j p_ij (v_j + V_{j-i}), p = softmax of scores
+
     All heads share K and V, which are zero for distances above MAX_DISTANCE.
     """
     length, dim = x.shape[-2:]

@@ -1,7 +1,7 @@
 """Recurrent encoders: LSTM, bidirectional LSTM and GRU.
 
-The equations and the weights are those of `torch.nn.LSTM` and `torch.nn.GRU`: two
-bias vectors, the same order of gates, and in the GRU a reset gate after the
+The equations and the weights are those of `torch.nn.LSTM` and `torch.nn.GRU`:
+two bias vectors, the same order of gates, and in the GRU a reset gate after the
 recurrent product.
 """
 
@@ -24,8 +24,8 @@ class Cell(NamedTuple):
   Attributes:
     gates: number of gates; a projection is `gates` times as wide as the state.
     states: number of arrays in a state; the first is the hidden state.
-    update: function from (projected input, projected hidden state, state) to the
-      next state.
+    update: function from (projected input, projected hidden state, state) to
+      the next state.
   """
 
   gates: int
@@ -38,7 +38,7 @@ def lstm(
     recurrent: Float[Array, 'b g'],
     state: tuple[Float[Array, 'b h'], Float[Array, 'b h']],
 ) -> tuple[Float[Array, 'b h'], Float[Array, 'b h']]:
-  """Returns the next (hidden, cell); the gates are input, forget, cell, output."""
+  """Returns the next (hidden, cell); gates: input, forget, cell, output."""
   i, f, g, o = jnp.split(x + recurrent, 4, axis=-1)
   cell = nn.sigmoid(f) * state[1] + nn.sigmoid(i) * jnp.tanh(g)
   return nn.sigmoid(o) * jnp.tanh(cell), cell
@@ -49,7 +49,7 @@ def gru(
     recurrent: Float[Array, 'b g'],
     state: tuple[Float[Array, 'b h']],
 ) -> tuple[Float[Array, 'b h']]:
-  """Returns the next (hidden,); the gates are reset, update, new."""
+  """Returns the next (hidden,); gates: reset, update, new."""
   x_r, x_z, x_n = jnp.split(x, 3, axis=-1)
   h_r, h_z, h_n = jnp.split(recurrent, 3, axis=-1)
   update = nn.sigmoid(x_z + h_z)
@@ -61,7 +61,7 @@ CELLS = {'lstm': Cell(4, 2, lstm), 'gru': Cell(3, 1, gru)}
 
 
 class RecurrentLayer(nn.Module):
-  """One direction of one layer; frames with a False mask do not change the state.
+  """One direction of one layer; masked frames do not change the state.
 
   Attributes:
     cell: a key of CELLS.

@@ -1,4 +1,4 @@
-"""A scan over time with a custom VJP: the weight gradient is one matrix product."""
+"""A scan over time with a custom VJP: one product per weight gradient."""
 
 from collections.abc import Callable
 import functools
@@ -26,8 +26,8 @@ def scan(
   frame.
 
   Args:
-    update: function from (input of a frame, projected hidden state, state) to the
-      next state; the hidden state is the first array of a state.
+    update: function from (input of a frame, projected hidden state, state) to
+      the next state; the hidden state is the first array of a state.
     reverse: whether to read the last frame first.
     inputs: projected inputs of all frames.
     mask: False on frames that do not change the state.

@@ -1,9 +1,9 @@
-"""Transformer encoders, from features of the frames of a window to hidden states.
+"""Transformer encoders, from features of frames to hidden states.
 
 All temporal encoders have the same signature. Inputs: features [b, t, f], a
-`WindowContext`, a carry (the state after the previous window, see `recurrent.py`;
-{} if the encoder has none) and `train`. Outputs: hidden states [b, t, d] and the
-next carry.
+`WindowContext`, a carry (the state after the previous window, see
+`recurrent.py`; {} if the encoder has none) and `train`. Outputs: hidden states
+[b, t, d] and the next carry.
 """
 
 from flax import linen as nn
@@ -106,13 +106,14 @@ class TransformerEncoder(nn.Module):
     mlp_dim: width of the feed-forward part.
     project: whether to project features to `dim`; if not, `dim` is their width.
     dropout: rate of every dropout in the layers.
-    drop_path: stochastic depth rate of the last layer; it grows linearly from 0.
+    drop_path: stochastic depth rate of the last layer; it grows linearly from
+      0.
     norm: one of NORMS; 'pre' adds a norm after the last layer.
     positions: one of POSITIONS.
     first_position: code of time 0 in sine positions, one of FIRST_POSITIONS.
       Reference: zero in AIM3-RUC.
-    time: unit of positions, counted from the first frame of the window: 'rows', or
-      'frames' of the video (a sparse sample skips frames).
+    time: unit of positions, counted from the first frame of the window: 'rows',
+      or 'frames' of the video (a sparse sample skips frames).
     max_length: rows of the table of learned positions.
     mask_padding: whether attention ignores padded frames.
     causal: whether attention ignores later frames.
@@ -155,8 +156,8 @@ class TransformerEncoder(nn.Module):
 
     Args:
       features: one vector per frame.
-      context: `frame_id` is needed if `time` is 'frames'; `window_length` is used
-        only without `mask_padding`.
+      context: `frame_id` is needed if `time` is 'frames'; `window_length` is
+        used only without `mask_padding`.
       carry: {}.
       train: whether dropout is active.
     """

@@ -15,8 +15,8 @@ class WindowContext(NamedTuple):
     frame_id: frame numbers in the video; None if no positions need them.
     window_length: number of frames of each window, without the padding of the
       batch; None means all frames.
-    truth: a batch with labels and masks, for feedback of labels in training; None
-      means that only predictions are fed back.
+    truth: a batch with labels and masks, for feedback of labels in training;
+      None means that only predictions are fed back.
     truth_rate: share of the frames whose true labels are fed back, in [0, 1].
   """
 
@@ -37,7 +37,7 @@ class WindowContext(NamedTuple):
   def readable(self, *, mask_padding: bool) -> Bool[Array, 'b t']:
     """Returns True on the frames that an encoder may read.
 
-    Reference: AIM3-RUC has no padding mask. Without `mask_padding` every video is
-    read up to the length of the longest video of the batch.
+    Reference: AIM3-RUC has no padding mask. Without `mask_padding` every video
+    is read up to the length of the longest video of the batch.
     """
     return self.mask if mask_padding else self.in_window

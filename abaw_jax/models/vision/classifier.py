@@ -1,4 +1,4 @@
-"""A backbone with or without a linear classifier, as other projects publish it."""
+"""A backbone with or without a linear classifier, as in public weights."""
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ class Classifier(nn.Module):
   def __call__(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b _']]:
-    """Returns the `embedding` [b, d] and, if there are classes, their `logits`."""
+    """Returns the `embedding` [b, d] and, if there are classes, `logits`."""
     output = {'embedding': self.backbone(images, train=train)}
     if self.num_classes:
       head = nn.Dense(self.num_classes, dtype=jnp.float32, name='head')

@@ -1,9 +1,10 @@
 """DenseNet with torchvision's names, and a small DenseNet for grey faces.
 
-Public weights of `densenet_121` and `densenet_169` (torchvision, timm) expect RGB
-images of 224 x 224 pixels, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225).
-`densenet_100_grey` is DenseNet-BC of depth 100 for expressions. It gives AIM3's 342
-features and expects grey images of 64 x 64 pixels, mean 0.51402, std 0.18768.
+Public weights of `densenet_121` and `densenet_169` (torchvision, timm) expect
+RGB images of 224 x 224 pixels, mean (0.485, 0.456, 0.406), std (0.229, 0.224,
+0.225). `densenet_100_grey` is DenseNet-BC of depth 100 for expressions. It
+gives AIM3's 342 features and expects grey images of 64 x 64 pixels, mean
+0.51402, std 0.18768.
 Reference: Huang et al., arXiv 1608.06993.
 """
 
@@ -56,7 +57,7 @@ class Layer(nn.Module):
       *,
       train: bool,
   ) -> tuple[Float[Array, 'b h w d'], batch_norm.Moments | None]:
-    """Returns `x` with `growth` channels appended, and the moments of all channels.
+    """Returns `x` with `growth` more channels, and the moments of all channels.
 
     Args:
       x: feature map.
@@ -129,8 +130,8 @@ class DenseNet(nn.Module):
     growth: channels that each layer adds.
     stem_width: channels of the stem.
     image_size: side of the input in pixels.
-    grey: whether the stem reads luminance with one convolution of stride 2 and no
-      pooling. Otherwise it is ImageNet's stem on RGB.
+    grey: whether the stem reads luminance with one convolution of stride 2 and
+      no pooling. Otherwise it is ImageNet's stem on RGB.
     frozen_stages: how many of stem and stages, counted from the input, use
       running statistics in training, unchanged; `len(layers) + 1` means all.
     remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
@@ -166,8 +167,8 @@ class DenseNet(nn.Module):
   ) -> dict[str, Float[Array, 'b ...']]:
     """Returns the map after each stage, the final `map` and the `embedding`.
 
-    The keys are 'stem', 'stage1' and so on (before the transition), 'map' (after
-    the last BN and ReLU) and 'embedding'.
+    The keys are 'stem', 'stage1' and so on (before the transition), 'map'
+    (after the last BN and ReLU) and 'embedding'.
 
     Args:
       images: normalised images; with `grey` all channels have one mean and std.

@@ -1,8 +1,9 @@
 """EfficientNet with TensorFlow's padding and norms: timm's `tf_efficientnet_*`.
 
-Public weights, also those of HSE-NN, expect RGB images of 224 x 224 pixels (B0) or
-260 x 260 (B2), mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other sizes
-work too. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv 2207.09508.
+Public weights, also those of HSE-NN, expect RGB images of 224 x 224 pixels (B0)
+or 260 x 260 (B2), mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other
+sizes work too. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv
+2207.09508.
 """
 
 import math
@@ -46,7 +47,7 @@ SIZES = {
 
 
 def scaled(width: int, factor: float) -> int:
-  """Returns the multiple of 8 nearest to width * factor, at least 0.9 times it."""
+  """Returns the multiple of 8 next to width * factor, at least 0.9 times it."""
   target = width * factor
   nearest = max(8, int(target + 4) // 8 * 8)
   return nearest if nearest >= 0.9 * target else nearest + 8
@@ -88,7 +89,7 @@ def _conv(
 
 
 class Block(nn.Module):
-  """Expansion, depthwise convolution, squeeze and excitation, projection (MBConv).
+  """MBConv: expansion, depthwise, squeeze and excitation, projection.
 
   With expansion 1 it is the depthwise separable block of the first stage.
 
@@ -138,7 +139,7 @@ class Block(nn.Module):
     return x + stochastic_depth.DropPath()(y, self.drop_path, train=train)
 
   def _gate(self, y, width):
-    """Returns a weight per channel: squeeze and excitation (Hu et al., 2018)."""
+    """Returns channel weights: squeeze and excitation (Hu et al., 2018)."""
     options = {'use_bias': True, 'dtype': self.dtype}
     mean = jnp.mean(y, axis=(1, 2), keepdims=True, dtype=jnp.float32)
     squeezed = _conv(width, 1, name='squeeze', **options)(mean)
@@ -158,8 +159,8 @@ class EfficientNet(nn.Module):
     image_size: side of the input in pixels.
     stages: stages before scaling.
     drop_path: stochastic depth; block i of n has the rate drop_path * i / n.
-    frozen_stages: how many of stem, stages and head, counted from the input, use
-      running statistics in training, unchanged; 9 means all.
+    frozen_stages: how many of stem, stages and head, counted from the input,
+      use running statistics in training, unchanged; 9 means all.
     remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     dtype: compute dtype; parameters and statistics are float32.
   """
@@ -222,7 +223,7 @@ class EfficientNet(nn.Module):
     return maps | {'embedding': embedding}
 
   def _plan(self) -> list[tuple[int, Stage, int, float]]:
-    """Returns (number of the stage, stage, index in it, drop path) per block."""
+    """Returns (stage number, stage, index in it, drop path) per block."""
     stages = [
         stage._replace(
             width=scaled(stage.width, self.width),

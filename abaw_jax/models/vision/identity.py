@@ -1,8 +1,8 @@
 """A backbone and a classifier with one weight vector per identity.
 
-Weight vectors and logits are split over all devices of the mesh: each device has
-the logits of all images for its own identities. With 100,000 identities and 512
-channels, they would not fit on one device with the backbone.
+Weight vectors and logits are split over all devices of the mesh: each device
+has the logits of all images for its own identities. With 100,000 identities and
+512 channels, they would not fit on one device with the backbone.
 """
 
 from flax import linen as nn
@@ -14,11 +14,11 @@ from jaxtyping import Array, Float
 from abaw_jax.core import errors
 from abaw_jax.models.layers import batch_sharding
 
-# 'linear': product with the weight vector, plus a bias. 'cosine': cosine of the angle
-# between embedding and weight vector.
+# 'linear': product with the weight vector, plus a bias. 'cosine': cosine of the
+# angle between embedding and weight vector.
 HEADS = ('linear', 'cosine')
-# The number of columns is a multiple of this, so that up to 256 devices share them
-# evenly. Columns after the last identity are padding.
+# The number of columns is a multiple of this, so that up to 256 devices share
+# them evenly. Columns after the last identity are padding.
 COLUMN_MULTIPLE = 256
 
 _INITIALIZER = nn.initializers.normal(0.01)

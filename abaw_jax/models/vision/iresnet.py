@@ -1,8 +1,8 @@
 """IResNet, the residual network of ArcFace, with InsightFace's names and sizes.
 
 Public weights expect aligned RGB faces of 112 x 112 pixels, mean 0.5, std 0.5.
-Reference: Deng et al., arXiv 1801.07698, section 3.1 (improved residual unit, output
-setting E).
+Reference: Deng et al., arXiv 1801.07698, section 3.1 (improved residual unit,
+output setting E).
 """
 
 from flax import linen as nn
@@ -28,7 +28,7 @@ _INITIALIZER = nn.initializers.normal(0.1)
 
 
 class PReLU(nn.Module):
-  """Parametric ReLU with one slope per channel (He et al., arXiv 1502.01852)."""
+  """Parametric ReLU, one slope per channel (He et al., arXiv 1502.01852)."""
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
@@ -85,17 +85,17 @@ class Block(nn.Module):
 class IResNet(nn.Module):
   """IResNet for faces of one size.
 
-  Names of parameters start with their stage: `stem_*`, `stage1_*` to `stage4_*`,
-  `head_*`.
+  Names of parameters start with their stage: `stem_*`, `stage1_*` to
+  `stage4_*`, `head_*`.
 
   Attributes:
     layers: blocks per stage.
-    image_size: side of the square input in pixels; the last layer reads the full
-      map, so weights fit one size.
+    image_size: side of the square input in pixels; the last layer reads the
+      full map, so weights fit one size.
     dim: width of the embedding.
     dropout: rate before the last layer.
-    frozen_stages: how many of stem, stages and head, counted from the input, use
-      running statistics in training, unchanged; 6 means all.
+    frozen_stages: how many of stem, stages and head, counted from the input,
+      use running statistics in training, unchanged; 6 means all.
     remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     dtype: compute dtype; parameters, statistics and the head are float32.
   """

@@ -140,7 +140,7 @@ class MAE(nn.Module):
     return self._decode(tokens, order, rank, train=train), mask
 
   def _decode(self, tokens, order, rank, *, train):
-    """Returns predictions [b, n, d] from the visible tokens, cls token first."""
+    """Returns predictions [b, n, d] from visible tokens, cls token first."""
     x = self.decoder_embed(tokens)
     b, _, dim = x.shape
     hidden = order.shape[-1] - (x.shape[1] - 1)

@@ -16,8 +16,8 @@ def predicted_images(
   """Returns images of the predicted patches, on the scale of `images`.
 
   A `norm_pix` model predicts normalised patches. As in the figures of the MAE
-  paper, each patch gets the mean and the unbiased variance of the true patch. So
-  brightness and contrast are not predictions of the model.
+  paper, each patch gets the mean and the unbiased variance of the true patch.
+  So brightness and contrast are not predictions of the model.
   """
   pred = pred.astype(jnp.float32)
   if norm_pix:
@@ -31,6 +31,6 @@ def predicted_images(
 def hidden_pixels(
     mask: Bool[Array, 'b n'], patch_size: int
 ) -> Bool[Array, 'b h w 1']:
-  """Returns True on the pixels of hidden patches; `mask` is True on hidden ones."""
+  """Returns True on the pixels of patches with a True mask."""
   patches = jnp.repeat(mask[..., None], patch_size**2, axis=-1)
   return vit.unpatchify(patches.astype(jnp.float32), patch_size) > 0

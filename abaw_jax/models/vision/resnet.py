@@ -1,8 +1,9 @@
 """ResNet with bottlenecks, with torchvision's names and strides (v1.5).
 
-Public weights of `resnet_50` expect RGB images of 224 x 224 pixels, mean (0.485,
-0.456, 0.406), std (0.229, 0.224, 0.225). Other sizes work too. In version 1.5 the
-3 x 3 convolution of a block has the stride. Reference: He et al., arXiv 1512.03385.
+Public weights of `resnet_50` expect RGB images of 224 x 224 pixels, mean
+(0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other sizes work too. In
+version 1.5 the 3 x 3 convolution of a block has the stride. Reference: He et
+al., arXiv 1512.03385.
 """
 
 from flax import linen as nn

@@ -49,13 +49,14 @@ class ViT(nn.Module):
     dim: width of a token.
     depth: number of blocks.
     num_heads: attention heads per block.
-    pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises the
-      average of the patch tokens (MAE's fine-tuning), 'cls' takes the normalised
-      cls token.
-    positions: 'sincos' for fixed codes, 'learned' for a parameter that starts with
-      these codes.
+    pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises
+      the average of the patch tokens (MAE's fine-tuning), 'cls' takes the
+      normalised cls token.
+    positions: 'sincos' for fixed codes, 'learned' for a parameter that starts
+      with these codes.
     mlp_ratio: hidden width of the MLP / `dim`.
-    drop_path: stochastic depth rate of the last block; it grows linearly from 0.
+    drop_path: stochastic depth rate of the last block; it grows linearly from
+      0.
     remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
     scan: whether one block is compiled for all, see
       `transformer_blocks.apply_blocks`.
@@ -112,12 +113,12 @@ class ViT(nn.Module):
       *,
       train: bool,
   ) -> Float[Array, 'b n d']:
-    """Returns tokens after the last block, without the last norm, cls token first.
+    """Returns tokens after the last block, before the norm, cls token first.
 
     Args:
       images: normalised images of side `image_size`.
-      keep: indices of the patches to encode; None means all. Hidden patches cost
-        nothing, because they are removed before the embedding.
+      keep: indices of the patches to encode; None means all. Hidden patches
+        cost nothing, because they are removed before the embedding.
       train: whether stochastic depth is active.
     """
     patches = patchify(images, self.patch_size).astype(self.dtype)

@@ -90,5 +90,6 @@ def test_bfloat16_keeps_a_float32_softmax():
       *(x.astype(jnp.bfloat16) for x in (query, key, value)), None
   )
   assert half.dtype == jnp.bfloat16
-  # bfloat16 has 8 bits of mantissa; a bfloat16 sum of 64 terms has larger errors.
+  # bfloat16 has 8 bits of mantissa; a bfloat16 sum of 64 terms has larger
+  # errors.
   np.testing.assert_allclose(half.astype(jnp.float32), exact, atol=0.03)

@@ -45,8 +45,8 @@ def test_training_equals_torch(case):
   ours, variables, theirs = case
   x = image()
   torch_x = torch.tensor(np.transpose(x, (0, 3, 1, 2)), requires_grad=True)
-  want = theirs(torch_x)
-  want.square().sum().backward()
+  expected = theirs(torch_x)
+  expected.square().sum().backward()
 
   def loss(params, x):
     out, new = ours.apply(
@@ -57,7 +57,7 @@ def test_training_equals_torch(case):
   (d_params, d_x), (out, stats) = jax.grad(loss, (0, 1), has_aux=True)(
       variables['params'], x
   )
-  np.testing.assert_allclose(out, channels_last(want), atol=1e-5)
+  np.testing.assert_allclose(out, channels_last(expected), atol=1e-5)
   np.testing.assert_allclose(stats['mean'], theirs.running_mean, atol=1e-6)
   np.testing.assert_allclose(stats['var'], theirs.running_var, rtol=1e-6)
   np.testing.assert_allclose(d_params['scale'], theirs.weight.grad, rtol=1e-4)
@@ -68,9 +68,9 @@ def test_training_equals_torch(case):
 def test_evaluation_equals_torch(case):
   ours, variables, theirs = case
   x = image()
-  want = theirs.eval()(torch.tensor(np.transpose(x, (0, 3, 1, 2))))
+  expected = theirs.eval()(torch.tensor(np.transpose(x, (0, 3, 1, 2))))
   out = ours.apply(variables, x, train=False)
-  np.testing.assert_allclose(out, channels_last(want), atol=1e-5)
+  np.testing.assert_allclose(out, channels_last(expected), atol=1e-5)
 
 
 def test_frozen_statistics_do_not_change(case):

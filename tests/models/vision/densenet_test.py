@@ -24,8 +24,9 @@ NETWORKS = {
         densenet_layout.GREY_LAYOUT,
     ),
 }
-# Parameters with a classifier of 1000 classes (grey: 8), and 1e9 multiply-adds, from
-# torchvision. For the small network Huang et al. publish 0.8 million parameters.
+# Parameters with a classifier of 1000 classes (grey: 8), and 1e9 multiply-adds,
+# from torchvision. For the small network Huang et al. publish 0.8 million
+# parameters.
 PUBLISHED = {
     'densenet_121': (7978856, 2.83),
     'densenet_169': (14149480, 3.36),

@@ -1,4 +1,4 @@
-"""EfficientNet equals two PyTorch versions: Hugging Face's and one like timm's."""
+"""EfficientNet equals Hugging Face's and a PyTorch version like timm's."""
 
 import functools
 import re
@@ -72,7 +72,7 @@ class HuggingFace(torch.nn.Module):
             expand_ratios=[stage.expand for stage in stages],
             hidden_dim=dim,
             batch_norm_eps=1e-3,
-            batch_norm_momentum=0.1,  # as in timm and PyTorch; Keras uses 1 - momentum
+            batch_norm_momentum=0.1,  # as in PyTorch; Keras: 1 - momentum
             drop_connect_rate=0.0,
         )
     )
@@ -190,8 +190,8 @@ def test_stochastic_depth_grows_and_drops_full_branches(weights):
   pixels = torch_networks.images(32, 64)
   plain = jax.jit(functools.partial(features, model))(weights, pixels)
   random, _ = torch_networks.features(model, weights, pixels)
-  # The first block with a shortcut is the second of stage 2. Its rate is 0.2, so a
-  # branch is dropped or scaled by 1 / 0.8.
+  # The first block with a shortcut is the second of stage 2. Its rate is 0.2,
+  # so a branch is dropped or scaled by 1 / 0.8.
   np.testing.assert_allclose(random['stage1'], plain['stage1'], atol=1e-4)
   change = np.asarray(random['stage2'] - plain['stage2']).reshape(64, -1)
   sizes = np.abs(change).max(axis=1)

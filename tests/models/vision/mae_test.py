@@ -52,7 +52,7 @@ def inputs() -> tuple[jax.Array, jax.Array]:
 
 
 def to_ours(tensors) -> dict:
-  """Returns our parameters from named PyTorch tensors (weights or gradients)."""
+  """Returns our parameters from PyTorch weights or gradients by name."""
   tensors = {k: v.detach().numpy() for k, v in tensors.items()}
 
   def dense(name):

@@ -1,4 +1,4 @@
-"""ResNet equals two PyTorch versions: Hugging Face's and one like torchvision's."""
+"""ResNet equals Hugging Face's and a PyTorch version like torchvision's."""
 
 import functools
 import re
@@ -26,7 +26,7 @@ def features(model, weights, pixels):
 
 
 class HuggingFace(torch.nn.Module):
-  """Hugging Face's network with torchvision's parameter names and our map names."""
+  """Hugging Face's network with torchvision's and our names."""
 
   def __init__(self):
     super().__init__()

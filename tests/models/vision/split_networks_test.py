@@ -8,9 +8,9 @@ from tests.training import runs
 SCRIPT = """
 import jax
 import numpy as np
-from abaw_jax.models import densenet, iresnet
-from abaw_jax.training import sharding
-from tests.porting import torch_networks
+from abaw_jax.distributed import sharding
+from abaw_jax.models.vision import densenet, iresnet
+from tests.porting.layouts import torch_networks
 
 NETWORKS = {
     'iresnet': iresnet.IResNet((1, 1, 1, 1), image_size=16, dim=8),
