@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import build
+from abaw_jax.data_builders import build, datasets
 from abaw_jax.data_builders.s_aff_wild2 import records
 from tests.data_builders import aff_wild2_tree as tree
 from tests.data_builders import built
