@@ -18,10 +18,12 @@ from tests.data import corpora, numbers
 
 FRAME = functools.partial(transforms.frame_batch, image_size=24)
 
-# Restores an iterator in a new process and prints the next rows.
+# Restores an iterator in a new process. Prints the next rows, whether JAX holds a
+# device, and the frameworks that were imported.
 _RESTORE = """
 import functools, json, sys
 from abaw_jax.data import pipeline, sources, transforms
+import jax
 data_dir, state, num_rows = sys.argv[1:]
 batches = pipeline.train_batches(
     sources.Records(data_dir, 'toy', 'frames', 'train'),
@@ -32,7 +34,9 @@ rows = []
 while len(rows) < int(num_rows):
   rows += next(batches)['row'].tolist()
 batches.close()
-print(json.dumps(rows))
+held = jax._src.xla_bridge.backends_are_initialized()
+frameworks = [m for m in ('tensorflow', 'torch') if m in sys.modules]
+print(json.dumps([rows, held, frameworks]))
 """
 
 
@@ -123,7 +127,7 @@ def test_frame_batches_contain_the_records(frames):
   assert not by_row
 
 
-def test_a_new_process_resumes_from_the_state(frames):
+def test_a_new_process_resumes_from_the_state_without_a_device(frames):
   data_dir, records = frames
   batches = pipeline.train_batches(records, FRAME, batch_size=20, seed=3)
   rows_of(batches, 7)
@@ -143,7 +147,7 @@ def test_a_new_process_resumes_from_the_state(frames):
       text=True,
   )
   assert found.returncode == 0, found.stderr
-  assert json.loads(found.stdout) == expected
+  assert json.loads(found.stdout) == [expected, False, []]
 
 
 def test_a_running_iterator_can_go_back_to_a_state():
@@ -190,24 +194,6 @@ def test_workers_hold_no_device_and_give_the_same_batches():
   assert os.getpid() not in pids
   rows = [batch['row'].tolist() for batch in found]
   assert rows == train_rows(50, 9, batch_size=8, seed=1)[3:]
-
-
-def test_reading_initializes_no_device():
-  code = (
-      'import sys\n'
-      'from abaw_jax.data import pipeline\n'
-      'from tests.data import numbers\n'
-      'import jax\n'
-      'batches = pipeline.eval_batches(\n'
-      '    numbers.Numbers(3), lambda i, rows: {"real": [*i]}, batch_size=2)\n'
-      'assert len(list(batches)) == 2\n'
-      'print(jax._src.xla_bridge.backends_are_initialized(),\n'
-      "      [m for m in ('tensorflow', 'torch') if m in sys.modules])"
-  )
-  found = subprocess.run(
-      [sys.executable, '-c', code], capture_output=True, text=True
-  )
-  assert found.stdout.strip() == 'False []', found.stderr
 
 
 @pytest.mark.parametrize('num_workers', [0, 1])
