@@ -6,7 +6,7 @@ batch, and not on the number of devices.
 
 from collections.abc import Sequence
 import dataclasses
-import math
+import sys
 from typing import Any
 
 import jax
@@ -16,6 +16,24 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Real, UInt8
 
 from abaw_jax.augmentation import boxes, colors, rand_augment
 from abaw_jax.core import errors
+
+_MAX_MAGNITUDE = rand_augment.MAX_MAGNITUDE
+# The largest number, and the smallest number above 0.
+_FINITE, _POSITIVE = sys.float_info.max, sys.float_info.min
+# Minimum, maximum of each number and range in words, for every config key.
+_RANGES = {
+    'mean': (0, (1, 1, 1), 'three numbers from 0 to 1'),
+    'std': (_POSITIVE, (1, 1, 1), 'three numbers above 0 and at most 1'),
+    'crop_scale': (_POSITIVE, (1,), 'a number above 0 and at most 1'),
+    'jitter': (
+        0,
+        (_FINITE, _FINITE, _FINITE, 0.5),
+        'four numbers of at least 0; the last one, for hue, at most 0.5',
+    ),
+    'rand_ops': (0, (_FINITE,), 'an integer of at least 0'),
+    'rand_magnitude': (0, (_MAX_MAGNITUDE,), 'an integer from 0 to 30'),
+    'erase': (0, (1,), 'a probability from 0 to 1'),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,47 +69,11 @@ class Augmentation:
   erase: float = 0.0
 
   def __post_init__(self):
-    for name, is_valid, fix in (
-        (
-            'mean',
-            _are_numbers(self.mean, 3, maximum=1),
-            'three numbers from 0 to 1, for R, G and B',
-        ),
-        (
-            'std',
-            _are_numbers(self.std, 3, maximum=1) and min(self.std) > 0,
-            'three numbers above 0 and at most 1, for R, G and B',
-        ),
-        (
-            'crop_scale',
-            _are_numbers((self.crop_scale,), 1, maximum=1) and self.crop_scale,
-            'a number above 0 and at most 1; 1 means no crop',
-        ),
-        (
-            'jitter',
-            _are_numbers(self.jitter, 4) and self.jitter[3] <= 0.5,
-            'four numbers of at least 0; the last one, for hue, at most 0.5',
-        ),
-        (
-            'rand_ops',
-            self.rand_ops >= 0,
-            'an integer of at least 0; 0 means no RandAugment',
-        ),
-        (
-            'rand_magnitude',
-            0 <= self.rand_magnitude <= rand_augment.MAX_MAGNITUDE,
-            f'an integer from 0 to {rand_augment.MAX_MAGNITUDE}',
-        ),
-        (
-            'erase',
-            _are_numbers((self.erase,), 1, maximum=1),
-            'a probability from 0 to 1',
-        ),
-    ):
-      if not is_valid:
-        raise errors.InputError(
-            f'config.augment.{name}={getattr(self, name)}: give {fix}'
-        )
+    for key, (minimum, maxima, fix) in _RANGES.items():
+      value = getattr(self, key)
+      numbers = value if len(maxima) > 1 else (value,)
+      if not _are_in_range(numbers, minimum, maxima):
+        raise errors.InputError(f'config.augment.{key}={value}: give {fix}')
 
   def train(
       self, key: PRNGKeyArray, images: Real[Array, 'b h w 3']
@@ -138,13 +120,13 @@ class Augmentation:
     return jnp.round(jnp.clip(images, 0.0, 1.0) * 255.0).astype(jnp.uint8)
 
 
-def _are_numbers(values: Any, count: int, *, maximum: float = math.inf) -> bool:
-  """Returns whether `values` are `count` finite numbers from 0 to `maximum`."""
+def _are_in_range(values: Any, minimum: float, maxima: Sequence[float]) -> bool:
+  """Returns whether there is one number in range for each of the maxima."""
   return (
       isinstance(values, Sequence)
-      and len(values) == count
+      and len(values) == len(maxima)
       and all(isinstance(x, int | float) for x in values)
-      and all(math.isfinite(x) and 0 <= x <= maximum for x in values)
+      and all(minimum <= x <= y for x, y in zip(values, maxima, strict=True))
   )
 
 
