@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Real
 import numpy as np
 
 from abaw_jax.augmentation import augment
@@ -78,9 +78,9 @@ class ImageTask(task.Task):
     return zoo.make_backbone(section).depth
 
   def evaluate(
-      self, params: task.Params, images: Float[Array, 'b h w 3']
+      self, params: task.Params, images: Real[Array, 'b h w 3']
   ) -> dict[str, Array]:
-    """Returns the outputs of the model for uint8 images, without dropout."""
+    """Returns the outputs of the model for images in [0, 255], without dropout."""
     images = self.augmentation.evaluate(images)
     output, _ = variables.apply(self.model, params, images, train=False)
     return output
