@@ -26,17 +26,7 @@ _GREY_STD = 47.858177 / 255
 def infer_model(
     shapes: state_dicts.Shapes, checkpoint: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns `layers`, `growth`, `stem_width`, `grey` and `num_classes`.
-
-  `image_size` is the usual one.
-
-  Args:
-    shapes: shapes of a canonical state dict, by name.
-    checkpoint: file to name in messages.
-
-  Raises:
-    InputError: if a tensor that shows a size is missing or has other axes.
-  """
+  """Returns sizes, `grey`, the usual `image_size` and `num_classes`."""
   stem_width, channels, *_ = torch_layers.read_shape(
       shapes, checkpoint, 'features.conv0.weight', 'out in h w'
   )
@@ -62,9 +52,8 @@ def make_rule(
   """Returns the rule for a parameter or running statistic.
 
   Args:
-    path: such as `backbone/stage1_0/conv1/kernel`, `head/bias` or
-      `batch_stats/backbone/stem_norm/mean`.
-    model: `model` section of the config, not used.
+    path: see `Layout.make_rule`.
+    model: not used.
     last_norm: the project's name of the norm after the last stage.
   """
   del model

@@ -50,15 +50,7 @@ _EMOTIONS = (
 def infer_model(
     shapes: state_dicts.Shapes, checkpoint: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns `width`, `depth`, the usual `image_size` and `num_classes`.
-
-  Args:
-    shapes: shapes of a canonical state dict, by name.
-    checkpoint: file to name in messages.
-
-  Raises:
-    InputError: if it is no EfficientNet-B0 or B2.
-  """
+  """Returns `width`, `depth`, the usual `image_size` and `num_classes`."""
   head = shapes.get('conv_head.weight', (0,))[0]
   stages = torch_layers.count_children(shapes, 'blocks')
   blocks = sum(
@@ -79,13 +71,7 @@ def infer_model(
 
 
 def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
-  """Returns the rule for a parameter or running statistic.
-
-  Args:
-    path: such as `backbone/stage1_0/project_conv/kernel`, `head/bias` or
-      `batch_stats/backbone/stem_norm/mean`.
-    model: `model` section of the config, not used.
-  """
+  """Returns the rule for a parameter or running statistic."""
   del model
   first, *rest, leaf = torch_layers.split_path(path)
   block = re.fullmatch(r'stage(\d)_(\d+)', first)

@@ -27,15 +27,7 @@ _MODULES = {
 def infer_model(
     shapes: state_dicts.Shapes, checkpoint: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns `layers` and `image_size`.
-
-  Args:
-    shapes: shapes of a canonical state dict, by name.
-    checkpoint: file to name in messages.
-
-  Raises:
-    InputError: if the last layer is missing or its input is no square map.
-  """
+  """Returns `layers` and `image_size`."""
   _, inputs = torch_layers.read_shape(shapes, checkpoint, 'fc.weight', 'd n')
   side = math.isqrt(inputs // _LAST_WIDTH)
   if not side or side * side * _LAST_WIDTH != inputs:
@@ -51,17 +43,10 @@ def infer_model(
 
 
 def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
-  """Returns the rule for a parameter or running statistic.
-
-  Args:
-    path: such as `backbone/stage1_0/conv1/kernel` or
-      `batch_stats/backbone/stem_norm/mean`.
-    model: `model` section of the config, not used.
-  """
-  del model
+  """Returns the rule for a parameter or running statistic."""
   if torch_layers.split_path(path) == ['head_fc', 'kernel']:
     return state_dicts.Rule('fc.weight', _from_fc, _to_fc)
-  return torch_layers.make_residual_rule(path, _MODULES)
+  return torch_layers.make_residual_rule(path, model, modules=_MODULES)
 
 
 def canonicalize(

@@ -1,6 +1,6 @@
 """State dicts of torchvision's ResNets with bottleneck blocks (`resnet50`)."""
 
-from collections.abc import Mapping
+import functools
 import pathlib
 from typing import Any
 
@@ -12,15 +12,7 @@ _MODULES = {'stem_conv': 'conv1', 'stem_norm': 'bn1', 'head': 'fc'}
 def infer_model(
     shapes: state_dicts.Shapes, checkpoint: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns `layers`, `stem_width`, the usual `image_size` and `num_classes`.
-
-  Args:
-    shapes: shapes of a canonical state dict, by name.
-    checkpoint: file to name in messages.
-
-  Raises:
-    InputError: if the stem is missing or has another number of axes.
-  """
+  """Returns `layers`, `stem_width`, the usual `image_size` and `num_classes`."""
   stem_width, *_ = torch_layers.read_shape(
       shapes, checkpoint, 'conv1.weight', 'w 3 k k'
   )
@@ -32,23 +24,13 @@ def infer_model(
   } | torch_layers.count_classes(shapes, checkpoint, 'fc.weight')
 
 
-def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
-  """Returns the rule for a parameter or running statistic.
-
-  Args:
-    path: such as `backbone/stage1_0/conv1/kernel`, `head/bias` or
-      `batch_stats/backbone/stem_norm/mean`.
-    model: `model` section of the config, not used.
-  """
-  del model
-  return torch_layers.make_residual_rule(path, _MODULES)
-
-
 LAYOUT = state_dicts.Layout(
     source='torchvision ResNet',
     marks=frozenset({'conv1.weight', 'layer1.0.conv3.weight'}),
     infer_model=infer_model,
-    make_rule=make_rule,
+    make_rule=functools.partial(
+        torch_layers.make_residual_rule, modules=_MODULES
+    ),
     licence=(
         'torchvision is under BSD-3-Clause; its weights were trained on '
         'ImageNet, whose terms are for non-commercial research. Other weights '

@@ -42,10 +42,13 @@ class Layout(NamedTuple):
   Attributes:
     source: the project, for messages.
     marks: names that only its state dicts have.
-    infer_model: maps shapes by name, and the file to name in messages, to the
-      `model` section of a config, without the fields that no shape shows.
-    make_rule: maps a path of our parameters and the `model` section to a rule;
-      the path of a running statistic begins with `batch_stats/`.
+    infer_model: maps shapes of a canonical state dict by name, and the file to
+      name in messages, to the `model` section of a config, without the fields
+      that no shape shows; raises an InputError if a tensor that shows a size is
+      missing or misshapen.
+    make_rule: maps a path of our parameters, such as
+      `backbone/stage1_0/conv1/kernel`, and the `model` section to a rule; the
+      path of a running statistic begins with `batch_stats/`.
     licence: terms of use of its weights.
     mean: RGB mean of the normalisation of its images, on the scale [0, 1].
     std: RGB standard deviation of the same normalisation.

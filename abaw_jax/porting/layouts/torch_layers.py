@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -49,15 +50,16 @@ def make_rule(module: str, leaf: str) -> state_dicts.Rule:
 
 
 def make_residual_rule(
-    path: str, modules: Mapping[str, str]
+    path: str, model: Mapping[str, Any], *, modules: Mapping[str, str]
 ) -> state_dicts.Rule:
   """Returns the rule for a parameter of an IResNet or a ResNet.
 
   Args:
-    path: such as `backbone/stage1_0/conv1/kernel` or
-      `batch_stats/backbone/stem_norm/mean`.
+    path: see `Layout.make_rule`.
+    model: not used.
     modules: PyTorch's names of the layers outside of blocks, by our names.
   """
+  del model
   first, *rest, leaf = split_path(path)
   block = re.fullmatch(r'stage(\d)_(\d+)', first)
   if not block:

@@ -20,17 +20,7 @@ from abaw_jax.porting.layouts import state_dicts, torch_layers
 def infer_model(
     shapes: state_dicts.Shapes, checkpoint: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns the `model` section of a config without numbers of heads.
-
-  `dim` and `depth` replace the name of a backbone.
-
-  Args:
-    shapes: shapes of a state dict, by name.
-    checkpoint: file to name in messages.
-
-  Raises:
-    InputError: if a tensor that shows a size is missing or has other axes.
-  """
+  """Returns the `model` section with `dim` and `depth` instead of `backbone`."""
   dim, _, patch, _ = torch_layers.read_shape(
       shapes, checkpoint, 'patch_embed.proj.weight', 'd 3 p p'
   )
@@ -66,12 +56,7 @@ def infer_model(
 
 
 def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
-  """Returns the rule for a parameter of a `vit` or `mae`.
-
-  Args:
-    path: such as `encoder/blocks_3/attn/qkv/kernel`.
-    model: `model` section of the config.
-  """
+  """Returns the rule for a path such as `encoder/blocks_3/attn/qkv/kernel`."""
   path = re.sub('^(encoder|backbone)/', '', path)
   path = re.sub(r'blocks_(\d+)', r'blocks/\1', path)
   *module, leaf = path.split('/')
