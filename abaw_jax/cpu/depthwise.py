@@ -1,4 +1,4 @@
-"""Depthwise convolution, with a form of its own on CPUs."""
+"""Depthwise convolution, with a special form for CPUs."""
 
 from collections.abc import Iterator, Sequence
 import functools

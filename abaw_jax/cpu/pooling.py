@@ -1,4 +1,4 @@
-"""Max pooling of network stems, with a form of its own on CPUs."""
+"""Max pooling of network stems, with a special form for CPUs."""
 
 from collections.abc import Iterator
 

@@ -111,7 +111,7 @@ class IResNet(nn.Module):
   def __call__(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> Float[Array, 'b d']:
-    """Returns one float32 embedding per image; its length is not 1."""
+    """Returns one float32 embedding per image, not normalised to length 1."""
     return self.features(images, train=train)['embedding']
 
   @nn.compact
