@@ -22,8 +22,7 @@ class Best(NamedTuple):
 
 
 class TaskBests:
-  """Weights under `<workdir>/task_bests/<step>`, at most one step for each
-  part.
+  """Weights under `<workdir>/task_bests/<step>`, at most one step per part.
 
   Reference: AIM3-RUC report every task at its own best epoch, which is strictly
   better than all before it. Weights are complete before the checkpoint of the

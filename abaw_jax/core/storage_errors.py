@@ -53,7 +53,7 @@ def _errno(error: Exception) -> int | None:
   """Returns the error number of the operating system, None if there is none."""
   if isinstance(error, OSError):
     return error.errno
-  # TensorStore, which Orbax writes with, gives the number in its text only.
+  # TensorStore, which Orbax writes with, has the number only in its text.
   found = re.search(r"os_error_code='(\d+)'|OS error (\d+)", str(error))
   return int(found[1] or found[2]) if found else None
 

@@ -1,5 +1,4 @@
-"""Runs of several processes: start, comparison of settings, barrier, common
-end.
+"""Runs of several processes: start, same settings, barrier and common end.
 
 With one process, which is the usual case, every function returns at once.
 """
@@ -18,8 +17,8 @@ from typing import Any, NoReturn
 
 import jax
 
-# No public API has the key-value store. `multihost_utils` computes on devices,
-# which a failed process cannot do while the others wait for it there.
+# No public API has the key-value store. `multihost_utils` runs programs on the
+# devices, where the other processes may already wait for a failed one.
 from jax._src import distributed
 
 from abaw_jax.core import errors
@@ -27,8 +26,7 @@ from abaw_jax.core import errors
 # JAX ends all processes if one sends no heartbeat for so long. If a closed
 # socket shows that it is dead, they end at once.
 _HEARTBEAT_S = 60
-# Processes wait for each other without a limit in practice: heartbeats find
-# dead processes.
+# Processes wait for each other almost without limit: heartbeats find dead ones.
 _WAIT_MS = 7 * 24 * 3600 * 1000
 # A failed process waits so long for the others to read its error.
 _EXIT_BARRIER_S = 5

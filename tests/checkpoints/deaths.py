@@ -1,7 +1,6 @@
-"""A small training that ends in a chosen way: python -m
-tests.checkpoints.deaths.
+"""A small training that ends in a chosen way.
 
-It saves every five updates. At the point of its kill, it prints `hanging` and
+Start it with `python -m tests.checkpoints.deaths`. It saves every five updates. At the point of its kill, it prints `hanging` and
 waits for the signal.
 """
 
