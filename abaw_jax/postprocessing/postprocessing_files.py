@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import json
-import math
 import pathlib
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ from abaw_jax.postprocessing import blending, postprocess, smoothing
 
 VERSION = 1
 _MAX_WIDTH = 1e6  # rows or frames
+_MAX_ROWS = 10**6
 _MAX_BIAS = 100.0
 _MIN_THRESHOLD = 1e-12
 
@@ -53,7 +53,7 @@ def read(path: pathlib.Path) -> postprocess.Postprocessing:
     raise errors.InputError(
         f'{path}: there is no such file; abaw-jax ensemble --tune_on writes one'
     ) from e
-  except ValueError as e:  # from _parse, or from a file that is not JSON
+  except (OSError, ValueError) as e:  # ValueError: not JSON, or from _parse
     raise errors.InputError(f'{path}: {e}') from e
 
 
@@ -114,8 +114,7 @@ def _numbers(
 ) -> Float[np.ndarray, 'k']:
   for name in names:
     value = values[name]
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    if not is_number or not low <= value <= high:
+    if type(value) not in (int, float) or not low <= value <= high:
       _fail(f'{key}.{name}', value, f'a number in [{low:g}, {high:g}]')
   return np.array([values[name] for name in names], np.float64)
 
@@ -132,10 +131,15 @@ def _weights(key: str, values: Any, others: Any) -> Float[np.ndarray, 'm']:
 
 
 def _smoothing(key: str, value: Any) -> smoothing.Smoothing:
-  one = _section(key, value, ('kind', 'by', 'width'))
+  if isinstance(value, dict):  # a file may leave out the limit
+    value = {'rows': None} | value
+  one = _section(key, value, ('kind', 'by', 'width', 'rows'))
   _one_of(f'{key}.kind', one['kind'], smoothing.KINDS)
   _one_of(f'{key}.by', one['by'], smoothing.BY)
   (width,) = _numbers(key, one, ('width',), 0.0, _MAX_WIDTH)
   if one['kind'] == 'gaussian' and not width:
     _fail(f'{key}.width', width, 'more than 0')
-  return smoothing.Smoothing(one['kind'], one['by'], float(width))
+  rows = one['rows']
+  if rows is not None and not (type(rows) is int and 0 <= rows <= _MAX_ROWS):
+    _fail(f'{key}.rows', rows, f'a whole number in 0..{_MAX_ROWS}, or null')
+  return smoothing.Smoothing(one['kind'], one['by'], float(width), rows)

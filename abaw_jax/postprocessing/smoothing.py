@@ -5,11 +5,11 @@ video. At the ends of a video the window is cut off, and the rest is normalised.
 s-Aff-Wild2 is a sparse sample of frames. `by='row'` measures distance in rows, like
 the box filters of AIM3-RUC and HSE-NN; `by='frame'` measures it in frames, so that a
 gap of a thousand frames separates rows. A frame that is listed twice is two rows.
+`rows` also limits the window to this many rows to each side.
 
 Published settings: AIM3's `w` is `mean` by row of width w; HSE's half width `d` is
-`mean` by row of width d. HSE's `exp(-(n_i - n_j)^2 / sigma)` is `gaussian` by frame
-of width sqrt(sigma / 2); its sigma of 1e5 within 10 rows is nearly `mean` by row of
-width 10.
+`mean` by row of width d. HSE's `exp(-(n_i - n_j)^2 / sigma)` within `delta` rows is
+`gaussian` by frame of width sqrt(sigma / 2) with `rows` = delta.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import numpy as np
 from abaw_jax.scoring import predictions
 
 BY = ('row', 'frame')
-# A Gaussian is cut off at 4 standard deviations, where its weight is below 4e-4.
+# Without `rows`, a Gaussian is cut off at 4 standard deviations, where its weight
+# is below 4e-4.
 _REACH = 4
 # Values that the median sorts at once; this limits the memory.
 _CHUNK = 1 << 22
@@ -34,12 +35,14 @@ class Smoothing:
   """A kind of smoothing and its width.
 
   `width` is in rows or frames: the half width of `mean` and `median`, and the
-  standard deviation of `gaussian`. `none` ignores it.
+  standard deviation of `gaussian`. `none` ignores it. `rows` is the largest number
+  of rows to each side; None means no limit.
   """
 
   kind: str = 'none'  # a key of KINDS
   by: str = 'row'  # one of BY
   width: float | int = 0
+  rows: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,13 +102,15 @@ def _gaussian(
     values: Float[np.ndarray, 'n k'], timeline: Timeline, window: Smoothing
 ) -> Float[np.ndarray, 'n k']:
   """Returns the average with weights exp(-(distance / width)^2 / 2)."""
-  reach = _REACH * window.width
-  position = timeline.positions(window.by, reach)
+  limited = window.rows is not None
+  reach = np.inf if limited else _REACH * window.width
+  most = min(len(values), window.rows + 1 if limited else len(values))
+  position, video = timeline.positions(window.by, 0), timeline.video
   values = np.ascontiguousarray(values.T)  # [k, n]: slices are contiguous
   total, weights = values.copy(), np.ones(len(position))
-  for step in range(1, len(position)):
+  for step in range(1, most):
     distance = position[step:] - position[:-step]
-    near = distance <= reach
+    near = (video[step:] == video[:-step]) & (distance <= reach)
     if not near.any():
       break
     weight = np.where(near, np.exp(-0.5 * (distance / window.width) ** 2), 0.0)
@@ -139,7 +144,13 @@ def _windows(
   position = timeline.positions(window.by, window.width)
   first = np.searchsorted(position, position - window.width, side='left')
   last = np.searchsorted(position, position + window.width, side='right')
-  return first, last
+  if window.rows is None:
+    return first, last
+  row = np.arange(len(position))
+  return (
+      np.maximum(first, row - window.rows),
+      np.minimum(last, row + window.rows + 1),
+  )
 
 
 KINDS: dict[str, Callable] = {

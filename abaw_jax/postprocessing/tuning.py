@@ -34,6 +34,11 @@ CANDIDATES = (
         for w in (5, 15, 50, 150, 400)
     ),
     smoothing.Smoothing('median', 'row', 5),
+    # HSE-NN: exp(-distance^2 / 1e5) within 10 or 50 rows to each side.
+    *(
+        smoothing.Smoothing('gaussian', 'frame', (1e5 / 2) ** 0.5, rows)
+        for rows in (10, 50)
+    ),
 )
 _GAIN = 1e-9
 

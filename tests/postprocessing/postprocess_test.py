@@ -27,7 +27,7 @@ def _example():
           'au': np.array([0.0, 1.0]),
       },
       smoothing={
-          'va': smoothing.Smoothing('gaussian', 'frame', 12.5),
+          'va': smoothing.Smoothing('gaussian', 'frame', 12.5, 10),
           'expr': smoothing.Smoothing('median', 'row', 2.0),
           'au': smoothing.Smoothing('mean', 'row', 3.0),
       },
@@ -93,6 +93,11 @@ def test_a_file_restores_the_postprocessing(tmp_path):
     np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
   content = json.loads(path.read_text())
   assert content['version'] == 1
+  assert content['smoothing']['va']['rows'] == 10
+  # Files of earlier versions have no `rows`.
+  del content['smoothing']['au']['rows']
+  path.write_text(json.dumps(content))
+  assert postprocessing_files.read(path).smoothing == _example().smoothing
   assert list(content['thresholds']) == list(labels.AU_NAMES)
   assert list(content['bias']) == list(labels.EXPRESSIONS)
 
@@ -135,8 +140,16 @@ def test_a_file_restores_the_postprocessing(tmp_path):
         (
             'smoothing.au',
             3,
-            'smoothing.au is 3; expected the keys kind, by, width',
+            'smoothing.au is 3; expected the keys kind, by, width, rows',
         ),
+        (
+            'smoothing.va.rows',
+            2.5,
+            'smoothing.va.rows is 2.5; expected a whole number in 0..1000000',
+        ),
+        ('smoothing.va.rows', -1, 'smoothing.va.rows is -1; expected a whole'),
+        ('smoothing.va.width', True, 'smoothing.va.width is True; expected'),
+        ('smoothing.va.width', 10**400, 'smoothing.va.width is 10*; expected'),
         ('bias.Anger', None, 'bias.Anger is None; expected a number'),
         ('bias', {}, 'bias is {}; expected the keys Neutral, Anger'),
         (
@@ -167,6 +180,8 @@ def test_missing_files_and_other_formats_are_refused(tmp_path):
     (tmp_path / 'p.json').write_text(text)
     with pytest.raises(errors.InputError, match=re.escape('p.json: ')):
       postprocessing_files.read(tmp_path / 'p.json')
+  with pytest.raises(errors.InputError, match='Is a directory'):
+    postprocessing_files.read(tmp_path)
 
 
 def test_another_number_of_members_is_refused():

@@ -14,23 +14,29 @@ WINDOWS = [
     for kind in ('mean', 'gaussian', 'median')
     for by in smoothing.BY
     for width in (0.5, 1.0, 3.0, 40.0, 1e4)
+] + [
+    smoothing.Smoothing(kind, 'frame', 40.0, rows)
+    for kind in ('mean', 'gaussian', 'median')
+    for rows in (0, 2)
 ]
 
 
 def brute(values, rows, window):
   """Returns the smoothed values by a loop over all rows."""
   result = np.empty_like(values)
-  position = rows.frame_id.astype(float)
-  if window.by == 'row':
-    for name in np.unique(rows.video):
-      same = np.flatnonzero(rows.video == name)
-      order = sorted(same, key=lambda i: (rows.frame_id[i], rows.row[i]))
-      position[order] = np.arange(len(order))
+  place = np.zeros(len(rows))
+  for name in np.unique(rows.video):
+    same = np.flatnonzero(rows.video == name)
+    order = sorted(same, key=lambda i: (rows.frame_id[i], rows.row[i]))
+    place[order] = np.arange(len(order))
+  position = place if window.by == 'row' else rows.frame_id.astype(float)
+  limit = np.inf if window.rows is None else window.rows
   for i in range(len(rows)):
-    same = rows.video == rows.video[i]
+    same = (rows.video == rows.video[i]) & (np.abs(place - place[i]) <= limit)
     distance = np.abs(position - position[i])
     if window.kind == 'gaussian':
-      near = same & (distance <= 4 * window.width)
+      reach = 4 * window.width if window.rows is None else np.inf
+      near = same & (distance <= reach)
       weight = np.exp(-(distance[near] ** 2) / (2 * window.width**2))
       result[i] = weight @ values[near] / weight.sum()
     else:
@@ -87,10 +93,10 @@ def test_the_order_of_rows_does_not_matter(window):
   np.testing.assert_allclose(parts, expected[order], atol=1e-12)
 
 
-def _video(frames, values):
+def _rows(video, frames):
   n = len(frames)
-  rows = predictions.Predictions(
-      video=np.full(n, 'a'),
+  return predictions.Predictions(
+      video=np.array(video),
       frame_id=np.array(frames),
       row=np.arange(n),
       valence=np.zeros(n),
@@ -98,6 +104,10 @@ def _video(frames, values):
       expression=np.zeros([n, 8]),
       au=np.zeros([n, 12]),
   )
+
+
+def _video(frames, values):
+  rows = _rows(['a'] * len(frames), frames)
   return np.array(values, float)[:, None], smoothing.Timeline.from_rows(rows)
 
 
@@ -129,13 +139,30 @@ def test_a_wide_gaussian_is_the_mean_and_none_changes_nothing():
   np.testing.assert_array_equal(none, rows.au)
 
 
-def test_hse_sigma_is_a_standard_deviation():
-  # exp(-d^2 / sigma) with sigma = 18 is a Gaussian of width sqrt(18 / 2) = 3.
-  values, timeline = _video([0, 2], [0, 1])
-  window = smoothing.Smoothing('gaussian', 'frame', 3.0)
-  weight = np.exp(-(2**2) / 18)
-  found = smoothing.smooth(values, timeline, window)[0, 0]
-  np.testing.assert_allclose(found, weight / (1 + weight))
+@pytest.mark.parametrize(('sigma', 'delta'), [(1e5, 10), (1e4, 50), (18, 2)])
+def test_the_published_smoothing_of_hse_is_exact(sigma, delta):
+  # p'_i = sum_j k_ij p_j / sum_j k_ij, k_ij = exp(-(n_i - n_j)^2 / sigma), over the
+  # rows j of the video at most delta places from i. Some gaps are wider than 4
+  # standard deviations.
+  rng = np.random.default_rng(0)
+  videos = [np.cumsum(rng.choice([0, 1, 6, 400, 2000], 60)) for _ in range(2)]
+  frames = np.concatenate(videos)
+  rows = _rows(np.repeat(['a', 'b'], 60), frames)
+  values = rng.uniform(size=[120, 3])
+  want = []
+  for i, n in enumerate(frames):
+    start = i // 60 * 60
+    near = range(max(start, i - delta), min(start + 60, i + delta + 1))
+    k = [np.exp(-((n - frames[j]) ** 2) / sigma) for j in near]
+    want.append(
+        sum(w * values[j] for w, j in zip(k, near, strict=True)) / sum(k)
+    )
+  window = smoothing.Smoothing('gaussian', 'frame', (sigma / 2) ** 0.5, delta)
+  order = rng.permutation(120)
+  found = smoothing.smooth(
+      values[order], smoothing.Timeline.from_rows(rows.take(order)), window
+  )
+  np.testing.assert_allclose(found, np.array(want)[order], rtol=1e-12)
 
 
 def test_probabilities_stay_in_range_over_long_videos():

@@ -99,6 +99,14 @@ def test_noise_gains_only_in_sample():
   assert crossed < in_sample - 0.02
 
 
+def test_the_published_smoothing_of_hse_is_a_candidate():
+  # exp(-d^2 / 1e5) within 10 rows to each side.
+  rows = [
+      c.rows for c in tuning.CANDIDATES if 2 * c.width**2 == pytest.approx(1e5)
+  ]
+  assert rows == [10, 50]
+
+
 @pytest.mark.parametrize('step', tuning.STEPS)
 def test_one_step_changes_only_its_parameters(step):
   members = [made.make(seed=0), made.make(seed=1, skill=2.0)]
