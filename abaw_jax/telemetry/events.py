@@ -14,8 +14,7 @@ from typing import Any
 from jaxtyping import UInt8
 import numpy as np
 
-# tensorboardX imports PyTorch if it is installed: 2 s and 200 MB. None forbids
-# it.
+# tensorboardX imports an installed PyTorch: 2 s and 200 MB. None prevents this.
 sys.modules.setdefault('torch', None)
 import tensorboardX  # noqa: E402
 from tensorboardX.proto import event_pb2, summary_pb2  # noqa: E402
