@@ -1,7 +1,7 @@
 """A small training that ends in a chosen way.
 
-Start it with `python -m tests.checkpoints.deaths`. It saves every five updates. At the point of its kill, it prints `hanging` and
-waits for the signal.
+Start it with `python -m tests.checkpoints.deaths`. It saves every five updates.
+At the point of its kill, it prints `hanging` and waits for the signal.
 """
 
 import functools
