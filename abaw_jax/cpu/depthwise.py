@@ -9,8 +9,6 @@ from jaxtyping import Array, Float
 
 from abaw_jax.cpu import fusion_barrier
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
-
 
 def convolve(
     x: Float[Array, 'b h w c'],

@@ -22,7 +22,6 @@ SIZES = {
     'iresnet_100': {'layers': (3, 13, 30, 3)},
 }
 WIDTHS = (64, 128, 256, 512)  # channels of the stages
-STRIDE = 16  # stride of the last map in pixels
 
 _INITIALIZER = nn.initializers.normal(0.1)
 
