@@ -1,4 +1,4 @@
-"""Two processes on one machine train like one: same losses, checkpoints and end."""
+"""Two processes on one machine train like one process."""
 
 from collections.abc import Callable
 import json
@@ -140,7 +140,7 @@ def witness(workdir: pathlib.Path, index: int) -> pathlib.Path:
 
 
 def reads(workdir: pathlib.Path, index: int) -> list[int]:
-  """Returns the ids of the windows that a process read for training, in order."""
+  """Returns ids of the windows that a process read for training, in order."""
   first, *batches = map(int, witness(workdir, index).read_text().split())
   assert first == 0  # an example, for the shapes
   return batches

@@ -1,4 +1,4 @@
-"""Every second counts for one phase, also if processes of the run are killed."""
+"""Every second counts for one phase, also if processes are killed."""
 
 import pytest
 
