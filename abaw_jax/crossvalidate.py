@@ -20,6 +20,7 @@ predictions/out_of_fold.npz (validation.npz without folds). To predict the test 
       --postprocessing=runs/cv/postprocessing.json --submission=mtl.txt --list=LIST
 """
 
+import itertools
 import pathlib
 
 from absl import flags
@@ -74,6 +75,7 @@ def _check(config, task, num_folds: int) -> None:
 
 def _report(config, root: pathlib.Path, planned) -> None:
   """Predicts the held-out videos of each run; writes and prints the report."""
+  from abaw_jax.checkpoints import runs
   from abaw_jax.core import files
   from abaw_jax.inference import evaluation
   from abaw_jax.postprocessing import postprocessing_files
@@ -105,6 +107,8 @@ def _report(config, root: pathlib.Path, planned) -> None:
   names = [run.workdir.name for run in planned]
   files.write_json(root / studies.REPORT, {'runs': names} | result.content)
   lines = list(result.lines)
+  notes = [runs.untrained_note(runs.read_untrained(r.workdir)) for r in planned]
+  lines += dict.fromkeys(itertools.chain(*notes))
   if config['eval_epochs']:
     lines.append(
         'each run kept its best checkpoint on the videos that score it, so these '

@@ -69,7 +69,8 @@ def main() -> None:
     path = evaluation.file(workdir, split, weights_of=args.weights_of)
     journal.say(f'predictions: {path}')
     task = registry.make_task(runs.read_config(workdir))
-    lines = task.table(scores)
+    untrained = runs.read_untrained(workdir)
+    lines = task.table(scores, untrained) + runs.untrained_note(untrained)
     compared = postprocessing or args.tune or args.intervals
     if compared and jax.process_index() == 0:  # this process wrote the file
       lines += _compare(path, postprocessing)

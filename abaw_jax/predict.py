@@ -84,6 +84,7 @@ def main() -> None:
   """Predicts with all runs, and writes their blend."""
   import jax
 
+  from abaw_jax.checkpoints import runs
   from abaw_jax.distributed import processes
   from abaw_jax.inference import evaluation
   from abaw_jax.reports import predictions as report
@@ -109,6 +110,8 @@ def main() -> None:
     for workdir, file in zip(workdirs, files, strict=True):
       evaluation.evaluate(workdir, args.split, data=data)
       journal.say(f'predictions: {file}')
+      for line in runs.untrained_note(runs.read_untrained(workdir)):
+        journal.say(line)
     blended = args.table or args.submission or args.strides or args.second
     if blended and jax.process_index() == 0:  # this process wrote the files
       print('\n'.join(_blend(args, files, postprocessing)))

@@ -1,7 +1,7 @@
 """The workdir, which is the folder of one run, and its config.
 
 Content: `config.json`, `metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`,
-`predictions/` and, after the end of training, `DONE`.
+`predictions/`, `untrained.json` and, after the end of training, `DONE`.
 """
 
 from collections.abc import Mapping
@@ -105,6 +105,28 @@ def wait_for_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
 def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
   """Writes `config.json`: the workdir now belongs to this run."""
   files.write_json(workdir / 'config.json', config)
+
+
+def write_untrained(workdir: pathlib.Path, reasons: Mapping[str, str]) -> None:
+  """Stores the outputs that the run does not train, see `Task.untrained`."""
+  files.write_json(workdir / 'untrained.json', reasons)
+
+
+def read_untrained(workdir: pathlib.Path) -> dict[str, str]:
+  """Returns the stored outputs; {} for a run of an older version."""
+  path = workdir / 'untrained.json'
+  return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def untrained_note(reasons: Mapping[str, str]) -> list[str]:
+  """Returns a line about outputs that are not trained; [] without any."""
+  if not reasons:
+    return []
+  names = ', '.join(f'{name} ({reason})' for name, reason in reasons.items())
+  return [
+      f'not trained: {names}; scores that count these outputs, such as P_MTL, '
+      'do not measure the training'
+  ]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

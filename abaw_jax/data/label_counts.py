@@ -11,8 +11,9 @@ import numpy as np
 
 from abaw_jax.core import labels
 
-# Fields of a record that are counted.
+# Fields of a record that are counted, and its masks.
 FIELDS = ('expression', 'expr', 'au', 'au_mask')
+MASKS = ('va', 'expr', 'au_mask')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,3 +70,21 @@ class LabelCounts:
     return n / (2 * np.maximum(present, 1)), n / (
         2 * np.maximum(n - present, 1)
     )
+
+
+def is_labelled(records: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
+  """Returns whether any record has a label of `va`, of `expr` and of each AU.
+
+  It reads only as many records as needed.
+
+  Args:
+    records: with the fields MASKS; a record holds one row or many.
+  """
+  names = ('va', 'expr', *labels.AU_NAMES)
+  known = np.zeros(len(names), bool)
+  for record in records:
+    aus = np.atleast_2d(record['au_mask']).any(axis=0)
+    known |= [np.any(record['va']), np.any(record['expr']), *aus]
+    if known.all():
+      break
+  return dict(zip(names, known.tolist(), strict=True))

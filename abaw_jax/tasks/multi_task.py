@@ -1,6 +1,6 @@
 """What tasks share that predict valence, arousal, expressions and action units."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import dataclasses
 import math
 import pathlib
@@ -15,6 +15,8 @@ from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.scoring import metrics, prediction_files, predictions
 from abaw_jax.tasks import multi_task_loss, task
+
+_UNLABELLED = 'no label in the training split'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,31 @@ class LabelTask(task.Task):
 
   def label_counts(self, source: Any) -> label_counts.LabelCounts:
     """Returns how often each label occurs in a source."""
-    return label_counts.LabelCounts.of(source.with_fields(*label_counts.FIELDS))
+    return label_counts.LabelCounts.of(
+        self.label_records(source, label_counts.FIELDS)
+    )
+
+  def label_records(
+      self, source: Any, fields: Sequence[str]
+  ) -> Iterable[Mapping[str, Any]]:
+    """Returns the labels of a source; a record holds one row or many."""
+    return source.with_fields(*fields)
+
+  def untrained(self, source: Any) -> dict[str, str]:
+    known = label_counts.is_labelled(
+        self.label_records(source, label_counts.MASKS)
+    )
+    aus = {name: known[name] for name in labels.AU_NAMES}
+    known['au_mask'] = any(aus.values())
+    reasons = {}
+    for name in heads.TASK_DIMS:
+      if not self.loss_fn.weights.get(name):
+        reasons[name] = 'its loss has no weight'
+      elif not known[labels.MASKS[name]]:
+        reasons[name] = _UNLABELLED
+    if 'au' not in reasons:
+      reasons |= {name: _UNLABELLED for name in aus if not aus[name]}
+    return reasons
 
   def rows(self, output: task.Batch, batch: task.Batch) -> dict[str, Array]:
     """Returns labels, masks and predictions; probabilities instead of logits."""
@@ -86,8 +112,10 @@ class LabelTask(task.Task):
   def summary(self, scores: Mapping[str, float]) -> str:
     return summary(scores)
 
-  def table(self, scores: Mapping[str, float]) -> list[str]:
-    return table(scores)
+  def table(
+      self, scores: Mapping[str, float], untrained: Collection[str] = ()
+  ) -> list[str]:
+    return table(scores, untrained)
 
   def write(self, path: pathlib.Path, rows: task.Rows) -> None:
     if 'video' in rows:
@@ -127,20 +155,31 @@ def summary(scores: Mapping[str, float]) -> str:
   return f'{total} {scores[total]:.4f} ({parts})'
 
 
-def table(scores: Mapping[str, float]) -> list[str]:
-  """Returns one line for each score, with the number of its labelled rows."""
+def table(
+    scores: Mapping[str, float], untrained: Collection[str] = ()
+) -> list[str]:
+  """Returns one line for each score, with the number of its labelled rows.
+
+  Scores of the outputs in `untrained` are marked, see `Task.untrained`.
+  """
   if not _is_labelled(scores):
     return []
-  keys_by_mask = {
-      'va': ('CCC_valence', 'CCC_arousal'),
-      'expr': ('accuracy', *(f'F1_{name}' for name in labels.EXPRESSIONS)),
-      'au': tuple(f'F1_{name}' for name in labels.AU_NAMES),
-  }
+  expressions = ('accuracy', *(f'F1_{name}' for name in labels.EXPRESSIONS))
+  rows = [  # (score, mask of its labels, outputs that it measures)
+      ('CCC_valence', 'va', {'valence'}),
+      ('CCC_arousal', 'va', {'arousal'}),
+      *((key, 'expr', {'expression'}) for key in expressions),
+      *((f'F1_{name}', 'au', {'au', name}) for name in labels.AU_NAMES),
+  ]
   return text_table.aligned(
       [
-          (key, f'{scores[key]:.4f}', f'{scores[f"n_{mask}"]:,.0f} labelled')
-          for mask, keys in keys_by_mask.items()
-          for key in keys
+          (
+              key,
+              f'{scores[key]:.4f}',
+              f'{scores[f"n_{mask}"]:,.0f} labelled',
+              '' if outputs.isdisjoint(untrained) else 'not trained',
+          )
+          for key, mask, outputs in rows
           if not math.isnan(scores[key])
       ]
   )

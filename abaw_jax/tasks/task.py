@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 import pathlib
 from typing import Any, ClassVar
@@ -121,6 +121,15 @@ class Task(abc.ABC):
     del source
     return self
 
+  def untrained(self, source: Any) -> dict[str, str]:
+    """Returns the outputs that training leaves random, with the reasons.
+
+    Args:
+      source: training split.
+    """
+    del source
+    return {}
+
   @abc.abstractmethod
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
     """Returns new parameters for batches of this shape."""
@@ -184,9 +193,11 @@ class Task(abc.ABC):
     """
     return float(sum(parts.values()))
 
-  def table(self, scores: Mapping[str, float]) -> list[str]:
-    """Returns the lines of a table of all scores."""
-    del scores
+  def table(
+      self, scores: Mapping[str, float], untrained: Collection[str] = ()
+  ) -> list[str]:
+    """Returns the lines of a table of all scores; marks those of `untrained`."""
+    del scores, untrained
     return []
 
   def write(self, path: pathlib.Path, rows: Rows) -> None:

@@ -1,6 +1,6 @@
 """The task of a temporal model: windows of cached features."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
 from typing import Any, ClassVar
@@ -116,8 +116,11 @@ class TemporalTask(multi_task.LabelTask):
         'real': np.True_,
     }
 
-  def label_counts(self, source: Any) -> label_counts.LabelCounts:
-    return label_counts.LabelCounts.of([source.videos.table.columns])
+  def label_records(
+      self, source: Any, fields: Sequence[str]
+  ) -> Iterable[Mapping[str, Any]]:
+    del fields  # the table of all frames is in memory
+    return [source.videos.table.columns]
 
   def statistics(self, source: Any) -> dict[str, Any]:
     """Returns mean and standard deviation of every feature of the source.

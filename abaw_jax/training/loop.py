@@ -104,6 +104,7 @@ class _Loop:
     # Not earlier: a config that cannot run must not change the workdir.
     if jax.process_index() == 0:
       runs.claim(workdir, config)
+      runs.write_untrained(workdir, self.task.untrained(self.source))
     processes.wait_for_all()
     runs.wait_for_claim(workdir)
     self.selection = selection.Selection(
@@ -204,6 +205,8 @@ class _Loop:
         f'{self.mesh.size} x {jax.devices()[0].device_kind}, {self.total:,} '
         f'updates; workdir {self.workdir}'
     )
+    for line in runs.untrained_note(runs.read_untrained(self.workdir)):
+      journal.say(line)
     kept = self.selection.checkpoints
     state = restore.load_state(
         self.task, kept, init, shapes, batches, self.source
