@@ -40,13 +40,10 @@ def _path(data_dir, tmp_path_factory) -> pathlib.Path:
 
 def load(workdir, data):
   """Returns (task, best weights, source) of a run."""
-  config = runs.smoke('convnet', data)
-  task = registry.make_task(config)
-  source = registry.make_task(config).source('validation')
+  task = registry.make_task(runs.smoke('convnet', data))
+  source = task.source('validation')
   mesh = sharding.make_mesh(fsdp=1)
-  shapes = steps.param_shapes(
-      task, inputs.example(registry.make_task(config), source), mesh
-  )
+  shapes = steps.param_shapes(task, inputs.example(task, source), mesh)
   return task, parameters.load(workdir, shapes)[0], source
 
 
@@ -81,9 +78,7 @@ def test_features_use_running_statistics(path):
       batch_size=32,
   )
   task, weights, frames = load(path / 'full', data)
-  batch = inputs.make_transform(runs.smoke('convnet', data))(
-      [frames[3]], rows=1
-  )
+  batch = task.transform()([frames[3]], rows=1)
   expected = jax.jit(task.predict)(weights, batch)['embedding'][0]
   stored = {
       row: vector
@@ -147,12 +142,9 @@ def test_a_temporal_model_reads_features_of_two_backbones(path, tmp_path):
         batch_size=32,
         output=output,
     )
-  config = runs.smoke('mtl', data, data__features='vit,both', epochs=2.0)
-  source = registry.make_task(config).source('train')
+  task = registry.make_task(runs.smoke('mtl', data, data__features='vit,both'))
+  example = inputs.example(task, task.source('train'))
   # 64 from the ViT, 512 from the IResNet and its 22 outputs.
-  assert (
-      inputs.example(registry.make_task(config), source)['features'].shape[-1]
-      == 64 + 512 + 22
-  )
-  loop.train(config, tmp_path / 'mtl')
-  assert (tmp_path / 'mtl' / 'DONE').is_file()
+  assert example['features'].shape[-1] == 64 + 512 + 22
+  params = jax.eval_shape(task.init, jax.random.key(0), example)
+  assert 64 + 512 + 22 in {x.shape[0] for x in jax.tree.leaves(params)}
