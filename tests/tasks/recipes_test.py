@@ -49,7 +49,8 @@ def smoke(name, root, **overrides):
   if 'data__name' not in overrides:
     shipped = runs.CONFIGS[name].get_config('smoke').data.name
     config['data']['name'] = ','.join(
-        procedural._make(root, part, config)[1] for part in shipped.split(',')
+        procedural._make(root, part, shipped, frame.FrameTask.default_data)[1]
+        for part in shipped.split(',')
     )
   return config
 
