@@ -108,27 +108,23 @@ def test_parameters_and_moments_are_split_in_halves(feature_dir):
   script = f"""
 import json
 import pathlib
+from absl import flags
 import jax
-from abaw_jax.training import experiment, inputs, sharding, steps, tasks
+from abaw_jax.distributed import sharding
+from tests.steps import meshes
 from tests.training import runs
 
+flags.FLAGS.mark_as_parsed()
 config = runs.smoke('mtl', pathlib.Path({str(feature_dir)!r}))
-mesh = sharding.make_mesh(fsdp=2)
-schedule = experiment.make_schedule(config, total_steps=9, warmup_steps=0)
-with jax.set_mesh(mesh):
-  init, _ = steps.jit_init(
-      tasks.make_task(config),
-      steps.skip_non_finite(experiment.make_optimizer(config, schedule)),
-      mesh,
-      inputs.example(registry.make_task(config), registry.make_task(config).source('train')),
-  )
-  state = init(jax.random.key(0))
+training = meshes.Training(config, devices=8, fsdp=2)
+training.start()
+training.batches.close()
 print(json.dumps({{
     sharding.path_name(path): [
         'fsdp' in leaf.sharding.spec,
         leaf.size / leaf.addressable_shards[0].data.size,
     ]
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(training.state)
     if 'qkv' in sharding.path_name(path)
 }}))
 """

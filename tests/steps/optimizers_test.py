@@ -10,6 +10,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.steps import optimizers
+from abaw_jax.tasks import task
 
 
 def _params():
@@ -210,7 +211,7 @@ def test_each_part_is_clipped_separately():
   grads = {
       'encoder': {'w': jnp.array([3.0, 4.0]), 'b': jnp.array(12.0)},
       'au': {'w': jnp.array([0.3, 0.4])},
-      optimizers.LOSS_WEIGHTS: {'au': jnp.array(7.0)},
+      task.LOSS_WEIGHTS: {'au': jnp.array(7.0)},
   }
   clip = optimizers.clip_by_part(1.0)
   clipped, _ = clip.update(grads, clip.init(grads))
@@ -221,7 +222,7 @@ def test_each_part_is_clipped_separately():
       clipped['encoder']['w'], [3 / 13, 4 / 13], rtol=1e-5
   )
   np.testing.assert_array_equal(clipped['au']['w'], grads['au']['w'])
-  assert clipped[optimizers.LOSS_WEIGHTS]['au'] == 7.0
+  assert clipped[task.LOSS_WEIGHTS]['au'] == 7.0
 
 
 def test_an_unknown_clip_by_is_an_input_error():

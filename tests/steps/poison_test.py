@@ -10,7 +10,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.sequences import windows
-from abaw_jax.tasks import inputs, registry
+from abaw_jax.tasks import inputs, registry, temporal
 from abaw_jax.training import loop
 from tests.steps import meshes
 from tests.training import runs
@@ -34,15 +34,15 @@ class PoisonedWindows(windows.Windows):
 
 def poison(monkeypatch, only: int | None) -> None:
   """Poisons the training windows of sources that are made after this call."""
-  make = inputs.SOURCES['temporal']
+  make = temporal.TemporalTask.source
 
-  def source(data, split):
-    clean = make(data, split)
+  def source(task, split):
+    clean = make(task, split)
     if split == 'train':
       clean.__class__ = type('P', (PoisonedWindows,), {'only': only})
     return clean
 
-  monkeypatch.setitem(inputs.SOURCES, 'temporal', source)
+  monkeypatch.setattr(temporal.TemporalTask, 'source', source)
 
 
 @pytest.fixture(scope='module')
