@@ -81,5 +81,6 @@ def square(
 
 def _is_plain(encoded: bytes) -> bool:
   """Returns whether the image has no EXIF data, if it is a JPEG."""
-  # EXIF data are in the first segment, or in the one after JFIF.
-  return b'Exif' not in encoded[:64]
+  # They can be in any segment before the scan. A match elsewhere costs only time:
+  # OpenCV looks again, and decodes to the same pixels.
+  return b'Exif\0\0' not in encoded

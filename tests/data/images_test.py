@@ -92,6 +92,30 @@ def test_squares_keep_the_aspect_ratio():
   assert abs(int(bright.any(0).sum()) - int(bright.any(1).sum())) <= 1
 
 
+def segment(marker: int, data: bytes) -> bytes:
+  return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, 'big') + data
+
+
+@pytest.mark.parametrize(
+    'before',
+    [
+        segment(0xFE, b'made by a camera' * 20),
+        segment(0xE2, b'ICC_PROFILE\0\1\1' + bytes(600)),
+        segment(0xE1, b'http://ns.adobe.com/xap/1.0/\0' + b'<x/>' * 30),
+        segment(0xFE, bytes(60_000)),
+    ],
+)
+def test_exif_data_after_other_segments_are_found(before):
+  orientation = Image.Exif()
+  orientation[0x0112] = 6
+  plain = encoded((40, 24))
+  exif = segment(0xE1, orientation.tobytes())
+  image = plain[:2] + before + exif + plain[2:]
+  upright = np.rot90(pillow(plain), -1)
+  np.testing.assert_array_equal(images.decode(image), upright)
+  np.testing.assert_array_equal(filled(image, 24), upright[8:32])
+
+
 @pytest.mark.parametrize(
     'image',
     [b'', b'no image', b'Exif', corpora.jpeg(1)[:40], encoded((24, 24))[:-200]],
