@@ -198,15 +198,15 @@ def make_feedback(
     )
   if kind == 'none':
     return None
-  target_tasks = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')
-  source_tasks = choices.names(heads.TASK_DIMS, sources, 'model.feed_source')
-  if not (target_tasks and source_tasks):
+  to_tasks = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')
+  from_tasks = choices.names(heads.TASK_DIMS, sources, 'model.feed_source')
+  if not (to_tasks and from_tasks):
     raise errors.InputError(
         f'config.model.feedback={kind}: name at least one task in feed_source '
         "and one in feed_target, or set it to 'none'"
     )
-  for task in source_tasks:
-    if task in target_tasks:
+  for task in from_tasks:
+    if task in to_tasks:
       raise errors.InputError(
           f'config.model.feed_source={sources}: {task} is also in '
           'feed_target; remove it from one of them'
@@ -217,14 +217,7 @@ def make_feedback(
           'to config.model.tasks'
       )
   return feedbacks.Feedback(
-      kind,
-      source_tasks,
-      target_tasks,
-      dim,
-      missing,
-      clip,
-      truth_rate,
-      truth_decay,
+      kind, from_tasks, to_tasks, dim, missing, clip, truth_rate, truth_decay
   )
 
 
