@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import choices, errors
+from abaw_jax.core import choices, errors, fingerprint
 
 Layout = TypeVar('Layout')
 
@@ -49,12 +49,14 @@ def accept_existing(
     skipped: noun for the entries that the build left out.
 
   Raises:
-    InputError: the folder is not a dataset, or was built with other options.
+    InputError: the folder is not a dataset, has no fingerprint, or was built
+      with other options.
   """
   if not builder.is_prepared():
     raise errors.InputError(
         f'{builder.data_dir} exists but is not a dataset; remove it'
     )
+  fingerprint.read(builder.data_dir)
   metadata = builder.info.metadata
   for name, wanted in options.items():
     if metadata[name] != wanted:

@@ -1,6 +1,6 @@
 """Builds a dataset whose lists fit into memory, with the writer of TFDS."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import io
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, fingerprint
 from abaw_jax.data_builders import arguments, problems
 
 # A corpus has `rows` by split, `usable(split)`, `problems`, `notes` and
@@ -60,11 +60,24 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       source = dl_manager.manual_dir
       corpus = self.read(source, [self.builder_config.name], **self.OPTIONS)
       problems.fail_on(corpus.problems, source)
+    metadata = corpus.metadata()
     self.info.metadata.clear()
-    self.info.metadata.update(corpus.metadata())
-    return {
-        split: self._generate_examples(corpus, split) for split in corpus.rows
-    }
+    self.info.metadata.update(metadata)
+    self._options = {name: metadata[name] for name in self.OPTIONS}
+    self._digests = {split: fingerprint.Digest() for split in corpus.rows}
+    return {split: self._examples(corpus, split) for split in corpus.rows}
+
+  def _examples(self, corpus: Corpus, split: str) -> Iterator[tuple[str, Any]]:
+    """Yields the examples of a split, and adds them to its digest."""
+    for key, example in self._generate_examples(corpus, split):
+      self._digests[split].add(example)
+      yield key, example
+
+  def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+    """Writes all files of the dataset; it appears only after that."""
+    super()._download_and_prepare(*args, **kwargs)
+    parts = [(split, d.summary()) for split, d in self._digests.items()]
+    fingerprint.write(self.data_dir, fingerprint.make(self._options, parts))
 
 
 def build(

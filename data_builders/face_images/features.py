@@ -1,9 +1,11 @@
 """The fields of a record of face images."""
 
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.proto import tf_example_pb2
 
 
 def make(*, labelled: bool = False) -> tfds.features.FeaturesDict:
@@ -29,3 +31,14 @@ def serialize(
   if identity is not None:
     example['identity'] = np.int32(identity)
   return features.serialize_example(example)
+
+
+def parse(record: bytes) -> dict[str, Any]:
+  """Returns the fields of a record, for its digest."""
+  found = tf_example_pb2.Example.FromString(record).features.feature
+  return {
+      name: value.int64_list.value[0]
+      if name == 'identity'
+      else value.bytes_list.value[0]
+      for name, value in found.items()
+  }

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, fingerprint
 from abaw_jax.data_builders import arguments, problems
 from abaw_jax.data_builders.face_images import duplicates as duplicates_lib
 from abaw_jax.data_builders.face_images import lock, runners, shards
@@ -199,14 +199,21 @@ def _describe(
         )
     )
   builder.info.set_splits(tfds.core.SplitDict(splits))
+  options = {name: plan.facts[name] for name in builder.OPTIONS}
   builder.info.metadata.update(
-      **{n: plan.facts[n] for n in ('layout', *builder.OPTIONS, 'notes')},
+      **options,
+      **{name: plan.facts[name] for name in ('layout', 'notes')},
       rows=rows,
       groups=plan.facts['groups'],
       duplicates=num_duplicates,
       skipped=[fault._asdict() for fault in faults],
       **({'people': plan.people()} if builder.LABELLED else {}),
   )
+  digests = (
+      (shard.split, shards.digest(plan, i))
+      for i, shard in enumerate(plan.shards)
+  )
+  fingerprint.write(plan.dataset(), fingerprint.make(options, digests))
   for leftover in plan.dataset().glob('*.tmp'):
     leftover.unlink()
   builder.info.write_to_directory(plan.dataset())

@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 import pathlib
+from typing import Any
 
 from array_record.python import array_record_module
 import numpy as np
 
-from abaw_jax.core import files
+from abaw_jax.core import files, fingerprint
 from abaw_jax.data_builders import images, problems
 from abaw_jax.data_builders.face_images import features, image_encoding
 from abaw_jax.data_builders.face_images import plan as plan_lib
@@ -36,6 +37,7 @@ def write_shard(plan: plan_lib.Plan, index: int) -> None:
   labels = {name: i for i, name in enumerate(plan.people())}
   fields = features.make(labelled=bool(labels))
   hashes, bad, faults = [], [], []
+  total = fingerprint.Digest()
   with (
       files.replacing(plan.file(shard)) as draft,
       stores.Reader(plan.source) as reader,
@@ -50,12 +52,15 @@ def write_shard(plan: plan_lib.Plan, index: int) -> None:
           faults.append(entry.problem(str(error)))
           continue
         label = labels[entry.group] if labels else None
-        writer.write(features.serialize(fields, image, entry.name, label))
+        record = features.serialize(fields, image, entry.name, label)
+        writer.write(record)
+        total.add(features.parse(record))
         hashes.append(hashlib.blake2b(data, digest_size=_HASH_BYTES).digest())
     card = {
         'hashes': base64.b64encode(b''.join(hashes)).decode(),
         'bad': bad,
         'problems': faults,
+        'digest': total.summary(),
     }
     files.write(plan.card(shard), json.dumps(card))
     if faults and plan.on_error == 'fail':
@@ -72,34 +77,45 @@ def drop_records(plan: plan_lib.Plan, index: int) -> None:
   # The card keeps the hashes of dropped records, so a smaller count means that
   # the records of this shard were dropped before.
   if count > len(hashes(plan, index)) - len(dropped):
+    total = fingerprint.Digest()
     with files.replacing(path) as draft, _writing(draft) as writer:
       for start in range(0, count, _RECORDS_AT_ONCE):
         stop = min(start + _RECORDS_AT_ONCE, count)
         for place, record in enumerate(reader.read(start, stop), start):
           if place not in dropped:
             writer.write(record)
+            total.add(features.parse(record))
+      # Not later: the new shard is complete together with its digest.
+      card = _card(plan, index) | {'digest': total.summary()}
+      files.write(plan.card(shard), json.dumps(card))
   reader.close()
 
 
 def hashes(plan: plan_lib.Plan, index: int) -> np.ndarray:
   """Returns the hash of the source bytes of every record, 'S16' [n]."""
-  card = json.loads(plan.card(plan.shards[index]).read_text())
-  data = base64.b64decode(card['hashes'])
+  data = base64.b64decode(_card(plan, index)['hashes'])
   return np.frombuffer(data, f'S{_HASH_BYTES}')
 
 
 def faults(plan: plan_lib.Plan, index: int) -> list[problems.Problem]:
   """Returns the problems of the images of a shard."""
-  card = json.loads(plan.card(plan.shards[index]).read_text())
-  return [problems.Problem(*fault) for fault in card['problems']]
+  return [problems.Problem(*f) for f in _card(plan, index)['problems']]
+
+
+def digest(plan: plan_lib.Plan, index: int) -> dict[str, Any]:
+  """Returns the digest of the records that a shard has now."""
+  return _card(plan, index)['digest']
 
 
 def names(plan: plan_lib.Plan, index: int) -> list[str]:
   """Returns the names of the records of a shard, including dropped ones."""
-  shard = plan.shards[index]
-  bad = set(json.loads(plan.card(shard).read_text())['bad'])
-  entries = enumerate(plan.entries(shard))
+  bad = set(_card(plan, index)['bad'])
+  entries = enumerate(plan.entries(plan.shards[index]))
   return [entry.name for place, entry in entries if place not in bad]
+
+
+def _card(plan: plan_lib.Plan, index: int) -> dict[str, Any]:
+  return json.loads(plan.card(plan.shards[index]).read_text())
 
 
 @contextlib.contextmanager
