@@ -44,7 +44,9 @@ def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
       for name in names
   ]
   frames = table.read(sets)
-  if frames.conflicts and jax.process_index() == 0:
+  # jax.process_index() opens the device, which another command may need.
+  is_first = not jax.distributed.is_initialized() or jax.process_index() == 0
+  if frames.conflicts and is_first:
     print(
         f'{sets[0]}: {frames.conflicts} frames are listed several times with '
         'different labels; the first usable label of each kind is used',

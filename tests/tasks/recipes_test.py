@@ -142,12 +142,13 @@ def test_label_counts_cover_all_training_datasets(root):
     if record['expr']:
       want[record['expression']] += 1
   np.testing.assert_array_equal(counts.expression, want)
-  weights = registry.make_task(config, counts=counts).loss_fn.class_weights
+  weights = registry.make_task(config).fitted(source).loss_fn.class_weights
   np.testing.assert_allclose(np.multiply(weights, want), want.max())
   # Prediction needs no counts, so the task can be made without them.
   assert registry.make_task(config).loss_fn.class_weights is None
   config['loss']['class_weights'] = 'none'
-  assert registry.make_task(config).label_counts(source) is None
+  task = registry.make_task(config)
+  assert task.fitted(source) is task
 
 
 def test_only_training_on_fer_plus_reads_votes(root):
