@@ -39,6 +39,7 @@ flags.DEFINE_integer(
 
 def main() -> None:
   """Trains the runs that have not ended, and reports."""
+  from abaw_jax.postprocessing import tuning
   from abaw_jax.tasks import registry
   from abaw_jax.workflow import procedural, studies
 
@@ -50,6 +51,10 @@ def main() -> None:
   task = registry.task_class(config)
   _check(config, task, num_folds)
   procedural.resolve(config, task.default_data)
+  made = registry.make_task(config)
+  splits = ('train', 'validation') if num_folds else ('validation',)
+  scored = [made.labelled_videos(made.source(split)) for split in splits]
+  tuning.check_groups(itertools.chain(*scored), args.groups)
   studies.train(planned, config, cli.config_arguments())
   _report(config, root, planned)
 

@@ -65,6 +65,8 @@ def main() -> None:
   )
   workdir, split = pathlib.Path(args.workdir), args.split
   with processes.joined(**cli.processes()):
+    if args.tune:
+      _check_tuning(workdir, split)
     scores = evaluation.evaluate(workdir, split, weights_of=args.weights_of)
     path = evaluation.file(workdir, split, weights_of=args.weights_of)
     journal.say(f'predictions: {path}')
@@ -75,6 +77,22 @@ def main() -> None:
     if compared and jax.process_index() == 0:  # this process wrote the file
       lines += _compare(path, postprocessing)
     journal.say('\n'.join([*lines, task.summary(scores)]))
+
+
+def _check_tuning(workdir: pathlib.Path, split: str) -> None:
+  """Raises an InputError if the split cannot tune a postprocessing."""
+  from abaw_jax.checkpoints import runs
+  from abaw_jax.postprocessing import tuning
+  from abaw_jax.tasks import registry
+
+  task = registry.make_task(runs.read_config(workdir))
+  if not task.predicts_labels:
+    raise errors.InputError(
+        f'--tune: {workdir}: its model, {task.name}, predicts no labels; leave '
+        'it out'
+    )
+  videos = task.labelled_videos(task.source(split))
+  tuning.check_groups(videos, flags.FLAGS.groups)
 
 
 def _compare(path: pathlib.Path, postprocessing) -> list[str]:

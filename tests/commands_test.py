@@ -281,6 +281,21 @@ WRONG = {
         ),
         ('--num_folds=2: a frame model has no folds', '--num_folds=0'),
     ),
+    'a cross-validation with more groups than recordings': (
+        (
+            'abaw_jax.crossvalidate',
+            '--config=frame:smoke',
+            '--config.data.name=s_aff_wild2',
+            '--config.data.dir={built}',
+            '--workdir=workdir',
+            '--groups=9',
+        ),
+        ('--groups=9: labels to tune on are from only', 'give --groups='),
+    ),
+    'tuning with more groups than recordings': (
+        ('abaw_jax.evaluate', '--workdir={started}', '--tune', '--groups=9'),
+        ('--groups=9: labels to tune on are from only', 'give --groups='),
+    ),
     'a seed for all seeds': (
         (
             'abaw_jax.crossvalidate',

@@ -8,7 +8,7 @@ are fitted to all groups are for other rows, such as the test set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 
 from jaxtyping import Float, Int, Shaped
@@ -83,14 +83,12 @@ def tune(
   """Returns a postprocessing that is fitted to aligned, labelled members.
 
   Raises:
-    InputError: there are no labels, or fewer recordings than groups.
+    InputError: as `check_groups`.
   """
-  if not members[0].labelled:
-    raise errors.InputError(
-        'the predictions to tune on have no labels; give those of training '
-        'folds or of validation'
-    )
-  group = assign_groups(members[0].video, groups)
+  rows = members[0]
+  is_labelled = rows.va | rows.expr | rows.au_mask.any(axis=-1)
+  check_groups(rows.video[is_labelled], groups)
+  group = assign_groups(rows.video, groups)
   parts, positions = [], []
   for one in range(groups):
     held_out = group == one
@@ -107,20 +105,39 @@ def tune(
   )
 
 
+def check_groups(video: Iterable[str], groups: int) -> None:
+  """Checks that there is a labelled recording for each group.
+
+  Args:
+    video: names of the videos with labels; a name may be repeated.
+    groups: number of groups, at least 2.
+
+  Raises:
+    InputError: there are no labels, or fewer recordings than groups.
+  """
+  names = set(map(str, video))
+  count = len(set(map(labels.recording, names)))
+  if not count:
+    raise errors.InputError(
+        'the predictions to tune on have no labels; give those of training '
+        'folds or of validation'
+    )
+  if count == 1:
+    raise errors.InputError(
+        f'video {min(names)}: all labels to tune on are from this one recording; '
+        'cross-fitting needs at least 2'
+    )
+  if count < groups:
+    raise errors.InputError(
+        f'--groups={groups}: labels to tune on are from only {count} '
+        f'recordings; give --groups={count}, or predictions of more recordings'
+    )
+
+
 def assign_groups(
     video: Shaped[np.ndarray, 'n'], groups: int
 ) -> Int[np.ndarray, 'n']:
-  """Returns the group of each row, 0 .. groups - 1; recordings stay together.
-
-  Raises:
-    InputError: there are fewer recordings than groups.
-  """
-  count = len(set(labels.recording_ids(video)))
-  if count < groups:
-    raise errors.InputError(
-        f'{count} videos cannot be split into {groups} groups; tune on more '
-        f'videos, or with --groups={max(count, 2)}'
-    )
+  """Returns the group of each row, 0 .. groups - 1; recordings stay together."""
   return folds.assign(video, np.ones(len(video), int), num_folds=groups)
 
 

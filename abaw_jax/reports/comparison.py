@@ -34,7 +34,7 @@ def table(
   """
   complete = not any(np.isnan(row['P_MTL'].value) for row in scores.values())
   columns = ('P_MTL' if complete else 'score', *PARTS)
-  show = interval if with_intervals else lambda draws: f'{draws.value:.4f}'
+  show = interval if with_intervals else _value
   return text_table.aligned(
       [
           ('', *columns),
@@ -47,9 +47,20 @@ def table(
 
 
 def interval(draws: intervals.Draws, sign: str = '') -> str:
-  """Returns a score with its 95% interval; `sign='+'` shows all signs."""
-  low, high = draws.interval()
-  return f'{draws.value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]'
+  """Returns a score with its 95% interval; `sign='+'` shows all signs.
+
+  Labels of a single recording give no interval, which the text says.
+  """
+  value, (low, high) = _value(draws, sign), draws.interval()
+  if math.isnan(draws.value):
+    return value
+  if math.isnan(low):
+    return f'{value} (1 recording, no interval)'
+  return f'{value} [{low:{sign}.4f}, {high:{sign}.4f}]'
+
+
+def _value(draws: intervals.Draws, sign: str = '') -> str:
+  return 'no labels' if math.isnan(draws.value) else f'{draws.value:{sign}.4f}'
 
 
 def gain(
@@ -61,8 +72,8 @@ def gain(
   """Returns the line with the gain over the best of some other scores."""
   best = max(others, key=lambda name: others[name]['score'].value)
   difference = scores['score'].minus(others[best]['score'])
-  text = interval(difference, '+')
-  return f'gain over {best}: {text if with_interval else text.split()[0]}'
+  show = interval if with_interval else _value
+  return f'gain over {best}: {show(difference, "+")}'
 
 
 def tuning_report(
@@ -92,6 +103,20 @@ def tuning_report(
       gain(crossed, scores),
       f'fitted to all of these rows, the score on them is {in_sample:.4f}; '
       f'{optimism:+.4f} of it is optimism, do not report it',
+      *_not_cross_fitted(tuned),
+  ]
+
+
+def _not_cross_fitted(tuned: tuning.Tuned) -> list[str]:
+  """Returns a line for each part whose labels are all in one group."""
+  rows = tuned.cross_fitted
+  group = tuning.assign_groups(rows.video, tuned.groups)
+  masks = (rows.va, rows.expr, rows.au_mask.any(axis=-1))
+  return [
+      f'{part}: all labels are in one group, so no other group tunes it; its '
+      'cross-fitted score is without tuning'
+      for part, mask in zip(PARTS, masks, strict=True)
+      if len(np.unique(group[mask])) == 1
   ]
 
 

@@ -24,25 +24,37 @@ RESAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Draws:
-  """A score and its values in r resamples of the recordings."""
+  """A score and its values in r resamples of the recordings.
+
+  Attributes:
+    value: the score of all rows.
+    draws: the score of each resample; NaN without a label.
+    recordings: number of recordings with labels of the score. For a sum of
+      scores it is the smallest of their numbers.
+  """
 
   value: float
   draws: Float[np.ndarray, 'r']
+  recordings: int
 
   def interval(self, level: float = LEVEL) -> tuple[float, float]:
-    """Returns the percentile interval; NaN if the score is never defined.
+    """Returns the percentile interval; NaN with fewer than two recordings.
 
     A resample without any label of the score is left out.
     """
     defined = self.draws[~np.isnan(self.draws)]
-    if not defined.size:
+    if self.recordings < 2 or not defined.size:
       return np.nan, np.nan
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
   def minus(self, other: Draws) -> Draws:
     """Returns the difference to another score of the same rows and seed."""
-    return Draws(self.value - other.value, self.draws - other.draws)
+    return Draws(
+        self.value - other.value,
+        self.draws - other.draws,
+        min(self.recordings, other.recordings),
+    )
 
 
 def bootstrap(
@@ -62,8 +74,33 @@ def bootstrap(
   share = np.full(count, 1 / count)
   drawn = rng.multinomial(count, share, size=resamples)  # [r, v]
   draws = _scores(_sums(rows, recording, count), drawn.astype(np.float64))
-  values = rows.scores()
-  return {name: Draws(values[name], draw) for name, draw in draws.items()}
+  values, counts = rows.scores(), _recordings(rows, recording)
+  return {
+      name: Draws(values[name], draw, counts[name])
+      for name, draw in draws.items()
+  }
+
+
+def _recordings(
+    rows: predictions.Predictions, recording: Int[np.ndarray, 'n']
+) -> dict[str, int]:
+  """Returns the number of recordings with labels, by score."""
+
+  def count(mask):
+    return len(np.unique(recording[mask]))
+
+  va, expr = count(rows.va), count(rows.expr)
+  aus = [count(mask) for mask in rows.au_mask.T]
+  au = min(filter(None, aus), default=0)
+  total = min(filter(None, (va, expr, au)), default=0)
+  return {
+      **dict.fromkeys(('VA', 'CCC_valence', 'CCC_arousal'), va),
+      **dict.fromkeys(('EXPR', 'accuracy'), expr),
+      **{f'F1_{name}': expr for name in labels.EXPRESSIONS},
+      'AU': au,
+      **{f'F1_{k}': n for k, n in zip(labels.AU_NAMES, aus, strict=True)},
+      **dict.fromkeys(('P_MTL', 'score'), total),
+  }
 
 
 def _sums(

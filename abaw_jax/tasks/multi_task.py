@@ -73,6 +73,27 @@ class LabelTask(task.Task):
     """Returns the labels of a source; a record holds one row or many."""
     return source.with_fields(*fields)
 
+  def labelled_videos(self, source: Any) -> list[str]:
+    """Returns the names of the videos that have a label.
+
+    Raises:
+      InputError: the images of the source are not from videos.
+    """
+    names = source.names({}).get('video')
+    if names is None:
+      raise errors.InputError(
+          f'{source}: single images are not from videos; tuning needs a dataset '
+          'of videos, such as s_aff_wild2'
+      )
+    records = self.label_records(source, label_counts.MASKS)
+    return sorted(
+        {
+            str(name)
+            for name, record in zip(names, records, strict=True)
+            if any(np.any(mask) for mask in record.values())
+        }
+    )
+
   def untrained(self, source: Any) -> dict[str, str]:
     known = label_counts.is_labelled(
         self.label_records(source, label_counts.MASKS)

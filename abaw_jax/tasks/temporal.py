@@ -122,6 +122,12 @@ class TemporalTask(multi_task.LabelTask):
     del fields  # the table of all frames is in memory
     return [source.videos.table.columns]
 
+  def labelled_videos(self, source: Any) -> list[str]:
+    frames = source.videos.table
+    masks = [frames.columns[name] for name in label_counts.MASKS]
+    known = np.column_stack(masks).any(axis=-1)
+    return [frames.videos[i] for i in np.unique(frames.video_id[known])]
+
   def statistics(self, source: Any) -> dict[str, Any]:
     """Returns mean and standard deviation of every feature of the source.
 

@@ -40,8 +40,28 @@ def test_groups_keep_recordings_together():
   np.testing.assert_array_equal(
       tuning.assign_groups(video[mixed], 3), group[mixed]
   )
-  with pytest.raises(errors.InputError, match=r'5 videos .* into 6 groups'):
-    tuning.assign_groups(video, 6)
+
+
+@pytest.mark.parametrize(
+    ('videos', 'groups', 'message'),
+    [
+        (5, 6, r'--groups=6: .* only 5 recordings; give --groups=5,'),
+        (2, 3, r'only 2 recordings; give --groups=2,'),
+        (1, 2, r'video0: all labels to tune on are from this one recording'),
+        (0, 2, r'have no labels'),
+    ],
+)
+def test_every_group_needs_a_labelled_recording(videos, groups, message):
+  rows = made.make(videos=8)
+  known = np.isin(rows.video, [f'video{i}' for i in range(videos)])
+  some = dataclasses.replace(
+      rows,
+      va=rows.va & known,
+      expr=rows.expr & known,
+      au_mask=rows.au_mask & known[:, None],
+  )
+  with pytest.raises(errors.InputError, match=message):
+    tuning.tune([some], SETTINGS, groups=groups)
 
 
 def test_each_group_is_processed_with_parameters_of_the_other_groups():

@@ -57,6 +57,39 @@ def test_tuning_on_the_reported_rows_reports_its_optimism():
   assert any(f'{crossed:.4f}' in line for line in lines[:-1])
 
 
+def test_one_recording_has_no_interval():
+  rows = made.make(videos=1)
+  lines = evaluation.compare(
+      rows, smooth(), with_intervals=True, resamples=RESAMPLES
+  )
+  total = rows.scores()['P_MTL']
+  assert f'{total:.4f} (1 recording, no interval)' in lines[1]
+  assert 'gain over network: ' in lines[-1]
+  assert lines[-1].endswith('(1 recording, no interval)')
+  assert not any('[' in line for line in lines)
+
+
+def test_a_part_without_labels_is_no_number():
+  rows = made.make(videos=2)
+  rows = dataclasses.replace(rows, expr=np.zeros_like(rows.expr))
+  for with_intervals in (True, False):
+    lines = evaluation.compare(
+        rows, None, with_intervals=with_intervals, resamples=RESAMPLES
+    )
+    assert 'no labels' in lines[1]
+    assert 'nan' not in lines[1]
+
+
+def test_labels_in_one_group_cannot_be_cross_fitted():
+  rows = made.make(videos=6)
+  mask = rows.au_mask & (rows.video == 'video0')[:, None]
+  lines, _ = evaluation.tune(
+      dataclasses.replace(rows, au_mask=mask), groups=3, resamples=RESAMPLES
+  )
+  notes = [line for line in lines if 'all labels are in one group' in line]
+  assert [note[:3] for note in notes] == ['AU:']
+
+
 def test_rows_without_labels_cannot_be_compared():
   rows = made.make(videos=2).without_labels()
   with pytest.raises(errors.InputError, match='no labels'):

@@ -102,10 +102,47 @@ def test_a_task_without_labels_is_nan(missing):
 
 def test_resamples_without_labels_of_a_task_are_left_out():
   rows = made.make()
-  rows = dataclasses.replace(rows, expr=rows.expr & (rows.video == 'video0'))
+  two = np.isin(rows.video, ['video0', 'video1'])
+  rows = dataclasses.replace(rows, expr=rows.expr & two)
   one = intervals.bootstrap(rows, resamples=200)['EXPR']
   assert np.isnan(one.draws).any()
-  np.testing.assert_allclose(one.interval(), one.value)
+  single = [rows.take(rows.video == f'video{i}').scores() for i in range(2)]
+  want = sorted(scores['EXPR'] for scores in single)
+  np.testing.assert_allclose(one.interval(), want)
+
+
+@pytest.mark.parametrize(
+    ('task', 'without'),
+    [
+        ('va', {'VA', 'CCC_valence', 'P_MTL', 'score'}),
+        ('expr', {'EXPR', 'accuracy', 'F1_Fear', 'P_MTL', 'score'}),
+        ('au_mask', {'AU', 'F1_AU01', 'P_MTL', 'score'}),
+    ],
+)
+def test_labels_of_one_recording_give_no_interval(task, without):
+  rows = made.make()
+  # Both halves of a recording are one recording.
+  names = np.where(rows.row % 2, 'a_left', 'a_right')
+  names = np.where(rows.video == 'video0', names, rows.video)
+  mask = getattr(rows, task).copy()
+  mask[rows.video != 'video0'] = False
+  rows = dataclasses.replace(rows, video=names, **{task: mask})
+  found = intervals.bootstrap(rows, resamples=100)
+  for name in (
+      'VA',
+      'CCC_valence',
+      'EXPR',
+      'accuracy',
+      'F1_Fear',
+      'AU',
+      'F1_AU01',
+      'P_MTL',
+      'score',
+  ):
+    undefined = np.isnan(found[name].interval())
+    assert undefined.all() == undefined.any() == (name in without), name
+  difference = found['score'].minus(found['score'])
+  assert np.isnan(difference.interval()).all()
 
 
 def test_the_seed_decides_the_draws():

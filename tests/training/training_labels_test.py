@@ -1,4 +1,4 @@
-"""Outputs without a training label are named: they are random, but P_MTL counts them."""
+"""Labels of the training split: which outputs and videos have some."""
 
 import numpy as np
 import pytest
@@ -96,3 +96,15 @@ def test_untrained_outputs_have_a_reason(
 def test_images_are_read_until_every_label_occurs(data_dir):
   task = registry.make_task(runs.smoke('frame', data_dir))
   assert task.untrained(task.source('train')) == {}
+
+
+@pytest.mark.parametrize('split', ['train', 'validation', 'test'])
+def test_images_and_windows_have_the_same_labelled_videos(
+    data_dir, feature_dir, split
+):
+  found = []
+  for name, root in (('frame', data_dir), ('mtl', feature_dir)):
+    task = registry.make_task(runs.smoke(name, root))
+    found.append(task.labelled_videos(task.source(split)))
+  assert found[0] == found[1]
+  assert bool(found[0]) == (split != 'test')
