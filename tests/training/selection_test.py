@@ -141,6 +141,6 @@ def test_features_are_normalised_by_the_training_data_with_init_from_too(
 @pytest.mark.parametrize('name', ['mae', 'identity'])
 def test_a_task_without_parts_keeps_no_best_weights_of_parts(name, tmp_path):
   config = runs.smoke(name, tmp_path, keep_task_bests=True)
-  with pytest.raises(errors.InputError, match='config.keep_task_bests=True'):
+  with pytest.raises(errors.InputError, match=r'config\.keep_task_bests=True'):
     loop.train(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
