@@ -11,8 +11,6 @@ linear layer, a squared error and AdamW. Rounds alternate; the ratio is the medi
 over pairs of rounds. We are faster where it is above 1.
 """
 
-from collections.abc import Iterator
-
 from absl import flags
 
 from abaw_jax.core import cli
@@ -100,20 +98,9 @@ def make_row(name: str, batch_size: int) -> list[str]:
   return cells
 
 
-def make_rows() -> Iterator[list[str]]:
-  """Yields the rows of the table."""
-  for text in flags.FLAGS.models:
-    name, _, batch_size = text.partition(':')
-    yield make_row(name, int(batch_size))
-
-
 def main() -> None:
   """Prints the table."""
-  import jax
-
-  harness.share_device(flags.FLAGS.device)
-  print(f'{jax.devices()[0].device_kind}, {flags.FLAGS.dtype}')
-  harness.print_table(_COLUMNS, make_rows())
+  harness.print_models(_COLUMNS, make_row)
 
 
 if __name__ == '__main__':

@@ -161,6 +161,24 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     print(text_table.markdown([row])[0], flush=True)
 
 
+def print_models(
+    columns: Sequence[str], make_row: Callable[[str, int], Sequence[str]]
+) -> None:
+  """Prints a row for each backbone of --models on --device, with --dtype.
+
+  Args:
+    columns: names of the columns.
+    make_row: maps a backbone and a batch size to a row.
+  """
+  args = flags.FLAGS
+  share_device(args.device)
+  import jax
+
+  print(f'{jax.devices()[0].device_kind}, {args.dtype}')
+  models = (text.partition(':') for text in args.models)
+  print_table(columns, (make_row(x, int(count)) for x, _, count in models))
+
+
 def _warm_up(steps: Iterable[Step]) -> None:
   """Calls the steps twice: to compile, and to fill caches."""
   for step in (*steps, *steps):

@@ -11,7 +11,6 @@ step is the step of the train command: it takes uint8 images, normalises them, a
 skips non-finite updates.
 """
 
-from collections.abc import Iterator
 import statistics
 
 from absl import flags
@@ -90,20 +89,9 @@ def make_row(backbone: str, batch_size: int) -> list[str]:
   ]
 
 
-def make_rows() -> Iterator[list[str]]:
-  """Yields the rows of the table."""
-  for text in flags.FLAGS.models:
-    backbone, _, batch_size = text.partition(':')
-    yield make_row(backbone, int(batch_size))
-
-
 def main() -> None:
   """Prints the table."""
-  import jax
-
-  harness.share_device(flags.FLAGS.device)
-  print(f'{jax.devices()[0].device_kind}, {flags.FLAGS.dtype}')
-  harness.print_table(_COLUMNS, make_rows())
+  harness.print_models(_COLUMNS, make_row)
 
 
 if __name__ == '__main__':
