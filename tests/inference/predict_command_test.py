@@ -10,6 +10,7 @@ from abaw_jax.core import errors
 from abaw_jax.inference import evaluation
 from abaw_jax.postprocessing import postprocessing_files
 from abaw_jax.scoring import prediction_files
+from abaw_jax.tasks import registry
 from abaw_jax.training import loop
 from abaw_jax.workflow import studies
 from tests.training import runs
@@ -64,7 +65,7 @@ def test_predictions_of_another_dataset_have_their_own_folder(
   np.testing.assert_array_equal(own.au, other.au)
   # Folds apply only to the run's own dataset, not to another one.
   official = runs.smoke('mtl', feature_dir)
-  source = evaluation.validation_source(official)
+  source = evaluation.validation_source(registry.make_task(official))
   assert set(full.video) == set(source.videos.names)
 
 
