@@ -1,14 +1,19 @@
 r"""Blends, smooths and calibrates predictions, and scores them on held-out videos.
 
   abaw-jax ensemble --out=val.npz \
-      --predictions=runs/a/predictions/validation.npz,runs/b/predictions/validation.npz
+      --predictions=runs/a/predictions/validation.npz \
+      --predictions=runs/b/predictions/validation.npz
   abaw-jax ensemble --out=test.npz \
-      --predictions=runs/a/predictions/test.npz,runs/b/predictions/test.npz \
-      --tune_on=runs/a/predictions/validation.npz,runs/b/predictions/validation.npz
+      --predictions=runs/a/predictions/test.npz \
+      --predictions=runs/b/predictions/test.npz \
+      --tune_on=runs/a/predictions/validation.npz \
+      --tune_on=runs/b/predictions/validation.npz
+  abaw-jax ensemble --join --out=member.npz \
+      --predictions=fold0.npz --predictions=fold1.npz
 
-Members are separated by commas. `+` joins files with different rows into one member,
-such as the folds of a cross-validation. Without --tune_on the blend has equal
-weights. With --tune_on, weights, smoothing, AU thresholds and the bias of expressions
+Each file is a member. With --join the files have different rows, such as the folds of
+a cross-validation, and together they are one member; blend several such members in a
+second command. Without --tune_on the blend has equal weights. With --tune_on, weights, smoothing, AU thresholds and the bias of expressions
 are fitted to those rows, and scored on held-out videos (cross-fitting). Rows that are
 both in --tune_on and in --predictions are written cross-fitted, too.
 --postprocessing=FILE applies a file that an earlier command wrote.
@@ -25,11 +30,12 @@ from abaw_jax.core import cli, errors
 
 STEPS = ('weights', 'smoothing', 'thresholds', 'bias')
 
-flags.DEFINE_list('predictions', None, 'Files of the members.', required=True)
+cli.define_paths('predictions', 'File of a member.', required=True)
 flags.DEFINE_string('out', None, 'File to write.', required=True)
-flags.DEFINE_list(
-    'tune_on', [], 'Files with labels of the same members, in their order.'
+cli.define_paths(
+    'tune_on', 'File with labels of the same member, in the same order.'
 )
+flags.DEFINE_bool('join', False, 'All files are parts of one member.')
 flags.DEFINE_string(
     'postprocessing', None, 'Apply this file instead of tuning.'
 )
@@ -61,9 +67,10 @@ def main() -> None:
         'give only one of them'
     )
   lines = ensembles.make_ensemble(
-      args.predictions,
+      cli.paths('predictions'),
       pathlib.Path(args.out),
-      tune_on=args.tune_on,
+      tune_on=cli.paths('tune_on'),
+      join=args.join,
       stored=args.postprocessing and pathlib.Path(args.postprocessing),
       settings=tuning.Settings(
           steps=tuple(args.steps), bias=args.bias, expr=args.expr, au=args.au

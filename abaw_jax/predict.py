@@ -1,7 +1,7 @@
 r"""Predicts a split with the best checkpoint of a run, or of several, blended.
 
   abaw-jax predict --workdir=runs/mtl --split=test --table=test.csv
-  abaw-jax predict --workdir=runs/mtl0,runs/mtl1 --split=test \
+  abaw-jax predict --workdir=runs/mtl0 --workdir=runs/mtl1 --split=test \
       --postprocessing=blend.json --submission=mtl.txt --list=LIST
   abaw-jax predict --workdir=runs/cv --split=test \
       --postprocessing=runs/cv/postprocessing.json --submission=mtl.txt --list=LIST
@@ -29,7 +29,7 @@ from absl import flags
 
 from abaw_jax.core import cli, errors, labels, numbers
 
-cli.define_workdir('Folders of the runs, separated by commas.', required=True)
+cli.define_paths('workdir', 'Folder of a run.', required=True)
 cli.define_processes()
 flags.DEFINE_enum('split', 'test', labels.SPLITS, 'Split to predict.')
 flags.DEFINE_string(
@@ -72,9 +72,7 @@ flags.DEFINE_float(
     None,
     'Threshold of the filter, a probability; fitted if not given.',
 )
-flags.DEFINE_list(
-    'fit_on', [], 'Predictions of labelled training videos, a file per run.'
-)
+cli.define_paths('fit_on', 'Predictions of a run for labelled training videos.')
 flags.DEFINE_string(
     'second_fit_on', None, 'Predictions of the second network for --fit_on.'
 )
@@ -96,9 +94,7 @@ def main() -> None:
 
   data = pathlib.Path(args.data) if args.data else None
   workdirs = [
-      run
-      for name in args.workdir.split(',')
-      for run in studies.runs_of(pathlib.Path(name.strip()))
+      run for path in cli.paths('workdir') for run in studies.runs_of(path)
   ]
   for workdir in workdirs:
     _check_run(workdir)
@@ -119,6 +115,8 @@ def main() -> None:
 
 def _check(args) -> None:
   """Raises an InputError if flags do not go together."""
+  from abaw_jax.scoring import prediction_files
+
   if bool(args.submission) != bool(args.list):
     raise errors.InputError(
         'give both --submission=FILE and --list=LIST: the list defines the rows '
@@ -135,6 +133,8 @@ def _check(args) -> None:
     )
   if args.strides:
     _strides(args.strides)
+  if args.table:
+    prediction_files.check_name(pathlib.Path(args.table))
   fitted = args.second and args.confidence is None
   if fitted and not (args.fit_on and args.second_fit_on):
     raise errors.InputError(
@@ -161,7 +161,7 @@ def _blend(args, files: list[pathlib.Path], postprocessing) -> list[str]:
   from abaw_jax.reports import predictions as report
   from abaw_jax.scoring import prediction_files
 
-  fit_on = tuple(map(pathlib.Path, args.fit_on))
+  fit_on = tuple(cli.paths('fit_on'))
   lines = []
   if args.strides:
     options = report.FrameRate(

@@ -1,7 +1,7 @@
 r"""Draws images and their reconstructions by a masked autoencoder, as a PNG.
 
   abaw-jax reconstruct --init_from=runs/mae --out=grid.png
-  abaw-jax reconstruct --init_from=WEIGHTS --images=a.jpg,b.png
+  abaw-jax reconstruct --init_from=WEIGHTS --images=a.jpg --images=b.png
   abaw-jax reconstruct --init_from=WEIGHTS --data=DATA_DIR/face_images
 
 Each row shows the original image, the masked image, and the reconstruction. The
@@ -26,7 +26,7 @@ flags.DEFINE_string(
     'default: the dataset of the run.',
 )
 flags.DEFINE_enum('split', 'validation', labels.SPLITS, 'Split of the dataset.')
-flags.DEFINE_list('images', [], 'Image files, instead of a dataset.')
+cli.define_paths('images', 'Image file, instead of a dataset.')
 flags.DEFINE_integer(
     'num_images', 8, 'Number of images from the dataset.', lower_bound=1
 )
@@ -62,7 +62,7 @@ def main() -> None:
       out=out,
       data=pathlib.Path(data) if data else None,
       split=flags.FLAGS.split,
-      images=[pathlib.Path(path) for path in flags.FLAGS.images],
+      images=cli.paths('images'),
       num_images=flags.FLAGS.num_images,
       seed=flags.FLAGS.seed,
       prediction=flags.FLAGS.prediction,

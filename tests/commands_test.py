@@ -246,6 +246,21 @@ WRONG = {
         ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),
         ('a.npz: there is no such file', 'abaw-jax evaluate writes'),
     ),
+    'members that are separated by commas': (
+        ('abaw_jax.ensemble', '--predictions=a.npz,b.npz', '--out=b.npz'),
+        (
+            '--predictions=a.npz,b.npz: there is no such path',
+            'give --predictions=PATH once for each path',
+        ),
+    ),
+    'runs that are separated by commas': (
+        ('abaw_jax.predict', '--workdir={empty},{empty}'),
+        ('give --workdir=PATH once for each path',),
+    ),
+    'a table of an unknown format': (
+        ('abaw_jax.predict', '--workdir={empty}', '--table=a.txt'),
+        ("a.txt: unknown file format '.txt'",),
+    ),
     'an unknown step of tuning': (
         (
             'abaw_jax.ensemble',

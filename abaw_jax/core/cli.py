@@ -40,6 +40,32 @@ def define_workdir(help_text: str, *, required: bool = False) -> None:
   flags.DEFINE_string('workdir', None, help_text, required=required)
 
 
+def define_paths(name: str, help_text: str, *, required: bool = False) -> None:
+  """Defines a flag that takes several paths: it is given once for each."""
+  flags.DEFINE_multi_string(
+      name,
+      None if required else [],
+      f'{help_text} Repeat the flag for each.',
+      required=required,
+  )
+
+
+def paths(name: str) -> list[pathlib.Path]:
+  """Returns the values of a flag of `define_paths`.
+
+  Raises:
+    InputError: a path does not exist and looks like several.
+  """
+  found = [pathlib.Path(text) for text in flags.FLAGS[name].value]
+  for path in found:
+    if not path.exists() and re.search('[,+]', str(path)):
+      raise errors.InputError(
+          f'--{name}={path}: there is no such path; a text is not split at `,` '
+          f'or `+`, so give --{name}=PATH once for each path'
+      )
+  return found
+
+
 def define_processes() -> None:
   """Defines the flags of a run with several processes.
 
@@ -129,6 +155,8 @@ def run(
     arguments: name and choices of each argument that is not a flag.
   """
   sys.modules['__main__'].__doc__ = doc
+  for stream in (sys.stdout, sys.stderr):  # a file name can have any bytes
+    stream.reconfigure(errors='backslashreplace')
   wanted = list((arguments or {}).items())
 
   def guarded(argv: list[str]) -> int | None:

@@ -82,7 +82,9 @@ def _read_images(
   faces = []
   for path in paths:
     if not path.is_file():
-      raise errors.InputError(f'--images: {path}: there is no such file; name image files')
+      raise errors.InputError(
+          f'--images: {path}: there is no such file; name image files'
+      )
     record = {'image': path.read_bytes()}
     try:
       batch = transforms.image_batch([record], rows=1, image_size=size)
@@ -100,7 +102,7 @@ def _with_data(
     if 'data' not in config:
       raise errors.InputError(
           f'{origin}: names no dataset; name images with '
-          '--data=DATA_DIR/NAME or --images=FILE,FILE'
+          '--data=DATA_DIR/NAME or --images=FILE'
       )
     return dict(config)
   # A folder with versions is one config of a dataset.

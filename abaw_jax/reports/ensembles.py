@@ -19,10 +19,11 @@ Members = list[predictions.Predictions]
 
 
 def make_ensemble(
-    files: Sequence[str],
+    files: Sequence[pathlib.Path],
     out: pathlib.Path,
     *,
-    tune_on: Sequence[str] = (),
+    tune_on: Sequence[pathlib.Path] = (),
+    join: bool = False,
     stored: pathlib.Path | None = None,
     settings: tuning.Settings | None = None,
     groups: int = 5,
@@ -31,9 +32,11 @@ def make_ensemble(
   """Writes a blend with its postprocessing, and returns the report.
 
   Args:
-    files: one text for each member: a file, or several with `+` between them.
+    files: predictions of each member.
     out: file of the blend; the postprocessing is `<out>.postprocessing.json`.
     tune_on: files with labels of the same members.
+    join: whether all files, and all of `tune_on`, are parts of one member with
+      different rows.
     stored: file of a postprocessing that is applied instead of tuning.
     settings: of the tuning and the blend.
     groups: number of groups for cross-fitting.
@@ -43,13 +46,15 @@ def make_ensemble(
     InputError: a file is wrong, or files have different rows.
   """
   settings = settings or tuning.Settings()
-  members = _read(files)
-  lines = [f'member {i + 1}: {file}' for i, file in enumerate(files)]
+  prediction_files.check_name(out)
+  members = _read(files, join)
+  unit = 'part' if join else 'member'
+  lines = [f'{unit} {i + 1}: {file}' for i, file in enumerate(files)]
   cross_fitted = None
   if stored is not None:
     postprocessing = postprocessing_files.read(stored)
   elif tune_on:
-    fit_to = _read(tune_on)
+    fit_to = _read(tune_on, join)
     if len(fit_to) != len(members):
       raise errors.InputError(
           f'--tune_on has {len(fit_to)} members and --predictions has '
@@ -84,16 +89,16 @@ def make_ensemble(
   return [*lines, f'predictions: {out}', f'postprocessing: {path}']
 
 
-def _read(files: Sequence[str]) -> Members:
-  """Returns the aligned members."""
-  members = []
-  for text in files:
-    parts = [prediction_files.read(pathlib.Path(p)) for p in text.split('+')]
-    member = predictions.concatenate(parts)
-    if len(parts) > 1:
-      predictions.check(member, text)
-    members.append(member)
-  return blending.align(members, files)
+def _read(files: Sequence[pathlib.Path], join: bool) -> Members:
+  """Returns the aligned members, or the joined one."""
+  parts, names = [prediction_files.read(p) for p in files], list(
+      map(str, files)
+  )
+  if not join:
+    return blending.align(parts, names)
+  member = predictions.concatenate(parts)
+  predictions.check(member, ' and '.join(names))
+  return [member]
 
 
 def _has_same_rows(

@@ -42,6 +42,11 @@ def write(path: pathlib.Path, rows: predictions.Predictions) -> None:
     writer(temporary, rows)
 
 
+def check_name(path: pathlib.Path) -> None:
+  """Raises an InputError if the suffix of a file is not one of FORMATS."""
+  _format(path)
+
+
 def _read_npz(path: pathlib.Path) -> predictions.Predictions:
   try:
     with np.load(path) as file:

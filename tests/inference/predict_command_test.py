@@ -42,7 +42,7 @@ def _command(module, *arguments):
 @pytest.fixture(scope='module')
 def fold0(feature_dir, tmp_path_factory):
   """Returns the workdir of the trained first fold of two."""
-  workdir = tmp_path_factory.mktemp('cv') / 'fold0_seed0'
+  workdir = tmp_path_factory.mktemp('c,v+1') / 'fold0_seed0'
   config = runs.smoke('mtl', feature_dir, data__num_folds=2, **SMALL)
   loop.train(config, workdir)
   return workdir

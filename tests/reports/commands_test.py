@@ -24,9 +24,12 @@ def _run(*arguments):
 
 
 def test_from_predictions_to_a_scored_submission(tmp_path):
+  # Paths may contain any character.
+  tmp_path /= 'runs, a+b = 2'
   rows = made.make(videos=4)
-  prediction_files.write(tmp_path / 'a.npz', rows)
-  prediction_files.write(tmp_path / 'b.npz', made.make(videos=4, seed=1))
+  members = [tmp_path / name for name in ('a,b.npz', ' b+c.npz')]
+  prediction_files.write(members[0], rows)
+  prediction_files.write(members[1], made.make(videos=4, seed=1))
   rows = rows.take(np.argsort(rows.row))
   lines = []
   for i, (video, frame) in enumerate(
@@ -41,11 +44,13 @@ def test_from_predictions_to_a_scored_submission(tmp_path):
       values[3:] = map(str, rows.target_au[i])
     lines.append(','.join([f'{video}/{frame:05d}.jpg', *values]))
   (tmp_path / 'labels.txt').write_text('\n'.join(['image', *lines]) + '\n')
-  members = f'{tmp_path}/a.npz,{tmp_path}/b.npz'
   out = _run(
       'abaw_jax.ensemble',
-      f'--predictions={members}',
-      f'--tune_on={members}',
+      *(
+          f'--{flag}={path}'
+          for flag in ('predictions', 'tune_on')
+          for path in members
+      ),
       '--steps=thresholds,bias',
       '--groups=3',
       '--resamples=100',

@@ -48,9 +48,9 @@ def files(tmp_path):
 def _run(folder, members, tune_on=(), **options):
   out = folder / 'out' / 'blend.npz'
   lines = ensembles.make_ensemble(
-      [str(folder / name) for name in members],
+      [folder / name for name in members],
       out,
-      tune_on=[str(folder / name) for name in tune_on],
+      tune_on=[folder / name for name in tune_on],
       settings=SETTINGS,
       groups=3,
       resamples=100,
@@ -99,15 +99,25 @@ def test_folds_are_joined_into_a_member(files):
   half = rows.video < 'video5'
   prediction_files.write(files / 'f0.parquet', rows.take(half))
   prediction_files.write(files / 'f1.csv', rows.take(~half))
-  joined = f'{files}/f0.parquet+{files}/f1.csv'
-  _, found = _run(files, [joined, 'b.npz'])
-  _, want = _run(files, ['a.npz', 'b.npz'])
-  back = np.argsort(found.row)
-  np.testing.assert_allclose(
-      found.au[back], want.au[np.argsort(want.row)], rtol=1e-12
-  )
+  parts = ['f0.parquet', 'f1.csv']
+  lines, found = _run(files, parts, join=True)
+  assert lines[1] == f'part 2: {files}/f1.csv'
+  back, order = np.argsort(found.row), np.argsort(rows.row)
+  np.testing.assert_allclose(found.au[back], rows.au[order], rtol=1e-12)
+  # Tuning on parts is tuning on all of their rows.
+  _, found = _run(files, parts, parts, join=True)
+  _, want = _run(files, ['a.npz'], ['a.npz'])
+  back, order = np.argsort(found.row), np.argsort(want.row)
+  np.testing.assert_allclose(found.au[back], want.au[order], rtol=1e-12)
   with pytest.raises(errors.InputError, match='occurs twice'):
-    _run(files, [f'{files}/a.npz+{files}/f1.csv'])
+    _run(files, ['a.npz', 'f1.csv'], join=True)
+
+
+def test_an_unknown_format_is_refused_before_the_work(files):
+  with pytest.raises(
+      errors.InputError, match=r'blend.txt: unknown file format'
+  ):
+    ensembles.make_ensemble([files / 'none.npz'], files / 'blend.txt')
 
 
 def test_files_that_do_not_go_together_are_refused(files):
