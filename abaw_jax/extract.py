@@ -24,6 +24,7 @@ flags.DEFINE_string(
     required=True,
 )
 flags.DEFINE_string('name', None, 'Name of the features.', required=True)
+flags.DEFINE_bool('overwrite', False, 'Replace features with this name.')
 flags.DEFINE_enum(
     'output',
     'embedding',
@@ -66,6 +67,7 @@ def main() -> None:
         output=flags.FLAGS.output,
         pool=flags.FLAGS.pool,
         crops=int(flags.FLAGS.crops),
+        overwrite=flags.FLAGS.overwrite,
     )
 
 

@@ -36,6 +36,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string('dataset', 's_aff_wild2', 'Dataset of the frames.')
 flags.DEFINE_string('name', None, 'Name of the features.', required=True)
+flags.DEFINE_bool('overwrite', False, 'Replace features with this name.')
 
 SPLITS = ('train', 'validation')
 
@@ -52,6 +53,7 @@ def main() -> None:
       data_dir=flags.FLAGS.data_dir,
       dataset=flags.FLAGS.dataset,
       name=flags.FLAGS.name,
+      overwrite=flags.FLAGS.overwrite,
   )
   for split, (num_videos, num_frames) in written.items():
     print(f'{split}: {num_videos:,} videos, {num_frames:,} frames')

@@ -41,9 +41,7 @@ class Digest:
     """Adds a record: fields by name, with text and encoded images as bytes."""
     keys = [field for field in _KEYS if field in record]
     parts = {
-        name: [field]
-        for name, field in _CONTENT.items()
-        if field in record
+        name: [field] for name, field in _CONTENT.items() if field in record
     }
     labels = record.keys() - {*keys, *_CONTENT.values()}
     if labels:

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Int
 import numpy as np
 
-from abaw_jax.core import labels
+from abaw_jax.core import fingerprint, labels
 from abaw_jax.data import order as order_lib
 from abaw_jax.data import protocol
 
@@ -47,6 +47,10 @@ class ClassBalanced(protocol.Source):
   def with_fields(self, *fields: str) -> Any:
     """Returns the same records with these fields only."""
     return self._source.with_fields(*fields)
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each dataset, by name."""
+    return self._source.fingerprints()
 
   def names(self, rows) -> protocol.Rows:
     """Returns the fields that identify each record; see `protocol.Source`."""

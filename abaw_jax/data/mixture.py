@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw_jax.core import fingerprint
 from abaw_jax.data import order as order_lib
 from abaw_jax.data import protocol, sources
 
@@ -42,6 +43,10 @@ class Mixture(protocol.Source):
     """Returns the same records with these fields only."""
     parts = [part.with_fields(*fields) for part in self._parts]
     return Mixture(parts, weights=self.weights)
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each dataset, by name."""
+    return fingerprint.merged(*(part.fingerprints() for part in self._parts))
 
   def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
     """Returns `dataset` and `name` of all records, in order."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from abaw_jax.core import fingerprint
 from abaw_jax.data import order as order_lib
 
 Rows = dict[str, np.ndarray]
@@ -73,6 +74,10 @@ class Source(Protocol):
       rows: one array per field; one entry per frame that was evaluated.
     """
     return dict(rows)
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each dataset of this source, by name."""
+    return {}
 
   def names(self, rows: Mapping[str, np.ndarray]) -> Rows:
     """Returns the fields that identify each row, such as `video`.

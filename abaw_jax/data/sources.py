@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from abaw_jax.core import choices, errors
+from abaw_jax.core import fingerprint as fingerprint_lib
 from abaw_jax.data import protocol, shards
 
 # The list of a tf.train.Feature, by the kind of the NumPy dtype.
@@ -105,6 +106,12 @@ class Records(protocol.Source):
     """Returns the same records with these fields only, which reads faster."""
     return Records(*self._arguments, fields=fields)
 
+  def fingerprints(self) -> dict[str, fingerprint_lib.Fingerprint]:
+    """Returns the fingerprint of the dataset, by its name; see `fingerprint`."""
+    data_dir, name, config, _ = self._arguments
+    dataset = f'{name}/{config}'
+    return {dataset: fingerprint(data_dir, dataset)}
+
   def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
     """Returns the fields that identify each record, in order.
 
@@ -168,6 +175,31 @@ def split_names(
   folder = _newest_version(epath.Path(data_dir), name, config)
   splits = tfds.builder_from_directory(folder).info.splits
   return tuple(key for key, info in splits.items() if info.num_examples)
+
+
+def fingerprint(data_dir: epath.PathLike, dataset: str) -> dict[str, Any]:
+  """Returns the fingerprint of a dataset.
+
+  Args:
+    data_dir: folder of all built datasets.
+    dataset: `<name>/<config>`.
+
+  Raises:
+    InputError: there is no such dataset, it has no fingerprint, or it has the
+      features of a dataset in `data_dir` that was built again with other data.
+  """
+  data_dir = epath.Path(data_dir)
+  folder = _newest_version(data_dir, *dataset.split('/'))
+  found = fingerprint_lib.read(folder)
+  for name, old in found.get('source', {}).items():
+    if _finished(data_dir, name):
+      changed = fingerprint_lib.difference(old, fingerprint(data_dir, name))
+      if changed:
+        raise errors.InputError(
+            f'{folder}: these features were made from other data: {name} has '
+            f'changed: {changed}; extract them again with --overwrite'
+        )
+  return found
 
 
 def _open(arguments: tuple, fields: tuple[str, ...]) -> Records:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 import dataclasses
 import functools
+import hashlib
 import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from abaw_jax.augmentation import augment, test_time_augmentation
 from abaw_jax.checkpoints import runs, weights
@@ -115,6 +117,8 @@ def load(
       params, origin = weights.load(init_from, section, shapes)
     else:
       params, origin = weights.load_backbone(init_from, section, shapes)
+  if 'run' in origin:  # a run of this name may be trained again
+    origin['sha256'] = _checksum(params)
   card = origin | {
       'model': section,
       'output': output,
@@ -135,6 +139,14 @@ def load(
       face_size=face_size,
       card=card | {'face_size': face_size},
   )
+
+
+def _checksum(params: Any) -> str:
+  """Returns the SHA-256 of all weights, which every device holds."""
+  total = hashlib.sha256()
+  for leaf in jax.tree.leaves(params):
+    total.update(np.ascontiguousarray(jax.device_get(leaf)))
+  return total.hexdigest()
 
 
 def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ def extract(
     output: str = 'embedding',
     pool: str = '',
     crops: int = 1,
+    overwrite: bool = False,
 ) -> None:
   """Writes `<data_dir>/<dataset>_features/<name>`, one vector per frame.
 
@@ -48,14 +49,16 @@ def extract(
     output: as in `embedder.load`.
     pool: as in `embedder.load`.
     crops: as in `embedder.load`.
+    overwrite: replace features with this name.
 
   Raises:
     InputError: there is no such run or dataset, an image is corrupt, or features
-      of another checkpoint have this name.
+      of another checkpoint or of other data have this name.
   """
   mesh = sharding.make_mesh(fsdp=1)
   sharding.check_batch(batch_size, mesh, '--batch_size')
   source = embedder.load(init_from, mesh, output=output, pool=pool, crops=crops)
+  dataset_name = f'{dataset}/sequences'
   splits = {
       split: sources.Records(data_dir, dataset, 'sequences', split)
       for split in sources.split_names(data_dir, dataset, 'sequences')
@@ -68,6 +71,8 @@ def extract(
       card=source.card,
       num_records={split: len(records) for split, records in splits.items()},
       records_per_shard=_RECORDS_PER_SHARD,
+      source={dataset_name: sources.fingerprint(data_dir, dataset_name)},
+      overwrite=overwrite,
   )
   processes.check_same({f'{name} is finished': writer.finished})
   if writer.finished:

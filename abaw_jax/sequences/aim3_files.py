@@ -12,7 +12,7 @@ The files contain no frame numbers.
 
 from collections.abc import Iterator, Mapping
 import contextlib
-import os
+import hashlib
 import pathlib
 from typing import Any, NamedTuple
 
@@ -47,6 +47,7 @@ def write(
     data_dir: epath.PathLike,
     dataset: str,
     name: str,
+    overwrite: bool = False,
 ) -> dict[str, tuple[int, int]]:
   """Writes `<data_dir>/<dataset>_features/<name>`.
 
@@ -62,6 +63,7 @@ def write(
     data_dir: folder of all built datasets.
     dataset: name of the dataset that the frames come from.
     name: name of the new feature set.
+    overwrite: replace a feature set with this name.
 
   Returns:
     (videos, frames) of each split.
@@ -90,6 +92,7 @@ def write(
         card=_card(features, targets, partition),
         num_records={split: len(parts[split]) for split in parts},
         records_per_shard=_RECORDS_PER_SHARD,
+        overwrite=overwrite,
     )
     if not writer.finished:
       writer.begin()
@@ -252,13 +255,13 @@ def _card(
     targets: Mapping[str, pathlib.Path],
     partition: pathlib.Path | None,
 ) -> dict[str, Any]:
-  """Returns the names and sizes of the source files."""
+  """Returns the names and checksums of the source files."""
   files = {'features': features, **targets}
   if partition is not None:
     files['partition'] = partition
-  return {
-      'imported_from': {
-          key: {'file': path.name, 'bytes': os.path.getsize(path)}
-          for key, path in files.items()
-      }
-  }
+  imported = {}
+  for key, path in files.items():
+    with path.open('rb') as file:
+      checksum = hashlib.file_digest(file, 'sha256').hexdigest()
+    imported[key] = {'file': path.name, 'sha256': checksum}
+  return {'imported_from': imported}

@@ -18,7 +18,7 @@ from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors, files, labels
+from abaw_jax.core import errors, files, fingerprint, labels
 from abaw_jax.data import transforms
 
 VERSION = '1.0.0'
@@ -58,6 +58,8 @@ class FeatureWriter:
       card: Mapping[str, Any],
       num_records: Mapping[str, int],
       records_per_shard: int,
+      source: Mapping[str, fingerprint.Fingerprint] | None = None,
+      overwrite: bool = False,
   ):
     """Plans the shards; writes nothing yet.
 
@@ -70,17 +72,25 @@ class FeatureWriter:
         `dim` is added.
       num_records: number of records in each split.
       records_per_shard: number of records in each ArrayRecord file.
+      source: fingerprint of the dataset of the frames by name, if it is built.
+      overwrite: replace a feature set with this name.
 
     Raises:
-      InputError: a feature set with this name and another card exists.
+      InputError: a feature set with this name exists, complete or unfinished, but
+        it has another card or comes from other data.
     """
     self._name = f'{dataset}_features'
     self._folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
     # Readers ignore folders whose name is not a version.
     self._work = self._folder.with_name(f'{VERSION}.incomplete')
-    self._card = json.loads(json.dumps({**card, 'dim': dim}))
+    card = {**card, 'dim': dim} | ({'data': source} if source else {})
+    self._card = json.loads(json.dumps(card))
     self._features = _features(dim)
-    self.finished: bool = _is_finished(self._folder, self._card)
+    self.finished: bool = self._folder.exists() and not overwrite
+    if self.finished:
+      _check_card(self._folder / _CARD, self._card)
+    elif (self._work / _CARD).exists() and not overwrite:
+      _check_card(self._work / _CARD, self._card)
     self._shards = [
         shard
         for split, count in num_records.items()
@@ -88,10 +98,10 @@ class FeatureWriter:
     ]
 
   def begin(self) -> None:
-    """Creates the folder, and removes shards with another card from it."""
+    """Creates the folder, and removes the shards of another card or plan."""
     path = self._work / _CARD
     plan = self._card | {'shards': [shard.path.name for shard in self._shards]}
-    if path.exists() and json.loads(path.read_text()) == plan:
+    if _read_card(path) == plan:
       return
     shutil.rmtree(self._work, ignore_errors=True)
     files.write_json(path, plan)
@@ -111,6 +121,7 @@ class FeatureWriter:
     Raises:
       InputError: a feature is NaN or infinite.
     """
+    digest = fingerprint.Digest()
     with files.replacing(shard.path) as temporary:
       writer = array_record_module.ArrayRecordWriter(
           os.fspath(temporary), 'group_size:1'
@@ -122,6 +133,8 @@ class FeatureWriter:
           )
           known = {field: record[field] for field in self._features}
           writer.write(self._features.serialize_example(known))
+          digest.add(known)
+      files.write_json(_digest(shard), digest.summary())
 
   def finish(self, num_rows: Mapping[str, int]) -> None:
     """Writes the metadata and moves the dataset to its final folder.
@@ -155,8 +168,14 @@ class FeatureWriter:
         metadata=tfds.core.MetadataDict(rows=dict(num_rows)),
         check_data=False,  # the check would read with TensorFlow
     )
-    for draft in self._work.glob('*.tmp'):
-      draft.unlink()
+    digests = [
+        (shard.split, json.loads(_digest(shard).read_text()))
+        for shard in self._shards
+    ]
+    found = fingerprint.make({}, digests, self._card.get('data'))
+    fingerprint.write(self._work, found)
+    for leftover in (*map(_digest, self._shards), *self._work.glob('*.tmp')):
+      leftover.unlink()
     files.write_json(self._work / _CARD, self._card)
     if self._folder.exists():
       shutil.rmtree(self._folder)
@@ -192,25 +211,33 @@ def _features(dim: int) -> tfds.features.FeaturesDict:
   )
 
 
-def _is_finished(folder: pathlib.Path, card: dict[str, Any]) -> bool:
-  """Returns whether the dataset exists; raises if it has another card."""
-  if not folder.exists():
-    return False
-  path = folder / _CARD
-  found = json.loads(path.read_text()) if path.exists() else {}
-  differing = sorted(
-      key
-      for key in found.keys() | card.keys()
-      if found.get(key) != card.get(key)
+def _digest(shard: Shard) -> pathlib.Path:
+  """Returns the file with the digest of a shard, written before the shard."""
+  return shard.path.with_name(f'{shard.path.name}.digest.json')
+
+
+def _check_card(path: pathlib.Path, card: dict[str, Any]) -> None:
+  """Raises an InputError if some features have another card."""
+  found = _read_card(path)
+  found.pop('shards', None)
+  advice = 'choose another name for the new features, or give --overwrite'
+  changed = fingerprint.differences(
+      found.get('data', {}), card.get('data', {}), same_splits=True
   )
-  if differing:
-    key = differing[0]
+  if changed:
     raise errors.InputError(
-        f'{path}: these features have {key}={found.get(key)!r}, not '
-        f'{card.get(key)!r}; choose another name for the new features or remove '
-        f'{folder}'
+        f'{path}: these features were made from other data: {changed}; {advice}'
     )
-  return True
+  for key in sorted(found.keys() | card.keys()):
+    if found.get(key) != card.get(key):
+      raise errors.InputError(
+          f'{path}: these features have {key}={found.get(key)!r}, not '
+          f'{card.get(key)!r}; {advice}'
+      )
+
+
+def _read_card(path: pathlib.Path) -> dict[str, Any]:
+  return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _text(value: bytes | str) -> str:

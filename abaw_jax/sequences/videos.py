@@ -7,6 +7,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 import numpy as np
 
+from abaw_jax.core import fingerprint
 from abaw_jax.data import mixture, protocol, sources, statistics, transforms
 from abaw_jax.sequences import table as table_lib
 
@@ -109,6 +110,11 @@ class Videos:
           features, self.moments(video_id).merge(zeros)
       )
     return window
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each feature set, by name."""
+    parts = [part.fingerprints() for parts in self._sets for part in parts]
+    return fingerprint.merged(*parts)
 
   def no_frames(self) -> dict[str, Any]:
     """Returns the fields of `frames` with n = 0."""
@@ -213,6 +219,10 @@ class VideoSource(protocol.Source):
   def listed(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
     """Returns the predictions of every row of the list; see `Videos.listed`."""
     return self.videos.listed(rows)
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each feature set, by name."""
+    return self.videos.fingerprints()
 
   def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
     """Returns the name of the `video` of each row."""

@@ -74,7 +74,15 @@ def write_features(data_dir, videos, *, name='mae', dim=3, chunk_size=4):
 
 
 def write_records(
-    data_dir, records, *, dataset='toy', name='mae', dim=3, card, per_shard=3
+    data_dir,
+    records,
+    *,
+    dataset='toy',
+    name='mae',
+    dim=3,
+    card,
+    per_shard=3,
+    source=None,
 ):
   """Writes records by split as a feature dataset."""
   writer = feature_datasets.FeatureWriter(
@@ -85,6 +93,7 @@ def write_records(
       card=card,
       num_records={split: len(x) for split, x in records.items()},
       records_per_shard=per_shard,
+      source=source,
   )
   writer.begin()
   for shard in writer.missing():

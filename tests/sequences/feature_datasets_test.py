@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, fingerprint
 from abaw_jax.data import sources
 from abaw_jax.sequences import feature_datasets
 from tests.core import disks
@@ -17,7 +17,7 @@ from tests.data import corpora
 VIDEOS = corpora.rows({'1': 9, '2': 3})
 
 
-def writer(data_dir, **card):
+def writer(data_dir, *, source=None, overwrite=False, **card):
   return feature_datasets.FeatureWriter(
       data_dir,
       'toy',
@@ -26,6 +26,8 @@ def writer(data_dir, **card):
       card=card,
       num_records={'train': 4, 'validation': 4},
       records_per_shard=2,
+      source=source,
+      overwrite=overwrite,
   )
 
 
@@ -110,13 +112,69 @@ def test_complete_shards_survive_a_failure(tmp_path):
   assert not list((folder / '1.0.0').glob('*.tmp'))
 
 
-def test_shards_with_another_card_are_removed(tmp_path):
-  out = writer(tmp_path, checkpoint='a')
+def made_from(digest, rows=12):
+  """Returns the fingerprint of a dataset of frames, by its name."""
+  split = {'rows': rows, 'labels': digest}
+  return {
+      'toy/sequences': {'options': {}, 'splits': {'train': split}},
+  }
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'difference'),
+    [
+        ({'checkpoint': 'a'}, {'checkpoint': 'b'}, "checkpoint='a', not 'b'"),
+        (
+            {'source': made_from('1')},
+            {'source': made_from('2')},
+            'other data: toy/sequences: labels of train differ',
+        ),
+        (
+            {'source': made_from('1', rows=24)},
+            {'source': made_from('2')},
+            'other data: toy/sequences: train has 12 rows, was 24',
+        ),
+    ],
+)
+@pytest.mark.parametrize('complete', [False, True])
+def test_features_of_another_card_or_other_data_are_replaced_on_request_only(
+    tmp_path, complete, before, after, difference
+):
+  out, seen = writer(tmp_path, **before), list(records())
   out.begin()
-  out.write(out.missing()[0], list(records())[:2])
-  other = writer(tmp_path, checkpoint='b')
+  for shard in out.missing()[: None if complete else 1]:
+    out.write(shard, seen[shard.start : shard.stop])
+  if complete:
+    out.finish({'train': 12, 'validation': 12})
+  with pytest.raises(errors.InputError, match=f'{difference}; .*--overwrite'):
+    writer(tmp_path, **after)
+  other = writer(tmp_path, **after, overwrite=True)
   other.begin()
   assert len(other.missing()) == 4
+  for shard in other.missing():
+    other.write(shard, seen[shard.start : shard.stop])
+  other.finish({'train': 12, 'validation': 12})
+  assert writer(tmp_path, **after).finished
+
+
+def test_the_fingerprint_of_features_has_that_of_the_frames(tmp_path):
+  """Neither the number of shards nor an interruption changes it."""
+  source = made_from('1')
+  found = []
+  for root, per_shard, value in (('a', 2, 0.5), ('b', 3, 0.5), ('c', 2, 0.25)):
+    both = {key: list(records(value)) for key in ('train', 'validation')}
+    corpora.write_records(
+        tmp_path / root, both, dim=2, card={}, per_shard=per_shard,
+        source=source,
+    )  # fmt: skip
+    found.append(sources.fingerprint(tmp_path / root, 'toy_features/mae'))
+  one, other, changed = found
+  assert one == other
+  assert one['source'] == source
+  assert one['splits']['train']['rows'] == 12
+  assert fingerprint.difference(one, changed) == (
+      'features of train differ, features of validation differ'
+  )
 
 
 def test_a_full_disk_is_one_line_and_the_next_command_continues(tmp_path):
