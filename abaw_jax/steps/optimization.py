@@ -67,18 +67,15 @@ def make_optimizer(
         f'config.optim.layer_decay={section["layer_decay"]}: the model has no '
         'transformer blocks, so its layers share one rate; set it to 1'
     )
+  keys = (
+      'b1', 'b2', 'eps', 'weight_decay', 'clip_norm', 'clip_by', 'layer_decay',
+      'freeze',
+  )  # fmt: skip
   return optimizers.make_optimizer(
       schedule=schedule,
-      b1=section['b1'],
-      b2=section['b2'],
-      eps=section['eps'],
-      weight_decay=section['weight_decay'],
-      clip_norm=section['clip_norm'],
-      clip_by=section['clip_by'],
-      layer_decay=section['layer_decay'],
       num_layers=task.num_blocks,
       prefix=task.backbone,
-      freeze=section['freeze'],
+      **{key: section[key] for key in keys},
   )
 
 
