@@ -11,6 +11,14 @@ import uuid
 
 from abaw_jax.core import storage_errors
 
+_CLUTTER = ('__macosx', '.ds_store', 'thumbs.db', 'desktop.ini')
+
+
+def is_clutter(name: str) -> bool:
+  """Returns whether a path leads to a file that only macOS or Windows uses."""
+  parts = name.lower().split('/')
+  return any(part.startswith('._') or part in _CLUTTER for part in parts)
+
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.data_builders import values
 from abaw_jax.data_builders.affectnet import manual_2017
 from abaw_jax.data_builders.labelled import listings
@@ -27,7 +27,8 @@ def read(source: pathlib.Path) -> listings.Listing:
           f' that holds {" and ".join(FOLDERS.values())}'
       )
     listing.open_split(split)
-    found = map(_LABEL.fullmatch, (p.name for p in annotations.iterdir()))
+    names = (path.name for path in annotations.iterdir())
+    found = (_LABEL.fullmatch(n) for n in names if not files.is_clutter(n))
     ids = sorted((match[1] for match in found if match), key=_order)
     # Threads: each face has three small files, and their reads can overlap.
     with futures.ThreadPoolExecutor() as pool:

@@ -27,7 +27,7 @@ def read(source: pathlib.Path) -> listings.Listing:
   files = {
       name.rpartition('/')[2]: source / name for name in trees.walk(source)
   }
-  lists = sorted(source.glob('*.csv'))
+  lists = trees.tables(source)
   if not lists:
     raise errors.InputError(
         f'{source}: no list; put the CSV files with URL and action units there'

@@ -5,6 +5,7 @@ import pathlib
 from jaxtyping import UInt8
 import numpy as np
 
+from abaw_jax.core import storage_errors, text_files
 from abaw_jax.data_builders import images
 from abaw_jax.data_builders.face_images import image_encoding
 from abaw_jax.data_builders.labelled import rows as rows_lib
@@ -74,9 +75,10 @@ def _read(image: pathlib.Path | bytes) -> bytes:
     return image.read_bytes()
   except FileNotFoundError as error:
     raise images.BrokenImage(_missing(image)) from error
-  except OSError as error:
-    raise images.BrokenImage(f'cannot be read: {error.strerror}') from error
+  except storage_errors.ERRORS as error:
+    reason = storage_errors.reason(error)
+    raise images.BrokenImage(f'cannot be read: {reason}') from error
 
 
 def _missing(path: pathlib.Path) -> str:
-  return f'missing in {path.parent}'
+  return f'missing in {path.parent}{text_files.wrong_encoding(path.name)}'

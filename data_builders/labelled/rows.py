@@ -66,6 +66,6 @@ class Row(NamedTuple):
 def relative_path(name: str) -> str:
   """Returns `name`; raises ValueError if this path leaves the source."""
   path = pathlib.PurePosixPath(name)
-  if not name or path.is_absolute() or '..' in path.parts:
+  if not name or path.is_absolute() or '..' in path.parts or '\0' in name:
     raise ValueError(f'image {name!r} is not a path inside the source')
   return name

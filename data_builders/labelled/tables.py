@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 import csv
 import pathlib
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, text_files
 
 
 def read(
@@ -15,8 +15,7 @@ def read(
 ) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
   """Returns the column names of a file in lower case, and its (line, cells).
 
-  Quotes and spaces around a name or a cell, a byte order mark and blank lines
-  are accepted. `named` checks the number of cells of a line.
+  Quotes and spaces around a name or a cell, UTF-16 and blank lines are accepted. `named` checks the number of cells of a line.
 
   Args:
     path: the file.
@@ -37,9 +36,11 @@ def read(
     columns = list(default)
   missing = [name for name in required if name not in columns]
   if missing:
+    header = ','.join(columns)
     raise errors.InputError(
         f'{path}:{first[0]}: no column {", ".join(missing)}; the header is'
-        f' {",".join(columns)[:200]!r}; use the list of the release'
+        f' {header[:200]!r}{_separated(header, required)}; use the list of the'
+        ' release'
     )
   return columns, lines
 
@@ -47,13 +48,23 @@ def read(
 def named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
   """Returns column -> cell of a line; raises ValueError if the counts differ."""
   if len(cells) != len(columns):
-    raise ValueError(f'{len(cells)} values instead of {len(columns)}')
+    hint = text_files.wrong_separator(','.join(cells), len(columns))
+    raise ValueError(f'{len(cells)} values instead of {len(columns)}{hint}')
   return dict(zip(columns, cells, strict=True))
+
+
+def _separated(header: str, required: Sequence[str]) -> str:
+  """Returns a hint for a header with another separator, or ''."""
+  for separator in ';\t|':
+    names = [name.strip(' \'"') for name in header.split(separator)]
+    if set(required) <= set(names):
+      return text_files.wrong_separator(header, len(names))
+  return ''
 
 
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
   try:
-    file = path.open(newline='', encoding='utf-8-sig', errors='surrogateescape')
+    file = text_files.open_text(path, newline='')
   except OSError as error:
     raise errors.InputError(
         f'{path}: cannot be read ({error.strerror}); this layout requires it'

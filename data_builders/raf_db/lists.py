@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, labels, text_files
 from abaw_jax.data_builders import values
 from abaw_jax.data_builders.labelled import listings
 from abaw_jax.data_builders.labelled import rows as rows_lib
@@ -20,21 +20,22 @@ def read(source: pathlib.Path) -> listings.Listing:
   folder = source / 'basic' if (source / 'basic').is_dir() else source
   path = folder / LIST
   try:
-    text = path.read_text(encoding='utf-8-sig', errors='replace')
+    with text_files.open_text(path) as file:
+      text = file.read()
   except OSError as error:
     raise errors.InputError(
         f'{path}: cannot be read ({error.strerror}); set --source_dir to the'
         f' folder that holds basic/{LIST}'
     ) from error
-  file = path.relative_to(source).as_posix()
+  where = path.relative_to(source).as_posix()
   listing = listings.Listing()
   for split in ('train', 'test'):
     listing.open_split(split)
   for row, line in enumerate(text.rstrip().split('\n')):
     try:
-      listing.add(*_row(line, folder, row, file))
+      listing.add(*_row(line, folder, row, where))
     except ValueError as error:
-      listing.fault(file, row + 1, error)
+      listing.fault(where, row + 1, error)
   return listing
 
 
@@ -44,7 +45,8 @@ def _row(
   """Returns (split, row) of a line; raises ValueError with the reason."""
   cells = text.split()
   if len(cells) != 2:
-    raise ValueError(f'{len(cells)} values instead of 2')
+    hint = text_files.wrong_separator(text, 2)
+    raise ValueError(f'{len(cells)} values instead of 2{hint}')
   name = cells[0]
   match = _NAME.fullmatch(name)
   if not match:

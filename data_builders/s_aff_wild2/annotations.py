@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from abaw_jax.core import labels
+from abaw_jax.core import labels, text_files
 from abaw_jax.data_builders import values as values_lib
 
 # Image, valence, arousal, expression and AUs.
@@ -51,12 +51,15 @@ def parse(content: bytes, *, labelled: bool) -> tuple[list[Row], list[Fault]]:
   """Returns the rows of a list file in its order, and the bad lines.
 
   A labelled line has an image and 15 values, an unlabelled line (test list) only
-  the image. A comma may end the line, and the first line may be a header. A byte
-  order mark, CRLF and blank lines at the end are accepted. An empty file and an
-  old file with 8 AUs have one fault and no row.
+  the image. A comma may end the line, and the first line may be a header. UTF-16,
+  CRLF and blank lines at the end are accepted. An empty file, an old file with 8
+  AUs and a file that is not a text have one fault and no row.
   """
   # A broken byte becomes U+FFFD, which no value accepts.
-  text = content.decode('utf-8-sig', errors='replace')
+  try:
+    text = text_files.decode(content)
+  except ValueError as error:
+    return [], [Fault(1, str(error))]
   lines = text.replace('\r\n', '\n').rstrip('\n \t').split('\n')
   header = int(_is_header(lines[0]))
   body = lines[header:]
@@ -81,7 +84,7 @@ def _values(line: str) -> list[str]:
 
 
 def _is_header(line: str) -> bool:
-  return line.split(',')[0].strip().lower() == 'image'
+  return re.split('[,;\t]', line)[0].strip().lower() == 'image'
 
 
 def _row(text: str, line: int, row: int, labelled: bool) -> Row:
@@ -93,10 +96,10 @@ def _row(text: str, line: int, row: int, labelled: bool) -> Row:
     raise ValueError('the header is repeated')
   expected = NUM_VALUES if labelled else 1
   if len(values) != expected:
-    old = (
-        f' ({_OLD_FILE})' if labelled and len(values) == _OLD_NUM_VALUES else ''
-    )
-    raise ValueError(f'{len(values)} values instead of {expected}{old}')
+    hint = text_files.wrong_separator(text, expected)
+    if labelled and len(values) == _OLD_NUM_VALUES:
+      hint = f' ({_OLD_FILE})'
+    raise ValueError(f'{len(values)} values instead of {expected}{hint}')
   image = values[0]
   video, frame_id = _video_and_frame(image)
   if not labelled:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tqdm
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, text_files
 from abaw_jax.data_builders import images
 from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders.s_aff_wild2 import annotations, layout
@@ -113,7 +113,8 @@ def _verify(
     path = found.image(name)
     if path is None:
       roots = ', '.join(root.name for root in found.image_roots)
-      return None, f'missing; looked in {roots}'
+      hint = text_files.wrong_encoding(name)
+      return None, f'missing{hint}; looked in {roots}'
     return path, images.file_problem(path) if decode else None
 
   names = list(dict.fromkeys(row.image for row in rows))

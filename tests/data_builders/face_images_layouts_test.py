@@ -98,7 +98,7 @@ def test_files_that_are_not_images_are_counted(tmp_path):
   tree.folders(tmp_path / 'source')
   tree.run(tmp_path / 'source', tmp_path)
   (note,) = tree.metadata(tmp_path)['notes']
-  assert note.startswith('2 files that are not used')
+  assert note.startswith('1 file that is not used')
 
 
 def test_names_with_digits_of_another_script_are_not_of_vggface2(tmp_path):
@@ -106,7 +106,7 @@ def test_names_with_digits_of_another_script_are_not_of_vggface2(tmp_path):
   tree.put(tmp_path / 'source/train/n٢/٢_٢.jpg', tree.image(1))
   tree.run(tmp_path / 'source', tmp_path, 'vggface2')
   (note,) = tree.metadata(tmp_path, 'vggface2')['notes']
-  assert note.startswith('2 files that are not used')  # and thumbs.db
+  assert note.startswith('1 file that is not used')  # not thumbs.db
 
 
 def test_a_linked_folder_is_walked_once(tmp_path):

@@ -110,7 +110,7 @@ BROKEN = {
     'a table without URLs': (
         'emotionet',
         lambda root: (root / 'list.csv').write_text('AU 1,AU 2\n1,0\n'),
-        ('list.csv:1: no column URL', 'AU 1,AU 2'),
+        ('list.csv:1: no column url', 'au 1,au 2'),
     ),
     'a list without labels': (
         'c_ms_celeb',

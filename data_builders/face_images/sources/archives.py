@@ -9,7 +9,7 @@ import pathlib
 import tarfile
 import zlib
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.data_builders import images
 from abaw_jax.data_builders.face_images.sources import entries, trees
 
@@ -64,28 +64,40 @@ def _members(
   place = ''
   try:
     with open_archive(source / archive) as file:
-      reader = _LastRead(file)
-      with tarfile.open(fileobj=reader, mode='r:') as opened:
-        while (member := opened.next()) is not None:
-          opened.members.clear()  # tarfile would keep all of them in memory
-          place = f' after {member.name}'
-          name = f'{archive}!{member.name}'
-          if member.isdir():
-            continue
-          if not entries.is_image(member.name):
-            ignored.add(name)
-            continue
-          at = ('slice', archive, member.offset_data, member.size)
-          if not member.isfile() or member.issparse():
-            at = ('broken', 'a link or a sparse file, not the image itself')
-          yield entries.Entry(name, at, entries.folder(member.name))
-      # tarfile handles damage after the first member like the end of the archive.
-      if reader.last != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError('no end-of-archive mark')
+      for member in _joined(file):
+        place = f' after {member.name}'
+        name = f'{archive}!{member.name}'
+        if member.isdir() or files.is_clutter(member.name):
+          continue
+        if not entries.is_image(member.name):
+          ignored.add(name)
+          continue
+        at = ('slice', archive, member.offset_data, member.size)
+        if not member.isfile() or member.issparse():
+          at = ('broken', 'a link or a sparse file, not the image itself')
+        yield entries.Entry(name, at, entries.folder(member.name))
   except _DAMAGE as error:
     raise errors.InputError(
         f'{source / archive}: damaged{place} ({error}); copy or pack it again'
     ) from error
+
+
+def _joined(file: io.BufferedIOBase) -> Iterator[tarfile.TarInfo]:
+  """Yields the members of all archives that are joined in a file."""
+  start = b'x'
+  while start:
+    reader = _LastRead(file)
+    with tarfile.open(fileobj=reader, mode='r:') as opened:
+      while (member := opened.next()) is not None:
+        opened.members.clear()  # tarfile would keep all of them in memory
+        yield member
+    # tarfile handles damage after the first member like the end of the archive.
+    if reader.last != bytes(tarfile.BLOCKSIZE):
+      raise tarfile.ReadError('no end-of-archive mark')
+    # `peek`, because a compressed file goes back by reading from its start. Only
+    # zeros follow the end mark, and no header starts with a zero.
+    while (start := file.peek(1)[:1]) == b'\0':
+      file.read(tarfile.BLOCKSIZE)
 
 
 def open_archive(path: pathlib.Path) -> io.BufferedIOBase:

@@ -1,16 +1,16 @@
 """Images named by text files: a list of paths, CelebA and EmotioNet."""
 
 from collections.abc import Iterator
-import csv
 import pathlib
 import re
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, text_files
 from abaw_jax.data_builders.face_images.sources import entries, trees
+from abaw_jax.data_builders.labelled import tables
 
 LIST = 'list.txt'
 CELEBA_IMAGES = 'img_align_celeba'
-CELEBA_PARTITION = 'list_eval_partition.txt'
+CELEBA_PARTITIONS = ('list_eval_partition.txt', 'list_eval_partition.csv')
 _CELEBA_SPLITS = {'0': 'train', '1': 'validation', '2': 'test'}
 _EMOTIONET = re.compile(r'N_[0-9]{10}_[0-9]{5}\.jpg')
 
@@ -18,13 +18,13 @@ _EMOTIONET = re.compile(r'N_[0-9]{10}_[0-9]{5}\.jpg')
 def lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
   """Yields (1-based number, text) of every line that is not blank.
 
-  A byte order mark, CRLF and names in any encoding are accepted.
+  UTF-16, CRLF and names in any encoding are accepted.
 
   Raises:
     InputError: the file cannot be read.
   """
   try:
-    file = path.open(encoding='utf-8-sig', errors='surrogateescape')
+    file = text_files.open_text(path)
   except OSError as error:
     raise errors.InputError(
         f'{path}: cannot be read ({error.strerror}); this layout requires it'
@@ -53,20 +53,30 @@ def listed(
 def celeba(
     source: pathlib.Path, ignored: entries.Ignored
 ) -> Iterator[entries.Entry]:
-  """Yields the aligned images of CelebA with the splits of its partition."""
+  """Yields the aligned images of CelebA with the splits of its partition.
+
+  The copy of Kaggle has a CSV file, and a folder in the folder of the images.
+  """
   del ignored
-  path = source / CELEBA_PARTITION
+  folder, nested = CELEBA_IMAGES, f'{CELEBA_IMAGES}/{CELEBA_IMAGES}'
+  if (source / nested).is_dir():
+    folder = nested
+  found = [name for name in CELEBA_PARTITIONS if (source / name).is_file()]
+  file = found[0] if found else ' or '.join(CELEBA_PARTITIONS)
+  path = source / file
   for number, text in lines(path):
-    columns = text.split()
+    columns = text.replace(',', ' ').split()
+    if number == 1 and columns == ['image_id', 'partition']:
+      continue
     if len(columns) != 2 or columns[1] not in _CELEBA_SPLITS:
       raise errors.InputError(
-          f'{path}:{number}: {text!r} is not an image name and 0, 1 or 2;'
-          ' copy the file again'
+          f'{path}:{number}: {text!r} is not an image name and 0, 1 or 2'
+          f'{text_files.wrong_separator(text, 2)}; copy the file again'
       )
     yield entries.Entry(
-        f'{CELEBA_IMAGES}/{columns[0]}',
+        f'{folder}/{columns[0]}',
         split=_CELEBA_SPLITS[columns[1]],
-        line=(CELEBA_PARTITION, number),
+        line=(file, number),
     )
 
 
@@ -81,12 +91,12 @@ def emotionet(
       files[base] = name
     elif not base.endswith('.csv'):
       ignored.add(name)
-  tables = sorted(source.glob('*.csv'))
-  if not tables:
+  found = trees.tables(source)
+  if not found:
     for name in files.values():
       yield entries.Entry(name)
     return
-  for table in tables:
+  for table in found:
     for number, url in _urls(table):
       base = url.rpartition('/')[2]
       at = ('file',)
@@ -102,23 +112,12 @@ def emotionet(
 
 def _urls(table: pathlib.Path) -> Iterator[tuple[int, str]]:
   """Yields the line and the URL of every row of a list of EmotioNet."""
-  with table.open(newline='', encoding='utf-8-sig') as file:
-    rows = csv.reader(file, skipinitialspace=True)
-    # The published headers are quoted in several ways.
-    header = [name.strip(' \'"') for name in next(rows, [])]
-    columns = [name.lower() for name in header]
-    if 'url' not in columns:
+  columns, rows = tables.read(table, ('url',))
+  column = columns.index('url')
+  for number, cells in rows:
+    if len(cells) <= column:
       raise errors.InputError(
-          f'{table}:1: no column URL; the header is {",".join(header)!r}; move'
-          ' the file away if it is not a list of images'
+          f'{table}:{number}: {len(cells)} columns, and the URL is in column'
+          f' {column + 1}; copy the file again'
       )
-    column = columns.index('url')
-    for row in rows:
-      if not row:
-        continue
-      if len(row) <= column:
-        raise errors.InputError(
-            f'{table}:{rows.line_num}: {len(row)} columns, and the URL is in'
-            f' column {column + 1}; copy the file again'
-        )
-      yield rows.line_num, row[column].strip(' \'"')
+    yield number, cells[column]

@@ -79,13 +79,12 @@ def insightface(
 
   In packs of InsightFace, record 0 has the labels (a, b). Records 1 to a - 1 are
   images, records a to b - 1 identities. The two labels of an identity are the
-  first key of its images and the last key plus 1. In other packs, every record
-  is an image.
+  first key of its images and the last key plus 1. Record 0 of other packs has
+  one label or an image; then every record is an image.
 
   Raises:
     InputError: a file is missing, or record 0 or an identity is damaged.
   """
-  del ignored
   keys, offsets = _read_index(source / INDEX)
   path = source / PACK
   if not path.is_file():
@@ -102,7 +101,7 @@ def insightface(
       return _labels(pack, path, key, int(offsets[row]))
 
     top = labels(0) if keys[0] == 0 else ()
-    if len(top) < 2:
+    if len(top) < 2 or unpack(read_record(pack, int(offsets[0])))[1]:
       for key, offset in zip(keys.tolist(), offsets.tolist(), strict=True):
         person = f'{_labels(pack, path, key, offset)[0]:g}'
         yield _entry(key, offset, person)
@@ -112,9 +111,14 @@ def insightface(
     for person in range(stop, int(top[1])):
       first, last = map(int, labels(person)[:2])
       people[first:last] = person
+  for key in np.setdiff1d(np.arange(1, stop), keys).tolist():
+    broken = ('broken', f'its key {key} is missing in {INDEX}')
+    yield entries.Entry(f'{PACK}[{key}]', broken)
   for key, offset in zip(keys.tolist(), offsets.tolist(), strict=True):
     if 0 < key < stop:
       yield _entry(key, offset, str(people[key]) if people[key] >= 0 else '')
+    elif key >= int(top[1]):
+      ignored.add(f'{PACK}[{key}]')
 
 
 def _entry(key: int, offset: int, person: str) -> entries.Entry:

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 from typing import BinaryIO
 
+from abaw_jax.core import storage_errors, text_files
 from abaw_jax.data_builders import images
 from abaw_jax.data_builders.face_images.sources import (
     archives,
@@ -15,6 +16,10 @@ from abaw_jax.data_builders.face_images.sources import (
 
 def _open(path: pathlib.Path) -> BinaryIO:
   return path.open('rb')
+
+
+def _missing(entry: entries.Entry) -> str:
+  return f'missing{text_files.wrong_encoding(entry.name)}'
 
 
 # First item of Entry.at -> (open, read): `open` gets the path in the second item,
@@ -53,9 +58,10 @@ class Reader(contextlib.AbstractContextManager):
         self._file, self._path = open_file(self._source / path), path
       return read(self._file, *arguments)
     except FileNotFoundError as error:
-      raise images.BrokenImage('missing') from error
-    except OSError as error:
-      raise images.BrokenImage(f'cannot be read: {error.strerror}') from error
+      raise images.BrokenImage(_missing(entry)) from error
+    except storage_errors.ERRORS as error:
+      reason = storage_errors.reason(error)
+      raise images.BrokenImage(f'cannot be read: {reason}') from error
 
   def find(self, entry: entries.Entry) -> None:
     """Raises BrokenImage if the image does not exist."""
@@ -63,7 +69,7 @@ class Reader(contextlib.AbstractContextManager):
     if store == 'broken':
       raise images.BrokenImage(*place)
     if store == 'file' and not (self._source / entry.name).is_file():
-      raise images.BrokenImage('missing')
+      raise images.BrokenImage(_missing(entry))
 
   def close(self) -> None:
     """Closes the container."""

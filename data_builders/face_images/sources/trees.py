@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files as files_lib
 from abaw_jax.data_builders.face_images.sources import entries
 
 _VGGFACE2 = re.compile(r'(train|test)/(n[0-9]+)/[0-9]+_[0-9]+\.jpg')
@@ -14,7 +14,8 @@ _VGGFACE2 = re.compile(r'(train|test)/(n[0-9]+)/[0-9]+_[0-9]+\.jpg')
 def walk(source: pathlib.Path, top: str = '') -> Iterator[str]:
   """Yields the paths of all files in `source / top`, relative to `source`.
 
-  The order is sorted, folder by folder. A link to a folder is followed once.
+  The order is sorted, folder by folder. A link to a folder is followed once. Files
+  that only macOS or Windows uses are left out.
   """
   seen = set()
   for root, folders, files in os.walk(source / top, followlinks=True):
@@ -23,10 +24,16 @@ def walk(source: pathlib.Path, top: str = '') -> Iterator[str]:
       folders.clear()
       continue
     seen.add((stat.st_dev, stat.st_ino))
-    folders.sort()
+    folders[:] = sorted(f for f in folders if not files_lib.is_clutter(f))
     base = os.path.relpath(root, source).replace(os.sep, '/')
-    for name in sorted(files):
+    for name in sorted(f for f in files if not files_lib.is_clutter(f)):
       yield name if base == '.' else f'{base}/{name}'
+
+
+def tables(source: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the CSV files that are directly in a folder."""
+  found = sorted(source.glob('*.csv'))
+  return [path for path in found if not files_lib.is_clutter(path.name)]
 
 
 def folders(
