@@ -6,7 +6,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.data_builders import check
-from abaw_jax.data_builders.fer_plus import votes
+from abaw_jax.data_builders.fer_plus import lists, votes
 from tests.data_builders import labelled_tree as tree
 
 
@@ -149,6 +149,59 @@ def test_lists_of_different_length_are_reported(tmp_path):
   (source / 'fer2013.csv').unlink()
   with pytest.raises(errors.InputError, match='no images; put fer2013'):
     check.check('fer_plus', source_dir=source)
+
+
+# Classes of FER+ in the order of the codes of FER2013.
+EMOTIONS = (4, 5, 6, 1, 3, 2, 0)
+
+
+def write_faces(root, kept=0.74, order=None) -> None:
+  """Writes a list whose votes agree with FER2013 for `kept` of the rows."""
+  rng = np.random.default_rng(0)
+  count = 1240
+  codes = rng.choice(7, count, p=(0.13, 0.02, 0.14, 0.25, 0.17, 0.11, 0.18))
+  tops = [EMOTIONS[code] for code in codes]
+  for i in np.flatnonzero(rng.random(count) > kept):
+    tops[i] = int(rng.integers(0, 10))
+  votes = [
+      ','.join('9' if k == top else '0' for k in range(10)) for top in tops
+  ]
+  tree.write(
+      root / 'fer2013new.csv',
+      tree.FER_HEADER,
+      *(f'Training,fer{i}.png,{vote}' for i, vote in enumerate(votes)),
+  )
+  grey = ' '.join(['7'] * 48**2)
+  tree.write(
+      root / 'fer2013.csv',
+      'emotion,pixels,Usage',
+      *(f'{codes[i]},{grey},Training' for i in order(count)),
+  )
+
+
+@pytest.mark.parametrize(
+    ('order', 'agreement'),
+    [
+        (lambda n: np.random.default_rng(1).permutation(n), '[0-9]%|[12].%'),
+        (lambda n: [*range(900), *range(901, n), 900], '[0-9]%|[1-4].%'),
+        (lambda n: reversed(range(n)), '[0-9]%|[12].%'),
+    ],
+)
+def test_pictures_in_another_order_stop_the_build(tmp_path, order, agreement):
+  write_faces(tmp_path, order=order)
+  message = f'vote of fer2013new.csv for ({agreement}) of 620 rows, instead of'
+  with pytest.raises(errors.InputError, match=message):
+    lists.read(tmp_path)
+
+
+def test_the_original_order_is_accepted(tmp_path):
+  write_faces(tmp_path, order=range)
+  listing = lists.read(tmp_path)
+  assert sum(map(len, listing.rows.values())) > 1000
+  assert not listing.notes
+  text = (tmp_path / 'fer2013.csv').read_text()
+  (tmp_path / 'fer2013.csv').write_text(text.replace('emotion', 'number'))
+  assert 'no column emotion' in lists.read(tmp_path).notes[0]
 
 
 def test_a_missing_png_is_reported_with_its_line(tmp_path, capsys):
