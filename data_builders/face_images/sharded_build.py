@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors, fingerprint
+from abaw_jax.core import errors, fingerprint, locks
 from abaw_jax.data_builders import arguments, problems
 from abaw_jax.data_builders.face_images import duplicates as duplicates_lib
-from abaw_jax.data_builders.face_images import lock, runners, shards
 from abaw_jax.data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images import runners, shards
 
 DUPLICATES = 'duplicates.jsonl'  # in the folder of the dataset
 
@@ -73,7 +73,7 @@ def build(
   flags = builder_class.OPTIONS | options
   # This comes before any write, so that a wrong folder leaves no files.
   source = arguments.source_folder(source_dir)
-  with lock.held(final.with_name(f'{final.name}.lock')):
+  with locks.held(final):
     if final.exists() and not (overwrite and builder.is_prepared()):
       arguments.accept_existing(builder, flags, 'bad images')
       if not (work / 'dataset').exists():  # its removal was interrupted

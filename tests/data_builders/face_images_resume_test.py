@@ -13,6 +13,7 @@ from abaw_jax.core import errors
 from abaw_jax.data_builders import build
 from abaw_jax.data_builders.face_images import plan as plan_lib
 from abaw_jax.data_builders.face_images import runners, sharded_build
+from tests.core import locked
 from tests.data_builders import face_images_tree as tree
 
 ROOT = pathlib.Path(build.__file__).parents[1]
@@ -217,27 +218,10 @@ def test_a_killed_worker_is_one_line(tmp_path):
 def test_two_builds_of_a_dataset_do_not_mix(tmp_path):
   source = tree.people(tmp_path / 'source')
   folder = tree.folder(tmp_path / 'data')
-  path = folder.with_name(f'{folder.name}.lock')
-  # Another process holds the lock until it is killed.
-  hold = (
-      'import pathlib, sys\n'
-      'from abaw_jax.data_builders.face_images import lock\n'
-      'with lock.held(pathlib.Path(sys.argv[1])):\n'
-      '  print("held", flush=True)\n'
-      '  sys.stdin.read()\n'
-  )
-  with subprocess.Popen(
-      [sys.executable, '-c', hold, str(path)],
-      cwd=ROOT,
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-  ) as holder:
-    assert holder.stdout.readline() == b'held\n'
-    with pytest.raises(errors.InputError) as caught:
+  with locked.by_another(folder):
+    with pytest.raises(errors.InputError, match='is being filled by process'):
       tree.run(source, tmp_path / 'data')
-    assert f'{path}: process {holder.pid} on ' in str(caught.value)
     assert not tree.unfinished(tmp_path / 'data').exists()
-    holder.kill()
-  assert path.exists()
+  # The lock of a killed process does not block.
   tree.run(source, tmp_path / 'data')
   assert sum(map(len, tree.read(tmp_path / 'data').values())) == 30

@@ -1,0 +1,98 @@
+"""A lock that lets only one command at a time fill a folder."""
+
+from collections.abc import Iterator
+import contextlib
+import datetime
+import errno
+import fcntl
+import os
+import pathlib
+import shlex
+import socket
+import sys
+from typing import TextIO
+
+from abaw_jax.core import errors
+
+# Some network file systems are mounted without locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+# Nothing can be filled there. The command itself may find that it has nothing
+# to write, or else reports the error.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path, *, inside: bool = False) -> Iterator[None]:
+  """Holds the lock of a folder; the kernel releases it if the process dies.
+
+  Args:
+    folder: folder to fill; it need not exist.
+    inside: put the lock into the folder, as `lock`, instead of next to it, as
+      `<folder>.lock`. It must be next to a folder that is replaced as a unit.
+
+  Raises:
+    InputError: another process holds the lock; the message names it.
+  """
+  path = folder.resolve()
+  path = path / 'lock' if inside else path.with_name(f'{path.name}.lock')
+  is_new = not path.parent.exists()
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = _open(path, folder)
+  except OSError as e:
+    if e.errno in _NO_LOCKS:
+      print(f'{folder}: no locks here; start only one command at a time for it')
+    elif e.errno not in _READ_ONLY:
+      raise errors.InputError(
+          f'{path}: cannot be written ({e.strerror})'
+      ) from e
+    yield
+    return
+  try:
+    with file:
+      with contextlib.suppress(PermissionError):  # the file is another user's
+        os.fchmod(file.fileno(), 0o666)
+      file.truncate(0)
+      file.write(_holder())
+      file.flush()
+      try:
+        yield
+      finally:
+        path.unlink(missing_ok=True)
+  finally:
+    if is_new:
+      with contextlib.suppress(OSError):  # it has content now
+        path.parent.rmdir()
+
+
+def _open(path: pathlib.Path, folder: pathlib.Path) -> TextIO:
+  """Returns the locked file."""
+  while True:
+    file = path.open('a+', encoding='utf-8', errors='backslashreplace')
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+      file.seek(0)
+      holder = file.read() or 'another process'
+      file.close()
+      raise errors.InputError(
+          f'{folder}: is being filled by {holder}; wait for it or stop it, then '
+          'run the same command again, or name another folder'
+      ) from e
+    except OSError:
+      file.close()
+      raise
+    # The last holder may have removed the file after this process opened it.
+    with contextlib.suppress(FileNotFoundError):
+      if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        return file
+    file.close()
+
+
+def _holder() -> str:
+  """Returns one line about this process."""
+  now = datetime.datetime.now().astimezone().isoformat(' ', 'seconds')
+  command = shlex.join(sys.argv)[:300].replace('\n', ' ')
+  return (
+      f'process {os.getpid()} on {socket.gethostname()} since {now} ({command})'
+  )
