@@ -100,6 +100,8 @@ COMPILE = ('abaw_jax.compile', '--config=mae:smoke')
 REAL = '--config.data.name=s_aff_wild2'
 EMPTY = (REAL, '--config.data.dir={empty}')
 BUILT = (REAL, '--config.data.dir={built}')
+# The validation split of the tiny corpus is one recording.
+ONE_RECORDING = 'all labels to tune on are from this one recording'
 
 # By mistake: the command, and texts that its error line must contain.
 WRONG = {
@@ -296,20 +298,18 @@ WRONG = {
         ),
         ('--num_folds=2: a frame model has no folds', '--num_folds=0'),
     ),
-    'a cross-validation with more groups than recordings': (
+    'a cross-validation that scores one recording': (
         (
             'abaw_jax.crossvalidate',
             '--config=frame:smoke',
-            '--config.data.name=s_aff_wild2',
-            '--config.data.dir={built}',
+            *BUILT,
             '--workdir=workdir',
-            '--groups=9',
         ),
-        ('--groups=9: labels to tune on are from only', 'give --groups='),
+        (ONE_RECORDING, 'cross-fitting needs at least 2'),
     ),
-    'tuning with more groups than recordings': (
-        ('abaw_jax.evaluate', '--workdir={started}', '--tune', '--groups=9'),
-        ('--groups=9: labels to tune on are from only', 'give --groups='),
+    'tuning on one recording': (
+        ('abaw_jax.evaluate', '--workdir={started}', '--tune'),
+        (ONE_RECORDING, 'cross-fitting needs at least 2'),
     ),
     'a seed for all seeds': (
         (
