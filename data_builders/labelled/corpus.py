@@ -3,14 +3,13 @@
 import collections
 from concurrent import futures
 import dataclasses
-import itertools
 import os
 from typing import Any
 
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import arguments
+from abaw_jax.data_builders import arguments, overlaps
 from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders.face_images import holdout
 from abaw_jax.data_builders.labelled import listings, pixels
@@ -73,29 +72,48 @@ def read(
     rows[split] = _number_faces(members)[:max_examples]
     good[split], problems = verify(rows[split], decode=True, title=split)
     bad += problems
+  good, conflicts, overlapping = consistent(good)
+  bad += conflicts
   options = {'max_examples': max_examples, **options}
   return Corpus(
-      rows, good, sorted_problems(listing.problems + bad), notes(listing),
+      rows,
+      good,
+      sorted_problems(listing.problems + bad),
+      notes(listing) + overlapping,
       options,
-  )  # fmt: skip
+  )
 
 
 def notes(listing: listings.Listing) -> list[str]:
-  """Returns the notes of a listing: rows left out, images in two splits."""
+  """Returns the notes of a listing, with the number of rows left out."""
   found = list(listing.notes)
   for split, reasons in listing.left_out.items():
     found += [
         f'{split}: {count:,} rows left out: {reason}'
         for reason, count in reasons.items()
     ]
-  for one, other in itertools.combinations(listing.rows, 2):
-    names = [{row.name for row in listing.rows[s]} for s in (one, other)]
-    if both := names[0] & names[1]:
-      found.append(
-          f'{len(both):,} images are in {one} and in {other}, such as'
-          f' {min(both)}'
-      )
   return found
+
+
+def consistent(
+    rows: dict[str, list[rows_lib.Row]],
+) -> tuple[
+    dict[str, list[rows_lib.Row]], list[problems_lib.Problem], list[str]
+]:
+  """Returns rows without contradictions, the problems of the others, and notes."""
+  faces = [
+      overlaps.Face(
+          split, row.name, row.name, row.image, row, row.file, row.line, row.box
+      )
+      for split, members in rows.items()
+      for row in members
+  ]
+  found, notes_ = overlaps.find(faces, 'images')
+  kept = {split: [] for split in rows}
+  for i, face in enumerate(faces):
+    if i not in found:
+      kept[face.split].append(face.row)
+  return kept, list(found.values()), notes_
 
 
 def verify(

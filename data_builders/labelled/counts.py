@@ -37,10 +37,11 @@ def report(
   name = config or builder_class.DEFAULT_BUILDER_CONFIG_NAME
   layout = arguments.layout(name, builder_class.LAYOUTS)
   listing = layout.read(arguments.source_folder(source_dir))
-  table, problems = {}, list(listing.problems)
+  table, problems, present = {}, list(listing.problems), {}
   for split, rows in listing.rows.items():
     good, bad = corpus_lib.verify(rows, decode=decode, title=split)
     problems += bad
+    present[split] = good
     found = {
         'rows': len(rows) + listing.left_out[split].total(),
         **count(rows),
@@ -49,10 +50,11 @@ def report(
     known = builder_class.PUBLISHED.get(name, {}).get(split, {})
     fields = [*found, *(name for name in known if name not in found)]
     table[split] = {f: (found.get(f, 0), known.get(f)) for f in fields}
+  _, conflicts, notes = corpus_lib.consistent(present)
   return report_lib.Report(
       table,
-      corpus_lib.notes(listing),
-      corpus_lib.sorted_problems(problems),
+      corpus_lib.notes(listing) + notes,
+      corpus_lib.sorted_problems(problems + conflicts),
   )
 
 

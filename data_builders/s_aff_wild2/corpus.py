@@ -10,7 +10,7 @@ from typing import Any
 import tqdm
 
 from abaw_jax.core import errors, text_files
-from abaw_jax.data_builders import images
+from abaw_jax.data_builders import images, overlaps
 from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders.s_aff_wild2 import annotations, layout
 
@@ -24,11 +24,17 @@ class Corpus:
   problems: list[problems_lib.Problem]  # bad lines and bad images
   notes: list[str]  # lines for the user that are not problems
   max_videos: int | None  # option of the build
+  # Numbers of the rows that contradict another row, by split.
+  contradictory: dict[str, set[int]]
 
   def usable(self, split: str) -> list[annotations.Row]:
-    """Returns the rows whose image is good, in the order of the list."""
-    good = self.images[split]
-    return [row for row in self.rows[split] if row.image in good]
+    """Returns the rows that can be used, in the order of the list."""
+    good, bad = self.images[split], self.contradictory.get(split, ())
+    return [
+        row
+        for row in self.rows[split]
+        if row.image in good and row.row not in bad
+    ]
 
   def metadata(self) -> dict[str, Any]:
     """Returns the metadata of a dataset of the usable rows, for JSON."""
@@ -57,7 +63,7 @@ def read(
   Raises:
     InputError: a list is missing, or none of its lines can be read.
   """
-  corpus = Corpus({}, {}, [], [], max_videos)
+  corpus = Corpus({}, {}, [], [], max_videos, {})
   lists = layout.find(source_dir)
   for split, found in lists.items():
     file = os.path.relpath(found.path, source_dir)
@@ -86,6 +92,21 @@ def read(
         )
     )
     corpus.rows[split] = rows
+  files = {s: os.path.relpath(l.path, source_dir) for s, l in lists.items()}
+  faces = [
+      overlaps.Face(
+          split, row.image, row.video, corpus.images[split][row.image], row,
+          files[split], row.line,
+      )
+      for split, rows in corpus.rows.items()
+      for row in corpus.usable(split)
+  ]  # fmt: skip
+  found, notes = overlaps.find(faces, 'videos')
+  corpus.problems.extend(found.values())
+  corpus.notes.extend(notes)
+  for i in found:
+    face = faces[i]
+    corpus.contradictory.setdefault(face.split, set()).add(face.row.row)
   if 'test' not in lists:
     corpus.notes.append(
         f'no test split: no {" or ".join(layout.TEST_LISTS)} in {source_dir} or'

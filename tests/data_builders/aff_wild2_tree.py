@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import zlib
 
 import cv2
 import numpy as np
@@ -53,7 +54,8 @@ class Tree:
 def write_image(path: pathlib.Path) -> None:
   """Writes an image that depends on its name."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_bytes(jpeg(sum(map(ord, f'{path.parent.name}/{path.name}'))))
+  name = f'{path.parent.name}/{path.name}'
+  path.write_bytes(jpeg(zlib.crc32(name.encode())))
 
 
 def small() -> Tree:

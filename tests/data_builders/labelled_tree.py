@@ -147,7 +147,7 @@ def raf_db(root: pathlib.Path) -> pathlib.Path:
   for split, codes in RAF_CODES.items():
     for i, code in enumerate(codes):
       stem = f'{split}_{i + 1:05d}'
-      put(root / f'basic/Image/aligned/{stem}_aligned.jpg', pixels(i))
+      put(root / f'basic/Image/aligned/{stem}_aligned.jpg', pixels(len(lines)))
       lines.append(f'{stem}.jpg {code}')
   write(root / 'basic/EmoLabel/list_patition_label.txt', *lines)
   return root

@@ -29,7 +29,9 @@ def test_the_plain_layout(tmp_path):
       'test': 3,
   }
   assert not corpus.problems
-  assert not corpus.notes
+  assert corpus.notes == [
+      'rows that repeat the image of another row: train 1, test 1'
+  ]
   for split, rows in corpus.rows.items():
     assert corpus.usable(split) == rows
 
@@ -92,7 +94,7 @@ def test_a_corpus_without_test_list_says_where_it_looked(tmp_path):
   small.test = None
   corpus = corpus_lib.read(small.write(tmp_path))
   assert list(corpus.rows) == ['train', 'validation']
-  (note,) = corpus.notes
+  note = corpus.notes[-1]
   assert 'no test split' in note
   assert 'MTL.txt' in note
   assert str(tmp_path) in note
