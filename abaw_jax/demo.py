@@ -61,4 +61,4 @@ def _peak_memory() -> float:
 
 
 if __name__ == '__main__':
-  cli.run(main, __doc__)
+  cli.run(main, __doc__, fills='workdir')

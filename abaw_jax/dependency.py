@@ -74,4 +74,4 @@ def report(root: pathlib.Path, planned) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main, __doc__)
+  cli.run(main, __doc__, fills='workdir')

@@ -41,12 +41,14 @@ def main() -> None:
           f'config.data.name={config["data"]["name"]}: only a run with one '
           'process can render it; start one process, or name a built dataset'
       )
-    procedural.resolve(config, task.default_data)
-    config = task.complete(config)
     workdir = flags.FLAGS.workdir
     if workdir is None:
       workdir = runs.choose_workdir(pathlib.Path('runs'), cli.config_name())
-    loop.train(config, pathlib.Path(workdir), elapsed=goodput.process_age())
+    workdir = pathlib.Path(workdir)
+    with processes.holding(workdir, inside=True):
+      procedural.resolve(config, task.default_data)
+      config = task.complete(config)
+      loop.train(config, workdir, elapsed=goodput.process_age())
 
 
 if __name__ == '__main__':

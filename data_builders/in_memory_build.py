@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from abaw_jax.core import errors, fingerprint
+from abaw_jax.core import errors, fingerprint, locks
 from abaw_jax.data_builders import arguments, problems
 
 # A corpus has `rows` by split, `usable(split)`, `problems`, `notes` and
@@ -102,8 +102,8 @@ def build(
     **options: of builder_class.OPTIONS, which has their defaults.
 
   Raises:
-    InputError: the source is wrong, or the dataset exists with other options.
-      Then nothing was written or removed.
+    InputError: the source is wrong, the dataset exists with other options, or
+      another process builds it. Then nothing was written or removed.
   """
   name = builder_class.name
   options = builder_class.OPTIONS | options
@@ -135,11 +135,30 @@ def build(
     print(problems.listing(corpus.problems))
   for config in missing:
     builder = builder_class(config=config, data_dir=data_dir)
-    if overwrite and builder.is_prepared():
-      shutil.rmtree(builder.data_dir)  # only now: the source has no problem
-      builder = builder_class(config=config, data_dir=data_dir)
-    builder.corpus = corpus
-    _write(builder)
+    final = pathlib.Path(builder.data_dir)
+    with locks.held(final):
+      if final.exists() and not overwrite:
+        continue  # another process has just built it
+      with _replacing(final):
+        builder = builder_class(config=config, data_dir=data_dir)
+        builder.corpus = corpus
+        _write(builder)
+
+
+@contextlib.contextmanager
+def _replacing(final: pathlib.Path) -> Iterator[None]:
+  """Moves an old dataset away; moves it back if the block fails."""
+  old = final.with_name(f'{final.name}.replaced')
+  if final.exists():
+    shutil.rmtree(old, ignore_errors=True)
+    final.rename(old)
+  try:
+    yield
+  except BaseException:
+    if old.exists():
+      old.rename(final)
+    raise
+  shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(builder: Builder) -> None:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from abaw_jax.checkpoints import parameters, runs
-from abaw_jax.core import errors, files
+from abaw_jax.core import errors, files, locks
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
@@ -92,9 +92,9 @@ def write_folder(
     card: facts for users of the weights; their checksum is added.
 
   Raises:
-    InputError: the folder exists with other content.
+    InputError: the folder exists with other content, or another command writes it.
   """
-  with files.replacing(folder) as temporary:
+  with locks.held(folder), files.replacing(folder) as temporary:
     temporary.mkdir()
     weight_files.write_tensors(temporary / _WEIGHTS, params)
     card = dict(card) | {

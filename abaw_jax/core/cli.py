@@ -5,6 +5,7 @@ Commands import JAX inside `main`, so that --help answers at once.
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
+import contextlib
 import pathlib
 import re
 import sys
@@ -16,7 +17,7 @@ import ml_collections
 from ml_collections.config_flags import config_flags
 
 import abaw_jax
-from abaw_jax.core import choices, errors
+from abaw_jax.core import choices, errors, locks
 
 # The shipped configs: in the package, or next to it in a checkout.
 _CONFIGS = pathlib.Path(abaw_jax.__path__[-1]) / 'configs'
@@ -143,6 +144,7 @@ def run(
     doc: str,
     *,
     arguments: Mapping[str, Iterable[str]] | None = None,
+    fills: str | None = None,
 ) -> NoReturn:
   """Parses the flags, runs `main` and exits with the status that it returns.
 
@@ -153,6 +155,7 @@ def run(
     main: the command; takes one string for each of `arguments`.
     doc: docstring of the command; --help shows it.
     arguments: name and choices of each argument that is not a flag.
+    fills: flag with the folder that the command fills; it holds its lock.
   """
   sys.modules['__main__'].__doc__ = doc
   for stream in (sys.stdout, sys.stderr):  # a file name can have any bytes
@@ -168,7 +171,8 @@ def run(
     # Libraries log through absl; commands print on stdout.
     logging.set_verbosity(logging.ERROR)
     try:
-      return main(*given)
+      with _lock(fills):
+        return main(*given)
     except errors.InputError as e:
       fail(str(e))
     except KeyboardInterrupt:
@@ -176,6 +180,14 @@ def run(
       return 130  # as a shell reports SIGINT
 
   app.run(guarded, flags_parser=_parse_flags)
+
+
+def _lock(flag: str | None) -> contextlib.AbstractContextManager[None]:
+  """Returns the lock of the folder in a flag; the flag may have no value."""
+  folder = flags.FLAGS[flag].value if flag else None
+  if folder is None:
+    return contextlib.nullcontext()
+  return locks.held(pathlib.Path(folder), inside=True)
 
 
 def fail(message: str) -> NoReturn:

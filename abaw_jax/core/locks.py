@@ -14,8 +14,10 @@ from typing import TextIO
 
 from abaw_jax.core import errors
 
+FILE = 'lock'  # in the folder
 # Some network file systems are mounted without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_NOT_A_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 # Nothing can be filled there. The command itself may find that it has nothing
 # to write, or else reports the error.
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -27,19 +29,21 @@ def held(folder: pathlib.Path, *, inside: bool = False) -> Iterator[None]:
 
   Args:
     folder: folder to fill; it need not exist.
-    inside: put the lock into the folder, as `lock`, instead of next to it, as
+    inside: put the lock into the folder, as `FILE`, instead of next to it, as
       `<folder>.lock`. It must be next to a folder that is replaced as a unit.
 
   Raises:
     InputError: another process holds the lock; the message names it.
   """
   path = folder.resolve()
-  path = path / 'lock' if inside else path.with_name(f'{path.name}.lock')
+  path = path / FILE if inside else path.with_name(f'{path.name}.lock')
   is_new = not path.parent.exists()
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = _open(path, folder)
   except OSError as e:
+    if e.errno in _NOT_A_FOLDER:
+      raise errors.InputError(f'{folder} is a file; name a folder') from e
     if e.errno in _NO_LOCKS:
       print(f'{folder}: no locks here; start only one command at a time for it')
     elif e.errno not in _READ_ONLY:

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import pathlib
 import socket
 import sys
 import threading
@@ -21,7 +22,7 @@ import jax
 # devices, where the other processes may already wait for a failed one.
 from jax._src import distributed
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, locks
 
 # JAX ends all processes if one sends no heartbeat for so long. If a closed
 # socket shows that it is dead, they end at once.
@@ -141,6 +142,19 @@ def wait_for_all() -> None:
     distributed.global_state.client.wait_at_barrier(
         f'abaw_jax/barriers/{next(_barrier_numbers)}', _WAIT_MS
     )
+
+
+@contextlib.contextmanager
+def holding(folder: pathlib.Path, *, inside: bool = False) -> Iterator[None]:
+  """Process 0 holds the lock of a folder, and all wait until it does.
+
+  See `locks.held` for arguments and errors.
+  """
+  with contextlib.ExitStack() as stack:
+    if distributed.global_state.process_id == 0:
+      stack.enter_context(locks.held(folder, inside=inside))
+    wait_for_all()
+    yield
 
 
 def check_single(message: str) -> None:

@@ -53,7 +53,8 @@ def extract(
 
   Raises:
     InputError: there is no such run or dataset, an image is corrupt, or features
-      of another checkpoint or of other data have this name.
+      of another checkpoint or of other data have this name, or another command
+      writes them.
   """
   mesh = sharding.make_mesh(fsdp=1)
   sharding.check_batch(batch_size, mesh, '--batch_size')
@@ -78,11 +79,11 @@ def extract(
   if writer.finished:
     journal.say(f'{name}: these features exist already')
     return
-  if jax.process_index() == 0:
-    writer.begin()
-  processes.wait_for_all()
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices())
-  with jax.set_mesh(mesh):
+  with processes.holding(writer.folder), jax.set_mesh(mesh):
+    if jax.process_index() == 0:
+      writer.begin()
+    processes.wait_for_all()
     embed = functools.partial(
         _embed,
         functools.partial(
@@ -95,9 +96,9 @@ def extract(
         batch_size // jax.process_count(),
     )
     _write_share(writer, splits, embed, source.face_size)
-  processes.wait_for_all()
-  if jax.process_index() == 0:
-    writer.finish({split: _num_rows(splits[split]) for split in splits})
+    processes.wait_for_all()
+    if jax.process_index() == 0:
+      writer.finish({split: _num_rows(splits[split]) for split in splits})
 
 
 def _write_share(

@@ -20,7 +20,7 @@ from etils import epath
 import h5py
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, labels, locks
 from abaw_jax.sequences import aim3_labels
 from abaw_jax.sequences import feature_datasets as features_lib
 
@@ -95,6 +95,7 @@ def write(
         overwrite=overwrite,
     )
     if not writer.finished:
+      stack.enter_context(locks.held(writer.folder))
       writer.begin()
       for shard in writer.missing():
         writer.write(

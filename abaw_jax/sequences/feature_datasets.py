@@ -45,6 +45,7 @@ class FeatureWriter:
   the same folder records the origin of the features.
 
   Attributes:
+    folder: folder of the complete dataset. One command at a time may fill it.
     finished: whether the complete dataset with this card exists.
   """
 
@@ -80,15 +81,15 @@ class FeatureWriter:
         it has another card or comes from other data.
     """
     self._name = f'{dataset}_features'
-    self._folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
+    self.folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
     # Readers ignore folders whose name is not a version.
-    self._work = self._folder.with_name(f'{VERSION}.incomplete')
+    self._work = self.folder.with_name(f'{VERSION}.incomplete')
     card = {**card, 'dim': dim} | ({'data': source} if source else {})
     self._card = json.loads(json.dumps(card))
     self._features = _features(dim)
-    self.finished: bool = self._folder.exists() and not overwrite
+    self.finished: bool = self.folder.exists() and not overwrite
     if self.finished:
-      _check_card(self._folder / _CARD, self._card)
+      _check_card(self.folder / _CARD, self._card)
     elif (self._work / _CARD).exists() and not overwrite:
       _check_card(self._work / _CARD, self._card)
     self._shards = [
@@ -177,9 +178,9 @@ class FeatureWriter:
     for leftover in (*map(_digest, self._shards), *self._work.glob('*.tmp')):
       leftover.unlink()
     files.write_json(self._work / _CARD, self._card)
-    if self._folder.exists():
-      shutil.rmtree(self._folder)
-    os.replace(self._work, self._folder)
+    if self.folder.exists():
+      shutil.rmtree(self.folder)
+    os.replace(self._work, self.folder)
 
   def _plan(self, split: str, count: int, size: int) -> list[Shard]:
     """Returns the shards of a split; all but the last have `size` records."""

@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main, __doc__)
+  cli.run(main, __doc__, fills='out')

@@ -9,7 +9,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from abaw_jax.core import errors, files
+from abaw_jax.core import errors, files, locks
 
 CARD = 'corpus.json'
 DRAFT = 'corpus.unfinished.json'
@@ -43,7 +43,7 @@ def prepare(
     )
   if out.is_file():
     raise errors.InputError(f'--out={out} is a file; name a folder')
-  if out.exists() and any(out.iterdir()):
+  if any(path.name != locks.FILE for path in out.glob('*')):
     if not (out / DRAFT).exists():
       raise errors.InputError(
           f'--out={out} is not empty and is not a corpus; name a new folder'

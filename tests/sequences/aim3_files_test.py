@@ -7,6 +7,7 @@ import pytest
 from abaw_jax.core import errors
 from abaw_jax.data import sources
 from abaw_jax.sequences import aim3_files
+from tests.core import locked
 from tests.data import corpora
 
 VIDEOS = {
@@ -111,6 +112,14 @@ def test_imported_features_can_be_read_as_videos(files, tmp_path):
   assert found.sizes == (64, 130)
   # A second run finds the complete dataset.
   aim3_files.write(**files)
+
+
+def test_a_second_import_changes_nothing(files, tmp_path):
+  folder = tmp_path / 'toy_features' / 'mae' / '1.0.0'
+  with locked.by_another(folder):
+    with pytest.raises(errors.InputError, match='is being filled by process'):
+      aim3_files.write(**files)
+    assert [path.name for path in folder.parent.iterdir()] == ['1.0.0.lock']
 
 
 def test_splits_can_be_omitted(files):

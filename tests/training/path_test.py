@@ -17,6 +17,7 @@ from abaw_jax.inference import evaluation, extraction
 from abaw_jax.steps import steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
+from tests.core import locked
 from tests.training import runs
 
 
@@ -68,7 +69,7 @@ def test_every_stage_ends_with_a_score_and_a_checkpoint(path, run):
 def test_training_a_finished_run_returns_at_once(path, capsys):
   before = (path / 'mtl' / 'metrics.jsonl').read_text()
   loop.train(runs.smoke('mtl', path / 'data'), path / 'mtl')
-  assert 'has ended already' in capsys.readouterr().out
+  assert 'this run has ended' in capsys.readouterr().out
   assert (path / 'mtl' / 'metrics.jsonl').read_text() == before
 
 
@@ -93,6 +94,23 @@ def test_features_are_the_embeddings_of_the_best_frame_model(path):
     np.testing.assert_allclose(
         stored[int(batch['row'][0])], expected, rtol=1e-4, atol=1e-5
     )
+
+
+def test_a_second_extraction_changes_nothing(path):
+  folder = path / 'data' / 's_aff_wild2_features' / 'small'
+  before = sorted(folder.rglob('*'))
+  with locked.by_another(folder / '1.0.0'):
+    with pytest.raises(errors.InputError, match='is being filled by process'):
+      extraction.extract(
+          init_from=path / 'frame',
+          data_dir=path / 'data',
+          dataset='s_aff_wild2',
+          name='small',
+          batch_size=32,
+          overwrite=True,
+      )
+    assert sorted(folder.rglob('*')) == sorted([*before, folder / '1.0.0.lock'])
+  (folder / '1.0.0.lock').unlink()
 
 
 @pytest.mark.parametrize('run', ['frame', 'mtl'])
