@@ -127,4 +127,4 @@ def _is_newer(file: pathlib.Path, than: pathlib.Path) -> bool:
 
 
 if __name__ == '__main__':
-  cli.run(main, __doc__)
+  cli.run(main, __doc__, fills='workdir')
