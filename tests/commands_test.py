@@ -303,7 +303,7 @@ WRONG = {
             'abaw_jax.crossvalidate',
             '--config=frame:smoke',
             *BUILT,
-            '--workdir=workdir',
+            '--workdir=scored',
         ),
         (ONE_RECORDING, 'cross-fitting needs at least 2'),
     ),
