@@ -93,7 +93,8 @@ def _report(config, root: pathlib.Path, planned) -> None:
   for run in planned:
     file = evaluation.file(run.workdir, 'validation')
     if not _is_newer(file.with_suffix('.json'), run.workdir / 'DONE'):
-      evaluation.evaluate(run.workdir, 'validation')
+      data_dir = pathlib.Path(config['data']['dir'])
+      evaluation.evaluate(run.workdir, 'validation', data_dir=data_dir)
     predicted.setdefault(run.seed, []).append(file)
   official, name = (), 'validation'
   if flags.FLAGS.num_folds:

@@ -38,6 +38,11 @@ flags.DEFINE_string(
     'the weights with its own best score; or the name of one task: the weights '
     'with the best score of that task.',
 )
+flags.DEFINE_string(
+    'data_dir',
+    None,
+    'Folder of the datasets, if it was moved after the training.',
+)
 flags.DEFINE_bool('intervals', False, 'Print 95% intervals over recordings.')
 flags.DEFINE_bool('tune', False, 'Fit a postprocessing to the reported rows.')
 cli.define_groups()
@@ -65,9 +70,13 @@ def main() -> None:
   )
   workdir, split = pathlib.Path(args.workdir), args.split
   with processes.joined(**cli.processes()):
+    data_dir = args.data_dir and pathlib.Path(args.data_dir)
     if args.tune:
-      _check_tuning(workdir, split)
-    scores = evaluation.evaluate(workdir, split, weights_of=args.weights_of)
+      config = evaluation.read_config(workdir, data_dir=data_dir)
+      _check_tuning(workdir, registry.make_task(config), split)
+    scores = evaluation.evaluate(
+        workdir, split, data_dir=data_dir, weights_of=args.weights_of
+    )
     path = evaluation.file(workdir, split, weights_of=args.weights_of)
     journal.say(f'predictions: {path}')
     task = registry.make_task(runs.read_config(workdir))
@@ -79,13 +88,10 @@ def main() -> None:
     journal.say('\n'.join([*lines, task.summary(scores)]))
 
 
-def _check_tuning(workdir: pathlib.Path, split: str) -> None:
+def _check_tuning(workdir: pathlib.Path, task, split: str) -> None:
   """Raises an InputError if the split cannot tune a postprocessing."""
-  from abaw_jax.checkpoints import runs
   from abaw_jax.postprocessing import tuning
-  from abaw_jax.tasks import registry
 
-  task = registry.make_task(runs.read_config(workdir))
   if not task.predicts_labels:
     raise errors.InputError(
         f'--tune: {workdir}: its model, {task.name}, predicts no labels; leave '

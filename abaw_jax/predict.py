@@ -35,6 +35,11 @@ flags.DEFINE_enum('split', 'test', labels.SPLITS, 'Split to predict.')
 flags.DEFINE_string(
     'data', None, "DATA_DIR/DATASET to predict instead of the run's dataset."
 )
+flags.DEFINE_string(
+    'data_dir',
+    None,
+    'Folder of the datasets, if it was moved after the training.',
+)
 flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
 flags.DEFINE_string('submission', None, 'Challenge file to write.')
 flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
@@ -104,7 +109,9 @@ def main() -> None:
   files = [evaluation.file(run, args.split, data=data) for run in workdirs]
   with processes.joined(**cli.processes()):
     for workdir, file in zip(workdirs, files, strict=True):
-      evaluation.evaluate(workdir, args.split, data=data)
+      evaluation.evaluate(
+          workdir, args.split, data=data, data_dir=_path(args.data_dir)
+      )
       journal.say(f'predictions: {file}')
       for line in runs.untrained_note(runs.read_untrained(workdir)):
         journal.say(line)

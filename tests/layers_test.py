@@ -34,7 +34,9 @@ ROOMS = {
     'steps': 'core cpu models/layers augmentation tasks distributed',
     'porting': 'core',
     'porting/layouts': 'core',
-    'checkpoints': 'core models models/layers tasks distributed steps porting',
+    'checkpoints': (
+        'core models models/layers data tasks distributed steps porting'
+    ),
     'telemetry': 'core',
     'inference': (
         'core models models/layers data sequences augmentation tasks '

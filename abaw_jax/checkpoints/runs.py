@@ -1,18 +1,21 @@
 """The workdir, which is the folder of one run, and its config.
 
-Content: `config.json`, `metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`,
-`predictions/`, `untrained.json` and, after the end of training, `DONE`.
+Content: `config.json`, `data.json` (the fingerprints of its datasets),
+`metrics.jsonl`, `tb/`, `plots/`, `checkpoints/<step>/`, `predictions/`,
+`untrained.json` and, after the end of training, `DONE`.
 """
 
 from collections.abc import Mapping
 import json
 import math
+import os
 import pathlib
 import time
 from typing import Any
 
 from abaw_jax.checkpoints import stored_config
-from abaw_jax.core import errors, files
+from abaw_jax.core import errors, files, fingerprint
+from abaw_jax.data import sources
 
 # Sections that cannot change when a run resumes.
 FIXED = ('model', 'data', 'seed')
@@ -21,6 +24,7 @@ PER_MACHINE = ('data.dir', 'data.num_workers', 'data.read_threads')
 # Keys of fixed sections that may change, because they have no effect on
 # results.
 CHANGEABLE = (*PER_MACHINE, 'model.remat', 'model.scan')
+_DATA = 'data.json'
 
 
 def read_config(workdir: pathlib.Path) -> dict[str, Any]:
@@ -41,6 +45,13 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
   except json.JSONDecodeError as e:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
   return stored_config.Section(path, 'config', config)
+
+
+def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the config with absolute paths: a run can be used from any folder."""
+  data = config['data'] | {'dir': _absolute(config['data']['dir'])}
+  paths = {'init_from': _absolute(config['init_from'])}
+  return {**config, **paths, 'data': data}
 
 
 def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
@@ -73,6 +84,31 @@ def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
   return list(changes.values())
 
 
+def check_data(workdir: pathlib.Path, data_dir: str) -> None:
+  """Compares the datasets in `data_dir` with those that a run was trained on.
+
+  Raises:
+    InputError: a dataset has changed, or does not exist; the message names the
+      difference.
+  """
+  if not is_claimed(workdir):
+    return
+  path = workdir / _DATA
+  try:
+    stored = json.loads(path.read_text())
+  except (OSError, ValueError) as e:
+    raise errors.InputError(
+        f'{path}: cannot be read, so the data of this run are unknown; restore it'
+    ) from e
+  for name, old in stored.items():
+    changed = fingerprint.difference(old, sources.fingerprint(data_dir, name))
+    if changed:
+      raise errors.InputError(
+          f'{workdir}: was trained on other data: {name}: {changed}; restore these '
+          'data, or train again in another --workdir'
+      )
+
+
 def shared(config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the settings that must be the same in all processes of a run."""
   flat = flatten(config)
@@ -102,8 +138,19 @@ def wait_for_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
     time.sleep(0.5)
 
 
-def claim(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Writes `config.json`: the workdir now belongs to this run."""
+def claim(
+    workdir: pathlib.Path,
+    config: Mapping[str, Any],
+    data: Mapping[str, fingerprint.Fingerprint] | None = None,
+) -> None:
+  """Writes `config.json`: the workdir now belongs to this run.
+
+  Args:
+    workdir: folder of the run.
+    config: of the run.
+    data: fingerprint of each of its datasets, by name.
+  """
+  files.write_json(workdir / _DATA, data or {})
   files.write_json(workdir / 'config.json', config)
 
 
@@ -138,6 +185,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       flat[prefix + key] = value
   return flat
+
+
+def _absolute(path: str) -> str:
+  is_local = path and '://' not in path
+  return os.path.abspath(path) if is_local else path
 
 
 def write_scores(path: pathlib.Path, scores: Mapping[str, float | int]) -> None:

@@ -19,6 +19,7 @@ import os
 import pathlib
 from typing import Any
 
+from etils import epath
 import numpy as np
 
 from abaw_jax.core import errors, files
@@ -99,7 +100,7 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
   Raises:
     InputError: there is none.
   """
-  path = pathlib.Path(folder) / FILE
+  path = epath.Path(folder) / FILE
   try:
     return json.loads(path.read_text())
   except (OSError, ValueError) as e:

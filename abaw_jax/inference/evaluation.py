@@ -5,6 +5,7 @@ import functools
 import pathlib
 from typing import Any
 
+from etils import epath
 import jax
 
 from abaw_jax.checkpoints import runs
@@ -21,6 +22,7 @@ def evaluate(
     split: str,
     *,
     data: pathlib.Path | None = None,
+    data_dir: pathlib.Path | None = None,
     weights_of: str = 'score',
 ) -> dict[str, float]:
   """Returns the scores of a run's best checkpoint, and writes its predictions.
@@ -34,19 +36,14 @@ def evaluate(
     split: to predict.
     data: `<data_dir>/<dataset>` of another dataset than the run's own; its
       predictions have a folder of their own, see `file`.
+    data_dir: folder of all built datasets, if it was moved after the training.
     weights_of: weights that predict, one of `prediction.choices`.
 
   Raises:
-    InputError: there is no such run, checkpoint or split.
+    InputError: there is no such run, checkpoint or split, or the run's own dataset
+      has changed since the training.
   """
-  config = runs.read_config(workdir)
-  if 'data' not in config:
-    raise errors.InputError(
-        f'{workdir}: holds weights and no run, so there is no dataset to score '
-        'on; name the workdir of a run'
-    )
-  if data is not None:
-    config['data'] |= _other_data(config['data'], data)
+  config = read_config(workdir, data=data, data_dir=data_dir)
   task = registry.make_task(config)
   source = task.source(split)
   mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
@@ -66,6 +63,36 @@ def evaluate(
     task.write(path, rows | source.names(rows))
     runs.write_scores(path.with_suffix('.json'), scores)
   return scores
+
+
+def read_config(
+    workdir: pathlib.Path,
+    *,
+    data: pathlib.Path | None = None,
+    data_dir: pathlib.Path | None = None,
+) -> dict[str, Any]:
+  """Returns the config of a run, with the dataset to predict.
+
+  The arguments, and the errors about data, are those of `evaluate`.
+  """
+  config = runs.read_config(workdir)
+  if 'data' not in config:
+    raise errors.InputError(
+        f'{workdir}: holds weights and no run, so there is no dataset to score '
+        'on; name the workdir of a run'
+    )
+  if data is not None:
+    config['data'] |= _other_data(config['data'], data)
+    return config
+  folder = str(data_dir or config['data']['dir'])
+  if not epath.Path(folder).is_dir():
+    raise errors.InputError(
+        f'{folder}: there is no such folder; if the dataset of {workdir} was '
+        'moved, give its new --data_dir'
+    )
+  runs.check_data(workdir, folder)
+  config['data']['dir'] = folder
+  return config
 
 
 def file(

@@ -104,6 +104,7 @@ def _with_data(
           f'{origin}: names no dataset; name images with '
           '--data=DATA_DIR/NAME or --images=FILE'
       )
+    runs.check_data(origin, config['data']['dir'])
     return dict(config)
   # A folder with versions is one config of a dataset.
   folder = data.parent if any(data.glob('*/dataset_info.json')) else data

@@ -41,11 +41,13 @@ def train(
     elapsed: seconds that the run has taken so far, for its goodput.
 
   Raises:
-    InputError: the workdir belongs to another run, the data or the weights to
+    InputError: the workdir belongs to another run or to other data, the data or the weights to
       start from do not fit, or `max_bad_steps` updates in a row were skipped.
   """
   watch = goodput.Stopwatch(elapsed=elapsed)
+  config = runs.absolute(config)
   changes = runs.check(workdir, config)
+  runs.check_data(workdir, config['data']['dir'])
   done = runs.is_done(workdir)
   processes.check_same(runs.shared(config) | {f'{workdir}/DONE': done})
   for change in changes:
@@ -78,6 +80,7 @@ class _Loop:
     task = registry.make_task(config)
     selection.check(task)
     self.source = task.source('train')
+    processes.check_same(runs.flatten(self.source.fingerprints()))
     self.validation = evaluation.validation_source(task)
     self.task = task.fitted(self.source)
     self.example = inputs.example(self.task, self.source)
@@ -103,7 +106,7 @@ class _Loop:
     )
     # Not earlier: a config that cannot run must not change the workdir.
     if jax.process_index() == 0:
-      runs.claim(workdir, config)
+      runs.claim(workdir, config, self.source.fingerprints())
       runs.write_untrained(workdir, self.task.untrained(self.source))
     processes.wait_for_all()
     runs.wait_for_claim(workdir)

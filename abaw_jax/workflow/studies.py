@@ -117,7 +117,8 @@ def train(
     arguments: arguments of `abaw_jax.train` that all runs share.
 
   Raises:
-    InputError: if a run has ended with another config, or a command fails.
+    InputError: if a run has ended with another config, if its data have changed,
+      or if a command fails.
   """
   check_ended(planned, config)
   data = {f'data.{key}': config['data'][key] for key in ('name', 'dir')}
@@ -151,9 +152,10 @@ def check_overrides(planned: Sequence[Run], keys: Iterable[str]) -> None:
 
 
 def check_ended(planned: Iterable[Run], config: Mapping[str, Any]) -> None:
-  """Raises an InputError if a run has ended with another config."""
+  """Raises an InputError if a run has other data, or ended with another config."""
   for run in planned:
-    changes = runs.check(run.workdir, run.config(config))
+    changes = runs.check(run.workdir, runs.absolute(run.config(config)))
+    runs.check_data(run.workdir, config['data']['dir'])
     if changes and runs.is_done(run.workdir):
       raise errors.InputError(
           f'{run.workdir}: has ended with another config: {"; ".join(changes)}; '
