@@ -10,6 +10,7 @@ from abaw_jax.challenge import files as challenge_files
 from abaw_jax.challenge import submission
 from abaw_jax.core import errors
 from abaw_jax.scoring import predictions
+from tests.core import disks
 from tests.scoring import rows as made
 
 
@@ -73,6 +74,16 @@ def test_every_line_of_the_list_has_a_row_in_order(files):
   np.testing.assert_array_equal(values[:, 2], back.expression.argmax(-1))
   np.testing.assert_array_equal(values[:, 3:], back.au >= 0.5)
   np.testing.assert_allclose(values[:, 0], back.valence.clip(-1, 1), atol=1e-6)
+
+
+def test_an_interrupted_write_keeps_the_old_file(files):
+  rows, list_path, path = files
+  images, before = challenge_files.read_list(list_path), path.read_bytes()
+  others = [*path.parent.iterdir()]
+  with disks.full(100), pytest.raises(errors.InputError, match='cannot write'):
+    submission.write(path, images, rows)
+  assert [*path.parent.iterdir()] == others
+  assert path.read_bytes() == before
 
 
 def test_missing_rows_are_interpolated(files, tmp_path):

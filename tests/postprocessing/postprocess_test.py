@@ -16,6 +16,7 @@ from abaw_jax.postprocessing import (
     thresholds,
 )
 from abaw_jax.scoring import predictions
+from tests.core import disks
 from tests.scoring import rows as made
 
 
@@ -100,6 +101,14 @@ def test_a_file_restores_the_postprocessing(tmp_path):
   assert postprocessing_files.read(path).smoothing == _example().smoothing
   assert list(content['thresholds']) == list(labels.AU_NAMES)
   assert list(content['bias']) == list(labels.EXPRESSIONS)
+
+
+def test_an_interrupted_write_keeps_the_old_file(tmp_path):
+  path = tmp_path / 'p.json'
+  path.write_text('old')
+  with disks.full(100), pytest.raises(errors.InputError, match='cannot write'):
+    postprocessing_files.write(path, _example())
+  assert ([*tmp_path.iterdir()], path.read_text()) == ([path], 'old')
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from abaw_jax.core import errors, labels
 from abaw_jax.scoring import prediction_files
+from tests.core import disks
 from tests.scoring import rows as made
 
 SUFFIXES = tuple(prediction_files.FORMATS)
@@ -42,6 +43,27 @@ def test_files_round_trip_exactly(tmp_path, suffix, labelled):
     np.testing.assert_array_equal(a, b, err_msg=field.name)
   if labelled:
     assert back.scores() == rows.scores()
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_an_interrupted_write_keeps_the_old_file(tmp_path, suffix, monkeypatch):
+  path = tmp_path / f'rows{suffix}'
+  prediction_files.write(path, made.make(videos=1))
+  old = path.read_bytes()
+  message = rf'cannot write rows{suffix} \(File too large'
+  with disks.full(len(old)), pytest.raises(errors.InputError, match=message):
+    prediction_files.write(path, made.make(videos=12))
+  reader, writer = prediction_files.FORMATS[suffix]
+
+  def interrupted(file, rows):
+    writer(file, rows)
+    raise KeyboardInterrupt
+
+  monkeypatch.setitem(prediction_files.FORMATS, suffix, (reader, interrupted))
+  with pytest.raises(KeyboardInterrupt):
+    prediction_files.write(path, made.make(videos=2))
+  assert [*tmp_path.iterdir()] == [path]
+  assert path.read_bytes() == old
 
 
 def test_smaller_types_and_other_arrays_are_accepted(tmp_path):
