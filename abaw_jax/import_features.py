@@ -1,7 +1,7 @@
 r"""Imports features and labels from HDF5 files in the layout of AIM3-RUC.
 
   abaw-jax import_features --features=features/densenet.h5 \
-      --targets=train=trn_target.h5,validation=val_target.h5 \
+      --targets=train=trn_target.h5 --targets=validation=val_target.h5 \
       --partition=partition.h5 --data_dir=DATA_DIR --name=densenet
 
 The features become the dataset DATA_DIR/s_aff_wild2_features/densenet. Train on
@@ -20,10 +20,10 @@ from abaw_jax.core import cli, errors
 flags.DEFINE_string(
     'features', None, 'File with the features of all videos.', required=True
 )
-flags.DEFINE_list(
+flags.DEFINE_multi_string(
     'targets',
     None,
-    'Files with labels: train=FILE,validation=FILE, or one of them.',
+    'File with labels: train=FILE or validation=FILE. Repeat the flag for each.',
     required=True,
 )
 flags.DEFINE_string(
@@ -66,8 +66,8 @@ def _targets(listed: list[str]) -> dict[str, pathlib.Path]:
     split, _, path = item.partition('=')
     if split not in SPLITS or not path or split in targets:
       raise errors.InputError(
-          f'--targets={",".join(listed)}: {item!r} does not name one file for one '
-          'split; give train=FILE,validation=FILE'
+          f'--targets={item}: does not name one file for one split; give '
+          '--targets=train=FILE and --targets=validation=FILE'
       )
     targets[split] = pathlib.Path(path)
   return targets

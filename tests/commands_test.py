@@ -341,7 +341,7 @@ WRONG = {
             '--data_dir={empty}',
             '--name=densenet',
         ),
-        ('--targets=trn=a.h5', 'give train=FILE,validation=FILE'),
+        ('--targets=trn=a.h5', 'give --targets=train=FILE and --targets='),
     ),
     'extraction without a name': (
         ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
