@@ -27,9 +27,9 @@ class Face(NamedTuple):
     split: its split.
     name: its image.
     group: its video, or its image if there are no videos.
-    image: file of the image, or its bytes.
+    image: file of the image, or its bytes; None if they are not compared.
     row: its labels, with the fields of `s_aff_wild2.annotations.Row`, and `label`
-      and `votes` if there are any.
+      and `votes` if there are any; or the name of the person.
     file: path of the list, relative to the source.
     line: 1-based line of the list, or None.
     box: box of the face if an image can have several faces.
@@ -38,7 +38,7 @@ class Face(NamedTuple):
   split: str
   name: str
   group: str
-  image: pathlib.Path | bytes
+  image: pathlib.Path | bytes | None
   row: Any
   file: str
   line: int | None
@@ -140,6 +140,8 @@ def _contradiction(
 
 def _labels(row: Any) -> tuple[Any, ...]:
   """Returns all labels of a row, None for missing ones."""
+  if isinstance(row, str):
+    return (row or None,)
   codes = (row.expression, getattr(row, 'label', -1), *row.au)
   return (
       *(
@@ -158,7 +160,11 @@ def _same_bytes(
 
   The first image is from the earlier split, and in one pair for each split.
   """
-  images = {(face.split, face.name): i for i, face in enumerate(faces)}
+  images = {
+      (face.split, face.name): i
+      for i, face in enumerate(faces)
+      if face.image is not None
+  }
   chosen = list(images.values())
   by_size = _equal(_size(faces[i].image) for i in chosen)
   # Only files of equal size are read.

@@ -1,17 +1,23 @@
 """Counts the images and groups of a source; published counts of known datasets."""
 
+import array
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 import itertools
 import os
 from typing import Any
 
+from jaxtyping import Shaped
+import numpy as np
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import arguments, images
+from abaw_jax.data_builders import arguments, images, overlaps
+from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders import report as report_lib
+from abaw_jax.data_builders.face_images import holdout
+from abaw_jax.data_builders.face_images import plan as plan_lib
 from abaw_jax.data_builders.face_images.sources import entries, stores
 
 # Layout -> split of the source -> counts. The images of 'all' have no split in
@@ -25,6 +31,7 @@ PUBLISHED = {
     'c_ms_celeb': {'all': {'images': 6_464_018, 'groups': 94_682}},
     'vggface2': {'all': {'groups': 8_631}, 'test': {'groups': 500}},
 }
+_SPLITS = ('all', *plan_lib.SPLITS)
 _CHUNK = 256
 
 
@@ -51,10 +58,21 @@ def report(
   ignored = entries.Ignored()
   found = collections.defaultdict(collections.Counter)
   groups = collections.defaultdict(set)
+  hashes = array.array('Q')  # of the names in lists
+  contents = array.array('Q')  # hashes of the images, if they are read
+  places = array.array('B')  # indices of their splits
   problems = []
 
+  def found_in(ignored: entries.Ignored) -> Iterator[entries.Entry]:
+    images_ = layout.entries(source, ignored)
+    if builder_class.LABELLED:
+      images_ = entries.with_group(images_, ignored)
+    return images_
+
   def listed() -> Iterator[entries.Entry]:
-    for entry in layout.entries(source, ignored):
+    for entry in found_in(ignored):
+      if entry.line is not None:
+        hashes.append(holdout.hash_of(entry.name))
       split = entry.split or 'all'
       found[split]['images'] += 1
       if entry.group:
@@ -75,17 +93,19 @@ def report(
     while chunk := list(itertools.islice(entry_stream, _CHUNK)):
       looks = [_look(reader, entry, decode=decode) for entry in chunk]
       reasons = pool.map(_reason, looks)
-      problems += [
-          entry.problem(reason)
-          for entry, reason in zip(chunk, reasons, strict=True)
-          if reason
-      ]
+      for entry, look, reason in zip(chunk, looks, reasons, strict=True):
+        if reason:
+          problems.append(entry.problem(reason))
+        elif look is not None:
+          contents.append(holdout.hash_of(look))
+          places.append(_SPLITS.index(entry.split or 'all'))
       bar.update(len(chunk))
   if not found:
     raise errors.InputError(
         f'{source}: no image in the layout {config};'
         f' {" ".join(ignored.notes()) or "the folder is empty"}'
     )
+  conflicts, notes = _overlaps(hashes, lambda: found_in(entries.Ignored()))
   published = builder_class.PUBLISHED.get(config, {})
   table = {}
   for split in [*published, *(s for s in found if s not in published)]:
@@ -95,7 +115,55 @@ def report(
     }
     known = published.get(split, {})
     table[split] = {f: (n, known.get(f)) for f, n in numbers.items()}
-  return report_lib.Report(table, ignored.notes(), problems)
+  return report_lib.Report(
+      table,
+      ignored.notes()
+      + notes
+      + _copies(np.asarray(contents), np.asarray(places)),
+      problems + conflicts,
+  )
+
+
+def _copies(
+    contents: Shaped[np.ndarray, 'n'], places: Shaped[np.ndarray, 'n']
+) -> list[str]:
+  """Returns a note on images with equal hashes of their bytes."""
+  _, first, which = np.unique(contents, return_index=True, return_inverse=True)
+  origin = first[which]
+  again = origin != np.arange(len(contents))
+  if not again.any():
+    return []
+  between = again & (places != places[origin])
+  return [
+      f'{again.sum():,} images are identical to an earlier one,'
+      f' {between.sum():,} of them in another split'
+  ]
+
+
+def _overlaps(
+    hashes: array.array, listed: Callable[[], Iterator[entries.Entry]]
+) -> tuple[list[problems_lib.Problem], list[str]]:
+  """Returns problems and notes of the images that lists name several times.
+
+  Args:
+    hashes: of the names of all images in lists.
+    listed: lists the images again.
+  """
+  values, counts = np.unique(np.asarray(hashes), return_counts=True)
+  repeated = set(values[counts > 1].tolist())
+  if not repeated:
+    return [], []
+  faces = [
+      overlaps.Face(
+          entry.split or 'all', entry.name, entry.name, None, entry.group,
+          *entry.line,
+      )
+      for entry in listed()
+      if entry.line is not None and holdout.hash_of(entry.name) in repeated
+  ]  # fmt: skip
+  faces.sort(key=lambda face: _SPLITS.index(face.split))
+  found, notes = overlaps.find(faces, 'images')
+  return list(found.values()), notes
 
 
 def _look(

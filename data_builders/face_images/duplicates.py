@@ -49,27 +49,44 @@ def find(plan: plan_lib.Plan) -> Duplicates:
 
 def write(
     duplicates: Duplicates, plan: plan_lib.Plan, path: pathlib.Path
-) -> list[str]:
-  """Writes a JSON line for each duplicate; returns the first 20 as text."""
-  names = functools.lru_cache(64)(lambda index: shards.names(plan, index))
+) -> tuple[str, list[str]]:
+  """Writes a JSON line for each duplicate.
+
+  Returns:
+    The number of duplicates, of those in two splits and of those of two people,
+    as text, and a line for each of the first 20.
+  """
+  entries = functools.lru_cache(64)(lambda index: shards.entries(plan, index))
+  labelled = bool(plan.people())
+  between_splits = between_people = 0
   first_lines = []
   with path.open('w', encoding='utf-8') as file:
     for place, first in zip(
         duplicates.places.tolist(), duplicates.firsts.tolist(), strict=True
     ):
-      (split, name), (other_split, other) = (
-          (plan.shards[index].split, names(index)[position])
+      (split, entry), (other_split, other) = (
+          (plan.shards[index].split, entries(index)[position])
           for index, position in (place, first)
       )
       row = {
           'split': split,
-          'name': name,
-          'same_as': {'split': other_split, 'name': other},
+          'name': entry.name,
+          'same_as': {'split': other_split, 'name': other.name},
       }
       file.write(json.dumps(row) + '\n')
+      between_splits += split != other_split
+      between_people += labelled and entry.group != other.group
       if len(first_lines) < 20:
-        first_lines.append(f'  {split} {name} = {other_split} {other}')
-  return first_lines
+        first_lines.append(
+            f'  {split} {entry.name} = {other_split} {other.name}'
+        )
+  count = len(duplicates.places)
+  text = f'{count:,} duplicate{"s" if count > 1 else ""}'
+  if between_splits:
+    text += f', {between_splits:,} of them in two splits'
+  if between_people:
+    text += f', {between_people:,} of them with two people'
+  return text, first_lines
 
 
 def drop(

@@ -16,7 +16,7 @@ HASHES = 2**64
 KINDS = {'people': 'group', 'images': 'image'}
 
 
-def hash_of(key: str) -> int:
+def hash_of(key: str | bytes) -> int:
   """Returns a hash below HASHES that is the same on every machine."""
   digest = hashlib.blake2b(os.fsencode(key), digest_size=8).digest()
   return int.from_bytes(digest, 'big')

@@ -155,10 +155,11 @@ def _report(
   count = len(duplicates.places)
   if not count:
     return
-  lines = duplicates_lib.write(duplicates, plan, plan.dataset() / DUPLICATES)
+  text, lines = duplicates_lib.write(
+      duplicates, plan, plan.dataset() / DUPLICATES
+  )
   done = 'dropped' if plan.facts['drop_duplicates'] else 'kept'
-  noun = 'duplicate' if count == 1 else 'duplicates'
-  print(f'{title}: {count:,} {noun} {done}, listed in {final / DUPLICATES}')
+  print(f'{title}: {text}: {done}, listed in {final / DUPLICATES}')
   print('\n'.join(lines))
   if count > len(lines):
     print(f'  ... and {count - len(lines):,} more')

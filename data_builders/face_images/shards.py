@@ -20,6 +20,7 @@ from abaw_jax.core import files, fingerprint
 from abaw_jax.data_builders import images, problems
 from abaw_jax.data_builders.face_images import features, image_encoding
 from abaw_jax.data_builders.face_images import plan as plan_lib
+from abaw_jax.data_builders.face_images.sources import entries as entries_lib
 from abaw_jax.data_builders.face_images.sources import stores
 
 _HASH_BYTES = 16
@@ -107,11 +108,11 @@ def digest(plan: plan_lib.Plan, index: int) -> dict[str, Any]:
   return _card(plan, index)['digest']
 
 
-def names(plan: plan_lib.Plan, index: int) -> list[str]:
-  """Returns the names of the records of a shard, including dropped ones."""
+def entries(plan: plan_lib.Plan, index: int) -> list[entries_lib.Entry]:
+  """Returns the images of the records of a shard, including dropped ones."""
   bad = set(_card(plan, index)['bad'])
-  entries = enumerate(plan.entries(plan.shards[index]))
-  return [entry.name for place, entry in entries if place not in bad]
+  found = enumerate(plan.entries(plan.shards[index]))
+  return [entry for place, entry in found if place not in bad]
 
 
 def _card(plan: plan_lib.Plan, index: int) -> dict[str, Any]:

@@ -92,7 +92,10 @@ def read(
         )
     )
     corpus.rows[split] = rows
-  files = {s: os.path.relpath(l.path, source_dir) for s, l in lists.items()}
+  files = {
+      split: os.path.relpath(found.path, source_dir)
+      for split, found in lists.items()
+  }
   faces = [
       overlaps.Face(
           split, row.image, row.video, corpus.images[split][row.image], row,
@@ -101,10 +104,10 @@ def read(
       for split, rows in corpus.rows.items()
       for row in corpus.usable(split)
   ]  # fmt: skip
-  found, notes = overlaps.find(faces, 'videos')
-  corpus.problems.extend(found.values())
+  wrong, notes = overlaps.find(faces, 'videos')
+  corpus.problems.extend(wrong.values())
   corpus.notes.extend(notes)
-  for i in found:
+  for i in wrong:
     face = faces[i]
     corpus.contradictory.setdefault(face.split, set()).add(face.row.row)
   if 'test' not in lists:

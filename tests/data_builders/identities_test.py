@@ -102,7 +102,7 @@ def test_hold_out_people_or_images_of_each_person(tmp_path):
 def test_an_image_without_a_person_is_counted(tmp_path, capsys):
   tree.folders(tmp_path / 'source')
   run(tmp_path / 'source', tmp_path)
-  note = '3 files that are not used in this layout, such as top.png (no person)'
+  note = '2 files that are not used in this layout, such as top.png (no person)'
   assert note in capsys.readouterr().out
   assert read(tmp_path)[1]['notes'] == [note]
 
