@@ -2,9 +2,10 @@
 
 A pickle is a program. `pickletools` splits it into instructions. This module
 follows only instructions that build plain values, and calls only the
-constructors in `torch_values`. It refuses all other calls by name, before any
-call. Classes and functions stay names: they are never looked up or imported. An
-object becomes a dict of its attributes.
+constructors in `torch_values`. Classes and functions stay names: they are never
+looked up or imported. An object becomes a dict of its attributes. Calls of
+helper classes are not executed: `torch_values.is_inert` says which calls leave an
+empty object in their place. All other calls are refused by name.
 """
 
 import pathlib
@@ -139,9 +140,17 @@ class _Machine:
     arguments, constructor = self.pop(), self.pop()
     if not isinstance(constructor, _Global):
       self._refuse(f'a call of {type(constructor).__name__}')
-    if constructor.name not in torch_values.CONSTRUCTORS:
+    if constructor.name in torch_values.CONSTRUCTORS:
+      make = torch_values.CONSTRUCTORS[constructor.name]
+      self._stack.append(make(*arguments))
+    elif torch_values.is_inert(constructor.name):
+      self._stack.append(torch_values.Instance(constructor.name))
+    else:
       self._refuse('.'.join(constructor.name.split()))
-    self._stack.append(torch_values.CONSTRUCTORS[constructor.name](*arguments))
+
+  def make_object_by_name(self, _) -> None:
+    self.pop()  # arguments by name
+    self.make_object(None)
 
   def make_object(self, _) -> None:
     constructor = self._stack[-2]
@@ -159,11 +168,10 @@ class _Machine:
   def set_state(self, _) -> None:
     state, target = self.pop(), self._stack[-1]
     if isinstance(target, torch_values.Instance):
-      # An object with slots has a second dict for them.
+      # An object with slots has a second dict for them. Other kinds of state
+      # belong to helper objects, whose content is not needed.
       for part in state if isinstance(state, tuple) else (state,):
-        if not isinstance(part, dict | None):
-          self._refuse('.'.join(target.class_name.split()))
-        target.update(part or {})
+        target.update(part if isinstance(part, dict) else {})
     elif not isinstance(target, dict):
       # An ordered dict has a state of PyTorch, which we do not need. No other
       # type has one.
@@ -190,16 +198,18 @@ class _Machine:
     self._stack.append(tuple(items))
 
   def append(self, _) -> None:
-    item = self.pop()
-    list.append(self._stack[-1], item)
+    self._fill(list.append, self.pop())
 
   def extend(self, _) -> None:
-    items = self._since_mark()
-    list.extend(self._stack[-1], items)
+    self._fill(list.extend, self._since_mark())
 
   def add_items(self, _) -> None:
-    items = self._since_mark()
-    set.update(self._stack[-1], items)
+    self._fill(set.update, self._since_mark())
+
+  def _fill(self, method, value) -> None:
+    # The items of an object that is not plain are not needed.
+    if not isinstance(self._stack[-1], torch_values.Instance):
+      method(self._stack[-1], value)
 
   def set_item(self, _) -> None:
     value, key = self.pop(), self.pop()
@@ -224,6 +234,7 @@ _INSTRUCTIONS = {
     'STACK_GLOBAL': _Machine.push_stacked_global,
     'REDUCE': _Machine.call,
     'NEWOBJ': _Machine.make_object,
+    'NEWOBJ_EX': _Machine.make_object_by_name,
     'BUILD': _Machine.set_state,
     'BINPERSID': _Machine.persistent,
     'TUPLE': _Machine.make_tuple,

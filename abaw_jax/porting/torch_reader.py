@@ -18,38 +18,48 @@ from abaw_jax.porting import pickles, torch_modules, torch_values
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-# Keys under which a checkpoint may hold its state dict.
-_STATE_DICT_KEYS = ('model', 'state_dict')
+# Names of the tensors of a single layer, such as the classes of ArcFace.
+_LAYER = {'weight', 'bias'}
 
 _ReadStorage = Callable[[torch_values.Storage], Any]
 
 
 def read_checkpoint(
-    path: pathlib.Path,
+    path: pathlib.Path, *, key: str | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Returns tensors of a state dict by name, and training arguments.
+  """Returns tensors of a state dict by name, and facts about the network.
 
-  Checkpoints of facebookresearch/mae hold the arguments of the training script
-  as `args`; other files give an empty dict. A pickled module counts as its state
+  The facts are the arguments of the training script (`args` of a checkpoint), its
+  `arch`, and those of `torch_modules.facts`. A pickled module counts as its state
   dict.
+
+  Args:
+    path: file to read.
+    key: where a checkpoint has its state dict, such as `model_ema`; None takes
+      the only one.
 
   Raises:
     InputError: if the file is broken, is no PyTorch file, asks for code to be
-      executed, or holds no state dict.
+      executed, or holds no state dict, or several of them without a `key`.
   """
   with path.open('rb') as file:
     is_zip = file.read(4) == b'PK\x03\x04'
     file.seek(0)
     content, read_storage = (_open_zip if is_zip else _open_legacy)(file, path)
+    state = _choose_state(content, path, key)
+    facts = _facts(content)
+    if isinstance(state, torch_values.Instance):
+      facts |= torch_modules.facts(state, path)
+      state = torch_modules.state_dict(state, path)
+    _check_tensors(state, path)
     try:
       tensors = {
           name: _to_numpy(tensor, read_storage)
-          for name, tensor in _state_dict(content, path).items()
+          for name, tensor in state.items()
       }
     except (ValueError, LookupError, OSError, zipfile.BadZipFile) as e:
       raise _broken(path, e) from e
-  arguments = content.get('args')
-  return tensors, arguments if isinstance(arguments, dict) else {}
+  return tensors, facts
 
 
 def _open_zip(file: BinaryIO, path: pathlib.Path) -> tuple[Any, _ReadStorage]:
@@ -127,17 +137,65 @@ def _legacy_places(
   return places
 
 
-def _state_dict(
-    content: Any, path: pathlib.Path
-) -> Mapping[str, torch_values.Tensor]:
-  """Returns the state dict of a checkpoint, or raises an InputError."""
-  state = content
-  for part in _STATE_DICT_KEYS:
-    if isinstance(content, dict) and isinstance(content.get(part), dict):
-      state = content[part]
-      break
-  if isinstance(state, torch_values.Instance):
-    state = torch_modules.state_dict(state, path)
+def _facts(content: Any) -> dict[str, Any]:
+  """Returns what a checkpoint tells about the training of its network."""
+  if not isinstance(content, dict):
+    return {}
+  arguments, arch = content.get('args'), content.get('arch')
+  facts = dict(arguments) if isinstance(arguments, dict) else {}
+  return facts | ({'arch': arch} if isinstance(arch, str) else {})
+
+
+def _choose_state(content: Any, path: pathlib.Path, key: str | None) -> Any:
+  """Returns the state dict or module at `key`, or the only one."""
+  states = _states(content, path)
+  if key is None and len(states) > 1:
+    raise errors.InputError(
+        f'{path}: has several networks ({", ".join(states)}); choose one with '
+        '--state_dict=NAME'
+    )
+  if key is not None and key not in states:
+    raise errors.InputError(
+        f'--state_dict={key}: {path} has {", ".join(states) or "only one"}; '
+        'name one of them, or omit the flag'
+    )
+  if states:
+    return states[key or next(iter(states))]
+  if isinstance(content, dict) and isinstance(content.get('model'), dict):
+    return content['model']
+  return content
+
+
+def _states(content: Any, path: pathlib.Path, depth: int = 2) -> dict[str, Any]:
+  """Returns the state dicts and modules inside a checkpoint, by key.
+
+  Leaves out single layers. The key of a nested one has dots, such as
+  `ema.module`.
+  """
+  if not isinstance(content, dict) or torch_modules.is_module(content):
+    return {}
+  found = {}
+  for name, value in content.items():
+    if torch_modules.is_module(value):
+      tensors = torch_modules.state_dict(value, path)
+    else:
+      tensors = value if _has_tensor(value) else {}
+    if tensors.keys() - _LAYER:
+      found[str(name)] = value
+    elif not tensors and depth > 1:
+      nested = _states(value, path, depth - 1)
+      found |= {f'{name}.{key}': state for key, state in nested.items()}
+  return found
+
+
+def _has_tensor(value: Any) -> bool:
+  return isinstance(value, dict) and any(
+      isinstance(x, torch_values.Tensor) for x in value.values()
+  )
+
+
+def _check_tensors(state: Any, path: pathlib.Path) -> None:
+  """Raises an InputError if a state dict has other values than tensors."""
   if not isinstance(state, dict):
     raise errors.InputError(
         f'{path}: contains a {type(state).__name__} and no state dict; '
@@ -149,7 +207,6 @@ def _state_dict(
           f'{path}: {name} is a {type(value).__name__} and no tensor; '
           f'{pickles.RESAVE}'
       )
-  return state
 
 
 def _to_numpy(

@@ -1,6 +1,8 @@
 """Plain data for all types that the pickle of a weights file may contain."""
 
+import _compat_pickle  # old names of modules, which protocol 2 writes
 from collections.abc import Callable
+import sys
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -57,10 +59,43 @@ def _rebuild_parameter(tensor, *_) -> Tensor:
 CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     'torch._utils _rebuild_tensor_v2': _rebuild_tensor,
     'torch._utils _rebuild_parameter': _rebuild_parameter,
+    'torch._utils _rebuild_parameter_with_state': _rebuild_parameter,
     'collections OrderedDict': dict,
     'builtins set': set,
     '__builtin__ set': set,
 }
+# Calls of the standard library, builtins and NumPy that files of PyTorch contain.
+_INERT = {
+    'functools partial',
+    'argparse Namespace',
+    'logging getLogger',
+    '_codecs encode',
+    'datetime datetime',
+    'datetime timedelta',
+    'collections Counter',
+    'collections defaultdict',
+    'collections deque',
+    *(
+        f'pathlib{module} {name}'
+        for module in ('', '._local')
+        for name in ('PosixPath', 'WindowsPath', 'PurePosixPath')
+    ),
+    *(
+        f'{module} {name}'
+        for module in ('builtins', '__builtin__')
+        for name in ('getattr', 'frozenset', 'bytearray', 'complex', 'slice')
+    ),
+    'numpy dtype',
+    'numpy ndarray',
+    *(
+        f'numpy.{module}.multiarray {name}'
+        for module in ('core', '_core')
+        for name in ('scalar', '_reconstruct')
+    ),
+}
+_REFUSED = (
+    sys.stdlib_module_names | _compat_pickle.IMPORT_MAPPING.keys() | {'numpy'}
+)
 STORAGES = {
     'torch DoubleStorage': np.dtype('<f8'),
     'torch FloatStorage': np.dtype('<f4'),
@@ -74,3 +109,19 @@ STORAGES = {
     'torch BoolStorage': np.dtype('?'),
     'torch.storage UntypedStorage': np.dtype('u1'),
 }
+
+
+def is_inert(name: str) -> bool:
+  """Returns whether a call may become an `Instance` without attributes.
+
+  Such a call is not executed: `Instance` keeps only the name. Helper objects of
+  networks (an enum of timm, `torch.device`, a partial) are such calls. Other
+  functions of the standard library, of NumPy and builtins have no place in a
+  file of weights, so a file that asks for them is refused.
+
+  Args:
+    name: module and name of a class or function, separated by a space.
+  """
+  root = name.split()[0].split('.')[0]
+  refused = root in _REFUSED or name in STORAGES or '.' in name.split()[-1]
+  return name in _INERT or not refused

@@ -1,4 +1,4 @@
-"""Files of named tensors: `.pth` of PyTorch and `.safetensors`."""
+"""Files of named tensors: those of PyTorch, and `.safetensors`."""
 
 from collections.abc import Callable, Mapping
 import hashlib
@@ -15,11 +15,11 @@ from abaw_jax.porting import torch_reader, torch_writer
 
 
 def read_tensors(
-    path: pathlib.Path,
+    path: pathlib.Path, *, key: str | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Returns tensors by name, and training arguments, `{}` if there are none.
+  """Returns tensors by name, and facts as `torch_reader.read_checkpoint`.
 
-  Executes no code of the file.
+  Executes no code of the file. `key` chooses one of several state dicts.
 
   Raises:
     InputError: if there is no such file, it is broken, or its suffix is unknown.
@@ -27,7 +27,7 @@ def read_tensors(
   reader = _choose(READERS, path)
   if not path.is_file():
     raise errors.InputError(f'{path}: no such file; give an existing one')
-  return reader(path)
+  return reader(path, key=key)
 
 
 def write_tensors(
@@ -72,8 +72,12 @@ def _choose(choices: Mapping[str, Callable[..., Any]], path: pathlib.Path):
 
 
 def _read_safetensors(
-    path: pathlib.Path,
+    path: pathlib.Path, *, key: str | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  if key is not None:
+    raise errors.InputError(
+        f'--state_dict={key}: {path} has only one; omit the flag'
+    )
   try:
     return safetensors.numpy.load_file(path), {}
   except (safetensors.SafetensorError, TypeError) as e:
@@ -92,9 +96,12 @@ def _write_safetensors(
 
 
 READERS = {
-    '.pth': torch_reader.read_checkpoint,
-    '.pt': torch_reader.read_checkpoint,
     '.safetensors': _read_safetensors,
+    **dict.fromkeys(
+        # `.tar` is for `.pth.tar`, which is no tar archive.
+        ('.pth', '.pt', '.bin', '.ckpt', '.tar', '.pkl', '.th'),
+        torch_reader.read_checkpoint,
+    ),
 }
 WRITERS = {
     '.pth': torch_writer.write_checkpoint,

@@ -150,6 +150,7 @@ def test_only_plain_constructors_are_allowed():
   assert set(torch_values.CONSTRUCTORS) == {
       'torch._utils _rebuild_tensor_v2',
       'torch._utils _rebuild_parameter',
+      'torch._utils _rebuild_parameter_with_state',
       'collections OrderedDict',
       'builtins set',
       '__builtin__ set',

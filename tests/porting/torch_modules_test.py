@@ -1,8 +1,11 @@
 """A pickled module is read as its state dict."""
 
 import collections
+import enum
 import functools
+import logging
 import os
+import pathlib
 import pickle
 
 import numpy as np
@@ -107,19 +110,50 @@ def test_an_attack_inside_a_module_executes_nothing(tmp_path, network, zipped):
   assert witness.exists(), 'the attack does not work'
 
 
-@pytest.mark.parametrize(
-    ('attribute', 'name'),
-    [
-        (functools.partial(print, 1), 'functools.partial'),
-        (torch.device('cpu'), 'torch.device'),
-    ],
-)
-def test_the_message_has_the_name_of_the_call(
-    tmp_path, network, attribute, name
-):
-  network.blocks[3].settings = attribute
-  path = save(network, tmp_path / 'module.pt')
-  with pytest.raises(errors.InputError, match=f'asks for {name}, which'):
+class Format(enum.Enum):
+  """A helper of timm 0.9 and later has this type."""
+
+  NCHW = 'NCHW'
+
+
+class Settings(dict):
+  """A dict with items and attributes."""
+
+
+@ZIPPED
+@pytest.mark.filterwarnings('ignore:Couldn.t retrieve source code')
+def test_helper_objects_of_a_module_are_not_needed(tmp_path, network, zipped):
+  settings = Settings(rate=0.5)
+  settings.name = 'x'
+  network.blocks[3].settings = [
+      Format.NCHW,
+      torch.device('cpu'),
+      torch.Size((1, 2)),
+      functools.partial(nn.LayerNorm, eps=1e-6),
+      np.float64(0.25),
+      np.arange(3),
+      pathlib.PurePosixPath('runs'),
+      collections.deque([1, 2]),
+      logging.getLogger('training'),
+      slice(1, 2),
+      settings,
+  ]
+  path = save(network, tmp_path / 'module.pt', zipped)
+  tensors, _ = torch_reader.read_checkpoint(path)
+  assert list(tensors) == list(network.state_dict())
+
+
+def test_a_helper_object_is_no_tensor(tmp_path):
+  content = {'model': {'a.b': torch.ones(2), 'c': torch.device('cpu')}}
+  path = save(content, tmp_path / 'file.pth')
+  with pytest.raises(errors.InputError, match='c is a Instance and no tensor'):
+    torch_reader.read_checkpoint(path)
+
+
+def test_the_message_has_the_name_of_the_call(tmp_path, network):
+  network.blocks[3].settings = Attack('true')
+  path = save({'model': network}, tmp_path / 'module.pt')
+  with pytest.raises(errors.InputError, match=r'asks for \w+\.system, which'):
     torch_reader.read_checkpoint(path)
 
 

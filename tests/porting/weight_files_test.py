@@ -56,7 +56,7 @@ def test_broken_and_unknown_files_are_refused(tmp_path):
   other.touch()
   for wrong, text in (
       (path, 'cannot be read as safetensors'),
-      (other, r'ends in \.pth or \.pt or \.safetensors'),
+      (other, r'ends in \.safetensors or \.pth or \.pt or \.bin'),
       (tmp_path / 'none.pth', 'no such file'),
   ):
     with pytest.raises(errors.InputError, match=text):
