@@ -60,7 +60,7 @@ def evaluate(
   scores = task.scores(rows)
   if jax.process_index() == 0:  # all have the same rows
     path = file(workdir, split, data=data, weights_of=weights_of)
-    task.write(path, rows | source.names(rows))
+    task.write(path, rows | source.names(rows), source.fingerprints())
     runs.write_scores(path.with_suffix('.json'), scores)
   return scores
 

@@ -6,7 +6,7 @@ import dataclasses
 from jaxtyping import Float
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, fingerprint
 from abaw_jax.scoring import predictions
 
 _FLOOR = 1e-12  # of a probability before its logarithm
@@ -32,8 +32,9 @@ def align(
 
   Raises:
     InputError: names the first row that a member lacks, that only this member
-      has, or that has another label.
+      has, or that has another label; or members are predictions of other data.
   """
+  predictions.check_same_data(members, names)
   first = members[0]
   wanted = predictions.keys(first)
   positions = {key.item(): i for i, key in enumerate(wanted)}
@@ -77,6 +78,7 @@ def blend(
   """
   return dataclasses.replace(
       members[0],
+      data=fingerprint.merged(*(member.data for member in members)),
       valence=_mean(_stack(members, 'valence'), weights['va']),
       arousal=_mean(_stack(members, 'arousal'), weights['va']),
       expression=EXPRESSIONS[expr](

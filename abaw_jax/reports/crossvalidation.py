@@ -64,6 +64,10 @@ def summarize(
       seed: [prediction_files.read(path) for path in paths]
       for seed, paths in files.items()
   }
+  predictions.check_same_data(
+      [one for rows in parts.values() for one in rows],
+      [str(path) for paths in files.values() for path in paths],
+  )
   names = [f'seed {seed}' for seed in files]
   members = [predictions.concatenate(rows) for rows in parts.values()]
   for name, member in zip(names, members, strict=True):
@@ -170,7 +174,7 @@ def _run_table(single: Mapping[str, Mapping[str, float]]) -> list[str]:
       [
           ('', *_SHOWN),
           *(
-              (name, *(f'{scores[key]:.4f}' for key in _SHOWN))
+              (name, *(comparison.number(scores[key]) for key in _SHOWN))
               for name, scores in single.items()
           ),
       ]

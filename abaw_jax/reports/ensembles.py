@@ -60,6 +60,14 @@ def make_ensemble(
           f'--tune_on has {len(fit_to)} members and --predictions has '
           f'{len(members)}; give the same models in the same order'
       )
+    predictions.check_same_data(
+        [*members, *fit_to],
+        [
+            f'member {i + 1} of {flag}'
+            for flag in ('--predictions', '--tune_on')
+            for i in range(len(members))
+        ],
+    )
     same = _has_same_rows(members[0], fit_to[0])
     tuned = tuning.tune(fit_to, settings, groups=groups)
     postprocessing = tuned.postprocessing
@@ -96,6 +104,7 @@ def _read(files: Sequence[pathlib.Path], join: bool) -> Members:
   )
   if not join:
     return blending.align(parts, names)
+  predictions.check_same_data(parts, names)
   member = predictions.concatenate(parts)
   predictions.check(member, ' and '.join(names))
   return [member]

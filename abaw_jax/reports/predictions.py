@@ -85,7 +85,7 @@ def blend_adaptively(
   postprocessing = dataclasses.replace(postprocessing, smoothing=windows)
   rows = blend(files, postprocessing)
   plan = adaptive_frame_rate.fit(
-      blend(options.fit_on, postprocessing),
+      _blend_to_fit(rows, options.fit_on, postprocessing),
       options.strides,
       half=options.half,
       alpha=options.alpha,
@@ -120,7 +120,7 @@ def blend_filtered(
   window = postprocessing.smoothing['expr']
   threshold = options.threshold
   if threshold is None:
-    main = blend(options.fit_on, postprocessing)
+    main = _blend_to_fit(rows, options.fit_on, postprocessing)
     second = _read_second(
         options.second_fit_on, main, options.fit_on[0], window
     )
@@ -177,6 +177,17 @@ def write_submission(
       f'{path}: {len(images):,} rows as in the list ({repeats:,} repeat an '
       f'image), {filled:,} of them interpolated from other frames of their video'
   )
+
+
+def _blend_to_fit(
+    rows: predictions.Predictions,
+    files: Files,
+    postprocessing: postprocess.Postprocessing,
+) -> predictions.Predictions:
+  """Returns the blend of --fit_on, which must come from the data of `rows`."""
+  fit_to = blend(files, postprocessing)
+  predictions.check_same_data([rows, fit_to], ['the blend', '--fit_on'])
+  return fit_to
 
 
 def _read_second(

@@ -1,5 +1,7 @@
 """Files of predictions: .npz, .parquet and .csv."""
 
+import dataclasses
+import json
 import pathlib
 import zipfile
 
@@ -8,6 +10,8 @@ import numpy as np
 from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.scoring import predictions, tables
 
+# The fingerprints of the predicted datasets, as JSON.
+_DATA = 'data'
 _ARRAYS = {schema.array for schema in predictions.SCHEMA.values()}
 
 
@@ -51,12 +55,14 @@ def _read_npz(path: pathlib.Path) -> predictions.Predictions:
   try:
     with np.load(path) as file:
       arrays = {name: file[name] for name in file if name in _ARRAYS}
+      data = json.loads(str(file[_DATA])) if _DATA in file else {}
   except (TypeError, ValueError, OSError, zipfile.BadZipFile) as e:
     raise errors.InputError(
         f'{path}: it is not an .npz file: {e}; write it again'
     ) from e
   try:
-    return predictions.Predictions.from_rows(arrays)
+    rows = predictions.Predictions.from_rows(arrays)
+    return dataclasses.replace(rows, data=data)
   except ValueError as e:
     raise errors.InputError(
         f'{path}: {e}; take the predictions of a multi-task model on a dataset '
@@ -66,7 +72,8 @@ def _read_npz(path: pathlib.Path) -> predictions.Predictions:
 
 def _write_npz(path: pathlib.Path, rows: predictions.Predictions) -> None:
   with path.open('wb') as file:  # given a path, NumPy adds .npz
-    np.savez_compressed(file, **rows.to_rows())
+    data = {_DATA: json.dumps(rows.data)} if rows.data else {}
+    np.savez_compressed(file, **rows.to_rows(), **data)
 
 
 # The reader and the writer of each suffix.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import itertools
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int, Integer, Shaped
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, fingerprint, labels
 from abaw_jax.scoring import metrics
 
 # Sums of float32 probabilities are this inexact.
@@ -108,6 +109,10 @@ class Predictions:
   va: Bool[np.ndarray, 'n'] = None  # True where the label may be used
   expr: Bool[np.ndarray, 'n'] = None
   au_mask: Bool[np.ndarray, 'n 12'] = None
+  # Fingerprints of the predicted datasets, by name; empty if they are not known.
+  data: Mapping[str, fingerprint.Fingerprint] = dataclasses.field(
+      default_factory=dict
+  )
 
   def __post_init__(self):
     for name, schema in SCHEMA.items():
@@ -163,15 +168,15 @@ class Predictions:
 
   def without_labels(self) -> Predictions:
     """Returns the same predictions without labels."""
-    return Predictions(
-        **{k: getattr(self, k) for k, v in SCHEMA.items() if not v.mask}
-    )
+    fields = {k: getattr(self, k) for k, v in SCHEMA.items() if not v.mask}
+    return Predictions(**fields, data=self.data)
 
   def take(
       self, rows: Bool[np.ndarray, 'n'] | Int[np.ndarray, 'm']
   ) -> Predictions:
     """Returns some rows, chosen by a mask or by positions."""
-    return Predictions(**{name: getattr(self, name)[rows] for name in SCHEMA})
+    fields = {name: getattr(self, name)[rows] for name in SCHEMA}
+    return Predictions(**fields, data=self.data)
 
   def describe(self, index: int | np.integer) -> str:
     """Returns the words with which a message names a row."""
@@ -207,8 +212,26 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
       **{
           name: np.concatenate([getattr(part, name) for part in parts])
           for name in SCHEMA
-      }
+      },
+      data=fingerprint.merged(*(part.data for part in parts)),
   )
+
+
+def check_same_data(parts: Sequence[Predictions], names: Sequence[str]) -> None:
+  """Raises an InputError if predictions are of different data.
+
+  Args:
+    parts: predictions of the same or of other rows, of any split.
+    names: of the parts, for messages.
+  """
+  named = zip(names, parts, strict=True)
+  for (old, before), (name, part) in itertools.combinations(named, 2):
+    changed = fingerprint.differences(before.data, part.data)
+    if changed:
+      raise errors.InputError(
+          f'{name}: was predicted on other data than {old}: {changed}; predict '
+          'both on the same data'
+      )
 
 
 def check(rows: Predictions, name: str) -> None:

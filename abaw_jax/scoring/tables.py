@@ -9,6 +9,8 @@ also have `label_valence`, `label_arousal`, `label_expression` (a name) and
 """
 
 from collections.abc import Callable
+import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -18,6 +20,8 @@ from pyarrow import csv, parquet
 from abaw_jax.core import errors, labels
 from abaw_jax.scoring import predictions
 
+# Metadata of a Parquet file: the fingerprints of the predicted datasets.
+_DATA = b'data'
 _ARROW = {
     np.str_: pa.string(),
     np.int64: pa.int64(),
@@ -32,7 +36,10 @@ _LABELS = {k: v for k, v in _FIELDS.items() if v.mask}
 
 def write_parquet(path: pathlib.Path, rows: predictions.Predictions) -> None:
   """Writes predictions as Parquet."""
-  parquet.write_table(_table(rows), path)
+  table = _table(rows)
+  if rows.data:
+    table = table.replace_schema_metadata({_DATA: json.dumps(rows.data)})
+  parquet.write_table(table, path)
 
 
 def write_csv(path: pathlib.Path, rows: predictions.Predictions) -> None:
@@ -132,7 +139,9 @@ def _read(
       # Valence and arousal share a mask: both are needed.
       usable = usable.reshape(-1, *schema.shape)
       arrays[schema.mask] = arrays.get(schema.mask, True) & usable
-  return predictions.Predictions.from_rows(arrays)
+  data = json.loads((table.schema.metadata or {}).get(_DATA, '{}'))
+  rows = predictions.Predictions.from_rows(arrays)
+  return dataclasses.replace(rows, data=data)
 
 
 def _expression_ids(path: pathlib.Path, columns) -> np.ndarray:

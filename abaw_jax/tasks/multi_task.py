@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Array
 import numpy as np
 
-from abaw_jax.core import errors, labels, text_table
+from abaw_jax.core import errors, fingerprint, labels, text_table
 from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.scoring import metrics, prediction_files, predictions
@@ -138,11 +138,17 @@ class LabelTask(task.Task):
   ) -> list[str]:
     return table(scores, untrained)
 
-  def write(self, path: pathlib.Path, rows: task.Rows) -> None:
+  def write(
+      self,
+      path: pathlib.Path,
+      rows: task.Rows,
+      data: Mapping[str, fingerprint.Fingerprint],
+  ) -> None:
     if 'video' in rows:
-      prediction_files.write(path, predictions.Predictions.from_rows(rows))
+      found = predictions.Predictions.from_rows(rows)
+      prediction_files.write(path, dataclasses.replace(found, data=data))
     else:  # single images have names and no place in a video
-      super().write(path, rows)
+      super().write(path, rows, data)
 
 
 def empty_labels(num_frames: int) -> dict[str, np.ndarray]:

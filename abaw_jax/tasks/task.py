@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Collection, Mapping
 import dataclasses
+import json
 import pathlib
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key, PyTree
 import numpy as np
 
-from abaw_jax.core import errors, files, storage_errors
+from abaw_jax.core import errors, files, fingerprint, storage_errors
 from abaw_jax.data import pipeline
 from abaw_jax.models import flops
 
@@ -200,19 +201,25 @@ class Task(abc.ABC):
     del scores, untrained
     return []
 
-  def write(self, path: pathlib.Path, rows: Rows) -> None:
+  def write(
+      self,
+      path: pathlib.Path,
+      rows: Rows,
+      data: Mapping[str, fingerprint.Fingerprint],
+  ) -> None:
     """Writes predictions as `.npz`.
 
     Args:
       path: of the file.
       rows: arrays by name, with the names of the source.
+      data: fingerprint of each predicted dataset, by name.
     """
     with (
         storage_errors.writing(path.parent, path.name),
         files.replacing(path) as temporary,
         temporary.open('wb') as stream,
     ):
-      np.savez_compressed(stream, **rows)
+      np.savez_compressed(stream, **rows, data=json.dumps(data))
 
   def draw(
       self, params: Params, images: Array, key: Key[Array, '']

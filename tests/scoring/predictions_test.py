@@ -61,8 +61,8 @@ def test_parts_are_concatenated():
   both = predictions.concatenate([rows.take(even), rows.take(~even)])
   back = np.argsort(both.row)
   order = np.argsort(rows.row)
-  for field in dataclasses.fields(rows):
-    a, b = getattr(both, field.name), getattr(rows, field.name)
+  for name in predictions.SCHEMA:
+    a, b = getattr(both, name), getattr(rows, name)
     np.testing.assert_array_equal(a[back], b[order])
 
 
