@@ -57,7 +57,7 @@ class Face(NamedTuple):
 def find(
     faces: Sequence[Face], noun: str
 ) -> tuple[dict[int, problems.Problem], list[str]]:
-  """Returns the problems by index of the face, and notes for the user.
+  """Returns the problems by index of the face, in order, and notes.
 
   Args:
     faces: rows of all splits, split by split, from training to test.

@@ -2,7 +2,7 @@
 
 import array
 import collections
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent import futures
 import itertools
 import os
@@ -13,10 +13,9 @@ import numpy as np
 import tqdm
 
 from abaw_jax.core import errors
-from abaw_jax.data_builders import arguments, images, overlaps
-from abaw_jax.data_builders import problems as problems_lib
+from abaw_jax.data_builders import arguments, images
 from abaw_jax.data_builders import report as report_lib
-from abaw_jax.data_builders.face_images import holdout
+from abaw_jax.data_builders.face_images import holdout, repeats
 from abaw_jax.data_builders.face_images import plan as plan_lib
 from abaw_jax.data_builders.face_images.sources import entries, stores
 
@@ -58,7 +57,7 @@ def report(
   ignored = entries.Ignored()
   found = collections.defaultdict(collections.Counter)
   groups = collections.defaultdict(set)
-  hashes = array.array('Q')  # of the names in lists
+  repeated = repeats.Repeats()
   contents = array.array('Q')  # hashes of the images, if they are read
   places = array.array('B')  # indices of their splits
   problems = []
@@ -71,8 +70,7 @@ def report(
 
   def listed() -> Iterator[entries.Entry]:
     for entry in found_in(ignored):
-      if entry.line is not None:
-        hashes.append(holdout.hash_of(entry.name))
+      repeated.add(entry)
       split = entry.split or 'all'
       found[split]['images'] += 1
       if entry.group:
@@ -105,7 +103,8 @@ def report(
         f'{source}: no image in the layout {config};'
         f' {" ".join(ignored.notes()) or "the folder is empty"}'
     )
-  conflicts, notes = _overlaps(hashes, lambda: found_in(entries.Ignored()))
+  conflicts, notes = repeated.find(found_in(entries.Ignored()))
+  problems += conflicts
   published = builder_class.PUBLISHED.get(config, {})
   table = {}
   for split in [*published, *(s for s in found if s not in published)]:
@@ -120,7 +119,7 @@ def report(
       ignored.notes()
       + notes
       + _copies(np.asarray(contents), np.asarray(places)),
-      problems + conflicts,
+      problems,
   )
 
 
@@ -138,32 +137,6 @@ def _copies(
       f'{again.sum():,} images are identical to an earlier one,'
       f' {between.sum():,} of them in another split'
   ]
-
-
-def _overlaps(
-    hashes: array.array, listed: Callable[[], Iterator[entries.Entry]]
-) -> tuple[list[problems_lib.Problem], list[str]]:
-  """Returns problems and notes of the images that lists name several times.
-
-  Args:
-    hashes: of the names of all images in lists.
-    listed: lists the images again.
-  """
-  values, counts = np.unique(np.asarray(hashes), return_counts=True)
-  repeated = set(values[counts > 1].tolist())
-  if not repeated:
-    return [], []
-  faces = [
-      overlaps.Face(
-          entry.split or 'all', entry.name, entry.name, None, entry.group,
-          *entry.line,
-      )
-      for entry in listed()
-      if entry.line is not None and holdout.hash_of(entry.name) in repeated
-  ]  # fmt: skip
-  faces.sort(key=lambda face: _SPLITS.index(face.split))
-  found, notes = overlaps.find(faces, 'images')
-  return list(found.values()), notes
 
 
 def _look(

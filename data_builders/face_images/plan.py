@@ -1,7 +1,8 @@
 """Assigns the images of a source to splits and shards, from their names alone.
 
 A plan is a folder with `plan.json` and one manifest per shard, which has a line
-for each image. Memory depends on the number of groups, not of images.
+for each image. Memory depends on the number of groups, and for lists of images is 8
+bytes more per image.
 """
 
 import collections
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import tqdm
 
 from abaw_jax.core import choices, errors, files
-from abaw_jax.data_builders.face_images import holdout
+from abaw_jax.data_builders.face_images import holdout, repeats
 from abaw_jax.data_builders.face_images.sources import entries
 
 SPLITS = ('train', 'validation', 'test')
@@ -175,6 +176,7 @@ def _survey(
   kind = 'group' if layout.identities else None
   if 'hold_out' in flags:
     kind = choices.pick(holdout.KINDS, flags['hold_out'], '--hold_out')
+  repeated = repeats.Repeats()
   survey = holdout.Survey(keep_one=labelled and kind == 'image')
   found = layout.entries(source, ignored)
   if labelled:
@@ -191,18 +193,39 @@ def _survey(
       file.write(row)
       digest.update(row.encode())
       survey.add(entry)
+      repeated.add(entry)
   if not path.stat().st_size:
     raise errors.InputError(
         f'{source}: no image in the layout {flags["layout"]}; '
         f'{" ".join(ignored.notes()) or "the folder is empty"}'
     )
+  conflicts, notes = repeated.find(_entries(path))
+  if conflicts:
+    _exclude(path, {(p.file, p.line): p.reason for p in conflicts})
   rule = survey.rule(flags['validation_share'], kind)
   facts = {
       'listing': digest.hexdigest(),
       'held_out': {'kind': rule.kind, 'below': rule.below},
-      'notes': ignored.notes(),
+      'notes': ignored.notes() + notes,
   }
   return facts, rule
+
+
+def _entries(path: pathlib.Path) -> Iterator[entries.Entry]:
+  with path.open(encoding='utf-8') as file:
+    for row in file:
+      yield entries.Entry(*json.loads(row))
+
+
+def _exclude(path: pathlib.Path, reasons: dict[tuple[str, int], str]) -> None:
+  """Marks the entries of some lines of lists as broken."""
+  with files.replacing(path) as draft, draft.open('w') as file:
+    for entry in _entries(path):
+      reason = entry.line and reasons.get(tuple(entry.line))
+      if reason:
+        reason = reason.removeprefix(f'image {entry.name}: ')
+        entry = entry._replace(at=('broken', reason))
+      file.write(json.dumps(entry) + '\n')
 
 
 def _divide(
@@ -214,27 +237,25 @@ def _divide(
   alone = collections.Counter()
   manifests = {}
   first_split = {}  # of each person
-  with (draft / 'all').open(encoding='utf-8') as file:
-    for row in file:
-      entry = entries.Entry(*json.loads(row))
-      split = rule.split(entry)
-      number, place = divmod(images[split], size)
-      if not place:
-        if split in manifests:
-          manifests[split].close()
-        path = draft / f'{split}-{number:05d}.jsonl'
-        manifests[split] = path.open('w', encoding='utf-8')
-      manifests[split].write(
-          json.dumps((entry.name, entry.at, entry.group, entry.line)) + '\n'
-      )
-      images[split] += 1
-      if entry.group:
-        groups[split].add(holdout.hash_of(entry.group))
-      else:
-        alone[split] += 1
-      if labelled:
-        rank = SPLITS.index(split)
-        first_split[entry.group] = min(rank, first_split.get(entry.group, rank))
+  for entry in _entries(draft / 'all'):
+    split = rule.split(entry)
+    number, place = divmod(images[split], size)
+    if not place:
+      if split in manifests:
+        manifests[split].close()
+      path = draft / f'{split}-{number:05d}.jsonl'
+      manifests[split] = path.open('w', encoding='utf-8')
+    manifests[split].write(
+        json.dumps((entry.name, entry.at, entry.group, entry.line)) + '\n'
+    )
+    images[split] += 1
+    if entry.group:
+      groups[split].add(holdout.hash_of(entry.group))
+    else:
+      alone[split] += 1
+    if labelled:
+      rank = SPLITS.index(split)
+      first_split[entry.group] = min(rank, first_split.get(entry.group, rank))
   for manifest in manifests.values():
     manifest.close()
   (draft / 'all').unlink()
