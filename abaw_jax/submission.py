@@ -84,6 +84,7 @@ def _check(path: pathlib.Path, list_path: pathlib.Path, task: str) -> None:
 
 def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
   from abaw_jax.challenge import submission
+  from abaw_jax.scoring import metrics
 
   scores = submission.score(path, label_path, task)
   rows = [
@@ -99,8 +100,7 @@ def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
   )
   print(f'rows with labels: {counts}')
   if task == 'mtl':
-    parts = ' '.join(f'{k} {scores[k]:.4f}' for k in ('VA', 'EXPR', 'AU'))
-    print(f'P_MTL {scores["P_MTL"]:.4f} ({parts})')
+    print(metrics.summary(scores))
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ def table(
   """
   complete = not any(np.isnan(row['P_MTL'].value) for row in scores.values())
   columns = ('P_MTL' if complete else 'score', *PARTS)
-  show = interval if with_intervals else _value
+  show = interval if with_intervals else lambda draws: number(draws.value)
   return text_table.aligned(
       [
           ('', *columns),
@@ -51,7 +51,7 @@ def interval(draws: intervals.Draws, sign: str = '') -> str:
 
   Labels of a single recording give no interval, which the text says.
   """
-  value, (low, high) = _value(draws, sign), draws.interval()
+  value, (low, high) = number(draws.value, sign), draws.interval()
   if math.isnan(draws.value):
     return value
   if math.isnan(low):
@@ -59,8 +59,9 @@ def interval(draws: intervals.Draws, sign: str = '') -> str:
   return f'{value} [{low:{sign}.4f}, {high:{sign}.4f}]'
 
 
-def _value(draws: intervals.Draws, sign: str = '') -> str:
-  return 'no labels' if math.isnan(draws.value) else f'{draws.value:{sign}.4f}'
+def number(score: float, sign: str = '') -> str:
+  """Returns a score as text; NaN is a score without labels."""
+  return 'no labels' if math.isnan(score) else f'{score:{sign}.4f}'
 
 
 def gain(
@@ -72,8 +73,10 @@ def gain(
   """Returns the line with the gain over the best of some other scores."""
   best = max(others, key=lambda name: others[name]['score'].value)
   difference = scores['score'].minus(others[best]['score'])
-  show = interval if with_interval else _value
-  return f'gain over {best}: {show(difference, "+")}'
+  text = interval(difference, '+')
+  if not with_interval:
+    text = number(difference.value, '+')
+  return f'gain over {best}: {text}'
 
 
 def tuning_report(

@@ -6,6 +6,7 @@
 Challenges", 2022). All rows are pooled: no mean over videos or batches.
 """
 
+from collections.abc import Mapping
 import math
 
 from jaxtyping import Bool, Float, Int, Integer, Num
@@ -121,6 +122,28 @@ def combine(
       'P_MTL': np.where(complete, values.sum(axis=0), np.nan),
       'score': np.where(known, np.nansum(values, axis=0), np.nan),
   }
+
+
+def summary(scores: Mapping[str, float]) -> str:
+  """Returns one line: `P_MTL x (VA x EXPR x AU x)`.
+
+  Where a part or an AU has no labels, the line begins with the `score` of the
+  parts that have some.
+  """
+  if not is_labelled(scores):
+    return 'no score: this split has no labels'
+  parts = ' '.join(
+      f'{k} {scores[k]:.4f}'
+      for k in ('VA', 'EXPR', 'AU')
+      if not math.isnan(scores[k])
+  )
+  total = 'score' if math.isnan(scores['P_MTL']) else 'P_MTL'
+  return f'{total} {scores[total]:.4f} ({parts})'
+
+
+def is_labelled(scores: Mapping[str, float]) -> bool:
+  """Returns whether any row has a label."""
+  return any(scores[f'n_{mask}'] for mask in ('va', 'expr', 'au'))
 
 
 def ccc(
