@@ -1,5 +1,6 @@
 """Reports of folds and seeds against direct computation."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -114,6 +115,17 @@ def test_seeds_without_folds(tmp_path):
   assert result.content['over_seeds']['VA']['std'] is None
   assert 'over_folds' not in result.content
   np.testing.assert_array_equal(result.postprocessing.weights['va'], [1])
+
+
+def test_a_task_without_labels_is_no_number(tmp_path):
+  rows = made.make(videos=6)
+  rows = dataclasses.replace(rows, au_mask=np.zeros_like(rows.au_mask))
+  prediction_files.write(tmp_path / 'a.npz', rows)
+  result = crossvalidation.summarize(
+      {0: [tmp_path / 'a.npz']}, settings=STEPS, groups=3, resamples=100
+  )
+  assert 'no labels' in result.lines[1]
+  assert 'nan' not in '\n'.join(result.lines)
 
 
 def test_seeds_with_different_rows_are_refused(tmp_path):
