@@ -24,7 +24,7 @@ _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
 
 def main() -> None:
   """Runs the stages and prints the scores."""
-  from abaw_jax.tasks import multi_task
+  from abaw_jax.scoring import metrics
   from abaw_jax.workflow import procedural, stages
 
   root = pathlib.Path(flags.FLAGS.workdir)
@@ -51,7 +51,7 @@ def main() -> None:
     path = root / run / 'predictions' / 'validation.json'
     scores = json.loads(path.read_text())
     print(f'{name:20}' + ''.join(f'{scores[k]:9.4f}' for k in _COLUMNS))
-  print(multi_task.summary(scores))
+  print(metrics.summary(scores))
 
 
 def _peak_memory() -> float:

@@ -131,7 +131,7 @@ class LabelTask(task.Task):
     return float(metrics.combine(**parts)['P_MTL'])
 
   def summary(self, scores: Mapping[str, float]) -> str:
-    return summary(scores)
+    return metrics.summary(scores)
 
   def table(
       self, scores: Mapping[str, float], untrained: Collection[str] = ()
@@ -165,23 +165,6 @@ def empty_labels(num_frames: int) -> dict[str, np.ndarray]:
   }
 
 
-def summary(scores: Mapping[str, float]) -> str:
-  """Returns one line: `P_MTL x (VA x EXPR x AU x)`.
-
-  Where a part or an AU has no labels, the line begins with the `score` of the
-  parts that have some.
-  """
-  if not _is_labelled(scores):
-    return 'no score: this split has no labels'
-  parts = ' '.join(
-      f'{k} {scores[k]:.4f}'
-      for k in ('VA', 'EXPR', 'AU')
-      if not math.isnan(scores[k])
-  )
-  total = 'score' if math.isnan(scores['P_MTL']) else 'P_MTL'
-  return f'{total} {scores[total]:.4f} ({parts})'
-
-
 def table(
     scores: Mapping[str, float], untrained: Collection[str] = ()
 ) -> list[str]:
@@ -189,7 +172,7 @@ def table(
 
   Scores of the outputs in `untrained` are marked, see `Task.untrained`.
   """
-  if not _is_labelled(scores):
+  if not metrics.is_labelled(scores):
     return []
   expressions = ('accuracy', *(f'F1_{name}' for name in labels.EXPRESSIONS))
   rows = [  # (score, mask of its labels, outputs that it measures)
@@ -210,7 +193,3 @@ def table(
           if not math.isnan(scores[key])
       ]
   )
-
-
-def _is_labelled(scores: Mapping[str, float]) -> bool:
-  return any(scores[f'n_{mask}'] for mask in ('va', 'expr', 'au'))
