@@ -1,4 +1,4 @@
-"""EfficientNet with TensorFlow's padding and norms: timm's `tf_efficientnet_*`.
+"""EfficientNet: timm's `tf_efficientnet_*` and, with `torch_padding`, `efficientnet_*`.
 
 Public weights, also those of HSE-NN, expect RGB images of 224 x 224 pixels (B0)
 or 260 x 260 (B2), mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other
@@ -6,15 +6,19 @@ sizes work too. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv
 2207.09508.
 """
 
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from abaw_jax.models.layers import batch_norm, convolutions, stochastic_depth
+from abaw_jax.models.layers import convolutions, stochastic_depth
+from abaw_jax.models.vision import convnet
+
+EPSILON = 1e-3  # of batch normalisation
 
 
 class Stage(NamedTuple):
@@ -43,6 +47,16 @@ SQUEEZE = 4  # input channels of a block / channels of its squeezed mean
 SIZES = {
     'efficientnet_b0': {'width': 1.0, 'depth': 1.0},
     'efficientnet_b2': {'width': 1.1, 'depth': 1.2},
+    'efficientnet_b0_torch': {
+        'width': 1.0,
+        'depth': 1.0,
+        'torch_padding': True,
+    },
+    'efficientnet_b2_torch': {
+        'width': 1.1,
+        'depth': 1.2,
+        'torch_padding': True,
+    },
 }
 
 
@@ -53,12 +67,6 @@ def scaled(width: int, factor: float) -> int:
   return nearest if nearest >= 0.9 * target else nearest + 8
 
 
-def _norm(name: str, frozen: bool, dtype: DTypeLike) -> batch_norm.BatchNorm:
-  return batch_norm.BatchNorm(
-      epsilon=1e-3, frozen=frozen, dtype=dtype, name=name
-  )
-
-
 def _conv(
     width: int,
     size: int,
@@ -66,17 +74,21 @@ def _conv(
     stride: int = 1,
     depthwise: bool = False,
     use_bias: bool = False,
+    torch_padding: bool = False,
     dtype: DTypeLike,
     name: str,
 ) -> nn.Conv:
-  """Returns a convolution with TensorFlow's padding: more after than before."""
+  """Returns a convolution with TensorFlow's or PyTorch's padding.
+
+  TensorFlow pads more after than before, PyTorch equally on both sides.
+  """
   # The fan-out of a depthwise kernel [h, w, 1, c] is h * w.
   axes = {'in_axis': -1, 'out_axis': -2} if depthwise else {}
   return nn.Conv(
       width,
       (size, size),
       stride,
-      padding='SAME',  # equals TensorFlow's
+      padding=size // 2 if torch_padding else 'SAME',
       feature_group_count=width if depthwise else 1,
       use_bias=use_bias,
       kernel_init=nn.initializers.variance_scaling(
@@ -88,7 +100,7 @@ def _conv(
   )
 
 
-class Block(nn.Module):
+class Block(convnet.Block):
   """MBConv: expansion, depthwise, squeeze and excitation, projection.
 
   With expansion 1 it is the depthwise separable block of the first stage.
@@ -97,43 +109,32 @@ class Block(nn.Module):
     stage: the scaled stage of the block.
     stride: step of the depthwise convolution.
     drop_path: stochastic depth rate of blocks with a shortcut.
-    frozen: whether training does not change batch statistics.
-    dtype: compute dtype; parameters are float32.
   """
 
   stage: Stage
   stride: int
   drop_path: float = 0.0
-  frozen: bool = False
-  dtype: DTypeLike = jnp.float32
+
+  epsilon = EPSILON
 
   @nn.compact
   def __call__(
       self, x: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b h_ w_ d']:
     """Returns a feature map; `stride` divides its side."""
-
-    def norm(y, name):
-      return _norm(name, self.frozen, self.dtype)(y, train=train)
-
+    conv = functools.partial(_conv, dtype=self.dtype)
     width, stage = x.shape[-1], self.stage
     inner = width * stage.expand
     y = x
     if stage.expand > 1:
-      y = _conv(inner, 1, dtype=self.dtype, name='expand_conv')(y)
-      y = nn.silu(norm(y, 'expand_norm'))
-    y = _conv(
-        inner,
-        stage.size,
-        stride=self.stride,
-        depthwise=True,
-        dtype=self.dtype,
-        name='depthwise_conv',
-    )(y)
-    y = nn.silu(norm(y, 'depthwise_norm'))
+      y = conv(inner, 1, name='expand_conv')(y)
+      y = nn.silu(self.norm(y, 'expand_norm', train))
+    options = {'stride': self.stride, 'depthwise': True}
+    y = conv(inner, stage.size, **options, name='depthwise_conv')(y)
+    y = nn.silu(self.norm(y, 'depthwise_norm', train))
     y = y * self._gate(y, width // SQUEEZE)
-    y = _conv(stage.width, 1, dtype=self.dtype, name='project_conv')(y)
-    y = norm(y, 'project_norm')
+    y = conv(stage.width, 1, name='project_conv')(y)
+    y = self.norm(y, 'project_norm', train)
     if self.stride > 1 or stage.width != width:
       return y
     return x + stochastic_depth.DropPath()(y, self.drop_path, train=train)
@@ -147,114 +148,78 @@ class Block(nn.Module):
     return nn.sigmoid(weights)
 
 
-class EfficientNet(nn.Module):
+class EfficientNet(convnet.ConvNet):
   """EfficientNet, scaled in width and depth.
-
-  Names of parameters start with their stage: `stem_*`, `stage1_*` and so on,
-  `head_*`.
 
   Attributes:
     width: factor on the channels of every stage.
     depth: factor on the blocks of every stage.
-    image_size: side of the input in pixels.
     stages: stages before scaling.
     drop_path: stochastic depth; block i of n has the rate drop_path * i / n.
-    frozen_stages: how many of stem, stages and head, counted from the input,
-      use running statistics in training, unchanged; 9 means all.
-    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
-    dtype: compute dtype; parameters and statistics are float32.
   """
 
   width: float
   depth: float
-  image_size: int = 224
   stages: tuple[Stage, ...] = STAGES
   drop_path: float = 0.0
-  frozen_stages: int = 0
-  remat: str = 'none'
-  dtype: DTypeLike = jnp.float32
+
+  epsilon = EPSILON
 
   @property
   def dim(self) -> int:
     """Width of the embedding."""
     return scaled(HEAD_WIDTH, self.width)
 
-  def __call__(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> Float[Array, 'b d']:
-    """Returns one float32 embedding per image: the mean of the last map."""
-    return self.features(images, train=train)['embedding']
-
-  @nn.compact
-  def features(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> dict[str, Float[Array, 'b *d']]:
-    """Returns the map after each stage, the final `map` and the `embedding`.
-
-    The keys are 'stem', 'stage1' to 'stage7', 'map' (after the head) and
-    'embedding'.
-
-    Args:
-      images: normalised images.
-      train: whether stochastic depth is active and statistics are those of the
-        batch.
-    """
-    width = scaled(STEM_WIDTH, self.width)
-    x = _conv(width, 3, stride=2, dtype=self.dtype, name='stem_conv')(images)
-    norm = _norm('stem_norm', self.frozen_stages > 0, self.dtype)
-    maps = {'stem': nn.silu(norm(x, train=train))}
-    x = maps['stem']
-    for number, stage, i, rate in self._plan():
-      block = Block(
-          stage,
-          stride=1 if i else stage.stride,
-          drop_path=rate,
-          frozen=self.frozen_stages > number,
-          dtype=self.dtype,
-          name=f'stage{number}_{i}',
-      )
-      x = convolutions.apply_block(block, x, remat=self.remat, train=train)
-      maps[f'stage{number}'] = x
-    x = _conv(self.dim, 1, dtype=self.dtype, name='head_conv')(x)
-    frozen = self.frozen_stages > len(self.stages) + 1
-    x = _norm('head_norm', frozen, self.dtype)(x, train=train)
-    maps['map'] = nn.silu(x)
-    embedding = jnp.mean(maps['map'], axis=(1, 2), dtype=jnp.float32)
-    return maps | {'embedding': embedding}
-
-  def _plan(self) -> list[tuple[int, Stage, int, float]]:
-    """Returns (stage number, stage, index in it, drop path) per block."""
-    stages = [
+  @property
+  def scaled_stages(self) -> list[Stage]:
+    """Stages after scaling."""
+    return [
         stage._replace(
             width=scaled(stage.width, self.width),
             blocks=math.ceil(stage.blocks * self.depth),
         )
         for stage in self.stages
     ]
-    total = sum(stage.blocks for stage in stages)
-    blocks = [
-        (number, stage, i)
-        for number, stage in enumerate(stages, start=1)
-        for i in range(stage.blocks)
-    ]
-    return [
-        (*block, self.drop_path * done / total)
-        for done, block in enumerate(blocks)
-    ]
+
+  @property
+  def layers(self) -> tuple[int, ...]:
+    """Blocks per stage."""
+    return tuple(stage.blocks for stage in self.scaled_stages)
+
+  def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
+    """Returns the map before the first stage."""
+    width = scaled(STEM_WIDTH, self.width)
+    x = _conv(width, 3, stride=2, dtype=self.dtype, name='stem_conv')(x)
+    return nn.silu(self.norm(x, 'stem_norm', 0, train))
+
+  def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
+    """Returns block `i` of a stage."""
+    sizes = self.scaled_stages[stage - 1]
+    stride = 1 if i else sizes.stride
+    done = sum(self.layers[: stage - 1]) + i
+    rate = self.drop_path * done / sum(self.layers)
+    return Block(sizes, stride, rate, **options)
+
+  def head(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
+    """Returns the final map: a wider map of the last stage."""
+    x = _conv(self.dim, 1, dtype=self.dtype, name='head_conv')(x)
+    stage = len(self.stages) + 1
+    return nn.silu(self.norm(x, 'head_norm', stage, train))
 
   @property
   def flops(self) -> int:
     """FLOPs of the forward pass per image: convolutions."""
     width = scaled(STEM_WIDTH, self.width)
     side, total = convolutions.flops(self.image_size, 3, width, 3, 2)
-    for _, stage, i, _ in self._plan():
-      inner = width * stage.expand
-      if stage.expand > 1:
-        total += convolutions.flops(side, width, inner, 1)[1]
-      stride = 1 if i else stage.stride
-      side, depthwise = convolutions.flops(side, 1, inner, stage.size, stride)
-      gate = 2 * convolutions.flops(1, inner, width // SQUEEZE, 1)[1]
-      project = convolutions.flops(side, inner, stage.width, 1)[1]
-      total += depthwise + gate + project
-      width = stage.width
+    for stage in self.scaled_stages:
+      for i in range(stage.blocks):
+        inner = width * stage.expand
+        if stage.expand > 1:
+          total += convolutions.flops(side, width, inner, 1)[1]
+        stride = 1 if i else stage.stride
+        side, depthwise = convolutions.flops(side, 1, inner, stage.size, stride)
+        gate = 2 * convolutions.flops(1, inner, width // SQUEEZE, 1)[1]
+        project = convolutions.flops(side, inner, stage.width, 1)[1]
+        total += depthwise + gate + project
+        width = stage.width
     return total + convolutions.flops(side, width, self.dim, 1)[1]
