@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 from typing import Any
 
@@ -77,9 +78,15 @@ class FeatureWriter:
       overwrite: replace a feature set with this name.
 
     Raises:
-      InputError: a feature set with this name exists, complete or unfinished, but
-        it has another card or comes from other data.
+      InputError: configs cannot name this feature set; or one with this name
+        exists, complete or unfinished, but it has another card or comes from
+        other data.
     """
+    if not re.fullmatch(r'[\w.+-]+', features_name):
+      raise errors.InputError(
+          f'--name={features_name}: config.data.features separates names by '
+          'commas; give a name of letters, digits, `_`, `-`, `.` and `+`'
+      )
     self._name = f'{dataset}_features'
     self.folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
     # Readers ignore folders whose name is not a version.

@@ -186,6 +186,20 @@ def test_a_full_disk_is_one_line_and_the_next_command_continues(tmp_path):
   assert len(out.missing()) == 4
 
 
+@pytest.mark.parametrize('name', ['a,b', 'a/b', ' a', ''])
+def test_a_name_that_no_config_can_give_is_refused(tmp_path, name):
+  with pytest.raises(errors.InputError, match=r'--name=.*: config\.data'):
+    feature_datasets.FeatureWriter(
+        tmp_path,
+        's_aff_wild2',
+        name,
+        dim=4,
+        card={},
+        num_records={'train': 1},
+        records_per_shard=1,
+    )
+
+
 def test_a_dataset_with_another_card_is_not_overwritten(tmp_path):
   write(tmp_path, checkpoint='a', sizes=(112, 112))
   write(tmp_path, value=0.25, checkpoint='a', sizes=(112, 112))
