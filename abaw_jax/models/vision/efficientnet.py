@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 from abaw_jax.models.layers import convolutions, stochastic_depth
 from abaw_jax.models.vision import convnet
 
-EPSILON = 1e-3  # of batch normalisation
+# Epsilon of batch normalisation, by `torch_padding`.
+EPSILONS = {False: 1e-3, True: 1e-5}
 
 
 class Stage(NamedTuple):
@@ -109,20 +110,27 @@ class Block(convnet.Block):
     stage: the scaled stage of the block.
     stride: step of the depthwise convolution.
     drop_path: stochastic depth rate of blocks with a shortcut.
+    torch_padding: as in `EfficientNet`.
   """
 
   stage: Stage
   stride: int
   drop_path: float = 0.0
+  torch_padding: bool = False
 
-  epsilon = EPSILON
+  @property
+  def epsilon(self) -> float:
+    """Epsilon of batch normalisation."""
+    return EPSILONS[self.torch_padding]
 
   @nn.compact
   def __call__(
       self, x: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b h_ w_ d']:
     """Returns a feature map; `stride` divides its side."""
-    conv = functools.partial(_conv, dtype=self.dtype)
+    conv = functools.partial(
+        _conv, torch_padding=self.torch_padding, dtype=self.dtype
+    )
     width, stage = x.shape[-1], self.stage
     inner = width * stage.expand
     y = x
@@ -156,14 +164,20 @@ class EfficientNet(convnet.ConvNet):
     depth: factor on the blocks of every stage.
     stages: stages before scaling.
     drop_path: stochastic depth; block i of n has the rate drop_path * i / n.
+    torch_padding: whether padding and epsilon are those of PyTorch instead of
+      TensorFlow; no shape shows it.
   """
 
   width: float
   depth: float
   stages: tuple[Stage, ...] = STAGES
   drop_path: float = 0.0
+  torch_padding: bool = False
 
-  epsilon = EPSILON
+  @property
+  def epsilon(self) -> float:
+    """Epsilon of batch normalisation."""
+    return EPSILONS[self.torch_padding]
 
   @property
   def dim(self) -> int:
@@ -189,7 +203,8 @@ class EfficientNet(convnet.ConvNet):
   def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
     """Returns the map before the first stage."""
     width = scaled(STEM_WIDTH, self.width)
-    x = _conv(width, 3, stride=2, dtype=self.dtype, name='stem_conv')(x)
+    options = {'torch_padding': self.torch_padding, 'dtype': self.dtype}
+    x = _conv(width, 3, stride=2, **options, name='stem_conv')(x)
     return nn.silu(self.norm(x, 'stem_norm', 0, train))
 
   def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
@@ -198,7 +213,7 @@ class EfficientNet(convnet.ConvNet):
     stride = 1 if i else sizes.stride
     done = sum(self.layers[: stage - 1]) + i
     rate = self.drop_path * done / sum(self.layers)
-    return Block(sizes, stride, rate, **options)
+    return Block(sizes, stride, rate, self.torch_padding, **options)
 
   def head(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
     """Returns the final map: a wider map of the last stage."""
