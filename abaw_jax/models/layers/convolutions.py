@@ -1,4 +1,4 @@
-"""Convolutions, and the application of blocks of convolutional networks."""
+"""Convolutions."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import dense_vjp, depthwise
-from abaw_jax.models.layers import batch_sharding, rematerialization
 
 
 def conv(
@@ -23,13 +22,7 @@ def conv(
 ) -> nn.Conv:
   """Returns a convolution without bias, padded like PyTorch with `size // 2`.
 
-  Args:
-    width: output channels.
-    size: odd side of the kernel.
-    stride: step of the kernel in pixels.
-    initializer: initializer of the kernel; parameters are float32.
-    dtype: compute dtype.
-    name: name of the parameters.
+  `size` is odd; parameters are float32, `dtype` is the compute dtype.
   """
   return nn.Conv(
       width,
@@ -79,44 +72,13 @@ def convolve(
   return checkpoint_name(out, dense_vjp.CHECKPOINT_NAME)
 
 
-def apply_block(
-    block: nn.Module,
-    x: Float[Array, 'b h w c'],
-    *more: Any,
-    remat: str,
-    train: bool,
-) -> Any:
-  """Returns the output of a submodule; `remat` does not change parameter names.
-
-  Args:
-    block: submodule, called with (x, *more, train=train).
-    x: feature map.
-    *more: further arrays without a batch axis.
-    remat: a key of `rematerialization.POLICIES`.
-    train: argument of the block.
-  """
-  x = batch_sharding.shard_batch(x)
-  if remat == 'none':
-    return block(x, *more, train=train)
-  return nn.remat(
-      lambda block, *args: block(*args, train=train),
-      policy=rematerialization.POLICIES[remat],
-  )(block, x, *more)
-
-
 def flops(
     side: int, width: int, out_width: int, size: int, stride: int = 1
 ) -> tuple[int, int]:
   """Returns (side of the output map, FLOPs of the convolution per image).
 
-  A multiply-add counts as 2, padding included, as in `flops.py`.
-
-  Args:
-    side: side of the input map.
-    width: input channels.
-    out_width: output channels.
-    size: side of the kernel.
-    stride: step of the kernel.
+  `side` is that of the input map. A multiply-add counts as 2, padding included,
+  as in `flops.py`.
   """
   side = -(-side // stride)
   return side, 2 * side * side * width * out_width * size * size

@@ -13,11 +13,11 @@ import functools
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import pooling
 from abaw_jax.models.layers import batch_norm, convolutions
+from abaw_jax.models.vision import convnet
 
 SIZES = {
     'densenet_121': {
@@ -33,21 +33,20 @@ SIZES = {
 BOTTLENECK = 4  # width of the first convolution of a layer / growth
 GREY = (0.299, 0.587, 0.114)  # luminance of ITU-R BT.601, as in image libraries
 
-_INITIALIZER = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+_conv = functools.partial(
+    convolutions.conv,
+    initializer=nn.initializers.variance_scaling(2.0, 'fan_in', 'normal'),
+)
 
 
-class Layer(nn.Module):
+class Layer(convnet.Block):
   """BN, ReLU, conv 1x1, BN, ReLU, conv 3x3, concatenated to the input.
 
   Attributes:
     growth: number of added channels.
-    frozen: whether training does not change batch statistics.
-    dtype: compute dtype; parameters are float32.
   """
 
   growth: int
-  frozen: bool = False
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -59,26 +58,13 @@ class Layer(nn.Module):
   ) -> tuple[Float[Array, 'b h w d'], batch_norm.Moments | None]:
     """Returns `x` with `growth` more channels, and the moments of all channels.
 
-    Args:
-      x: feature map.
-      moments: moments of the batch per channel; None if unused.
-      train: whether to use the statistics of the batch.
+    `moments` are those of the channels of `x`; None if unused.
     """
-    y, batch_moments = x, moments
-    for i, (width, size) in enumerate(
-        ((BOTTLENECK * self.growth, 1), (self.growth, 3)), start=1
-    ):
-      y = batch_norm.BatchNorm(
-          frozen=self.frozen, dtype=self.dtype, name=f'norm{i}'
-      )(y, train=train, batch_moments=batch_moments)
-      y = convolutions.conv(
-          width,
-          size,
-          initializer=_INITIALIZER,
-          dtype=self.dtype,
-          name=f'conv{i}',
-      )(nn.relu(y))
-      batch_moments = None
+    y = self.norm(x, 'norm1', train, batch_moments=moments)
+    width = BOTTLENECK * self.growth
+    y = _conv(width, 1, dtype=self.dtype, name='conv1')(nn.relu(y))
+    y = self.norm(y, 'norm2', train)
+    y = _conv(self.growth, 3, dtype=self.dtype, name='conv2')(nn.relu(y))
     if moments is not None:
       moments = jax.tree.map(
           lambda *parts: jnp.concatenate(parts), moments, batch_norm.moments(y)
@@ -86,16 +72,8 @@ class Layer(nn.Module):
     return jnp.concatenate([x, y], axis=-1), moments
 
 
-class Transition(nn.Module):
-  """BN, ReLU, conv 1x1 to half the channels, average pooling over 2 x 2 pixels.
-
-  Attributes:
-    frozen: whether training does not change batch statistics.
-    dtype: compute dtype; parameters are float32.
-  """
-
-  frozen: bool = False
-  dtype: DTypeLike = jnp.float32
+class Transition(convnet.Block):
+  """BN, ReLU, conv 1x1 to half the channels, average pooling over 2 x 2 pixels."""
 
   @nn.compact
   def __call__(
@@ -106,46 +84,29 @@ class Transition(nn.Module):
       train: bool,
   ) -> Float[Array, 'b h_ w_ d']:
     """Returns a map with half the side and half the channels; see `Layer`."""
-    y = batch_norm.BatchNorm(frozen=self.frozen, dtype=self.dtype, name='norm')(
-        x, train=train, batch_moments=moments
-    )
-    y = convolutions.conv(
-        x.shape[-1] // 2,
-        1,
-        initializer=_INITIALIZER,
-        dtype=self.dtype,
-        name='conv',
-    )(nn.relu(y))
-    return nn.avg_pool(y, (2, 2), (2, 2))
+    y = self.norm(x, 'norm', train, batch_moments=moments)
+    conv = _conv(x.shape[-1] // 2, 1, dtype=self.dtype, name='conv')
+    return nn.avg_pool(conv(nn.relu(y)), (2, 2), (2, 2))
 
 
-class DenseNet(nn.Module):
+class DenseNet(convnet.ConvNet):
   """DenseNet with bottlenecks and compression (DenseNet-BC).
 
-  Names of parameters start with their stage: `stem_*`, `stage1_*` and so on. A
-  transition belongs to the stage before it.
+  A transition belongs to the stage before it, but not to the map of the stage.
 
   Attributes:
     layers: layers per stage.
     growth: channels that each layer adds.
     stem_width: channels of the stem.
-    image_size: side of the input in pixels.
     grey: whether the stem reads luminance with one convolution of stride 2 and
-      no pooling. Otherwise it is ImageNet's stem on RGB.
-    frozen_stages: how many of stem and stages, counted from the input, use
-      running statistics in training, unchanged; `len(layers) + 1` means all.
-    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
-    dtype: compute dtype; parameters and statistics are float32.
+      no pooling. Otherwise it is ImageNet's stem on RGB. With `grey` all
+      channels of the input have one mean and std.
   """
 
   layers: tuple[int, ...]
   growth: int
   stem_width: int
-  image_size: int = 224
   grey: bool = False
-  frozen_stages: int = 0
-  remat: str = 'none'
-  dtype: DTypeLike = jnp.float32
 
   @property
   def dim(self) -> int:
@@ -155,66 +116,42 @@ class DenseNet(nn.Module):
       width = (width // 2 if i else width) + count * self.growth
     return width
 
-  def __call__(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> Float[Array, 'b d']:
-    """Returns one float32 embedding per image: the mean of the last map."""
-    return self.features(images, train=train)['embedding']
-
   @nn.compact
   def features(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> dict[str, Float[Array, 'b ...']]:
-    """Returns the map after each stage, the final `map` and the `embedding`.
-
-    The keys are 'stem', 'stage1' and so on (before the transition), 'map'
-    (after the last BN and ReLU) and 'embedding'.
-
-    Args:
-      images: normalised images; with `grey` all channels have one mean and std.
-      train: whether to use the statistics of the batch.
-    """
-    maps = {'stem': self._stem(images, train)}
+    """Returns all maps and the embedding, see `ConvNet.features`."""
+    maps = {'stem': self.stem(images, train)}
     x = maps['stem']
-    apply = functools.partial(
-        convolutions.apply_block, remat=self.remat, train=train
-    )
     for stage, count in enumerate(self.layers, start=1):
-      frozen = self.frozen_stages > stage
-      options = {'frozen': frozen, 'dtype': self.dtype}
+      options = self.options(stage)
       # Every later layer normalises a channel; its moments are computed once.
+      frozen = options['frozen']
       moments = batch_norm.moments(x) if train and not frozen else None
       for i in range(count):
         layer = Layer(self.growth, **options, name=f'stage{stage}_{i}')
-        x, moments = apply(layer, x, moments)
+        x, moments = self.apply_block(layer, x, moments, train=train)
       maps[f'stage{stage}'] = x
       if stage < len(self.layers):
         transition = Transition(**options, name=f'stage{stage}_transition')
-        x = apply(transition, x, moments)
+        x = self.apply_block(transition, x, moments, train=train)
     norm = batch_norm.BatchNorm(**options, name=f'stage{stage}_norm')
     maps['map'] = nn.relu(norm(x, train=train, batch_moments=moments))
-    embedding = jnp.mean(maps['map'], axis=(1, 2), dtype=jnp.float32)
-    return maps | {'embedding': embedding}
+    return maps | {'embedding': self.embed(maps['map'], train)}
 
-  def _stem(self, x, train):
+  def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
+    """Returns the map before the first stage."""
     if self.grey:
       x = jnp.einsum(
           'bhwc,c->bhw', x, jnp.asarray(GREY, x.dtype), precision='highest'
       )[..., None]
-    x = convolutions.conv(
-        self.stem_width,
-        3 if self.grey else 7,
-        stride=2,
-        initializer=_INITIALIZER,
-        dtype=self.dtype,
-        name='stem_conv',
+    size = 3 if self.grey else 7
+    x = _conv(
+        self.stem_width, size, stride=2, dtype=self.dtype, name='stem_conv'
     )(x)
     if self.grey:
       return x
-    x = batch_norm.BatchNorm(
-        frozen=self.frozen_stages > 0, dtype=self.dtype, name='stem_norm'
-    )(x, train=train)
-    return pooling.max_pool(nn.relu(x))
+    return pooling.max_pool(nn.relu(self.norm(x, 'stem_norm', 0, train)))
 
   @property
   def flops(self) -> int:

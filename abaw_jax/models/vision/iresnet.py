@@ -5,13 +5,16 @@ Reference: Deng et al., arXiv 1801.07698, section 3.1 (improved residual unit,
 output setting E).
 """
 
+import functools
+from typing import Any
+
 from flax import linen as nn
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from abaw_jax.core import errors
 from abaw_jax.models.layers import batch_norm, convolutions
+from abaw_jax.models.vision import convnet
 
 # Blocks per stage.
 SIZES = {
@@ -23,7 +26,9 @@ SIZES = {
 }
 WIDTHS = (64, 128, 256, 512)  # channels of the stages
 
-_INITIALIZER = nn.initializers.normal(0.1)
+_conv = functools.partial(
+    convolutions.conv, initializer=nn.initializers.normal(0.1)
+)
 
 
 class PReLU(nn.Module):
@@ -37,151 +42,86 @@ class PReLU(nn.Module):
     return jnp.where(x > 0, x, slope.astype(x.dtype) * x)
 
 
-class Block(nn.Module):
+class Block(convnet.Block):
   """Improved residual unit: BN, conv, BN, PReLU, conv, BN.
 
   Attributes:
     width: output channels.
     stride: step of the second convolution; 2 adds a projection to the shortcut.
-    frozen: whether training does not change batch statistics.
-    dtype: compute dtype; parameters are float32.
   """
 
   width: int
   stride: int = 1
-  frozen: bool = False
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
       self, x: Float[Array, 'b h w c'], *, train: bool
   ) -> Float[Array, 'b h_ w_ d']:
     """Returns a feature map; `stride` divides its side."""
-
-    def norm(y, name):
-      return batch_norm.BatchNorm(
-          frozen=self.frozen, dtype=self.dtype, name=name
-      )(y, train=train)
-
-    def conv(y, size, stride, name):
-      return convolutions.conv(
-          self.width,
-          size,
-          stride=stride,
-          initializer=_INITIALIZER,
-          dtype=self.dtype,
-          name=name,
-      )(y)
-
-    y = conv(norm(x, 'norm1'), 3, 1, 'conv1')
-    y = PReLU(name='prelu')(norm(y, 'norm2'))
-    y = norm(conv(y, 3, self.stride, 'conv2'), 'norm3')
+    conv = functools.partial(_conv, self.width, dtype=self.dtype)
+    y = conv(3, name='conv1')(self.norm(x, 'norm1', train))
+    y = PReLU(name='prelu')(self.norm(y, 'norm2', train))
+    y = conv(3, stride=self.stride, name='conv2')(y)
+    y = self.norm(y, 'norm3', train)
     if self.stride > 1:
-      x = norm(conv(x, 1, self.stride, 'shortcut_conv'), 'shortcut_norm')
+      x = conv(1, stride=self.stride, name='shortcut_conv')(x)
+      x = self.norm(x, 'shortcut_norm', train)
     return x + y
 
 
-class IResNet(nn.Module):
-  """IResNet for faces of one size.
+class IResNet(convnet.ConvNet):
+  """IResNet for faces of one size: the last layer reads the full map.
 
-  Names of parameters start with their stage: `stem_*`, `stage1_*` to
-  `stage4_*`, `head_*`.
+  Embeddings are not normalised to length 1. The head is float32.
 
   Attributes:
     layers: blocks per stage.
-    image_size: side of the square input in pixels; the last layer reads the
-      full map, so weights fit one size.
     dim: width of the embedding.
     dropout: rate before the last layer.
-    frozen_stages: how many of stem, stages and head, counted from the input,
-      use running statistics in training, unchanged; 6 means all.
-    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
-    dtype: compute dtype; parameters, statistics and the head are float32.
   """
 
   layers: tuple[int, ...]
   image_size: int = 112
   dim: int = 512
   dropout: float = 0.0
-  frozen_stages: int = 0
-  remat: str = 'none'
-  dtype: DTypeLike = jnp.float32
 
-  def __call__(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> Float[Array, 'b d']:
-    """Returns one float32 embedding per image, not normalised to length 1."""
-    return self.features(images, train=train)['embedding']
-
-  @nn.compact
-  def features(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> dict[str, Float[Array, 'b ...']]:
-    """Returns the map after each stage, the final `map` and the `embedding`.
-
-    The keys are 'stem', 'stage1' to 'stage4', 'map' (after the last BN) and
-    'embedding'.
-
-    Args:
-      images: normalised images of side `image_size`.
-      train: whether dropout is active and statistics are those of the batch.
+  def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
+    """Returns the map before the first stage.
 
     Raises:
-      InputError: if images have another size.
+      InputError: if images have another size than `image_size`.
     """
-    if images.shape[1:3] != (self.image_size, self.image_size):
+    if x.shape[1:3] != (self.image_size, self.image_size):
       raise errors.InputError(
           f'config.model.image_size={self.image_size}: an IResNet reads images '
-          f'of one size, but these are {images.shape[1]} x {images.shape[2]}; '
+          f'of one size, but these are {x.shape[1]} x {x.shape[2]}; '
           f'resize them to {self.image_size} x {self.image_size}'
       )
-    maps = {'stem': self._stem(images.astype(self.dtype), train)}
-    x = maps['stem']
-    for stage, (count, width) in enumerate(
-        zip(self.layers, WIDTHS, strict=True), start=1
-    ):
-      for i in range(count):
-        block = Block(
-            width,
-            stride=1 if i else 2,
-            frozen=self.frozen_stages > stage,
-            dtype=self.dtype,
-            name=f'stage{stage}_{i}',
-        )
-        x = convolutions.apply_block(block, x, remat=self.remat, train=train)
-      maps[f'stage{stage}'] = x
-    norm = batch_norm.BatchNorm(frozen=self._head_frozen, name='head_norm')
-    maps['map'] = norm(x, train=train)
-    return maps | {'embedding': self._head(maps['map'], train)}
-
-  @property
-  def _head_frozen(self) -> bool:
-    return self.frozen_stages > len(self.layers) + 1
-
-  def _stem(self, x, train):
-    x = convolutions.conv(
-        WIDTHS[0],
-        3,
-        initializer=_INITIALIZER,
-        dtype=self.dtype,
-        name='stem_conv',
-    )(x)
-    x = batch_norm.BatchNorm(
-        frozen=self.frozen_stages > 0, dtype=self.dtype, name='stem_norm'
-    )(x, train=train)
+    conv = _conv(WIDTHS[0], 3, dtype=self.dtype, name='stem_conv')
+    x = self.norm(conv(x.astype(self.dtype)), 'stem_norm', 0, train)
     return PReLU(name='stem_prelu')(x)
 
-  def _head(self, x, train):
+  def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
+    """Returns block `i` of a stage."""
+    return Block(WIDTHS[stage - 1], stride=1 if i else 2, **options)
+
+  def head(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
+    """Returns the final map: a batch normalisation of the last stage."""
+    return self._head_norm('head_norm')(x, train=train)
+
+  def embed(self, x: Array, train: bool) -> Float[Array, 'b d']:
+    """Returns the embedding: dropout, a linear layer and normalisation."""
     x = nn.Dropout(self.dropout)(x, deterministic=not train)
     x = x.reshape(x.shape[0], -1)  # row, column, channel
     # The initializer of torch.nn.Linear.
     initializer = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
     x = nn.Dense(self.dim, kernel_init=initializer, name='head_fc')(x)
     # Without a scale, because ArcFace's loss reads directions, not lengths.
-    norm = batch_norm.BatchNorm(
-        use_scale=False, frozen=self._head_frozen, name='head_features'
-    )
-    return norm(x, train=train)
+    return self._head_norm('head_features', use_scale=False)(x, train=train)
+
+  def _head_norm(self, name, **options):
+    frozen = self.frozen_stages > len(self.layers) + 1
+    return batch_norm.BatchNorm(frozen=frozen, name=name, **options)
 
   @property
   def flops(self) -> int:

@@ -6,34 +6,35 @@ version 1.5 the 3 x 3 convolution of a block has the stride. Reference: He et
 al., arXiv 1512.03385.
 """
 
+import functools
+from typing import Any
+
 from flax import linen as nn
-import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import pooling
-from abaw_jax.models.layers import batch_norm, convolutions
+from abaw_jax.models.layers import convolutions
+from abaw_jax.models.vision import convnet
 
 SIZES = {'resnet_50': {'layers': (3, 4, 6, 3), 'stem_width': 64}}
 EXPANSION = 4  # width of the last convolution of a block / width of the others
 
-_INITIALIZER = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+_conv = functools.partial(
+    convolutions.conv,
+    initializer=nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
+)
 
 
-class Block(nn.Module):
+class Block(convnet.Block):
   """Bottleneck: conv 1x1, 3x3, 1x1, each with BN, and a shortcut.
 
   Attributes:
     width: channels of the first two convolutions.
     stride: step of the second one.
-    frozen: whether training does not change batch statistics.
-    dtype: compute dtype; parameters are float32.
   """
 
   width: int
   stride: int = 1
-  frozen: bool = False
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -42,18 +43,8 @@ class Block(nn.Module):
     """Returns a feature map; `stride` divides its side."""
 
     def conv_norm(y, width, size, stride, names):
-      y = convolutions.conv(
-          width,
-          size,
-          stride=stride,
-          initializer=_INITIALIZER,
-          dtype=self.dtype,
-          name=names[0],
-      )(y)
-      norm = batch_norm.BatchNorm(
-          frozen=self.frozen, dtype=self.dtype, name=names[1]
-      )
-      return norm(y, train=train)
+      conv = _conv(width, size, stride=stride, dtype=self.dtype, name=names[0])
+      return self.norm(conv(y), names[1], train)
 
     out = EXPANSION * self.width
     y = nn.relu(conv_norm(x, self.width, 1, 1, ('conv1', 'norm1')))
@@ -65,79 +56,33 @@ class Block(nn.Module):
     return nn.relu(x + y)
 
 
-class ResNet(nn.Module):
+class ResNet(convnet.ConvNet):
   """ResNet with bottlenecks.
-
-  Names of parameters start with their stage: `stem_*`, `stage1_*` and so on.
 
   Attributes:
     layers: blocks per stage.
     stem_width: channels of the stem and inside the blocks of the first stage.
-    image_size: side of the input in pixels.
-    frozen_stages: how many of stem and stages, counted from the input, use
-      running statistics in training, unchanged; `len(layers) + 1` means all.
-    remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
-    dtype: compute dtype; parameters and statistics are float32.
   """
 
   layers: tuple[int, ...]
   stem_width: int
-  image_size: int = 224
-  frozen_stages: int = 0
-  remat: str = 'none'
-  dtype: DTypeLike = jnp.float32
 
   @property
   def dim(self) -> int:
     """Width of the embedding."""
     return EXPANSION * self._width(len(self.layers))
 
-  def __call__(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> Float[Array, 'b d']:
-    """Returns one float32 embedding per image: the mean of the last map."""
-    return self.features(images, train=train)['embedding']
+  def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
+    """Returns the map before the first stage."""
+    x = _conv(self.stem_width, 7, stride=2, dtype=self.dtype, name='stem_conv')(
+        x
+    )
+    return pooling.max_pool(nn.relu(self.norm(x, 'stem_norm', 0, train)))
 
-  @nn.compact
-  def features(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> dict[str, Float[Array, 'b *d']]:
-    """Returns the map after each stage, the final `map` and the `embedding`.
-
-    The keys are 'stem', 'stage1' and so on, 'map' (of the last stage) and
-    'embedding'.
-
-    Args:
-      images: normalised images.
-      train: whether to use the statistics of the batch.
-    """
-    x = convolutions.conv(
-        self.stem_width,
-        7,
-        stride=2,
-        initializer=_INITIALIZER,
-        dtype=self.dtype,
-        name='stem_conv',
-    )(images)
-    x = batch_norm.BatchNorm(
-        frozen=self.frozen_stages > 0, dtype=self.dtype, name='stem_norm'
-    )(x, train=train)
-    x = pooling.max_pool(nn.relu(x))
-    maps = {'stem': x}
-    for stage, count in enumerate(self.layers, start=1):
-      for i in range(count):
-        block = Block(
-            self._width(stage),
-            stride=self._stride(stage, i),
-            frozen=self.frozen_stages > stage,
-            dtype=self.dtype,
-            name=f'stage{stage}_{i}',
-        )
-        x = convolutions.apply_block(block, x, remat=self.remat, train=train)
-      maps[f'stage{stage}'] = x
-    maps['map'] = x
-    embedding = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    return maps | {'embedding': embedding}
+  def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
+    """Returns block `i` of a stage."""
+    stride = self._stride(stage, i)
+    return Block(self._width(stage), stride=stride, **options)
 
   def _width(self, stage: int) -> int:
     return self.stem_width * 2 ** (stage - 1)
