@@ -23,8 +23,8 @@ from typing import Any
 
 from absl import flags
 
-from abaw_jax.core import choices, cli, errors
-from abaw_jax.data_builders import datasets
+from abaw_jax.core import choices, cli, errors, storage_errors
+from abaw_jax.data_builders import arguments, datasets
 
 ON_ERROR = ('fail', 'skip')
 # Flags that only some datasets have: how to define the flag, its help and its
@@ -117,16 +117,21 @@ def build(
   choices.pick(dict.fromkeys(ON_ERROR), on_error, '--on_error')
   builder_class = dataset.load()
   _check_options(name, options, builder_class)
-  if pathlib.Path(data_dir).is_file():
-    raise errors.InputError(f'--data_dir={data_dir} is a file; name a folder')
-  builder_class.build(
-      source_dir=source_dir,
-      data_dir=data_dir,
-      configs=configs,
-      on_error=on_error,
-      overwrite=overwrite,
-      **options,
-  )
+  data = pathlib.Path(data_dir)
+  with (
+      storage_errors.writing(data, 'the dataset'),
+      arguments.reading(source_dir),
+  ):
+    if data.is_file():
+      raise errors.InputError(f'--data_dir={data_dir} is a file; name a folder')
+    builder_class.build(
+        source_dir=source_dir,
+        data_dir=data_dir,
+        configs=configs,
+        on_error=on_error,
+        overwrite=overwrite,
+        **options,
+    )
 
 
 def _check_options(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -13,6 +14,8 @@ from abaw_jax.core import errors
 
 # Python and Orbax raise these if a file cannot be read or written.
 ERRORS = (OSError, ValueError)
+# ArrayRecord has only the text of these in a RuntimeError.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -28,7 +31,7 @@ def writing(
   """
   try:
     yield
-  except ERRORS as e:
+  except (*ERRORS, RuntimeError) as e:
     if _errno(e) is None:
       raise  # a bug, not a problem of the disk
     existing = next(x for x in (folder, *folder.parents) if x.exists())
@@ -38,6 +41,24 @@ def writing(
         'some space or fix the permissions, then run the same command again to '
         f'continue{resume_point()}'
     ) from e
+
+
+def line(error: BaseException) -> str | None:
+  """Returns one line if a file cannot be read or written, None for a bug."""
+  number = _errno(error)
+  if number not in _FAILURES:
+    return None
+  name = getattr(error, 'filename', None)
+  path = os.fspath(name) if isinstance(name, (str, os.PathLike)) else '.'
+  free = ''
+  if number in _FULL:
+    existing = next(
+        p for p in (path, os.path.dirname(path), '.') if os.path.exists(p)
+    )
+  return (
+      f'{path + ": " if name else ""}{os.strerror(number)}; free some space or fix '
+      'the permissions, then run the same command again'
+  )
 
 
 def reason(error: Exception) -> str:
@@ -55,7 +76,9 @@ def _errno(error: Exception) -> int | None:
     return error.errno
   # TensorStore, which Orbax writes with, has the number only in its text.
   found = re.search(r"os_error_code='(\d+)'|OS error (\d+)", str(error))
-  return int(found[1] or found[2]) if found else None
+  if found:
+    return int(found[1] or found[2])
+  return next((n for n in _FULL if os.strerror(n) in str(error)), None)
 
 
 def unreadable_scores(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -1,8 +1,8 @@
 """Assigns the images of a source to splits and shards, from their names alone.
 
 A plan is a folder with `plan.json` and one manifest per shard, which has a line
-for each image. Memory depends on the number of groups, and for lists of images is 8
-bytes more per image.
+for each image. Memory depends on the number of groups, and on 8 bytes for each image
+of a list.
 """
 
 import collections
@@ -149,7 +149,7 @@ def make(
         else:
           shutil.rmtree(draft)
   finally:
-    if not any(folder.iterdir()):
+    if folder.exists() and not any(folder.iterdir()):
       folder.rmdir()
   shards = []
   for split, count in facts['images'].items():

@@ -88,7 +88,8 @@ def _only(paths: Sequence[pathlib.Path]) -> pathlib.Path | None:
 
 
 def _image_roots(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-  roots = sorted(folder.glob(f'{_IMAGE_ROOT}*'))
+  # Not `glob`, which skips a folder that it may not read.
+  roots = sorted(p for p in folder.iterdir() if p.name.startswith(_IMAGE_ROOT))
   return tuple(root for root in roots if root.is_dir())
 
 

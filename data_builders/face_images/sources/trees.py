@@ -5,7 +5,8 @@ import os
 import pathlib
 import re
 
-from abaw_jax.core import errors, files as files_lib
+from abaw_jax.core import errors
+from abaw_jax.core import files as files_lib
 from abaw_jax.data_builders.face_images.sources import entries
 
 _VGGFACE2 = re.compile(r'(train|test)/(n[0-9]+)/[0-9]+_[0-9]+\.jpg')
@@ -16,9 +17,13 @@ def walk(source: pathlib.Path, top: str = '') -> Iterator[str]:
 
   The order is sorted, folder by folder. A link to a folder is followed once. Files
   that only macOS or Windows uses are left out.
+
+  Raises:
+    OSError: a folder cannot be read.
   """
   seen = set()
-  for root, folders, files in os.walk(source / top, followlinks=True):
+  tree = os.walk(source / top, onerror=_refuse, followlinks=True)
+  for root, folders, files in tree:
     stat = os.stat(root)
     if (stat.st_dev, stat.st_ino) in seen:
       folders.clear()
@@ -30,10 +35,19 @@ def walk(source: pathlib.Path, top: str = '') -> Iterator[str]:
       yield name if base == '.' else f'{base}/{name}'
 
 
+def _refuse(error: OSError) -> None:
+  if not isinstance(error, FileNotFoundError):  # `top` need not exist
+    raise error
+
+
 def tables(source: pathlib.Path) -> list[pathlib.Path]:
   """Returns the CSV files that are directly in a folder."""
-  found = sorted(source.glob('*.csv'))
-  return [path for path in found if not files_lib.is_clutter(path.name)]
+  found = sorted(source.iterdir())
+  return [
+      path
+      for path in found
+      if path.suffix == '.csv' and not files_lib.is_clutter(path.name)
+  ]
 
 
 def folders(
