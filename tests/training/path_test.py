@@ -96,6 +96,14 @@ def test_features_are_the_embeddings_of_the_best_frame_model(path):
     )
 
 
+def test_the_card_of_features_names_the_data_and_the_weights(path):
+  folder = path / 'data' / 's_aff_wild2_features' / 'small' / '1.0.0'
+  card = json.loads((folder / 'card.json').read_text())
+  name = 's_aff_wild2/sequences'
+  assert card['data'] == {name: sources.fingerprint(path / 'data', name)}
+  assert (card['run'], len(card['sha256'])) == ('frame', 64)
+
+
 def test_a_second_extraction_changes_nothing(path):
   folder = path / 'data' / 's_aff_wild2_features' / 'small'
   before = sorted(folder.rglob('*'))
