@@ -1,6 +1,6 @@
 """Choices by name, and the same message for every wrong name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import difflib
 from typing import TypeVar
 
@@ -41,11 +41,17 @@ def names(choices: Iterable[str], text: str, field: str) -> tuple[str, ...]:
   found = tuple(part.strip() for part in text.split(',') if part.strip())
   for name in found:
     choose(dict.fromkeys(choices), name, field)
+  check_once(found, text, field)
+  return found
+
+
+def check_once(found: Sequence[str], text: str, field: str) -> None:
+  """Raises an InputError if a name is twice in the list `text` of a config key."""
+  for name in found:
     if found.count(name) > 1:
       raise errors.InputError(
           f'config.{field}={text}: names {name} twice; name it once'
       )
-  return found
 
 
 def suggestion(name: str, choices: Iterable[str]) -> str:

@@ -87,7 +87,7 @@ def _scored(data: Mapping[str, Any]) -> str:
           f'config.data.name={data["name"]}; name one of those'
       )
     found += fitting
-  return ','.join(found)
+  return ','.join(dict.fromkeys(found))
 
 
 def _images(
@@ -106,6 +106,7 @@ def _images(
   """
   extra = extra or {}
   names = [_dataset(name, data['name']) for name in data['name'].split(',')]
+  choices.check_once(['/'.join(n) for n in names], data['name'], 'data.name')
   weights = _weights(data['weights'], len(names))
   parts = [
       sources.Records(

@@ -129,6 +129,10 @@ def test_wrong_weights_are_refused(mixed_dir, weights, message):
             "'a/b/c' is not the name of a dataset; give `name` or `name/config`",
         ),
         ('a/', "'a/' is not the name"),
+        (
+            's_aff_wild2, s_aff_wild2/frames',
+            'names s_aff_wild2/frames twice; name it once',
+        ),
     ],
 )
 def test_wrong_names_are_refused(mixed_dir, name, message):
@@ -148,7 +152,7 @@ def test_a_negative_size_is_refused(mixed_dir):
   with pytest.raises(
       errors.InputError, match=r'config.data.face_size=-1: give'
   ):
-    registry.make_task(config).transform()
+    registry.make_task(config)
 
 
 def test_the_device_resizes_images(mixed_dir, tmp_path):
