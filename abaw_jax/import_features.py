@@ -36,6 +36,13 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string('dataset', 's_aff_wild2', 'Dataset of the frames.')
 flags.DEFINE_string('name', None, 'Name of the features.', required=True)
+flags.DEFINE_enum(
+    'au_labels',
+    'rows',
+    ['rows', 'entries'],  # aim3_labels.AU_LABELS
+    'Frames with a missing AU: use none of their AUs, as the rules of the '
+    'challenge say (rows), or the others, as the loss of AIM3 does (entries).',
+)
 flags.DEFINE_bool('overwrite', False, 'Replace features with this name.')
 
 SPLITS = ('train', 'validation')
@@ -54,6 +61,7 @@ def main() -> None:
       dataset=flags.FLAGS.dataset,
       name=flags.FLAGS.name,
       overwrite=flags.FLAGS.overwrite,
+      au_labels=flags.FLAGS.au_labels,
   )
   for split, (num_videos, num_frames) in written.items():
     print(f'{split}: {num_videos:,} videos, {num_frames:,} frames')

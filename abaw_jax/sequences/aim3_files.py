@@ -48,12 +48,13 @@ def write(
     dataset: str,
     name: str,
     overwrite: bool = False,
+    au_labels: str = 'rows',
 ) -> dict[str, tuple[int, int]]:
   """Writes `<data_dir>/<dataset>_features/<name>`.
 
   Frame numbers start at 0 in each video, and row numbers start at 0 in each split,
-  in the order of its file. A frame has both valence and arousal or neither, and
-  all AUs or none. Everything except the values of the features is checked before
+  in the order of its file. A frame has both valence and arousal or neither.
+  Prints how many frames lose their AUs because one is missing. Everything except the values of the features is checked before
   the first file is written.
 
   Args:
@@ -64,6 +65,7 @@ def write(
     dataset: name of the dataset that the frames come from.
     name: name of the new feature set.
     overwrite: replace a feature set with this name.
+    au_labels: one of aim3_labels.AU_LABELS.
 
   Returns:
     (videos, frames) of each split.
@@ -83,13 +85,15 @@ def write(
       lengths['test'] = _unlabelled(stack.enter_context(_open(partition)))
     _check_disjoint(lengths, features)
     dim = _width(source, lengths)
+    if au_labels == 'rows':
+      _report_incomplete(files)
     parts = {split: list(_parts(lengths[split])) for split in lengths}
     writer = features_lib.FeatureWriter(
         data_dir,
         dataset,
         name,
         dim=dim,
-        card=_card(features, targets, partition),
+        card=_card(features, targets, partition) | {'au_labels': au_labels},
         num_records={split: len(parts[split]) for split in parts},
         records_per_shard=_RECORDS_PER_SHARD,
         overwrite=overwrite,
@@ -101,7 +105,7 @@ def write(
         writer.write(
             shard,
             (
-                _record(source, files.get(shard.split), part)
+                _record(source, files.get(shard.split), part, au_labels)
                 for part in parts[shard.split][shard.start : shard.stop]
             ),
         )
@@ -157,6 +161,21 @@ def _labelled(file: h5py.File) -> dict[str, int]:
         'each video'
     )
   return lengths
+
+
+def _report_incomplete(files: Mapping[str, h5py.File]) -> None:
+  """Prints how many frames of each file have some AUs, but not all of them."""
+  for split, file in files.items():
+    count = sum(
+        aim3_labels.num_incomplete(group['label'][()])
+        for group in file.values()
+    )
+    if count:
+      print(
+          f'{split}: {count:,} frames lose all {labels.NUM_AUS} AUs, because one '
+          'or more are missing; --au_labels=entries uses the others, as the loss '
+          'of AIM3 does'
+      )
 
 
 def _unlabelled(file: h5py.File) -> dict[str, int]:
@@ -223,7 +242,7 @@ def _parts(videos: Mapping[str, int]) -> Iterator[Part]:
 
 
 def _record(
-    source: h5py.File, file: h5py.File | None, part: Part
+    source: h5py.File, file: h5py.File | None, part: Part, au_labels: str
 ) -> dict[str, Any]:
   """Returns one record of the `sequences` schema, with `features`."""
   rows = slice(part.start, part.stop)
@@ -247,7 +266,7 @@ def _record(
       'frame_id': np.arange(part.start, part.stop, dtype=np.int32),
       'row': np.arange(part.row, part.row + count, dtype=np.int32),
       'features': found,
-      **aim3_labels.columns(label),
+      **aim3_labels.columns(label, au_labels),
   }
 
 

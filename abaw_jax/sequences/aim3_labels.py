@@ -10,6 +10,9 @@ import numpy as np
 from abaw_jax.core import errors, labels
 
 WIDTH = 3 + labels.NUM_AUS
+# A frame has all AUs or none, as in the rules of the challenge; or every AU is
+# used that a frame has, as in the loss of AIM3-RUC.
+AU_LABELS = ('rows', 'entries')
 # Columns, smallest value, largest value and sentinel.
 _RANGES = {
     'valence': (slice(0, 1), -1, 1, labels.VA_MISSING),
@@ -48,10 +51,25 @@ def missing(count: int) -> Float[np.ndarray, 't k']:
   return label
 
 
-def columns(label: Shaped[np.ndarray, 't k']) -> dict[str, np.ndarray]:
-  """Returns labels and masks by their names in the `sequences` schema."""
+def num_incomplete(label: Shaped[np.ndarray, 't k']) -> int:
+  """Returns the number of frames that have some AUs, but not all of them."""
+  known = label[:, 3:] != labels.AU_MISSING
+  return int((known.any(axis=-1) & ~known.all(axis=-1)).sum())
+
+
+def columns(
+    label: Shaped[np.ndarray, 't k'], au_labels: str
+) -> dict[str, np.ndarray]:
+  """Returns labels and masks by their names in the `sequences` schema.
+
+  Args:
+    label: the label columns of t frames.
+    au_labels: one of AU_LABELS.
+  """
   au = label[:, 3:].astype(np.int8)
-  known = (au != labels.AU_MISSING).all(axis=-1)
+  known = au != labels.AU_MISSING
+  if au_labels == 'rows':
+    known[~known.all(axis=-1)] = False
   return {
       'valence': label[:, 0].astype(np.float32),
       'arousal': label[:, 1].astype(np.float32),
@@ -59,5 +77,5 @@ def columns(label: Shaped[np.ndarray, 't k']) -> dict[str, np.ndarray]:
       'au': au,
       'va': (label[:, :2] != labels.VA_MISSING).all(axis=-1),
       'expr': label[:, 2] != labels.EXPRESSION_MISSING,
-      'au_mask': np.repeat(known[:, None], labels.NUM_AUS, axis=1),
+      'au_mask': known,
   }

@@ -6,7 +6,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.data import sources
-from abaw_jax.sequences import aim3_files
+from abaw_jax.sequences import aim3_files, aim3_labels
 from tests.core import locked
 from tests.data import corpora
 
@@ -127,11 +127,28 @@ def test_splits_can_be_omitted(files):
   assert aim3_files.write(**files) == {'train': (2, 194)}
 
 
-def test_one_missing_au_masks_all_aus_of_a_frame(files, tmp_path):
-  change(files['targets']['train'], '9/label', (5, 7), -1)
-  aim3_files.write(**files)
-  found = corpora.open_videos(tmp_path).frames(1, 5, 6)
-  assert not found['au_mask'].any()
+@pytest.mark.parametrize('au_labels', aim3_labels.AU_LABELS)
+def test_one_missing_au_masks_all_aus_of_a_frame_or_only_itself(
+    files, tmp_path, capsys, au_labels
+):
+  label = labels_of(130, seed=130)
+  row = int(np.argmax((label[:, 3:] != -1).all(-1)))
+  change(files['targets']['train'], '9/label', (row, 7), -1)
+  aim3_files.write(**files, au_labels=au_labels)
+  found = corpora.open_videos(tmp_path).frames(1, row, row + 1)
+  out = capsys.readouterr().out
+  note = (
+      'train: 1 frames lose all 12 AUs, because one or more are missing; --au'
+  )
+  if au_labels == 'rows':
+    assert not found['au_mask'].any()
+    assert note in out
+  else:
+    assert found['au_mask'][0].tolist() == [k != 4 for k in range(12)]
+    assert note not in out
+    message = "au_labels='entries', not 'rows'"
+    with pytest.raises(errors.InputError, match=message):
+      aim3_files.write(**files)
 
 
 def change(path, name, at, value):
