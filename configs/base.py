@@ -6,6 +6,48 @@ unknown key is an error.
 
 import ml_collections
 
+# The range of every number of every config, with the keys that have it. `int`
+# means only integers. A tuple has one interval for each of its numbers; `*` is a
+# tuple of any length.
+_KEYS = {
+    '(0, inf)': 'epochs optim.eps loss.scale',
+    '[0, inf)': (
+        'eval_epochs save_minutes optim.lr optim.warmup_epochs '
+        'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
+        'optim.sam_rho loss.weights.valence loss.weights.arousal '
+        'loss.weights.expression loss.weights.au loss.prior_adjustment '
+        'loss.mixup loss.least_loss loss.l2'
+    ),
+    '[0, 1)': (
+        'optim.b1 optim.b2 optim.ema loss.label_smoothing model.dropout '
+        'model.drop_path model.encoder_dropout'
+    ),
+    '[0, 1]': 'augment.erase model.feed_truth_rate',
+    '(0, 1]': 'augment.crop_scale optim.layer_decay',
+    '(0, 1)': 'model.mask_ratio',
+    '[0, 2]': 'loss.margin',
+    '[0, 1] [0, 1] [0, 1]': 'augment.mean',
+    '(0, 1] (0, 1] (0, 1]': 'augment.std',
+    '[0, inf) [0, inf) [0, inf) [0, 0.5]': 'augment.jitter',
+    'int [0, inf)': (
+        'save_steps plot_steps profile_start profile_steps data.num_workers '
+        'data.face_size data.num_folds data.fold data.fill_labels '
+        'augment.rand_ops model.num_classes model.private_layers '
+        'model.va_features'
+    ),
+    'int [1, inf)': (
+        'log_steps max_bad_steps data.batch_size data.read_threads data.window '
+        'data.stride optim.microbatches mesh.fsdp model.image_size '
+        'model.patch_size model.dim model.depth model.num_heads model.mlp_dim '
+        'model.max_length model.private_head_dim model.feed_dim '
+        'model.decoder_dim model.decoder_depth model.decoder_num_heads'
+    ),
+    'int [1, inf)*': 'model.hidden_dims',
+    'int [0, 30]': 'augment.rand_magnitude',
+    'int [0, 4294967295]': 'seed data.fold_seed',
+}
+RANGES = {key: text for text, keys in _KEYS.items() for key in keys.split()}
+
 
 def get_config() -> ml_collections.ConfigDict:
   """Returns the shared keys with common default values."""

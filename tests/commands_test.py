@@ -95,6 +95,8 @@ HEAVY = {
 TRAIN = ('abaw_jax.train', '--workdir=workdir')
 MTL = (*TRAIN, '--config=mtl:smoke')
 FRAME = (*TRAIN, '--config=frame:smoke')
+CROSSVALIDATE = ('abaw_jax.crossvalidate', '--workdir=cv', '--config=mtl:smoke')
+DEPENDENCY = ('abaw_jax.dependency', '--workdir=pairs', '--config=mtl:smoke')
 COMPILE = ('abaw_jax.compile', '--config=mae:smoke')
 # If a check is missing, the command must not render the default corpus.
 REAL = '--config.data.name=s_aff_wild2'
@@ -175,7 +177,23 @@ WRONG = {
     ),
     'a model of another config': (
         (*MTL, *EMPTY, '--config.model.name=frame'),
-        ('the keys belong to another model', 'start from a config of frame'),
+        ('the keys belong to another model', 'choose another --config'),
+    ),
+    'a number out of its range': (
+        (*MTL, *EMPTY, '--config.log_steps=0'),
+        ('config.log_steps=0: give an integer, at least 1',),
+    ),
+    'a number out of its range for compile': (
+        (*COMPILE, '--topology=v5e:2x2', '--config.data.batch_size=0'),
+        ('config.data.batch_size=0: give an integer, at least 1',),
+    ),
+    'a number out of its range for crossvalidate': (
+        (*CROSSVALIDATE, *EMPTY, '--config.optim.lr=-1e-3'),
+        ('config.optim.lr=-0.001: give a finite number, at least 0',),
+    ),
+    'a number out of its range for dependency': (
+        (*DEPENDENCY, *EMPTY, '--config.optim.lr=1e999'),
+        ('config.optim.lr=inf: give a finite number, at least 0',),
     ),
     'an unknown backbone': (
         (*FRAME, *EMPTY, '--config.model.backbone=foo'),

@@ -12,7 +12,8 @@ HOMES = ('abaw_jax', 'benchmarks', 'configs', 'data_builders')
 # Every room with the rooms that it may import, which stand above it. A room is a
 # folder of abaw_jax, or one of the other HOMES with everything below it.
 ROOMS = {
-    'core': '',
+    'configs': '',
+    'core': 'configs',
     'cpu': 'core',
     'models/layers': 'core cpu',
     'models/vision': 'core cpu models/layers',
@@ -52,7 +53,6 @@ ROOMS = {
     ),
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',
-    'configs': '',
     'data_builders': 'core',
 }
 # Commands import everything but the parts of models, and not each other.

@@ -6,8 +6,6 @@ batch, and not on the number of devices.
 
 from collections.abc import Sequence
 import dataclasses
-import sys
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,25 +13,6 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Real, UInt8
 
 from abaw_jax.augmentation import boxes, colors, rand_augment
-from abaw_jax.core import errors
-
-_MAX_MAGNITUDE = rand_augment.MAX_MAGNITUDE
-# The largest number, and the smallest number above 0.
-_FINITE, _POSITIVE = sys.float_info.max, sys.float_info.min
-# Minimum, maximum of each number and range in words, for every config key.
-_RANGES = {
-    'mean': (0, (1, 1, 1), 'three numbers from 0 to 1'),
-    'std': (_POSITIVE, (1, 1, 1), 'three numbers above 0 and at most 1'),
-    'crop_scale': (_POSITIVE, (1,), 'a number above 0 and at most 1'),
-    'jitter': (
-        0,
-        (_FINITE, _FINITE, _FINITE, 0.5),
-        'four numbers of at least 0; the last one, for hue, at most 0.5',
-    ),
-    'rand_ops': (0, (_FINITE,), 'an integer of at least 0'),
-    'rand_magnitude': (0, (_MAX_MAGNITUDE,), 'an integer from 0 to 30'),
-    'erase': (0, (1,), 'a probability from 0 to 1'),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +32,6 @@ class Augmentation:
     rand_magnitude: their strength, from 0 to `rand_augment.MAX_MAGNITUDE`.
     erase: probability that a box of an image is erased, in [0, 1], see
       `random_erase`.
-
-  Raises:
-    InputError: a value is out of its range.
   """
 
   size: int
@@ -67,13 +43,6 @@ class Augmentation:
   rand_ops: int = 0
   rand_magnitude: int = 9
   erase: float = 0.0
-
-  def __post_init__(self):
-    for key, (minimum, maxima, fix) in _RANGES.items():
-      value = getattr(self, key)
-      numbers = value if len(maxima) > 1 else (value,)
-      if not _are_in_range(numbers, minimum, maxima):
-        raise errors.InputError(f'config.augment.{key}={value}: give {fix}')
 
   def train(
       self, key: PRNGKeyArray, images: Real[Array, 'b h w 3']
@@ -118,16 +87,6 @@ class Augmentation:
     images = images * jnp.reshape(jnp.float32(self.std), (1, 1, 1, 3))
     images += jnp.reshape(jnp.float32(self.mean), (1, 1, 1, 3))
     return jnp.round(jnp.clip(images, 0.0, 1.0) * 255.0).astype(jnp.uint8)
-
-
-def _are_in_range(values: Any, minimum: float, maxima: Sequence[float]) -> bool:
-  """Returns whether there is one number in range for each of the maxima."""
-  return (
-      isinstance(values, Sequence)
-      and len(values) == len(maxima)
-      and all(isinstance(x, int | float) for x in values)
-      and all(minimum <= x <= y for x, y in zip(values, maxima, strict=True))
-  )
 
 
 def normalize(

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from abaw_jax.checkpoints import stored_config
-from abaw_jax.core import errors, files, fingerprint
+from abaw_jax.core import config_ranges, errors, files, fingerprint
 from abaw_jax.data import sources
 
 # Sections that cannot change when a run resumes.
@@ -31,8 +31,8 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns the config of a run or of a folder of weights.
 
   Raises:
-    InputError: the file is missing or is not JSON. The sections of the config
-      raise it when a missing key is read.
+    InputError: the file is missing or is not JSON, or a number is out of its
+      range. The sections of the config raise it when a missing key is read.
   """
   path = workdir / 'config.json'
   if not path.is_file():
@@ -44,7 +44,9 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
     config = json.loads(path.read_text())
   except json.JSONDecodeError as e:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
-  return stored_config.Section(path, 'config', config)
+  section = stored_config.Section(path, 'config', config)
+  config_ranges.check(section, where=f'{path}: ')
+  return section
 
 
 def absolute(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
   """
   slices = len({getattr(device, 'slice_index', 0) for device in devices})
   count = len(devices) // slices
-  if fsdp < 1 or count % fsdp:
+  if count % fsdp:
     where = f' of each of {slices} slices' if slices > 1 else ''
     raise errors.InputError(
         f'config.mesh.fsdp={fsdp} does not divide the {count} devices{where}: '
@@ -113,10 +113,6 @@ def check_batch(
     batch_size: int, mesh: Mesh, field: str, *, microbatches: int = 1
 ) -> None:
   """Raises an InputError if the devices do not divide a batch evenly."""
-  if microbatches < 1:
-    raise errors.InputError(
-        f'config.optim.microbatches={microbatches}: give 1 or more'
-    )
   if batch_size % (mesh.size * microbatches):
     parts = f', {microbatches} microbatches each' if microbatches > 1 else ''
     raise errors.InputError(

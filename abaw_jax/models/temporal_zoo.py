@@ -80,7 +80,7 @@ def make_temporal(
         f'config.model.causal=True: {encoder} reads later frames; choose '
         'transformer, lstm, gru or none'
     )
-  if va_features < 0 or (va_features and encoder != 'none'):
+  if va_features and encoder != 'none':
     raise errors.InputError(
         f'config.model.va_features={va_features}: give 0 for all features, or '
         'the number of last features that valence and arousal read; the latter '
@@ -185,17 +185,13 @@ def make_feedback(
   """Returns the feedback between tasks; None for the kind 'none'.
 
   Raises:
-    InputError: a name is unknown, there is no source or no target, a source is
-      also a target or is not trained, or the rate is outside [0, 1].
+    InputError: a name is unknown, there is no source or no target, or a source
+      is also a target or is not trained.
   """
   _check(
       (FEEDBACKS, kind, 'feedback'),
       (feedbacks.MISSING, missing, 'feed_missing'),
   )
-  if not 0 <= truth_rate <= 1:
-    raise errors.InputError(
-        f'config.model.feed_truth_rate={truth_rate}: give a number from 0 to 1'
-    )
   if kind == 'none':
     return None
   to_tasks = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')

@@ -190,7 +190,8 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
     raise errors.InputError(
         f'config.model.name={name}: the keys belong to another model (missing: '
         f'{choices.listing(sorted(missing))}; unknown: '
-        f'{choices.listing(sorted(unknown))}); start from a config of {name}'
+        f'{choices.listing(sorted(unknown))}); choose another --config, '
+        'and leave its model.name unchanged'
     )
   return make(**section)
 

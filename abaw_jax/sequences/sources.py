@@ -107,18 +107,8 @@ def _check(data: Mapping[str, Any]) -> None:
         'config.data.norm=batch: needs batches of whole videos; set '
         'config.data.batching=stateful_videos, or config.data.norm=video'
     )
-  if data['window'] < 1:
-    raise errors.InputError(
-        f'config.data.window={data["window"]}: give the number of frames in a '
-        'window, at least 1'
-    )
-  if data['fill_labels'] < 0:
-    raise errors.InputError(
-        f'config.data.fill_labels={data["fill_labels"]}: give a distance in '
-        'frames, or 0 to turn it off'
-    )
   num_folds = data['num_folds']
-  if num_folds == 1 or num_folds < 0:
+  if num_folds == 1:
     raise errors.InputError(
         f'config.data.num_folds={num_folds}: give at least 2, or 0 for the '
         'official split'
@@ -128,7 +118,7 @@ def _check(data: Mapping[str, Any]) -> None:
         f'config.data.full trains on all videos, but config.data.num_folds='
         f'{num_folds} holds out one fold; set only one of them'
     )
-  if num_folds and not 0 <= data['fold'] < num_folds:
+  if num_folds and data['fold'] >= num_folds:
     raise errors.InputError(
         f'config.data.fold={data["fold"]}: choose a fold from 0 to '
         f'{num_folds - 1}, because config.data.num_folds={num_folds}'

@@ -39,11 +39,10 @@ def make_schedule(
   to end_lr at step total_steps and later. Raises InputError if the warmup is
   longer than the training.
   """
-  if not 0 <= warmup_steps <= total_steps:
+  if warmup_steps > total_steps:
     raise errors.InputError(
-        f'config.optim.warmup_epochs: its {warmup_steps} updates must be between '
-        f'0 and {total_steps}, those of the training; lower it or raise '
-        'config.epochs'
+        f'config.optim.warmup_epochs: its {warmup_steps} updates are more '
+        f'than the {total_steps} of the training; lower it or raise config.epochs'
     )
 
   def schedule(step):

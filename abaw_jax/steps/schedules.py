@@ -85,10 +85,10 @@ def by_epoch(
     InputError: a number of epochs is out of its range.
   """
   epochs = len(epoch_ends)
-  if not 0 <= warmup <= epochs:
+  if warmup > epochs:
     raise errors.InputError(
-        f'config.optim.warmup_epochs={warmup}: must be between 0 and {epochs}, '
-        'the epochs of the training; lower it or raise config.epochs'
+        f'config.optim.warmup_epochs={warmup}: is longer than the {epochs} '
+        'epochs of the training; lower it or raise config.epochs'
     )
   factor = FACTORS[name](epochs, hold=hold, warmup=warmup, from_zero=from_zero)
   rates = [lr * factor(done) for done in range(epochs)]

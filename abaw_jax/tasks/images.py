@@ -11,7 +11,6 @@ from jaxtyping import Array, Real
 import numpy as np
 
 from abaw_jax.augmentation import augment
-from abaw_jax.core import errors
 from abaw_jax.data import pipeline, transforms
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
@@ -87,17 +86,8 @@ class ImageTask(task.Task):
 
 
 def face_size(config: Mapping[str, Any]) -> int:
-  """Returns the side in pixels of the images that reach the device.
-
-  Raises:
-    InputError: it is negative.
-  """
+  """Returns the side in pixels of the images that reach the device."""
   size = config['data']['face_size'] if 'data' in config else 0
-  if size < 0:
-    raise errors.InputError(
-        f'config.data.face_size={size}: give a side in pixels, or 0 for '
-        'config.model.image_size'
-    )
   return size or config['model']['image_size']
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from abaw_jax.core import choices, errors
+from abaw_jax.core import choices
 
 Losses = Mapping[str, Float[Array, '']]
 Labelled = Mapping[str, Bool[Array, '']]
@@ -203,12 +203,8 @@ def make(
     least_loss: minimum of the divisor of 'normalized', at least 0.
 
   Raises:
-    InputError: the name is unknown, or `least_loss` is negative.
+    InputError: the name is unknown.
   """
   method = choices.choose(METHODS, name, 'loss.weighting')
-  if not least_loss >= 0:
-    raise errors.InputError(
-        f'config.loss.least_loss={least_loss}: give 0 or more'
-    )
   options = {'least_loss': least_loss} if name == 'normalized' else {}
   return method(weights, **options)

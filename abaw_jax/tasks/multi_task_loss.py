@@ -144,7 +144,7 @@ def make(
       is not minimised.
 
   Raises:
-    InputError: a value is unknown or out of range.
+    InputError: a value is unknown.
   """
   for task in weights:
     choices.choose(heads.TASK_DIMS, task, 'loss.weights')
@@ -159,11 +159,6 @@ def make(
     raise errors.InputError(
         f'config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to '
         "'mse' or va_mean to 'labelled'"
-    )
-  if not 0 <= label_smoothing < 1:
-    raise errors.InputError(
-        f'config.loss.label_smoothing={label_smoothing}: give a number from 0 '
-        'to below 1'
     )
   loss = MultiTaskLoss(
       weights=weights,

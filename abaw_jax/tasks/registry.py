@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from abaw_jax.core import choices
+from abaw_jax.core import choices, config_ranges
 from abaw_jax.tasks import classifier, frame, identity, mae, temporal
 from abaw_jax.tasks import task as task_lib
 
@@ -19,7 +19,12 @@ TASKS: dict[str, type[task_lib.Task]] = {
 
 
 def task_class(config: Mapping[str, Any]) -> type[task_lib.Task]:
-  """Returns the class of a config's task, or raises an InputError."""
+  """Returns the class of a config's task, after a check of all its numbers.
+
+  Raises:
+    InputError: there is no such task, or a number is out of its range.
+  """
+  config_ranges.check(config)
   return choices.choose(TASKS, config['model']['name'], 'model.name')
 
 

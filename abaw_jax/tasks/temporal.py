@@ -56,8 +56,6 @@ class TemporalTask(multi_task.LabelTask):
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> task.Task:
     section, loss_fn = config['loss'], cls.make_loss(config)
-    if section['l2'] < 0:
-      raise errors.InputError(f'config.loss.l2={section["l2"]}: give 0 or more')
     return cls(
         config=config,
         model=zoo.make_model(**config['model']),

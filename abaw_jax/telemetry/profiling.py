@@ -39,7 +39,7 @@ class Profile:
     Raises:
       InputError: the run has no such update.
     """
-    if count < 0 or start < 0 or (count and start >= total):
+    if count and start >= total:
       raise errors.InputError(
           f'config.profile_start={start}, config.profile_steps={count}: this run '
           f'has {total} updates; choose updates of the run, or set '

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from abaw_jax.core import errors
 from abaw_jax.distributed import agreement, preemption
 
 
@@ -55,14 +54,7 @@ class Triggers:
       save_minutes: minutes between two checkpoints, by the clock of process 0.
       plot_steps: updates between two pictures.
       clock: returns seconds.
-
-    Raises:
-      InputError: `save_minutes` is negative.
     """
-    if save_minutes < 0:
-      raise errors.InputError(
-          f'config.save_minutes={save_minutes}: give minutes, or 0 for never'
-      )
     self._stop = stop
     self._agreement = agreement.Agreement(mesh)
     self._start = start

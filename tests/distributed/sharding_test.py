@@ -45,7 +45,6 @@ def test_parameters_are_split_only_inside_a_slice(fsdp):
     ('slices', 'fsdp', 'message'),
     [
         (1, 3, 'fsdp=3 does not divide the 8 devices:'),
-        (1, 0, 'fsdp=0 does not divide'),
         (2, 8, 'fsdp=8 does not divide the 4 devices of each of 2 slices'),
     ],
 )
@@ -59,7 +58,6 @@ def test_fsdp_that_does_not_divide_a_slice_is_refused(slices, fsdp, message):
     ('batch_size', 'microbatches', 'message'),
     [
         (4, 3, '4 is not a multiple of the 1 devices, 3'),
-        (4, 0, 'give 1 or more'),
     ],
 )
 def test_batches_that_the_devices_do_not_divide_are_refused(

@@ -37,7 +37,6 @@ def make(**options):
         ({'tasks': 'au,au'}, 'names au twice'),
         ({'linear_heads': 'joy'}, r"linear_heads: unknown value 'joy'"),
         ({'va_features': 10}, r"va_features=10: .* encoder 'none'"),
-        ({'va_features': -1, 'encoder': 'none'}, 'va_features=-1'),
         ({'feedback': 'x'}, 'none, hidden, label'),
         ({'feed_missing': 'x'}, 'prediction, zero'),
         ({'feedback': 'hidden', 'feed_target': ''}, 'at least one task'),

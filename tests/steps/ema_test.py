@@ -149,14 +149,3 @@ def test_a_run_cannot_resume_without_its_ema(run):
   config['optim'] = config['optim'] | {'ema': 0.0}
   with pytest.raises(errors.InputError, match='another optimizer: extra train'):
     loop.train(config, root / 'full')
-
-
-@pytest.mark.parametrize(
-    ('key', 'value', 'fix'),
-    [('ema', 1.0, 'decay below 1'), ('sam_rho', -0.1, 'above 0')],
-)
-def test_values_out_of_range_are_input_errors(tmp_path, key, value, fix):
-  config = runs.smoke('convnet', tmp_path)
-  config['optim'][key] = value
-  with pytest.raises(errors.InputError, match=fix):
-    optimization.step_options(config)

@@ -234,8 +234,8 @@ def test_batches_have_the_person_of_each_image(people_dir):
     ('overrides', 'message'),
     [
         ({'model__num_classes': 3}, 'num_classes=3: .* trains on 16 people'),
-        ({'data__name': 'identities/folders,b/c'}, 'person 0 of one dataset'),
-        ({'data__name': 'identities'}, 'there is identities/folders'),
+        ({'data__name': 'identities/folders,b/c'}, 'several datasets overlap'),
+        ({'data__name': 'identities'}, 'found identities/folders'),
     ],
 )
 def test_data_without_valid_classes_are_refused(people_dir, overrides, message):
@@ -254,5 +254,5 @@ def test_settings_that_contradict_are_refused(people_dir):
     registry.make_task(smoke(people_dir, loss__name='sphere'))
   task = registry.make_task(smoke(people_dir))
   batch = {'image': jnp.zeros((1, 32, 32, 3), jnp.uint8)}
-  with pytest.raises(errors.InputError, match='num_classes=0: is filled in'):
+  with pytest.raises(errors.InputError, match='num_classes=0: training takes'):
     task.init(jax.random.key(0), batch)

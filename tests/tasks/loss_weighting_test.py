@@ -164,5 +164,3 @@ def test_an_unknown_method_lists_the_methods():
       match=r'loss\.weighting: unknown value .* fixed, normalized',
   ):
     make('gradnorm')
-  with pytest.raises(errors.InputError, match='least_loss=-1'):
-    make('normalized', least_loss=-1.0)

@@ -228,7 +228,6 @@ def test_probabilities_replace_classes():
         ({'va_mean': 'all'}, 'ccc is not a mean'),
         ({'class_weights': '1,2'}, 'class_weights=1,2: .*8 numbers'),
         ({'class_weights': 'count'}, "give 'none', 'counts' or 8 numbers"),
-        ({'label_smoothing': 1.0}, 'from 0 to below 1'),
         ({'au_weights': 'all'}, 'none, counts'),
         ({'class_weight_mean': 'sum'}, 'weights, rows'),
     ],

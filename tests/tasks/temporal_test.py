@@ -153,7 +153,9 @@ def test_only_kernels_of_linear_heads_have_the_l2_penalty():
   moved = grads['valence']['head']['out'].pop('kernel')
   np.testing.assert_allclose(moved, 0.5 * kernel, rtol=1e-6)
   assert all(not leaf.any() for leaf in jax.tree.leaves(grads))
-  with pytest.raises(errors.InputError, match='l2=-1: give 0 or more'):
+  with pytest.raises(
+      errors.InputError, match='l2=-1: give a finite number, at least 0'
+  ):
     registry.make_task(make_config(model=head, loss={'l2': -1}))
 
 

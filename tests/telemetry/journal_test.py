@@ -154,12 +154,9 @@ def test_a_model_without_pictures_refuses_plot_steps(feature_dir, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize(
-    ('start', 'steps'), [(STEPS, 1), (-1, 2), (0, -1)], ids=str
-)
-def test_a_profile_of_no_update_is_refused(data_dir, tmp_path, start, steps):
-  values = config(data_dir) | {'profile_start': start, 'profile_steps': steps}
-  with pytest.raises(errors.InputError, match=f'profile_start={start}, '):
+def test_a_profile_of_no_update_is_refused(data_dir, tmp_path):
+  values = config(data_dir) | {'profile_start': STEPS, 'profile_steps': 1}
+  with pytest.raises(errors.InputError, match=f'profile_start={STEPS}, '):
     loop.train(values, tmp_path / 'run')
 
 

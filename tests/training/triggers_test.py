@@ -1,8 +1,5 @@
 """When to evaluate, save, draw and stop: by updates, by minutes, by signal."""
 
-import pytest
-
-from abaw_jax.core import errors
 from abaw_jax.distributed import preemption, sharding
 from abaw_jax.training import triggers
 
@@ -69,8 +66,3 @@ def test_sigterm_saves_and_stops():
   assert not made.at(1).stopping
   stop.received = True
   assert made.at(2) == triggers.Due(False, False, True, True)
-
-
-def test_negative_minutes_are_refused():
-  with pytest.raises(errors.InputError, match='save_minutes=-1'):
-    make(Clock(), save_minutes=-1.0)

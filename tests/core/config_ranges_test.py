@@ -1,0 +1,124 @@
+"""Every number of every config has a range, which is checked before a start."""
+
+import importlib
+import json
+import math
+import pathlib
+import re
+
+import pytest
+
+from abaw_jax.augmentation import rand_augment
+from abaw_jax.checkpoints import runs as stored_runs
+from abaw_jax.configs import base
+from abaw_jax.core import config_ranges, errors
+from abaw_jax.tasks import registry
+from tests.training import runs
+
+CONFIGS = pathlib.Path(base.__file__).parent
+POSITIVE = 'an integer, at least 1'
+NOT_NEGATIVE = 'a finite number, at least 0'
+SHARE = 'a number, at least 0 and below 1'
+# A wrong value by key, and the range in its message.
+WRONG = [
+    ('data.batch_size', 0, POSITIVE),
+    ('data.batch_size', 2.5, POSITIVE),
+    ('data.batch_size', True, POSITIVE),
+    ('data.fill_labels', -1, 'an integer, at least 0'),
+    ('data.window', 0, POSITIVE),
+    ('log_steps', 0, POSITIVE),
+    ('mesh.fsdp', 0, POSITIVE),
+    ('optim.microbatches', 0, POSITIVE),
+    ('epochs', 0.0, 'a finite number, above 0'),
+    ('epochs', math.inf, 'a finite number, above 0'),
+    ('save_minutes', -1.0, NOT_NEGATIVE),
+    ('seed', -1, 'an integer, at least 0 and at most 4294967295'),
+    ('seed', 2**32, 'an integer, at least 0 and at most 4294967295'),
+    ('optim.lr', -1e-3, NOT_NEGATIVE),
+    ('optim.lr', math.nan, NOT_NEGATIVE),
+    ('optim.lr', 1e39, NOT_NEGATIVE),
+    ('optim.lr', 'fast', NOT_NEGATIVE),
+    ('optim.lr', None, NOT_NEGATIVE),
+    ('optim.eps', 1e-50, 'a finite number, above 0'),
+    ('optim.ema', 1.0, SHARE),
+    ('optim.sam_rho', -0.1, NOT_NEGATIVE),
+    ('loss.weights.au', -1, NOT_NEGATIVE),
+    ('loss.least_loss', -1.0, NOT_NEGATIVE),
+    ('loss.label_smoothing', 1.0, SHARE),
+    ('model.encoder_dropout', 1.5, SHARE),
+    ('model.va_features', -1, 'an integer, at least 0'),
+    ('model.mask_ratio', 1.0, 'a number, above 0 and below 1'),
+    ('model.hidden_dims', (8, 0), 'integers, each at least 1'),
+    ('model.hidden_dims', 8, 'integers, each at least 1'),
+    ('augment.crop_scale', 1.01, 'a number, above 0 and at most 1'),
+    ('augment.mean', (0.5, 0.5), '3 numbers: at least 0 and at most 1; '),
+    ('augment.std', (0.2, 0.0, 0.2), '3 numbers: above 0 and at most 1; '),
+    ('augment.std', (58.0,) * 3, '3 numbers: above 0 and at most 1; '),
+    ('augment.std', 0.5, '3 numbers: above 0 and at most 1; '),
+    (
+        'augment.jitter',
+        (0.0, 0.0, 0.0, 0.6),
+        '4 finite numbers: at least 0; at least 0; at least 0; at least 0 and '
+        'at most 0.5',
+    ),
+    ('augment.jitter', (0.0, math.inf, 0.0, 0.0), '4 finite numbers: '),
+    ('augment.rand_magnitude', 31, 'an integer, at least 0 and at most 30'),
+    ('augment.erase', math.nan, 'a number, at least 0 and at most 1'),
+]
+
+
+def nested(key: str, value) -> dict:
+  for name in reversed(key.split('.')):
+    value = {name: value}
+  return value
+
+
+def is_number(value) -> bool:
+  """Returns whether a value is a number or has numbers."""
+  if isinstance(value, tuple):
+    return any(map(is_number, value))
+  return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def test_every_number_of_every_config_has_a_range_and_is_inside():
+  keys = set()
+  for path in CONFIGS.glob('[!_]*.py'):
+    module = importlib.import_module(f'abaw_jax.configs.{path.stem}')
+    for variant in getattr(module, 'VARIANTS', ()):
+      config = module.get_config(variant).to_dict()
+      config_ranges.check(config)
+      flat = stored_runs.flatten(config)
+      keys |= {key for key, value in flat.items() if is_number(value)}
+  assert keys == base.RANGES.keys()
+
+
+@pytest.mark.parametrize(('key', 'value', 'fix'), WRONG, ids=str)
+def test_the_message_names_the_key_the_value_and_the_range(key, value, fix):
+  message = re.escape(f'file: config.{key}={value}: give {fix}')
+  with pytest.raises(errors.InputError, match=f'^{message}') as caught:
+    config_ranges.check(nested(key, value), where='file: ')
+  assert '\n' not in str(caught.value)
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+  augment = {
+      'mean': (0, 1, 0.5), 'std': (1, 1, 1e-3), 'crop_scale': 1,
+      'jitter': (3.0, 0, 0, 0.5), 'rand_magnitude': rand_augment.MAX_MAGNITUDE,
+      'erase': 1,
+  }  # fmt: skip
+  config_ranges.check({'augment': augment, 'seed': 2**32 - 1, 'own': -1})
+  config_ranges.check({'model': {'hidden_dims': (), 'depth': 1}})
+
+
+@pytest.mark.parametrize('name', runs.CONFIGS)
+def test_no_task_takes_a_wrong_number(name, tmp_path):
+  with pytest.raises(errors.InputError, match=r'^config.log_steps=0: give'):
+    registry.make_task(runs.smoke(name, tmp_path, log_steps=0))
+
+
+def test_a_stored_config_is_checked_and_the_message_names_the_file(tmp_path):
+  file = tmp_path / 'config.json'
+  file.write_text(json.dumps({'optim': {'lr': math.nan}}))
+  message = f'^{re.escape(str(file))}: config.optim.lr=nan: give a finite'
+  with pytest.raises(errors.InputError, match=message):
+    stored_runs.read_config(tmp_path)
