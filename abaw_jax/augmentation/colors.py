@@ -95,12 +95,9 @@ def jitter(
   The distribution is that of torchvision's ColorJitter, except that all images
   of the batch have the same random order. So each operation runs once.
 
-  Args:
-    key: random key.
-    images: RGB in 0..255.
-    strengths: strengths of brightness, contrast, saturation and hue. With
-      strength s factors are uniform in [max(1 - s, 0), 1 + s], and the hue
-      shift is uniform in [-s, s] turns. 0 disables an operation.
+  With strength s the factor of brightness, contrast or saturation is uniform in
+  [max(1 - s, 0), 1 + s], and the hue shift is uniform in [-s, s] turns. 0
+  disables an operation.
   """
   order_key, *keys = jax.random.split(key, 1 + len(_CHANGES))
   changes = []

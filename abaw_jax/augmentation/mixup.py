@@ -35,12 +35,8 @@ def blend_losses(
   """Returns the losses on own and previous labels, blended with `weight`.
 
   For a cross-entropy this equals the loss on the blended labels. Masks move
-  with the labels: an image without a label has no loss on it.
-
-  Args:
-    loss: function from a batch with labels to (loss, scalars).
-    batch: the batch before mixup.
-    weight: the weight that `blend` used.
+  with the labels: an image without a label has no loss on it. `loss` maps the
+  batch before mixup to (loss, scalars).
   """
   own = loss(batch)
   other = loss({key: _previous(value) for key, value in batch.items()})

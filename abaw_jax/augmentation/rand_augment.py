@@ -18,20 +18,10 @@ from abaw_jax.augmentation import colors, warp
 MAX_MAGNITUDE = 30
 
 OPERATIONS = (
-    'identity',
-    'shear_x',
-    'shear_y',
-    'translate_x',
-    'translate_y',
-    'rotate',
-    'brightness',
-    'saturation',
-    'contrast',
-    'sharpness',
-    'posterize',
-    'solarize',
-    'autocontrast',
-)
+    'identity', 'shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate',
+    'brightness', 'saturation', 'contrast', 'sharpness', 'posterize',
+    'solarize', 'autocontrast',
+)  # fmt: skip
 # Effect of the maximum magnitude, in both directions: shear, shift / side of
 # the image, rotation in degrees, and colour factor - 1.
 SHEAR, SHIFT, DEGREES, FACTOR = 0.3, 150 / 331, 30.0, 0.9
@@ -44,13 +34,9 @@ Strength = Float[Array, 'b']  # strength of the operation, in [-1, 1]
 def rand_augment(
     key: PRNGKeyArray, images: Images, *, count: int, magnitude: int
 ) -> Images:
-  """Returns the images after `count` random operations each.
+  """Returns the images in 0..255 after `count` random operations each.
 
-  Args:
-    key: random key of operations and directions.
-    images: RGB in 0..255.
-    count: operations per image; an operation may repeat.
-    magnitude: 0 to MAX_MAGNITUDE, equal for all images.
+  An operation may repeat. `magnitude` is 0 to MAX_MAGNITUDE for all images.
   """
   drawn, strength = draw(key, images.shape[0], count, magnitude=magnitude)
   images = warp.warp(images, matrices(drawn, strength, images.shape[1:3]))
@@ -80,11 +66,7 @@ def recolor(
 ) -> Images:
   """Returns the images after colour operations; others do not change them.
 
-  Args:
-    images: RGB in 0..255.
-    drawn: operation of each image.
-    strength: strength of operations with a direction.
-    magnitude: magnitude of operations without a direction.
+  `strength` is for operations with a direction, `magnitude` for the others.
   """
 
   def is_drawn(name):

@@ -20,13 +20,7 @@ def convolve(
 
   On a CPU this is a sum of shifted products, which XLA fuses into one loop.
   XLA's own convolution is 10 to 30 times slower there, and is used on other
-  platforms.
-
-  Args:
-    x: feature maps.
-    kernel: one kernel per channel.
-    stride: step of the kernel in both directions.
-    pads: zeros before and after the rows, then the columns.
+  platforms. `pads` are the zeros before and after the rows, then the columns.
   """
   # Python integers, so that equal arguments are compiled once.
   pads = tuple((int(low), int(high)) for low, high in pads)

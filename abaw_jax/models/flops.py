@@ -5,16 +5,30 @@ scores. It excludes norms, softmax and activations. XLA's own count does not
 fit: it counts the body of a scan once, and rematerialised operations twice.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import itertools
-from typing import Any
 
 from flax import linen as nn
 from jaxtyping import Array
 
 from abaw_jax.models.multi_task import frame_model, heads, temporal_model
 from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
-from abaw_jax.models.vision import classifier, identity, mae, vit
+from abaw_jax.models.vision import mae, vit
+
+
+def forward_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
+  """Returns the forward FLOPs of a model of the zoo, per row of the batch."""
+  match model:
+    case mae.MAE():
+      return _mae(model)
+    case temporal_model.TemporalModel():
+      return _temporal(model, *batch['features'].shape[-2:])
+    case frame_model.FrameModel():
+      dims = heads.TASK_DIMS.values()
+    case _:
+      dims = [model.num_classes]
+  head = sum(_dense(1, model.backbone.dim, dim) for dim in dims)
+  return backbone_flops(model.backbone) + head
 
 
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
@@ -30,9 +44,8 @@ def backbone_flops(model: nn.Module) -> int:
   return vit_flops(model) if isinstance(model, vit.ViT) else model.flops
 
 
-def mae_flops(model: mae.MAE, batch: Mapping[str, Array]) -> int:
+def _mae(model: mae.MAE) -> int:
   """Returns forward FLOPs per image; only the decoder reads hidden patches."""
-  del batch
   encoder, width = model.encoder, model.decoder_dim
   visible = _visible(model)
   tokens = encoder.num_patches + 1
@@ -44,30 +57,11 @@ def mae_flops(model: mae.MAE, batch: Mapping[str, Array]) -> int:
   )
 
 
-def frame_flops(
-    model: frame_model.FrameModel, batch: Mapping[str, Array]
+def _temporal(
+    model: temporal_model.TemporalModel, frames: int, width: int
 ) -> int:
-  """Returns the forward FLOPs per image."""
-  del batch
-  return backbone_flops(model.backbone) + _heads(model.backbone.dim, ())
-
-
-def classifier_flops(
-    model: classifier.Classifier | identity.IdentityModel,
-    batch: Mapping[str, Array],
-) -> int:
-  """Returns the forward FLOPs per image."""
-  del batch
-  head = _dense(1, model.backbone.dim, model.num_classes)
-  return backbone_flops(model.backbone) + head
-
-
-def temporal_flops(
-    model: temporal_model.TemporalModel, batch: Mapping[str, Array]
-) -> int:
-  """Returns forward FLOPs per window; padded frames count like real ones."""
-  frames, width = batch['features'].shape[-2:]
-  total, width = ENCODERS[type(model.encoder)](model.encoder, frames, width)
+  """Returns the forward FLOPs of a window."""
+  total, width = _encoder(model.encoder, frames, width)
   feedback = model.feedback
   for task, out_dim in heads.TASK_DIMS.items():
     dim = width
@@ -83,56 +77,33 @@ def temporal_flops(
     if model.private is not None:
       private = model.private(dim=dim, num_heads=1)
       total += private.depth * _block(frames, dim, private.mlp_dim)
-    total += frames * _head(dim, model.task_hidden_dims(task), out_dim)
+    widths = itertools.pairwise((dim, *model.task_hidden_dims(task), out_dim))
+    total += sum(_dense(frames, *pair) for pair in widths)
   return total
 
 
-def _transformer(
-    model: transformers.TransformerEncoder, frames: int, width: int
-) -> tuple[int, int]:
+def _encoder(model: nn.Module, frames: int, width: int) -> tuple[int, int]:
   """Returns (forward FLOPs of a window, width of the hidden states)."""
-  block = _block(frames, model.dim, model.mlp_dim)
+  match model:
+    case recurrent.RecurrentEncoder():
+      gates = recurrent.CELLS[model.cell].gates * model.dim
+      directions = 2 if model.bidirectional else 1
+      total = 0
+      for _ in range(model.depth):
+        total += directions * _dense(frames, width + model.dim, gates)
+        width = directions * model.dim
+      return total, width
+    case transformers.TransformerEncoder():
+      block = _block(frames, model.dim, model.mlp_dim)
+    case fft_encoder.FFTEncoder():
+      near = 2 * fft_encoder.MAX_DISTANCE + 1
+      block = _attention(frames, model.dim) + 2 * _dense(
+          frames, model.dim, near
+      )
+      block += _dense(frames, fft_encoder.KERNEL_SIZE * model.dim, model.dim)
+    case _:
+      return 0, width
   return _dense(frames, width, model.dim) + model.depth * block, model.dim
-
-
-def _recurrent(
-    model: recurrent.RecurrentEncoder, frames: int, width: int
-) -> tuple[int, int]:
-  """Returns (forward FLOPs of a window, width of the hidden states)."""
-  gates = recurrent.CELLS[model.cell].gates * model.dim
-  directions = 2 if model.bidirectional else 1
-  total = 0
-  for _ in range(model.depth):
-    total += directions * _dense(frames, width + model.dim, gates)
-    width = directions * model.dim
-  return total, width
-
-
-def _fft(
-    model: fft_encoder.FFTEncoder, frames: int, width: int
-) -> tuple[int, int]:
-  """Returns (forward FLOPs of a window, width of the hidden states)."""
-  dim = model.dim
-  near = 2 * _dense(frames, dim, 2 * fft_encoder.MAX_DISTANCE + 1)
-  convolution = _dense(frames, fft_encoder.KERNEL_SIZE * dim, dim)
-  block = _attention(frames, dim) + near + convolution
-  return _dense(frames, width, dim) + model.depth * block, dim
-
-
-ENCODERS: dict[type[nn.Module], Callable[..., tuple[int, int]]] = {
-    transformers.TransformerEncoder: _transformer,
-    recurrent.RecurrentEncoder: _recurrent,
-    fft_encoder.FFTEncoder: _fft,
-    temporal_model.Features: lambda model, frames, width: (0, width),
-}
-
-FORWARD: dict[type[nn.Module], Callable[[Any, Mapping[str, Array]], int]] = {
-    mae.MAE: mae_flops,
-    frame_model.FrameModel: frame_flops,
-    classifier.Classifier: classifier_flops,
-    identity.IdentityModel: classifier_flops,
-    temporal_model.TemporalModel: temporal_flops,
-}
 
 
 def train_flops(
@@ -151,7 +122,7 @@ def train_flops(
     batch: a batch; its shapes are used.
     freeze: top-level part that is not trained; '' means none.
   """
-  total = 3 * FORWARD[type(model)](model, batch)
+  total = 3 * forward_flops(model, batch)
   if freeze == 'encoder' and isinstance(model, mae.MAE):
     return total - 2 * vit_flops(model.encoder, visible=_visible(model))
   if freeze == 'backbone':
@@ -176,15 +147,3 @@ def _attention(tokens: int, dim: int) -> int:
   """Returns the FLOPs of self-attention: projections and scores."""
   projections = _dense(tokens, dim, 3 * dim) + _dense(tokens, dim, dim)
   return projections + 2 * _dense(tokens, dim, tokens)
-
-
-def _heads(dim: int, hidden_dims: tuple[int, ...]) -> int:
-  """Returns the FLOPs of all task heads on one embedding."""
-  return sum(
-      _head(dim, hidden_dims, out_dim) for out_dim in heads.TASK_DIMS.values()
-  )
-
-
-def _head(dim: int, hidden_dims: tuple[int, ...], out_dim: int) -> int:
-  widths = itertools.pairwise((dim, *hidden_dims, out_dim))
-  return sum(_dense(1, width, out_width) for width, out_width in widths)

@@ -6,6 +6,7 @@ from abaw_jax.core import choices, errors
 from abaw_jax.models.layers import dtypes, initializers
 from abaw_jax.models.multi_task import feedback as feedbacks
 from abaw_jax.models.multi_task import heads, temporal_model
+from abaw_jax.models.temporal import encoder as encoders
 from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
 
 ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'none')
@@ -103,7 +104,7 @@ def make_temporal(
   )
   sizes = {'dim': dim, 'depth': depth}
   if encoder == 'none':
-    shared = temporal_model.Features()
+    shared = encoders.Encoder()
   elif encoder in ('transformer', 'fft'):
     if dim % num_heads:
       raise errors.InputError(

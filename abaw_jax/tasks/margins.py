@@ -64,12 +64,9 @@ def cross_entropy(
     *,
     num_classes: int,
 ) -> Float[Array, 'b']:
-  """Returns -log softmax of each row at its target.
+  """Returns -log softmax of each row at the column where `target` is True.
 
-  Args:
-    logits: logits; columns from `num_classes` on are padding.
-    target: True in one column of each row.
-    num_classes: number of columns without padding.
+  Columns from `num_classes` on are padding.
   """
   is_class = jnp.arange(logits.shape[-1])[None] < num_classes
   total = jax.nn.logsumexp(jnp.where(is_class, logits, -jnp.inf), axis=-1)

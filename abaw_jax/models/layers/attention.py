@@ -20,13 +20,8 @@ def attend(
 
   The product with `value` comes before the division by the row sums, and the
   custom VJP computes row sums from the output (Dao et al., arXiv 2205.14135,
-  B.2). This needs half as many passes over the q x k matrices as autodiff.
-
-  Args:
-    query: projected queries.
-    key: projected keys.
-    value: projected values.
-    mask: True where a query may attend to a key; None means everywhere.
+  B.2). This needs half as many passes over the q x k matrices as autodiff. The
+  mask is True where a query may attend to a key; None means everywhere.
   """
   return _attend(query, key, value, mask)[0]
 

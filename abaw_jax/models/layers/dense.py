@@ -19,14 +19,7 @@ def dense(
     dtype: DTypeLike,
     initializer: nn.initializers.Initializer = XAVIER,
 ) -> nn.Dense:
-  """Returns a dense layer with float32 parameters.
-
-  Args:
-    features: output width.
-    name: name of the parameters.
-    dtype: compute dtype.
-    initializer: initializer of the kernel.
-  """
+  """Returns a dense layer with float32 parameters; `dtype` is for computing."""
   return nn.Dense(
       features,
       kernel_init=initializer,

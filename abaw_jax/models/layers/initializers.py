@@ -11,8 +11,7 @@ import math
 
 from flax import linen as nn
 import jax
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from abaw_jax.models.layers import dense
 
@@ -28,13 +27,7 @@ PROJECTIONS = {'default': dense.XAVIER, 'normal': KERNELS['normal']}
 def uniform(dim: int) -> nn.initializers.Initializer:
   """Returns PyTorch's initializer of recurrent layers, U(-1, 1) / sqrt(dim)."""
   limit = 1.0 / math.sqrt(dim)
-
-  def draw(
-      key: Key[Array, ''], shape: tuple[int, ...], dtype: DTypeLike
-  ) -> Float[Array, '...']:
-    return jax.random.uniform(key, shape, dtype, -limit, limit)
-
-  return draw
+  return lambda *args: jax.random.uniform(*args, -limit, limit)
 
 
 def shared(

@@ -19,11 +19,8 @@ class DropPath(nn.Module):
   ) -> Float[Array, 'b *d']:
     """Returns `x`, set to 0 for dropped samples and scaled up for the others.
 
-    Args:
-      x: output of the residual branch.
-      rate: probability that a sample loses the branch, in [0, 1); an array in a
-        scan over layers.
-      train: whether samples are dropped.
+    `rate` is the probability of a drop in [0, 1); an array in a scan over
+    layers. Without `train` no sample is dropped.
     """
     if not train or (isinstance(rate, float) and rate == 0.0):
       return x

@@ -39,13 +39,7 @@ class Block(nn.Module):
       *,
       train: bool,
   ) -> Float[Array, 'b n d']:
-    """Returns tokens of the same shape.
-
-    Args:
-      x: tokens.
-      drop_path: stochastic depth rate of both residual branches.
-      train: whether stochastic depth is active.
-    """
+    """Returns tokens; `drop_path` is the rate of both residual branches."""
     x = batch_sharding.shard_batch(x)
     drop = stochastic_depth.DropPath
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
@@ -74,7 +68,7 @@ def apply_blocks(
 
   Args:
     blocks: bound submodules of the caller; only their parameters differ.
-    x: tokens.
+    x: tokens before the first block.
     drop_path: stochastic depth rate of the last block; it grows linearly from
       0.
     remat: a key of `rematerialization.POLICIES`.
@@ -120,8 +114,6 @@ def apply_blocks(
   return x
 
 
-def _to_compute_dtype(
-    leaf: Float[Array, '*d'], dtype: DTypeLike
-) -> Float[Array, '*d']:
+def _to_compute_dtype(leaf, dtype):
   """Returns a kernel in the compute dtype; norms and biases stay float32."""
   return leaf.astype(dtype) if leaf.ndim > 1 else leaf

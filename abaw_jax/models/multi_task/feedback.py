@@ -47,13 +47,7 @@ class Feedback:
 class LabelEmbedding(nn.Module):
   """The embedding of a task's labels: a sum of one vector per label.
 
-  The weight of a vector is the probability of its label.
-
-  Attributes:
-    task: source task.
-    dim: width of the embedding.
-    missing: as in `Feedback`.
-    clip: as in `Feedback`.
+  The weight of a vector is the probability of its label. See `Feedback`.
   """
 
   task: str
@@ -68,13 +62,10 @@ class LabelEmbedding(nn.Module):
       truth: Mapping[str, Array] | None,
       use_truth: Bool[Array, 't'] | None,
   ) -> Float[Array, 'b t d']:
-    """Returns embedded labels.
+    """Returns the embedded labels of `output`, which gets no gradient.
 
-    Args:
-      output: output of the task, as in `labels.Output`; it gets no gradient.
-      truth: a batch with labels and mask of the task; None means that only
-        predictions are embedded.
-      use_truth: True on frames whose true label is embedded.
+    On frames where `use_truth` is True it embeds the labels of the batch
+    `truth`; None means that only predictions are embedded.
     """
     table = self.param(
         'embedding',

@@ -48,12 +48,7 @@ class TaskHead(nn.Module):
 
 
 class MultiTaskHeads(nn.Module):
-  """One head per task on a shared embedding.
-
-  Attributes:
-    hidden_dims: widths of the hidden layers of every head.
-    dropout: dropout rate of every head.
-  """
+  """One head per task on a shared embedding; see `TaskHead`."""
 
   hidden_dims: tuple[int, ...] = ()
   dropout: float = 0.0

@@ -37,13 +37,8 @@ def read(
   A recurrent model gives the same outputs for every split of the stream.
   Attention reads only the frames of this call.
 
-  Args:
-    weights: weights from `variables.init`.
-    carry: `model.initial_carry(b)` at the start of the streams, then the carry
-      of the previous call.
-    features: one vector per frame.
-    frame_id: frame numbers in the video.
-    model: model that passes `check_causal`.
+  `carry` is `model.initial_carry(b)` at the start of the streams, then the carry
+  of the previous call. The model must pass `check_causal`.
   """
   mask = jnp.ones(features.shape[:2], bool)
   context = window_context.WindowContext(mask, frame_id)

@@ -11,44 +11,14 @@ from abaw_jax.core import errors
 from abaw_jax.models.layers import feature_norm
 from abaw_jax.models.multi_task import feedback as feedbacks
 from abaw_jax.models.multi_task import heads
+from abaw_jax.models.temporal import encoder as encoders
 from abaw_jax.models.temporal import window_context
-
-
-class Features(nn.Module):
-  """The encoder 'none': hidden states are the features."""
-
-  causal = True
-
-  def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns {}, because there is no carry."""
-    del batch_size
-    return {}
-
-  def __call__(
-      self,
-      features: Float[Array, 'b t f'],
-      context: window_context.WindowContext,
-      carry: PyTree[Float[Array, 'b ...']],
-      *,
-      train: bool,
-  ) -> tuple[Float[Array, 'b t f'], PyTree[Float[Array, 'b ...']]]:
-    """Returns (features, carry)."""
-    del context, train
-    return features, carry
 
 
 class TaskNetwork(nn.Module):
   """The layers of one task: a private encoder, if there is one, and a head.
 
-  Attributes:
-    task: a key of `heads.TASK_DIMS`.
-    private: builds the private encoder from `dim` and `num_heads`; None means
-      that there is none.
-    private_head_dim: width of an attention head of the private encoder.
-      Reference: always 64 in AIM3-RUC.
-    hidden_dims: widths of the hidden layers of the head.
-    dropout: dropout rate of the head.
-    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
+  `hidden_dims` are the widths of this head; see `TemporalModel` for the others.
   """
 
   task: str
@@ -113,13 +83,14 @@ class TemporalModel(nn.Module):
     private: builds the encoder of a task from `dim` and `num_heads`; None means
       that there are no private encoders.
     private_head_dim: width of an attention head of a private encoder.
+      Reference: always 64 in AIM3-RUC.
     feedback: feedback between tasks; None means no feedback.
     tasks: trained tasks; the outputs of other tasks have no gradient.
     feature_layer_norm: whether features pass through a layer norm first.
     initializer: initializer of the kernels, a key of `initializers.KERNELS`.
   """
 
-  encoder: nn.Module
+  encoder: encoders.Encoder
   hidden_dims: tuple[int, ...] = (512, 256)
   linear_heads: tuple[str, ...] = ()
   va_features: int = 0

@@ -8,25 +8,18 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float
 import numpy as np
 
 from abaw_jax.models.layers import batch_sharding, dense, initializers
-from abaw_jax.models.temporal import window_context
+from abaw_jax.models.temporal import encoder, window_context
 
 MAX_DISTANCE = 4  # frames; larger distances have no relative position
 KERNEL_SIZE = 5  # frames
 
 
 class RelativeAttention(nn.Module):
-  """Self-attention with relative positions of near frames.
-
-  Attributes:
-    num_heads: attention heads.
-    dropout: rate on the attention probabilities.
-    initializer: initializer of the kernels, a key of `initializers.KERNELS`.
-    dtype: compute dtype; parameters are float32.
-  """
+  """Self-attention with relative positions of near frames; see `FFTEncoder`."""
 
   num_heads: int
   dropout: float = 0.0
@@ -60,10 +53,8 @@ class RelativeAttention(nn.Module):
         for name in ('near_keys', 'near_values')
     )
     distance = np.arange(length)[None] - np.arange(length)[:, None]
-    near = distance[..., None] == np.arange(
-        -MAX_DISTANCE, MAX_DISTANCE + 1
-    )  # [i, j, w]
-    near = jnp.asarray(near, self.dtype)
+    offsets = np.arange(-MAX_DISTANCE, MAX_DISTANCE + 1)
+    near = jnp.asarray(distance[..., None] == offsets, self.dtype)  # [i, j, w]
 
     scores = jnp.einsum('bihd,bjhd->bhij', query, key)
     by_distance = jnp.einsum('bihd,wd->bhiw', query, near_keys)
@@ -81,7 +72,7 @@ class RelativeAttention(nn.Module):
     )
 
 
-class FFTEncoder(nn.Module):
+class FFTEncoder(encoder.Encoder):
   """Linear projection and blocks of relative attention and one convolution.
 
   It never reads padding, and hidden states of padding are zero. It has no other
@@ -105,28 +96,11 @@ class FFTEncoder(nn.Module):
 
   causal = False
 
-  def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns {}, because there is no carry."""
-    del batch_size
-    return {}
-
   @nn.compact
-  def __call__(
-      self,
-      features: Float[Array, 'b t f'],
-      context: window_context.WindowContext,
-      carry: PyTree[Float[Array, 'b ...']],
-      *,
-      train: bool,
-  ) -> tuple[Float[Array, 'b t d'], PyTree[Float[Array, 'b ...']]]:
-    """Returns (hidden states, carry).
-
-    Args:
-      features: one vector per frame.
-      context: only its `mask` is used.
-      carry: {}.
-      train: whether dropout is active.
-    """
+  def encode(
+      self, features: Array, context: window_context.WindowContext, train: bool
+  ) -> Float[Array, 'b t d']:
+    """Returns the hidden states; only the `mask` of the context is used."""
     kernel_init = initializers.KERNELS[self.initializer]
     x = dense.dense(self.dim, 'affine', self.dtype, kernel_init)(
         features.astype(self.dtype)
@@ -157,4 +131,4 @@ class FFTEncoder(nn.Module):
           name=f'conv_{i}',
       )(jnp.where(real, x, 0.0))
       x = norm(f'norm2_{i}')(x + drop(drop(nn.relu(y))))
-    return jnp.where(real, x, 0.0), carry
+    return jnp.where(real, x, 0.0)

@@ -15,21 +15,15 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from abaw_jax.cpu import dense_vjp
 from abaw_jax.models.layers import initializers
-from abaw_jax.models.temporal import recurrent_vjp, window_context
+from abaw_jax.models.temporal import encoder, recurrent_vjp, window_context
 
 
 class Cell(NamedTuple):
-  """The definition of a recurrent cell.
+  """The definition of a recurrent cell."""
 
-  Attributes:
-    gates: number of gates; a projection is `gates` times as wide as the state.
-    states: number of arrays in a state; the first is the hidden state.
-    update: function from (projected input, projected hidden state, state) to
-      the next state.
-  """
-
-  gates: int
-  states: int
+  gates: int  # width of a projection / width of the state
+  states: int  # arrays in a state; the first is the hidden state
+  # (projected input, projected hidden state, state) to the next state
   update: Callable[..., tuple[Array, ...]]
 
 
@@ -109,7 +103,7 @@ class RecurrentLayer(nn.Module):
     return hidden.astype(self.dtype), state
 
 
-class RecurrentEncoder(nn.Module):
+class RecurrentEncoder(encoder.Encoder):
   """A recurrent network with a carry from window to window.
 
   The carry holds the state of each layer after the last frame that it has read.
@@ -143,7 +137,7 @@ class RecurrentEncoder(nn.Module):
     return not self.bidirectional
 
   def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns the carry of the first windows of videos."""
+    """Returns zeros for each layer."""
     names = [f'layers_{i}' for i in range(self.depth)]
     if self.bidirectional and self.carry_backward:
       names += [f'{name}_backward' for name in names]
@@ -158,14 +152,7 @@ class RecurrentEncoder(nn.Module):
       *,
       train: bool,
   ) -> tuple[Float[Array, 'b t d'], PyTree[Float[Array, 'b ...']]]:
-    """Returns (hidden states, carry); hidden states of padding are undefined.
-
-    Args:
-      features: one vector per frame; the real frames of a window come first.
-      context: `window_length` is used only without `mask_padding`.
-      carry: carry of the previous window, or of `initial_carry`.
-      train: whether dropout is active.
-    """
+    """Returns (hidden states, carry), see `Encoder`."""
     x = features.astype(self.dtype)
     read = context.readable(mask_padding=self.mask_padding)
     suffixes = ('', '_backward') if self.bidirectional else ('',)

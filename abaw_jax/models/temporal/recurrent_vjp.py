@@ -26,12 +26,11 @@ def scan(
   frame.
 
   Args:
-    update: function from (input of a frame, projected hidden state, state) to
-      the next state; the hidden state is the first array of a state.
+    update: see `recurrent.Cell`.
     reverse: whether to read the last frame first.
     inputs: projected inputs of all frames.
     mask: False on frames that do not change the state.
-    state: initial state.
+    state: initial state; the hidden state is its first array.
     kernel: kernel of the projection of the hidden state.
     bias: bias of that projection.
   """

@@ -1,15 +1,9 @@
-"""Transformer encoders, from features of frames to hidden states.
-
-All temporal encoders have the same signature. Inputs: features [b, t, f], a
-`WindowContext`, a carry (the state after the previous window, see
-`recurrent.py`; {} if the encoder has none) and `train`. Outputs: hidden states
-[b, t, d] and the next carry.
-"""
+"""Transformer encoders, from features of frames to hidden states."""
 
 from flax import linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float
 import numpy as np
 
 from abaw_jax.core import errors
@@ -21,7 +15,7 @@ from abaw_jax.models.layers import (
     positions,
     stochastic_depth,
 )
-from abaw_jax.models.temporal import window_context
+from abaw_jax.models.temporal import encoder, window_context
 
 NORMS = ('post', 'pre')
 POSITIONS = ('sine', 'learned', 'rotary', 'none')
@@ -61,14 +55,7 @@ class TransformerLayer(nn.Module):
       train: bool,
       times: Float[Array, '#b t'] | None = None,
   ) -> Float[Array, 'b t d']:
-    """Returns embeddings of the same shape.
-
-    Args:
-      x: embeddings of frames.
-      mask: True where a frame (row) may attend to another frame (column).
-      train: whether dropout is active.
-      times: times of the frames for rotary positions; None disables these.
-    """
+    """Returns embeddings of the same shape; see `attention.Attention`."""
     pre = self.norm == 'pre'
     kernel_init = initializers.KERNELS[self.initializer]
     norm1 = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name='norm1')
@@ -96,7 +83,7 @@ class TransformerLayer(nn.Module):
     return stochastic_depth.DropPath()(y, self.drop_path, train=train)
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(encoder.Encoder):
   """Linear projection, positions and transformer layers, without a carry.
 
   Attributes:
@@ -138,29 +125,11 @@ class TransformerEncoder(nn.Module):
   initializer: str = 'default'
   dtype: DTypeLike = jnp.float32
 
-  def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    """Returns {}, because there is no carry."""
-    del batch_size
-    return {}
-
   @nn.compact
-  def __call__(
-      self,
-      features: Float[Array, 'b t f'],
-      context: window_context.WindowContext,
-      carry: PyTree[Float[Array, 'b ...']],
-      *,
-      train: bool,
-  ) -> tuple[Float[Array, 'b t d'], PyTree[Float[Array, 'b ...']]]:
-    """Returns (hidden states, carry); hidden states of padding are undefined.
-
-    Args:
-      features: one vector per frame.
-      context: `frame_id` is needed if `time` is 'frames'; `window_length` is
-        used only without `mask_padding`.
-      carry: {}.
-      train: whether dropout is active.
-    """
+  def encode(
+      self, features: Array, context: window_context.WindowContext, train: bool
+  ) -> Float[Array, 'b t d']:
+    """Returns the hidden states; the time 'frames' needs a `frame_id`."""
     x = features.astype(self.dtype)
     if self.project:
       kernel_init = initializers.KERNELS[self.initializer]
@@ -185,7 +154,7 @@ class TransformerEncoder(nn.Module):
       )(x, keys, train=train, times=times if self._rotary else None)
     if self.norm == 'pre':
       x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name='norm')(x)
-    return x, carry
+    return x
 
   @property
   def _rotary(self) -> bool:

@@ -19,14 +19,9 @@ def random_masking(
 ) -> tuple[Int[Array, 'b n'], Int[Array, 'b n'], Bool[Array, 'b n']]:
   """Returns (order, rank, mask) of per-sample uniform masking.
 
-  Args:
-    noise: one random number per patch; patches with the smallest stay visible.
-    mask_ratio: share of hidden patches, in (0, 1).
-
-  Returns:
-    order: patch indices; the first `int(n * (1 - mask_ratio))` are visible.
-    rank: inverse permutation of `order`.
-    mask: True on hidden patches.
+  The `int(n * (1 - mask_ratio))` patches with the smallest noise stay visible.
+  `order` has the patch indices, visible ones first, `rank` is its inverse
+  permutation, and `mask` is True on hidden patches.
   """
   visible = int(noise.shape[-1] * (1.0 - mask_ratio))
   order = jnp.argsort(noise, axis=-1)
@@ -128,10 +123,7 @@ class MAE(nn.Module):
   ) -> tuple[Float[Array, 'b n d'], Bool[Array, 'b n']]:
     """Returns predicted patches in image order and the mask, True = hidden.
 
-    Args:
-      images: normalised images.
-      noise: uniform random numbers that select the hidden patches.
-      train: whether stochastic depth of the encoder is active.
+    `images` are normalised; `noise` is uniform and selects the hidden patches.
     """
     order, rank, mask = random_masking(noise, self.mask_ratio)
     visible = int(noise.shape[-1] * (1.0 - self.mask_ratio))

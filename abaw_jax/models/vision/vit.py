@@ -115,11 +115,8 @@ class ViT(nn.Module):
   ) -> Float[Array, 'b n d']:
     """Returns tokens after the last block, before the norm, cls token first.
 
-    Args:
-      images: normalised images of side `image_size`.
-      keep: indices of the patches to encode; None means all. Hidden patches
-        cost nothing, because they are removed before the embedding.
-      train: whether stochastic depth is active.
+    `images` are normalised. `keep` has the indices of the patches to encode;
+    None means all. Other patches are removed before the embedding.
     """
     patches = patchify(images, self.patch_size).astype(self.dtype)
     codes = jnp.asarray(self.pos_embed, self.dtype)
