@@ -28,7 +28,10 @@ _NEEDS = {
 flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
 flags.DEFINE_string('labels', None, 'The same list with labels.')
 flags.DEFINE_string(
-    'predictions', None, 'Predictions to write: .npz, .parquet or .csv.'
+    'predictions',
+    None,
+    'Predictions to write: .npz, .parquet or .csv.',
+    allow_overwrite=False,  # several files are blended by another command
 )
 flags.DEFINE_enum('task', 'mtl', TASKS, 'Challenge of the file.')
 

@@ -281,6 +281,15 @@ WRONG = {
         ('abaw_jax.predict', '--workdir={empty}', '--table=a.txt'),
         ("a.txt: unknown file format '.txt'",),
     ),
+    'two runs for a command that takes one': (
+        ('abaw_jax.evaluate', '--workdir=a', '--workdir=b'),
+        ('--workdir=b: already defined as a',),
+    ),
+    'two files of predictions for a submission': (
+        ('abaw_jax.submission', 'write', 'mtl.txt', '--list=l')
+        + ('--predictions=a.npz', '--predictions=b.npz'),
+        ('--predictions=b.npz: already defined as a.npz',),
+    ),
     'an unknown step of tuning': (
         (
             'abaw_jax.ensemble',
