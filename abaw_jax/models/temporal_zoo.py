@@ -1,6 +1,7 @@
 """Builds the temporal multi-task model from the `model` section of a config."""
 
 import functools
+from typing import Any
 
 from abaw_jax.core import choices, errors
 from abaw_jax.models.layers import dtypes, initializers
@@ -57,7 +58,7 @@ def make_temporal(
 
   configs/mtl.py explains every argument.
   """
-  _check(
+  for allowed, value, key in (
       (ENCODERS, encoder, 'encoder'),
       (FRAMEWORKS, framework, 'framework'),
       (transformers.NORMS, norm, 'norm'),
@@ -65,7 +66,10 @@ def make_temporal(
       (transformers.FIRST_POSITIONS, first_position, 'first_position'),
       (transformers.TIMES, time, 'time'),
       (initializers.KERNELS, initializer, 'initializer'),
-  )
+      (FEEDBACKS, feedback, 'feedback'),
+      (feedbacks.MISSING, feed_missing, 'feed_missing'),
+  ):
+    choices.choose(dict.fromkeys(allowed), value, f'model.{key}')
   if (framework == 'share_bottom') != (private_layers > 0):
     raise errors.InputError(
         f'config.model.private_layers={private_layers}: share_bottom needs 1 '
@@ -155,15 +159,15 @@ def make_temporal(
       private=private if private_layers else None,
       private_head_dim=private_head_dim,
       feedback=make_feedback(
-          kind=feedback,
-          sources=feed_source,
-          targets=feed_target,
+          feedback,
+          feed_source,
+          feed_target,
+          trained,
           dim=feed_dim,
           missing=feed_missing,
           clip=feed_clip,
           truth_rate=feed_truth_rate,
           truth_decay=feed_truth_decay,
-          trained=trained,
       ),
       tasks=trained,
       feature_layer_norm=feature_layer_norm,
@@ -172,27 +176,18 @@ def make_temporal(
 
 
 def make_feedback(
-    *,
     kind: str,
     sources: str,
     targets: str,
-    dim: int,
-    missing: str,
-    clip: bool,
-    truth_rate: float,
-    truth_decay: bool,
     trained: tuple[str, ...],
+    **options: Any,
 ) -> feedbacks.Feedback | None:
   """Returns the feedback between tasks; None for the kind 'none'.
 
   Raises:
-    InputError: a name is unknown, there is no source or no target, or a source
+    InputError: a task is unknown, there is no source or no target, or a source
       is also a target or is not trained.
   """
-  _check(
-      (FEEDBACKS, kind, 'feedback'),
-      (feedbacks.MISSING, missing, 'feed_missing'),
-  )
   if kind == 'none':
     return None
   to_tasks = choices.names(heads.TASK_DIMS, targets, 'model.feed_target')
@@ -213,12 +208,4 @@ def make_feedback(
           f'config.model.feed_source={sources}: {task} is not trained; add it '
           'to config.model.tasks'
       )
-  return feedbacks.Feedback(
-      kind, from_tasks, to_tasks, dim, missing, clip, truth_rate, truth_decay
-  )
-
-
-def _check(*chosen):
-  """Raises an InputError for a value that is not one of its choices."""
-  for allowed, name, key in chosen:
-    choices.choose(dict.fromkeys(allowed), name, f'model.{key}')
+  return feedbacks.Feedback(kind, from_tasks, to_tasks, **options)

@@ -54,9 +54,6 @@ def make_vit(
         f'config.model.dim={dim} is not a multiple of '
         f'config.model.num_heads={num_heads}: choose widths that divide'
     )
-  choices.choose(dict.fromkeys(POOLS), pool, 'model.pool')
-  choices.choose(dict.fromkeys(POSITIONS), positions, 'model.positions')
-  choices.choose(rematerialization.POLICIES, remat, 'model.remat')
   if image_size % patch_size:
     raise errors.InputError(
         f'config.model.image_size={image_size} is not a multiple of '
@@ -80,7 +77,6 @@ def make_convnet(
 ) -> nn.Module:
   """Returns the convolutional backbone with the name `backbone`."""
   module, sizes = choices.choose(convnets.CONVNETS, backbone, 'model.backbone')
-  choices.choose(rematerialization.POLICIES, remat, 'model.remat')
   return module(
       **sizes,
       image_size=image_size,
@@ -99,10 +95,6 @@ def _backbone_maker(model: Mapping[str, Any]) -> Callable[..., nn.Module]:
   return make_convnet if is_convnet(model) else make_vit
 
 
-def _backbone(**section: Any) -> nn.Module:
-  return _backbone_maker(section)(**section)
-
-
 def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the `model` section of only the backbone of a model.
 
@@ -114,7 +106,7 @@ def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
         f'config.model.name={model["name"]} has no image backbone; use a mae, '
         'frame, identity, vit or convnet model'
     )
-  wanted = _keys(_backbone_maker(model), model)
+  wanted = _keys(_backbone_maker(model))
   keys = {k: v for k, v in model.items() if k in wanted}
   return {'name': 'convnet' if is_convnet(model) else 'vit'} | keys
 
@@ -124,55 +116,23 @@ def make_backbone(model: Mapping[str, Any]) -> nn.Module:
   return make_model(**backbone_section(model)).backbone
 
 
-def make_mae(
-    *,
-    decoder_dim: int,
-    decoder_depth: int,
-    decoder_num_heads: int,
-    mask_ratio: float,
-    norm_pix: bool,
-    **backbone: Any,
-) -> mae.MAE:
-  """Returns a masked autoencoder; `backbone` are arguments of `make_vit`."""
-  return mae.MAE(
-      encoder=make_vit(**backbone),
-      decoder_dim=decoder_dim,
-      decoder_depth=decoder_depth,
-      decoder_num_heads=decoder_num_heads,
-      mask_ratio=mask_ratio,
-      norm_pix=norm_pix,
-  )
-
-
-def make_frame(*, dropout: float, **backbone: Any) -> frame_model.FrameModel:
-  """Returns a frame model; `backbone` are arguments of the backbone."""
-  return frame_model.FrameModel(_backbone(**backbone), dropout=dropout)
-
-
-def make_identity(
-    *, num_classes: int, head: str, **backbone: Any
-) -> identity.IdentityModel:
-  """Returns an identity model; `backbone` are arguments of the backbone."""
-  choices.choose(dict.fromkeys(identity.HEADS), head, 'model.head')
-  return identity.IdentityModel(
-      _backbone(**backbone), num_classes=num_classes, head=head
-  )
-
-
-def make_classifier(
-    *, num_classes: int = 0, **backbone: Any
-) -> classifier.Classifier:
-  """Returns a backbone from its arguments; 0 classes means no classifier."""
-  return classifier.Classifier(_backbone(**backbone), num_classes=num_classes)
-
-
+# Models by name. All but 'temporal' have a backbone; their other fields and the
+# arguments of the backbone are the keys of the `model` section.
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    'mae': make_mae,
-    'frame': make_frame,
-    'identity': make_identity,
+    'mae': mae.MAE,
+    'frame': frame_model.FrameModel,
+    'identity': identity.IdentityModel,
     'temporal': temporal_zoo.make_temporal,
-    'vit': make_classifier,
-    'convnet': make_classifier,
+    'vit': classifier.Classifier,
+    'convnet': classifier.Classifier,
+}
+_NO_KEYS = ('backbone', 'encoder', 'parent', 'name')  # fields with modules
+# Allowed values of the keys of models with a backbone.
+CHOICES = {
+    'head': identity.HEADS,
+    'pool': POOLS,
+    'positions': POSITIONS,
+    'remat': rematerialization.POLICIES,
 }
 
 
@@ -183,7 +143,11 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
     InputError: if there is no such model, or keys are missing or unknown.
   """
   make = choices.choose(MODELS, name, 'model.name')
-  keys = _keys(make, section)
+  keys, backbone_keys = _keys(make), {}
+  if name != 'temporal':
+    own = {k: v for k, v in keys.items() if k not in _NO_KEYS}
+    backbone_keys = _keys(_backbone_maker(section))
+    keys = own | backbone_keys
   missing = {key for key, required in keys.items() if required} - set(section)
   unknown = set(section) - set(keys)
   if missing or unknown:
@@ -193,17 +157,18 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
         f'{choices.listing(sorted(unknown))}); choose another --config, '
         'and leave its model.name unchanged'
     )
-  return make(**section)
+  if name == 'temporal':
+    return make(**section)
+  for key, allowed in CHOICES.items():
+    if key in section:
+      choices.choose(dict.fromkeys(allowed), section[key], f'model.{key}')
+  backbone = {k: section.pop(k) for k in backbone_keys.keys() & section.keys()}
+  return make(_backbone_maker(backbone)(**backbone), **section)
 
 
-def _keys(
-    make: Callable[..., Any], section: Mapping[str, Any]
-) -> dict[str, bool]:
-  """Returns the arguments of a function of this file; True if required."""
-  keys = {}
-  for parameter in inspect.signature(make).parameters.values():
-    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-      keys |= _keys(_backbone_maker(section), section)
-    else:
-      keys[parameter.name] = parameter.default is inspect.Parameter.empty
-  return keys
+def _keys(make: Callable[..., Any]) -> dict[str, bool]:
+  """Returns the arguments of a function or class; True if required."""
+  parameters = inspect.signature(make).parameters
+  return {
+      k: v.default is inspect.Parameter.empty for k, v in parameters.items()
+  }

@@ -15,10 +15,10 @@ class FrameModel(nn.Module):
   """
 
   backbone: nn.Module
-  dropout: float = 0.0
+  dropout: float
 
   def setup(self):
-    self.heads = heads.MultiTaskHeads((), self.dropout)
+    self.heads = heads.MultiTaskHeads(self.dropout)
 
   def __call__(
       self, images: Float[Array, 'b h w 3'], *, train: bool

@@ -48,10 +48,9 @@ class TaskHead(nn.Module):
 
 
 class MultiTaskHeads(nn.Module):
-  """One head per task on a shared embedding; see `TaskHead`."""
+  """One linear head per task on a shared embedding, after dropout."""
 
-  hidden_dims: tuple[int, ...] = ()
-  dropout: float = 0.0
+  dropout: float
 
   @nn.compact
   def __call__(
@@ -60,7 +59,7 @@ class MultiTaskHeads(nn.Module):
     """Returns a `labels.Output` with the leading axes of `x`."""
     output, hidden = {}, {}
     for task, dim in TASK_DIMS.items():
-      head = TaskHead(dim, self.hidden_dims, self.dropout, name=task)
+      head = TaskHead(dim, dropout=self.dropout, name=task)
       output[task], hidden[task] = head(x, train=train)
     for task in ('valence', 'arousal'):
       output[task] = output[task][..., 0]

@@ -91,11 +91,11 @@ class MAE(nn.Module):
   """
 
   encoder: vit.ViT
-  decoder_dim: int = 512
-  decoder_depth: int = 8
-  decoder_num_heads: int = 16
-  mask_ratio: float = 0.75
-  norm_pix: bool = True
+  decoder_dim: int
+  decoder_depth: int
+  decoder_num_heads: int
+  mask_ratio: float
+  norm_pix: bool
 
   def setup(self):
     dtype = self.encoder.dtype

@@ -39,6 +39,8 @@ def ours() -> mae.MAE:
       decoder_dim=DECODER_DIM,
       decoder_depth=DECODER_DEPTH,
       decoder_num_heads=DECODER_HEADS,
+      mask_ratio=0.75,
+      norm_pix=True,
   )
 
 
