@@ -12,6 +12,7 @@ from concurrent import futures
 import hashlib
 import itertools
 import pathlib
+import posixpath
 from typing import Any, NamedTuple
 
 from abaw_jax.core import labels
@@ -66,7 +67,8 @@ def find(
   splits = list(dict.fromkeys(face.split for face in faces))
   reasons, notes = {}, list(_shared_groups(faces, splits, noun))
   repeats = collections.Counter()
-  for members in _equal((face.name, face.box) for face in faces):
+  keys = ((posixpath.normpath(face.name), face.box) for face in faces)
+  for members in _equal(keys):
     last = max(members, key=lambda i: splits.index(faces[i].split))
     rest = [i for i in members if faces[i].split == faces[last].split]
     for i in set(members) - set(rest):

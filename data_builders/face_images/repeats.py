@@ -2,6 +2,7 @@
 
 import array
 from collections.abc import Iterable
+import posixpath
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Repeats:
   def add(self, entry: entries.Entry) -> None:
     """Adds an image; only an image of a list can be repeated."""
     if entry.line is not None:
-      self._hashes.append(holdout.hash_of(entry.name))
+      self._hashes.append(_hash(entry))
 
   def find(
       self, listed: Iterable[entries.Entry]
@@ -39,9 +40,13 @@ class Repeats:
             *entry.line,
         )
         for entry in listed
-        if entry.line is not None and holdout.hash_of(entry.name) in repeated
+        if entry.line is not None and _hash(entry) in repeated
     ]  # fmt: skip
     splits = ('', 'train', 'validation', 'test')
     faces.sort(key=lambda face: splits.index(face.split))
     found, notes = overlaps.find(faces, 'images')
     return list(found.values()), notes
+
+
+def _hash(entry: entries.Entry) -> int:
+  return holdout.hash_of(posixpath.normpath(entry.name))

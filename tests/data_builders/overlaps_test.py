@@ -143,7 +143,7 @@ def test_faces_of_one_image_are_different_rows(tmp_path, capsys):
   options = {'config': 'manual_2017'}
   assert report(capsys, 'affectnet', source, **options)[0]
   with (source / 'training.csv').open('a') as file:
-    file.write(tree.affectnet_line('1/a.png', '3') + '\n')
+    file.write(tree.affectnet_line('./1/a.png', '3') + '\n')
   correct, out = report(capsys, 'affectnet', source, **options)
   assert not correct
   assert 'differ between training.csv:2 and training.csv:9' in out
@@ -159,7 +159,7 @@ def test_an_image_in_two_splits_of_a_list_of_faces(tmp_path, capsys):
   copies = '2 images are identical to an earlier one, 1 of them in another'
   assert copies in out
   with (source / 'list_eval_partition.txt').open('a') as file:
-    file.write('000001.jpg 2\n000002.jpg 0\n')
+    file.write('000001.jpg 2\n./000002.jpg 0\n')
   correct, out = report(capsys, 'face_images', source, config='celeba')
   assert not correct
   assert 'txt:1: image img_align_celeba/000001.jpg: also in test (' in out
