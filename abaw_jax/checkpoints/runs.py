@@ -162,9 +162,16 @@ def write_untrained(workdir: pathlib.Path, reasons: Mapping[str, str]) -> None:
 
 
 def read_untrained(workdir: pathlib.Path) -> dict[str, str]:
-  """Returns the stored outputs; {} for a run of an older version."""
+  """Returns the stored outputs; {} for a run of an older version.
+
+  Raises:
+    InputError: the file is not JSON.
+  """
   path = workdir / 'untrained.json'
-  return json.loads(path.read_text()) if path.is_file() else {}
+  try:
+    return json.loads(path.read_text()) if path.is_file() else {}
+  except ValueError as e:
+    raise errors.InputError(f'{path}: is not JSON ({e}); remove it') from e
 
 
 def untrained_note(reasons: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.checkpoints import runs as stored
-from abaw_jax.core import labels
+from abaw_jax.core import errors, labels
 from abaw_jax.data import sources
 from abaw_jax.inference import evaluation
 from abaw_jax.tasks import registry
@@ -57,6 +57,9 @@ def test_a_run_names_heads_without_training_labels(data_dir, tmp_path, capsys):
   table = registry.make_task(config).table(scores, untrained)
   marked = {line.split()[0] for line in table if line.endswith('not trained')}
   assert marked == {f'F1_{name}' for name in labels.AU_NAMES}
+  (tmp_path / 'run' / 'untrained.json').write_text('')
+  with pytest.raises(errors.InputError, match=r'untrained\.json: is not JSON'):
+    stored.read_untrained(tmp_path / 'run')
 
 
 @pytest.mark.parametrize(
