@@ -48,8 +48,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.augment.crop_scale = 1.0
   config.augment.flip = False
 
-  config.optim.lr = 1e-4
-  config.optim.end_lr = 1e-4
+  config.optim.lr = config.optim.end_lr = 1e-4
   config.optim.scale_lr = False
   config.optim.warmup_epochs = 0.0
   config.optim.weight_decay = 0.0
@@ -58,12 +57,10 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   if variant in ('small', 'small_heads', 'smoke'):
     config.model.backbone = 'iresnet_nano'
     config.model.image_size = 32
-    config.optim.lr = 1e-3
-    config.optim.end_lr = 1e-3
+    config.optim.lr = config.optim.end_lr = 1e-3
   if 'heads' in variant:
     config.optim.freeze = 'backbone'
-    config.optim.lr = 1e-3
-    config.optim.end_lr = 1e-3
+    config.optim.lr = config.optim.end_lr = 1e-3
     config.epochs = 3.0
   if 'faithful' in variant:
     config.optim.sam_faithful = True

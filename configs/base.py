@@ -6,45 +6,44 @@ unknown key is an error.
 
 import ml_collections
 
-# The range of every number of every config, with the keys that have it. `int`
-# means only integers. A tuple has one interval for each of its numbers; `*` is a
-# tuple of any length.
+# The range of every number of every config, with the keys that have it; `inf` itself
+# is outside. A tuple has one interval for each of its numbers, or one for all.
 _KEYS = {
-    '(0, inf)': 'epochs optim.eps loss.scale',
-    '[0, inf)': (
+    'a number in (0, inf)': 'epochs optim.eps loss.scale',
+    'a number in [0, inf)': (
         'eval_epochs save_minutes optim.lr optim.warmup_epochs '
         'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
         'optim.sam_rho loss.weights.valence loss.weights.arousal '
         'loss.weights.expression loss.weights.au loss.prior_adjustment '
         'loss.mixup loss.least_loss loss.l2'
     ),
-    '[0, 1)': (
+    'a number in [0, 1)': (
         'optim.b1 optim.b2 optim.ema loss.label_smoothing model.dropout '
         'model.drop_path model.encoder_dropout'
     ),
-    '[0, 1]': 'augment.erase model.feed_truth_rate',
-    '(0, 1]': 'augment.crop_scale optim.layer_decay',
-    '(0, 1)': 'model.mask_ratio',
-    '[0, 2]': 'loss.margin',
-    '[0, 1] [0, 1] [0, 1]': 'augment.mean',
-    '(0, 1] (0, 1] (0, 1]': 'augment.std',
-    '[0, inf) [0, inf) [0, inf) [0, 0.5]': 'augment.jitter',
-    'int [0, inf)': (
+    'a number in [0, 1]': 'augment.erase model.feed_truth_rate',
+    'a number in (0, 1]': 'augment.crop_scale optim.layer_decay',
+    'a number in (0, 1)': 'model.mask_ratio',
+    'a number in [0, 2]': 'loss.margin',
+    'numbers in [0, 1], [0, 1], [0, 1]': 'augment.mean',
+    'numbers in (0, 1], (0, 1], (0, 1]': 'augment.std',
+    'numbers in [0, inf), [0, inf), [0, inf), [0, 0.5]': 'augment.jitter',
+    'an integer in [0, inf)': (
         'save_steps plot_steps profile_start profile_steps data.num_workers '
         'data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
         'model.va_features'
     ),
-    'int [1, inf)': (
+    'an integer in [1, inf)': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
         'data.stride optim.microbatches mesh.fsdp model.image_size '
         'model.patch_size model.dim model.depth model.num_heads model.mlp_dim '
         'model.max_length model.private_head_dim model.feed_dim '
         'model.decoder_dim model.decoder_depth model.decoder_num_heads'
     ),
-    'int [1, inf)*': 'model.hidden_dims',
-    'int [0, 30]': 'augment.rand_magnitude',
-    'int [0, 4294967295]': 'seed data.fold_seed',
+    'integers in [1, inf)': 'model.hidden_dims',
+    'an integer in [0, 30]': 'augment.rand_magnitude',
+    'an integer in [0, 4294967295]': 'seed data.fold_seed',
 }
 RANGES = {key: text for text, keys in _KEYS.items() for key in keys.split()}
 
@@ -124,9 +123,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.plot_steps = 0
   config.profile_start = 0  # updates before the profile starts
   config.profile_steps = 0  # updates to profile into tb/; 0 = none
-  config.eval_epochs = (
-      1.0  # epochs between two evaluations; 0 = only at the end
-  )
+  config.eval_epochs = 1.0  # epochs between evaluations; 0 = only at the end
   # Whether to keep the best weights of each task, in addition to the checkpoint
   # with the best total score.
   config.keep_task_bests = False
@@ -135,8 +132,13 @@ def get_config() -> ml_collections.ConfigDict:
   return config
 
 
-def add_images(config: ml_collections.ConfigDict) -> None:
+def add_images(config: ml_collections.ConfigDict, backbone: str) -> None:
   """Adds the keys of experiments that read face images."""
+  config.model.backbone = backbone
+  config.model.image_size = 112  # pixels
+  config.model.dtype = 'bfloat16'  # of computation; parameters are float32
+  # Activations that the backward pass recomputes: 'none', 'dots' or 'all'.
+  config.model.remat = 'none'
   # Side in pixels of images that go to the device. The device crops or resizes
   # them to model.image_size; 0 = model.image_size.
   config.data.face_size = 0
@@ -152,6 +154,21 @@ def add_images(config: ml_collections.ConfigDict) -> None:
   config.augment.rand_magnitude = 9  # their strength, 0 to 30
   # Random erasing: probability that a random box is removed; 0 = never.
   config.augment.erase = 0.0
+
+
+def add_vit(config: ml_collections.ConfigDict) -> None:
+  """Adds the keys of a ViT to those of `add_images`."""
+  config.model.patch_size = 8  # pixels
+  config.model.positions = 'sincos'  # 'sincos' (fixed) or 'learned'
+  config.model.drop_path = 0.0  # stochastic depth
+  config.model.scan = False  # compile one block and loop over it
+
+
+def add_mixture(config: ml_collections.ConfigDict) -> None:
+  """Adds the key of experiments that read several datasets."""
+  # `data.name` may list several datasets, `name` or `name/config`, separated by
+  # commas. Their sampling weights, such as '3,1'; '' = by size.
+  config.data.weights = ''
 
 
 def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
@@ -189,16 +206,20 @@ def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
   config.loss.au_weights = 'none'
 
 
-def add_frames(config: ml_collections.ConfigDict) -> None:
-  """Adds the keys of experiments that train on labelled images."""
-  add_images(config)
+def add_frames(config: ml_collections.ConfigDict, backbone: str) -> None:
+  """Adds the keys and shared values of experiments on labelled images."""
+  add_images(config, backbone)
+  add_mixture(config)
   add_multi_task_loss(config)
+  config.model.name = 'frame'
+  config.model.dropout = 0.0  # on the embedding
+  config.epochs = 20.0
+  config.augment.crop_scale = 0.8
+  config.optim.scale_lr = True
+  config.optim.warmup_epochs = 2.0
   # Mixup (Zhang et al., arXiv 1710.09412): parameter of the Beta distribution;
   # 0 = off.
   config.loss.mixup = 0.0
-  # `data.name` may list several datasets, `name` or `name/config`, separated by
-  # commas. Their sampling weights, such as '3,1'; '' = by size.
-  config.data.weights = ''
   # Datasets whose validation split scores the run, separated by commas; '' = all.
   config.data.validation = ''
   # Class-balanced sampling: 'expression' draws each expression equally often, and

@@ -27,32 +27,16 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   """Returns the experiment; `variant` is the backbone."""
   base.check_variant(variant, VARIANTS)
   config = base.get_config()
-  base.add_frames(config)
-  config.epochs = 20.0
-
-  config.model.name = 'frame'
-  config.model.backbone = variant
-  config.model.image_size = 224  # pixels
-  config.model.dropout = 0.0  # on the embedding
-  config.model.dtype = 'bfloat16'
-  config.model.remat = (
-      'none'  # recompute in the backward pass: 'none', 'dots', 'all'
-  )
-
-  config.data.batch_size = 256
-  config.augment.crop_scale = 0.8
-
+  base.add_frames(config, variant)
+  config.model.image_size = 224
   config.optim.lr = 3e-4
-  config.optim.scale_lr = True
-  config.optim.warmup_epochs = 2.0
   # Whether to update batch statistics of a frozen backbone, as the published code
   # of HSE-NN does.
   config.optim.move_frozen_statistics = False
 
   if variant in ('iresnet_50', 'smoke'):
     config.model.image_size = 112
-    config.augment.mean = (0.5, 0.5, 0.5)  # as for InsightFace's weights
-    config.augment.std = (0.5, 0.5, 0.5)
+    config.augment.mean = config.augment.std = (0.5, 0.5, 0.5)  # InsightFace
   if variant == 'smoke':
     config.model.backbone = 'iresnet_nano'
     config.model.image_size = 32

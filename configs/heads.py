@@ -30,22 +30,18 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   base.check_variant(variant, VARIANTS)
   config = mtl.get_config(variant)
   config.model.encoder = 'none'
-  config.model.framework = 'share_encoder'
-  config.model.private_layers = 0
-  config.model.feedback = 'none'
+  config.model.update(mtl.SHARE_ENCODER)
   config.model.hidden_dims = (128,)
   config.model.linear_heads = 'valence,arousal,expression'
   config.model.va_tanh = True
   config.model.dropout = 0.0
 
   config.data.batch_size = 512
-  config.data.window = 1
-  config.data.stride = 1
+  config.data.window = config.data.stride = 1
 
   config.loss.l2 = 1 / 512
   config.loss.va_loss = 'ccc'
-  config.loss.weights.valence = 0.5
-  config.loss.weights.arousal = 0.5
+  config.loss.weights.valence = config.loss.weights.arousal = 0.5
   config.loss.weights.expression = 1.0
   config.loss.class_weights = 'counts'
   config.loss.class_weight_mean = 'rows'

@@ -35,21 +35,15 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   """Returns the experiment; `variant` is the backbone."""
   base.check_variant(variant, VARIANTS)
   config = base.get_config()
-  base.add_images(config)
+  base.add_images(config, variant)
   config.epochs = 20.0
 
   config.model.name = 'identity'
-  config.model.backbone = variant
-  config.model.image_size = 112  # pixels
   # Number of people; 0 = all people of the training split, counted at the start.
   config.model.num_classes = 0
   # Logit of a person: 'cosine' of the angle between the embedding and the class
   # weights, or 'linear', their dot product plus a bias.
   config.model.head = 'cosine'
-  config.model.dtype = 'bfloat16'
-  config.model.remat = (
-      'none'  # recompute in the backward pass: 'none', 'dots', 'all'
-  )
 
   config.loss = ml_collections.ConfigDict()
   # 'softmax', or with a margin for the true person: 'arcface' adds it to the
@@ -60,9 +54,6 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   config.loss.easy_margin = False  # whether angles above pi / 2 get no margin
 
   config.data.batch_size = 512
-
-  config.augment.mean = (0.5, 0.5, 0.5)  # as for InsightFace's weights
-  config.augment.std = (0.5, 0.5, 0.5)
 
   config.optim.lr = 1e-3
   config.optim.warmup_epochs = 1.0
@@ -79,15 +70,14 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
     config.loss.scale = 1.0
     config.data.face_size = 256
     config.data.batch_size = 48
-    config.augment.mean = (0.485, 0.456, 0.406)
-    config.augment.std = (0.229, 0.224, 0.225)
     config.augment.crop_scale = 0.08
-    config.optim.lr = 1e-4
-    config.optim.end_lr = 1e-4
+    config.optim.lr = config.optim.end_lr = 1e-4
     config.optim.warmup_epochs = 0.0
     config.optim.weight_decay = 0.0
     config.optim.sam_rho = 0.05
     config.epochs = 10.0
+  else:
+    config.augment.mean = config.augment.std = (0.5, 0.5, 0.5)  # InsightFace
   if variant in ('small', 'smoke'):
     config.model.backbone = 'iresnet_nano'
     config.model.image_size = 64 if variant == 'small' else 32

@@ -24,31 +24,19 @@ def get_config(variant: str = 'vit_b') -> ml_collections.ConfigDict:
   """Returns the experiment; `variant` is the size of the encoder."""
   base.check_variant(variant, VARIANTS)
   config = base.get_config()
-  base.add_images(config)
+  base.add_images(config, variant)
+  base.add_vit(config)
+  base.add_mixture(config)
   config.epochs = 800.0
   config.eval_epochs = 20.0
   config.plot_steps = 5000
 
   config.model.name = 'mae'
-  config.model.backbone = variant
-  config.model.image_size = 112  # pixels
-  config.model.patch_size = 8  # pixels
-  config.model.positions = 'sincos'  # 'sincos' (fixed) or 'learned'
-  config.model.drop_path = 0.0
-  config.model.dtype = 'bfloat16'  # of computation; parameters are float32
   config.model.decoder_dim = 512
   config.model.decoder_depth = 8
   config.model.decoder_num_heads = 16
   config.model.mask_ratio = 0.75
   config.model.norm_pix = True  # reconstruct standardised patches
-  config.model.remat = (
-      'none'  # recompute in the backward pass: 'none', 'dots', 'all'
-  )
-  config.model.scan = False  # compile one block and loop over it
-
-  # `data.name` may list several datasets, `name` or `name/config`, separated by
-  # commas. Their sampling weights, such as '3,1'; '' = by size.
-  config.data.weights = ''
 
   config.data.batch_size = 4096
   config.augment.crop_scale = 0.2

@@ -30,6 +30,9 @@ import ml_collections
 from abaw_jax.configs import base
 
 VARIANTS = ('full', 'faithful', 'small', 'smoke')
+SHARE_ENCODER = {
+    'framework': 'share_encoder', 'private_layers': 0, 'feedback': 'none'
+}  # fmt: skip
 
 
 def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
@@ -72,9 +75,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   # 'share_encoder', or 'share_bottom' (private transformer layers for each task).
   config.model.framework = 'share_bottom'
   config.model.private_layers = 3  # 1 or more with share_bottom
-  config.model.private_head_dim = (
-      64  # width of attention heads in private layers
-  )
+  config.model.private_head_dim = 64  # width of attention heads there
   # Whether the input of private layers gets positions again.
   config.model.second_positions = True
   config.model.hidden_dims = (512, 256)  # hidden layers of every head
@@ -154,8 +155,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   # L2 penalty: factor of the sum of squared kernels of linear heads.
   config.loss.l2 = 0.0
   config.loss.va_loss = 'mse'
-  config.loss.weights.valence = 12.0
-  config.loss.weights.arousal = 12.0
+  config.loss.weights.valence = config.loss.weights.arousal = 12.0
   config.loss.weights.expression = 0.35
 
   config.optim.lr = 5e-5
@@ -179,9 +179,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
     config.loss.least_loss = 0.0
     config.optim.warmup_from_zero = True
   if variant in ('small', 'smoke'):
-    config.model.framework = 'share_encoder'
-    config.model.private_layers = 0
-    config.model.feedback = 'none'
+    config.model.update(SHARE_ENCODER)
     config.model.dim = 128
     config.model.depth = 2
     config.model.num_heads = 4

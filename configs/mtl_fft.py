@@ -12,14 +12,13 @@ seeds); its cost and other variants are not measured.
 
 import ml_collections
 
-from abaw_jax.configs import base, mtl_transformer
+from abaw_jax.configs import mtl_transformer
 
 VARIANTS = mtl_transformer.VARIANTS
 
 
 def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   """Returns the experiment; `small` and `smoke` are for two CPU cores."""
-  base.check_variant(variant, VARIANTS)
   config = mtl_transformer.get_config(variant)
   config.model.encoder = 'fft'
   config.model.encoder_dropout = 0.1

@@ -13,14 +13,13 @@ measured. Other variants: not measured.
 
 import ml_collections
 
-from abaw_jax.configs import base, mtl_lstm
+from abaw_jax.configs import mtl_lstm
 
 VARIANTS = mtl_lstm.VARIANTS
 
 
 def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   """Returns the experiment; `small` and `smoke` are for two CPU cores."""
-  base.check_variant(variant, VARIANTS)
   config = mtl_lstm.get_config(variant)
   config.model.encoder = 'gru'
   config.model.depth = 2

@@ -18,14 +18,13 @@ measured. Other variants: not measured.
 
 import ml_collections
 
-from abaw_jax.configs import base, mtl
+from abaw_jax.configs import mtl
 
 VARIANTS = mtl.VARIANTS
 
 
 def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   """Returns the experiment; `small` and `smoke` are for two CPU cores."""
-  base.check_variant(variant, VARIANTS)
   config = mtl.get_config(variant)
   config.model.encoder = 'lstm'
   config.model.depth = 1
@@ -33,9 +32,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   config.data.batching = 'stateful_videos'
   if variant in ('full', 'faithful'):
     config.model.dim = 256
-    config.model.framework = 'share_encoder'
-    config.model.private_layers = 0
-    config.model.feedback = 'none'
+    config.model.update(mtl.SHARE_ENCODER)
     config.model.hidden_dims = (256, 256)
     config.data.window = 100
     config.data.norm = 'train'

@@ -15,27 +15,23 @@ Cost and score: `small` is `mtl:small`. Other variants: not measured.
 
 import ml_collections
 
-from abaw_jax.configs import base, mtl
+from abaw_jax.configs import mtl
 
 VARIANTS = mtl.VARIANTS
 
 
 def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   """Returns the experiment; `small` and `smoke` are for two CPU cores."""
-  base.check_variant(variant, VARIANTS)
   config = mtl.get_config(variant)
   if variant in ('full', 'faithful'):
     config.model.dim = 256
     config.model.depth = 4
     config.model.num_heads = 4
     config.model.mlp_dim = 1024
-    config.model.framework = 'share_encoder'
-    config.model.private_layers = 0
-    config.model.feedback = 'none'
+    config.model.update(mtl.SHARE_ENCODER)
     config.model.encoder_dropout = 0.1
     config.model.dropout = 0.1
-    config.data.window = 100
-    config.data.stride = 100
+    config.data.window = config.data.stride = 100
     config.data.norm = 'batch' if variant == 'faithful' else 'video'
     config.optim.schedule = 'linear'
     config.optim.warmup_epochs = 0.0

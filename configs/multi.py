@@ -18,7 +18,7 @@ import ml_collections
 
 from abaw_jax.configs import base, frame
 
-VARIANTS = ('full', 'small', 'smoke')
+VARIANTS = frame.LABELLED
 DATASETS = ('s_aff_wild2', 'affectnet', 'raf_db', 'fer_plus', 'emotionet')
 
 

@@ -16,21 +16,15 @@ variants: not measured.
 
 import ml_collections
 
-from abaw_jax.configs import base, frame
+from abaw_jax.configs import frame
 
-VARIANTS = ('full', 'small', 'smoke')
+VARIANTS = frame.LABELLED
 
 
 def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   """Returns the experiment; `small` and `smoke` shrink the same model."""
-  base.check_variant(variant, VARIANTS)
-  config = frame.get_config('vit_b' if variant == 'full' else variant)
-  config.data.name = 'procedural/raf_db'
+  config = frame.labelled('raf_db', variant)
   config.data.class_balance = 'expression'
   config.loss.weights.expression = 1.0
   config.loss.label_smoothing = 0.1
-  if variant == 'small':
-    config.optim.lr = 4e-3
-    config.epochs = 10.0
-    config.optim.warmup_epochs = 1.0
   return config

@@ -181,19 +181,19 @@ WRONG = {
     ),
     'a number out of its range': (
         (*MTL, *EMPTY, '--config.log_steps=0'),
-        ('config.log_steps=0: give an integer, at least 1',),
+        ('config.log_steps=0: give an integer in [1, inf)',),
     ),
     'a number out of its range for compile': (
         (*COMPILE, '--topology=v5e:2x2', '--config.data.batch_size=0'),
-        ('config.data.batch_size=0: give an integer, at least 1',),
+        ('config.data.batch_size=0: give an integer in [1, inf)',),
     ),
     'a number out of its range for crossvalidate': (
         (*CROSSVALIDATE, *EMPTY, '--config.optim.lr=-1e-3'),
-        ('config.optim.lr=-0.001: give a finite number, at least 0',),
+        ('config.optim.lr=-0.001: give a number in [0, inf)',),
     ),
     'a number out of its range for dependency': (
         (*DEPENDENCY, *EMPTY, '--config.optim.lr=1e999'),
-        ('config.optim.lr=inf: give a finite number, at least 0',),
+        ('config.optim.lr=inf: give a number in [0, inf)',),
     ),
     'an unknown backbone': (
         (*FRAME, *EMPTY, '--config.model.backbone=foo'),

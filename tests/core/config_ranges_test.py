@@ -16,54 +16,53 @@ from abaw_jax.tasks import registry
 from tests.training import runs
 
 CONFIGS = pathlib.Path(base.__file__).parent
-POSITIVE = 'an integer, at least 1'
-NOT_NEGATIVE = 'a finite number, at least 0'
-SHARE = 'a number, at least 0 and below 1'
+POSITIVE = 'an integer in [1, inf)'
+NOT_NEGATIVE = 'a number in [0, inf)'
+SHARE = 'a number in [0, 1)'
 # A wrong value by key, and the range in its message.
 WRONG = [
     ('data.batch_size', 0, POSITIVE),
     ('data.batch_size', 2.5, POSITIVE),
     ('data.batch_size', True, POSITIVE),
-    ('data.fill_labels', -1, 'an integer, at least 0'),
+    ('data.fill_labels', -1, 'an integer in [0, inf)'),
     ('data.window', 0, POSITIVE),
     ('log_steps', 0, POSITIVE),
     ('mesh.fsdp', 0, POSITIVE),
     ('optim.microbatches', 0, POSITIVE),
-    ('epochs', 0.0, 'a finite number, above 0'),
-    ('epochs', math.inf, 'a finite number, above 0'),
+    ('epochs', 0.0, 'a number in (0, inf)'),
+    ('epochs', math.inf, 'a number in (0, inf)'),
     ('save_minutes', -1.0, NOT_NEGATIVE),
-    ('seed', -1, 'an integer, at least 0 and at most 4294967295'),
-    ('seed', 2**32, 'an integer, at least 0 and at most 4294967295'),
+    ('seed', -1, 'an integer in [0, 4294967295]'),
+    ('seed', 2**32, 'an integer in [0, 4294967295]'),
     ('optim.lr', -1e-3, NOT_NEGATIVE),
     ('optim.lr', math.nan, NOT_NEGATIVE),
     ('optim.lr', 1e39, NOT_NEGATIVE),
     ('optim.lr', 'fast', NOT_NEGATIVE),
     ('optim.lr', None, NOT_NEGATIVE),
-    ('optim.eps', 1e-50, 'a finite number, above 0'),
+    ('optim.eps', 1e-50, 'a number in (0, inf)'),
     ('optim.ema', 1.0, SHARE),
     ('optim.sam_rho', -0.1, NOT_NEGATIVE),
     ('loss.weights.au', -1, NOT_NEGATIVE),
     ('loss.least_loss', -1.0, NOT_NEGATIVE),
     ('loss.label_smoothing', 1.0, SHARE),
     ('model.encoder_dropout', 1.5, SHARE),
-    ('model.va_features', -1, 'an integer, at least 0'),
-    ('model.mask_ratio', 1.0, 'a number, above 0 and below 1'),
-    ('model.hidden_dims', (8, 0), 'integers, each at least 1'),
-    ('model.hidden_dims', 8, 'integers, each at least 1'),
-    ('augment.crop_scale', 1.01, 'a number, above 0 and at most 1'),
-    ('augment.mean', (0.5, 0.5), '3 numbers: at least 0 and at most 1; '),
-    ('augment.std', (0.2, 0.0, 0.2), '3 numbers: above 0 and at most 1; '),
-    ('augment.std', (58.0,) * 3, '3 numbers: above 0 and at most 1; '),
-    ('augment.std', 0.5, '3 numbers: above 0 and at most 1; '),
+    ('model.va_features', -1, 'an integer in [0, inf)'),
+    ('model.mask_ratio', 1.0, 'a number in (0, 1)'),
+    ('model.hidden_dims', (8, 0), 'integers in [1, inf)'),
+    ('model.hidden_dims', 8, 'integers in [1, inf)'),
+    ('augment.crop_scale', 1.01, 'a number in (0, 1]'),
+    ('augment.mean', (0.5, 0.5), 'numbers in [0, 1], [0, 1], [0, 1]'),
+    ('augment.std', (0.2, 0.0, 0.2), 'numbers in (0, 1], (0, 1], (0, 1]'),
+    ('augment.std', (58.0,) * 3, 'numbers in (0, 1], (0, 1], (0, 1]'),
+    ('augment.std', 0.5, 'numbers in (0, 1], (0, 1], (0, 1]'),
     (
         'augment.jitter',
         (0.0, 0.0, 0.0, 0.6),
-        '4 finite numbers: at least 0; at least 0; at least 0; at least 0 and '
-        'at most 0.5',
+        'numbers in [0, inf), [0, inf), [0, inf), [0, 0.5]',
     ),
-    ('augment.jitter', (0.0, math.inf, 0.0, 0.0), '4 finite numbers: '),
-    ('augment.rand_magnitude', 31, 'an integer, at least 0 and at most 30'),
-    ('augment.erase', math.nan, 'a number, at least 0 and at most 1'),
+    ('augment.jitter', (0.0, math.inf, 0.0, 0.0), 'numbers in [0, inf), '),
+    ('augment.rand_magnitude', 31, 'an integer in [0, 30]'),
+    ('augment.erase', math.nan, 'a number in [0, 1]'),
 ]
 
 
@@ -119,6 +118,6 @@ def test_no_task_takes_a_wrong_number(name, tmp_path):
 def test_a_stored_config_is_checked_and_the_message_names_the_file(tmp_path):
   file = tmp_path / 'config.json'
   file.write_text(json.dumps({'optim': {'lr': math.nan}}))
-  message = f'^{re.escape(str(file))}: config.optim.lr=nan: give a finite'
+  message = f'^{re.escape(str(file))}: config.optim.lr=nan: give a number'
   with pytest.raises(errors.InputError, match=message):
     stored_runs.read_config(tmp_path)
