@@ -1,7 +1,6 @@
 """Checks the arguments of a build: source folder, layout, existing dataset."""
 
-from collections.abc import Iterator, Mapping
-import contextlib
+from collections.abc import Mapping
 import os
 import pathlib
 from typing import Any, TypeVar
@@ -22,21 +21,6 @@ def source_folder(source_dir: str | os.PathLike[str]) -> pathlib.Path:
         ' source'
     )
   return source
-
-
-@contextlib.contextmanager
-def reading(source_dir: str | os.PathLike[str]) -> Iterator[None]:
-  """Raises an InputError if a file of the source cannot be read inside."""
-  try:
-    yield
-  except OSError as error:
-    path = pathlib.Path(os.fsdecode(error.filename or '')).absolute()
-    if not path.is_relative_to(pathlib.Path(source_dir).absolute()):
-      raise
-    raise errors.InputError(
-        f'{path}: cannot be read ({error.strerror}); fix its permissions or copy'
-        ' it again'
-    ) from error
 
 
 def layout(config: str | None, layouts: Mapping[str, Layout]) -> Layout:

@@ -24,7 +24,7 @@ from typing import Any
 from absl import flags
 
 from abaw_jax.core import choices, cli, errors, storage_errors
-from abaw_jax.data_builders import arguments, datasets
+from abaw_jax.data_builders import datasets, problems
 
 ON_ERROR = ('fail', 'skip')
 # Flags that only some datasets have: how to define the flag, its help and its
@@ -120,7 +120,7 @@ def build(
   data = pathlib.Path(data_dir)
   with (
       storage_errors.writing(data, 'the dataset'),
-      arguments.reading(source_dir),
+      problems.reading(source_dir),
   ):
     if data.is_file():
       raise errors.InputError(f'--data_dir={data_dir} is a file; name a folder')

@@ -13,7 +13,7 @@ import os
 from absl import flags
 
 from abaw_jax.core import choices, cli, errors
-from abaw_jax.data_builders import arguments, datasets, problems
+from abaw_jax.data_builders import datasets, problems
 
 
 def check(
@@ -40,7 +40,7 @@ def check(
         f'--config does not apply to {name}, whose source has one layout'
     )
   options = {'config': config} if config else {}
-  with arguments.reading(source_dir):
+  with problems.reading(source_dir):
     report = builder_class.report(source_dir, decode=decode, **options)
   differences = report.show()
   for note in report.notes:

@@ -1,7 +1,9 @@
 """Problems of a source folder, with their file and line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import os
+import pathlib
 from typing import NamedTuple
 
 from abaw_jax.core import errors
@@ -38,3 +40,18 @@ def fail_on(
       f'{len(problems)} {noun} in {source_dir}; fix the problems below, or build'
       f' without these lines by --on_error=skip\n{listing(problems)}'
   )
+
+
+@contextlib.contextmanager
+def reading(source_dir: str | os.PathLike[str]) -> Iterator[None]:
+  """Raises an InputError if a file of the source cannot be read inside."""
+  try:
+    yield
+  except OSError as error:
+    path = pathlib.Path(os.fsdecode(error.filename or '')).absolute()
+    if not path.is_relative_to(pathlib.Path(source_dir).absolute()):
+      raise
+    raise errors.InputError(
+        f'{path}: cannot be read ({error.strerror}); fix its permissions or copy'
+        ' it again'
+    ) from error
