@@ -1,13 +1,13 @@
 """Every command prints --help fast, and wrong input as one line."""
 
 import functools
-import json
 import subprocess
 import sys
 
 import pytest
 
 from abaw_jax import __main__ as command_line
+from abaw_jax.checkpoints import runs as stored
 from tests.training import runs
 
 # Flags that the --help of each command must show.
@@ -281,13 +281,11 @@ WRONG = {
         ('abaw_jax.predict', '--workdir={empty}', '--table=a.txt'),
         ("a.txt: unknown file format '.txt'",),
     ),
-    'two runs for a command that takes one': (
-        ('abaw_jax.evaluate', '--workdir=a', '--workdir=b'),
-        ('--workdir=b: already defined as a',),
-    ),
     'two files of predictions for a submission': (
-        ('abaw_jax.submission', 'write', 'mtl.txt', '--list=l')
-        + ('--predictions=a.npz', '--predictions=b.npz'),
+        (
+            *('abaw_jax.submission', 'write', 'mtl.txt', '--list=l'),
+            *('--predictions=a.npz', '--predictions=b.npz'),
+        ),
         ('--predictions=b.npz: already defined as a.npz',),
     ),
     'an unknown step of tuning': (
@@ -459,7 +457,7 @@ def answers(data_dir, tmp_path_factory) -> dict:
   for name in ('empty', 'started'):
     (folder / name).mkdir()
   config = runs.smoke('frame', data_dir)
-  (folder / 'started' / 'config.json').write_text(json.dumps(config))
+  stored.claim(folder / 'started', config)
   (folder / 'broken.py').write_text('def get_config():\n  return confg\n')
   places = {
       'built': data_dir,

@@ -37,10 +37,8 @@ def define_config() -> None:
 
 
 def define_workdir(help_text: str, *, required: bool = False) -> None:
-  """Defines --workdir; a second value is an error, not a replacement."""
-  flags.DEFINE_string(
-      'workdir', None, help_text, required=required, allow_overwrite=False
-  )
+  """Defines --workdir."""
+  flags.DEFINE_string('workdir', None, help_text, required=required)
 
 
 def define_paths(name: str, help_text: str, *, required: bool = False) -> None:
