@@ -1,13 +1,13 @@
 """Depthwise convolution, with a special form for CPUs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import functools
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from abaw_jax.cpu import fusion_barrier
+from abaw_jax.cpu import fusion_barrier, shifted
 
 
 def convolve(
@@ -73,7 +73,7 @@ def _cpu(x, kernel, stride, pads):
   size = kernel.shape[0]
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   rows, columns = ((n - size) // stride + 1 for n in x.shape[1:3])
-  views = _views(x, size, stride, (rows, columns))
+  views = shifted.views(x, size, stride, (rows, columns))
   weights = kernel.reshape(-1, 1, 1, 1, x.shape[-1])
   out = sum(view * w for view, w in zip(views, weights, strict=True))
   # Without a barrier XLA would recompute it inside every consumer.
@@ -84,18 +84,15 @@ def _cpu_gradients(x, kernel, g, stride, pads):
   size = kernel.shape[0]
   # The input gradient is a convolution of the output gradient, dilated by the
   # stride, with the flipped kernel.
-  config = [(0, 0, 0)]
-  for n, n_out, (low, _) in zip(x.shape[1:3], g.shape[1:3], pads, strict=True):
-    low = size - 1 - low
-    high = n + size - 1 - low - ((n_out - 1) * stride + 1)
-    config.append((low, high, stride - 1))
-  dilated = jax.lax.pad(g, jnp.zeros((), g.dtype), (*config, (0, 0, 0)))
+  lows = [size - 1 - low for low, _ in pads]
+  extents = [n + size - 1 for n in x.shape[1:3]]
+  dilated = shifted.dilate(g, stride, lows, extents)
   d_x = _cpu(dilated, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)))
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
 
   def add_image(total, image):
     x, g = (part[None].astype(jnp.float32) for part in image)
-    views = _views(x, size, stride, g.shape[1:3])
+    views = shifted.views(x, size, stride, g.shape[1:3])
     sums = [jnp.sum(view * g, axis=(0, 1, 2)) for view in views]
     return total + jnp.stack(sums), None
 
@@ -103,19 +100,3 @@ def _cpu_gradients(x, kernel, g, stride, pads):
   total = jnp.zeros((size * size, x.shape[-1]), jnp.float32)
   total, _ = jax.lax.scan(add_image, total, (padded, g))
   return d_x, total.reshape(kernel.shape).astype(kernel.dtype)
-
-
-def _views(
-    x: Array, size: int, stride: int, out: tuple[int, int]
-) -> Iterator[Array]:
-  """Yields the part of padded maps under each kernel position, row by row."""
-  b, _, _, c = x.shape
-  spans = [(n - 1) * stride + 1 for n in out]
-  for i in range(size):
-    for j in range(size):
-      yield jax.lax.slice(
-          x,
-          (0, i, j, 0),
-          (b, i + spans[0], j + spans[1], c),
-          (1, stride, stride, 1),
-      )

@@ -1,13 +1,11 @@
 """Max pooling of network stems, with a special form for CPUs."""
 
-from collections.abc import Iterator
-
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from abaw_jax.cpu import fusion_barrier
+from abaw_jax.cpu import fusion_barrier, shifted
 
 _SIZE, _STRIDE = 3, 2
 
@@ -51,7 +49,9 @@ max_pool.defvjp(_forward, _backward)
 def _first_maxima(x):
   """Returns the maxima, and the index in 0..8 of the first maximum."""
   border = ((0, 0), (1, 1), (1, 1), (0, 0))
-  views = _views(jnp.pad(x, border, constant_values=-jnp.inf))
+  out = [-(-n // _STRIDE) for n in x.shape[1:3]]
+  padded = jnp.pad(x, border, constant_values=-jnp.inf)
+  views = shifted.views(padded, _SIZE, _STRIDE, out)
   best = next(views)
   index = jnp.zeros(best.shape, jnp.uint8)
   for i, view in enumerate(views, start=1):
@@ -66,22 +66,6 @@ def _cpu_gradient(x, g):
   total = jnp.zeros_like(x)
   for i in range(_SIZE * _SIZE):
     part = jnp.where(index == i, g, 0)
-    dilated = [(0, 0, 0)]
-    for n, n_out, low in zip(
-        x.shape[1:3], g.shape[1:3], divmod(i, _SIZE), strict=True
-    ):
-      # Negative padding cuts off the border.
-      low -= 1
-      high = n - low - ((n_out - 1) * _STRIDE + 1)
-      dilated.append((low, high, _STRIDE - 1))
-    zero = jnp.zeros((), part.dtype)
-    total += jax.lax.pad(part, zero, (*dilated, (0, 0, 0)))
+    lows = [offset - 1 for offset in divmod(i, _SIZE)]
+    total += shifted.dilate(part, _STRIDE, lows, x.shape[1:3])
   return total
-
-
-def _views(x: Array) -> Iterator[Array]:
-  """Yields pixel 0 to 8 of all pooling windows of padded maps."""
-  rows, columns = (n - _SIZE + 1 for n in x.shape[1:3])
-  for i in range(_SIZE):
-    for j in range(_SIZE):
-      yield x[:, i : i + rows : _STRIDE, j : j + columns : _STRIDE]

@@ -146,13 +146,10 @@ class DynamicWeightAverage(Fixed):
         for task, values in statistics['tasks'].items()
     }
     known = jnp.stack([v['second_last'] > 0 for v in tasks.values()]).all()
-    ratios = jnp.stack(
-        [
-            v['last'] / jnp.maximum(v['second_last'], 1e-8)
-            for v in tasks.values()
-        ]
-    )
-    shares = jax.nn.softmax(ratios / _TEMPERATURE) * len(tasks)
+    ratios = [
+        v['last'] / jnp.maximum(v['second_last'], 1e-8) for v in tasks.values()
+    ]
+    shares = jax.nn.softmax(jnp.stack(ratios) / _TEMPERATURE) * len(tasks)
     shares = jnp.where(known, shares, 1.0)
     scaled = {k: shares[i] * losses[k] for i, k in enumerate(tasks)}
     for task, values in tasks.items():
@@ -197,13 +194,8 @@ def make(
 ) -> Fixed:
   """Returns the loss weighting of the `loss` section of a config.
 
-  Args:
-    name: a key of METHODS.
-    weights: fixed factor of each task.
-    least_loss: minimum of the divisor of 'normalized', at least 0.
-
-  Raises:
-    InputError: the name is unknown.
+  `least_loss`, at least 0, is the minimum of the divisor of 'normalized'. An
+  unknown name raises an InputError.
   """
   method = choices.choose(METHODS, name, 'loss.weighting')
   options = {'least_loss': least_loss} if name == 'normalized' else {}

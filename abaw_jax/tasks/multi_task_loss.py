@@ -78,8 +78,18 @@ class MultiTaskLoss:
     tasks = {
         'valence': self._va_loss(batch['va'], window_length),
         'arousal': self._va_loss(batch['va'], window_length),
-        'expression': self._cross_entropy(),
-        'au': self._bce(),
+        'expression': functools.partial(
+            losses.cross_entropy,
+            class_weights=_array(self.class_weights),
+            class_weight_mean=self.class_weight_mean,
+            label_smoothing=self.label_smoothing,
+            class_offsets=_array(self.class_offsets),
+        ),
+        'au': functools.partial(
+            losses.bce_loss,
+            positive=_array(self.positive),
+            negative=_array(self.negative),
+        ),
     }
     targets = dict(batch)
     if 'expression_probs' in batch:
@@ -100,22 +110,6 @@ class MultiTaskLoss:
     count = mask.size if window_length is None else jnp.sum(window_length)
     return functools.partial(loss, denominator=jnp.float32(count))
 
-  def _cross_entropy(self):
-    return functools.partial(
-        losses.cross_entropy,
-        class_weights=_array(self.class_weights),
-        class_weight_mean=self.class_weight_mean,
-        label_smoothing=self.label_smoothing,
-        class_offsets=_array(self.class_offsets),
-    )
-
-  def _bce(self):
-    return functools.partial(
-        losses.bce_loss,
-        positive=_array(self.positive),
-        negative=_array(self.negative),
-    )
-
 
 def make(
     *,
@@ -131,20 +125,8 @@ def make(
 ) -> MultiTaskLoss:
   """Returns the loss of a `loss` section; configs/base.py explains the keys.
 
-  Args:
-    weights: factor of each task.
-    va_loss: a key of VA_LOSSES.
-    va_mean: one of VA_MEANS.
-    class_weights: 'none', 'counts' or eight numbers, 'a,b,...'.
-    class_weight_mean: one of CLASS_WEIGHT_MEANS.
-    label_smoothing: from 0 to below 1.
-    prior_adjustment: factor of the logarithm of the class frequencies.
-    au_weights: one of AU_WEIGHTS.
-    counts: label counts of the training data; None, if unknown, for a loss that
-      is not minimised.
-
-  Raises:
-    InputError: a value is unknown.
+  `counts` are the label counts of the training data; None, if unknown, for a
+  loss that is not minimised. An unknown value raises an InputError.
   """
   for task in weights:
     choices.choose(heads.TASK_DIMS, task, 'loss.weights')
@@ -160,25 +142,22 @@ def make(
         f'config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to '
         "'mse' or va_mean to 'labelled'"
     )
-  loss = MultiTaskLoss(
+  offsets = positive = negative = None
+  if prior_adjustment and counts:
+    offsets = prior_adjustment * np.log(counts.expression_shares())
+  if au_weights == 'counts' and counts:
+    positive, negative = counts.au_weights()
+  return MultiTaskLoss(
       weights=weights,
       va_loss=va_loss,
       va_mean=va_mean,
       class_weights=_class_weights(class_weights, counts),
       class_weight_mean=class_weight_mean,
       label_smoothing=label_smoothing,
+      class_offsets=_floats(offsets),
+      positive=_floats(positive),
+      negative=_floats(negative),
   )
-  if prior_adjustment and counts:
-    offsets = prior_adjustment * np.log(counts.expression_shares())
-    loss = dataclasses.replace(loss, class_offsets=tuple(offsets.tolist()))
-  if au_weights == 'counts' and counts:
-    positive, negative = counts.au_weights()
-    loss = dataclasses.replace(
-        loss,
-        positive=tuple(positive.tolist()),
-        negative=tuple(negative.tolist()),
-    )
-  return loss
 
 
 def needs_counts(section: Mapping[str, Any]) -> bool:
@@ -189,10 +168,10 @@ def needs_counts(section: Mapping[str, Any]) -> bool:
 
 def _class_weights(text: str, counts) -> Floats | None:
   """Returns a factor for each expression; None means 1."""
-  if text == 'none' or (text == 'counts' and counts is None):
+  if text == 'none':
     return None
   if text == 'counts':
-    return tuple(counts.class_weights().tolist())
+    return _floats(counts and counts.class_weights())
   try:
     weights = tuple(numbers.number(part.strip()) for part in text.split(','))
   except ValueError:
@@ -204,6 +183,10 @@ def _class_weights(text: str, counts) -> Floats | None:
         f'in the order {", ".join(labels.EXPRESSIONS)}'
     )
   return weights
+
+
+def _floats(values: np.ndarray | None) -> Floats | None:
+  return None if values is None else tuple(values.tolist())
 
 
 def _array(values: Floats | None) -> Float[Array, 'k'] | None:

@@ -74,9 +74,8 @@ class ResNet(convnet.ConvNet):
 
   def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
     """Returns the map before the first stage."""
-    x = _conv(self.stem_width, 7, stride=2, dtype=self.dtype, name='stem_conv')(
-        x
-    )
+    width = self.stem_width
+    x = _conv(width, 7, stride=2, dtype=self.dtype, name='stem_conv')(x)
     return pooling.max_pool(nn.relu(self.norm(x, 'stem_norm', 0, train)))
 
   def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
