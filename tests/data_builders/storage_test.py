@@ -70,9 +70,9 @@ def test_a_source_that_cannot_be_read_is_named(
 
   def refusing(function):
     def refuse(path, *args, **kwargs):
-      if not isinstance(path, int) and str(source) in os.fspath(path):
-        if functions != 'stat' or pathlib.Path(path) != source:
-          raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+      own = not isinstance(path, int) and str(source) in os.fspath(path)
+      if own and (functions != 'stat' or pathlib.Path(path) != source):
+        raise PermissionError(errno.EACCES, 'Permission denied', str(path))
       return function(path, *args, **kwargs)
 
     return refuse
