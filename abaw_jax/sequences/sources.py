@@ -36,6 +36,7 @@ def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
   """
   _check(data)
   names = [name.strip() for name in data['features'].split(',')]
+  choices.check_once(names, data['features'], 'data.features')
   sets = [
       [
           sources.Records(data['dir'], f'{data["name"]}_features', name, part)

@@ -257,6 +257,7 @@ def test_the_number_of_conflicting_labels_is_printed(toy_dir, capsys):
             "data.last_window: .*'drop'; choose one of shift",
         ),
         ({'stride': 9}, 'stride is 9 and length 8'),
+        ({'features': 'small, small'}, 'names small twice; name it once'),
         ({'num_folds': 1}, 'num_folds=1: give at least 2'),
         ({'num_folds': 3, 'fold': 3}, 'fold=3: choose a fold from 0 to 2'),
         ({'num_folds': 10}, 'num_folds=10: train and validation have only 9 '),
