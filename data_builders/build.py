@@ -8,9 +8,9 @@ r"""Builds a dataset from its source folder into ArrayRecord shards.
       --source_dir=/path/to/the/release --data_dir=data
 
 The dataset is written to <data_dir>/<dataset>/<config>/<version>. An existing
-dataset is not built again. Bad lines and images of the source are listed by
-file and line; --on_error=skip builds the rest and stores that list in the
-metadata of the dataset. An interrupted build of face_images or identities
+dataset is not built again. Bad lines and images of the source, images in two
+splits and images with two labels are listed by file and line; --on_error=skip
+builds the rest and stores that list in the metadata of the dataset. An interrupted build of face_images or identities
 continues where it stopped.
 """
 

@@ -3,9 +3,11 @@ r"""Counts the files of a source folder and compares them with published counts.
   abaw-jax check s_aff_wild2 --source_dir=/path/to/the/release
   abaw-jax check face_images --config=celeba --source_dir=...
 
-Prints a table for each split, marks the counts that differ from a complete copy
-and lists bad lines and missing images. The exit status is 1 if a count differs
-or if there is a problem. With --subset, only problems matter.
+Prints a table for each split and marks the counts that differ from a complete
+copy. Lists bad lines, missing images, images in two splits and images with two
+labels. Notes repeats and identical files; images without labels must be read for
+that, with --decode. The exit status is 1 if a count differs or if there is a
+problem. With --subset, only problems matter.
 """
 
 import os
