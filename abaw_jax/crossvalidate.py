@@ -48,7 +48,7 @@ def main() -> None:
   config = args.config.to_dict()
   planned = studies.crossvalidation(root, cli.seeds(), num_folds)
   studies.check_overrides(planned, cli.config_overrides())
-  task = registry.task_class(config)
+  task = registry.task_class(config | {'seed': max(cli.seeds())})
   _check(config, task, num_folds)
   procedural.resolve(config, task.default_data)
   made = registry.make_task(config)

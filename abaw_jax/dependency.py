@@ -37,7 +37,7 @@ def main() -> None:
   )
   runs = list(planned.values())
   studies.check_overrides(runs, cli.config_overrides())
-  task = registry.task_class(config)
+  task = registry.task_class(config | {'seed': max(cli.seeds())})
   if 'tasks' not in config['model']:
     raise errors.InputError(
         f'config.model.name={task.name}: always trains all of its '

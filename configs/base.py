@@ -28,20 +28,20 @@ _KEYS = {
     'numbers in [0, 1], [0, 1], [0, 1]': 'augment.mean',
     'numbers in (0, 1], (0, 1], (0, 1]': 'augment.std',
     'numbers in [0, inf), [0, inf), [0, inf), [0, 0.5]': 'augment.jitter',
-    'an integer in [0, inf)': (
+    'an integer in [0, 2e9]': (
         'save_steps plot_steps profile_start profile_steps data.num_workers '
         'data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
         'model.va_features'
     ),
-    'an integer in [1, inf)': (
+    'an integer in [1, 2e9]': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
         'data.stride optim.microbatches mesh.fsdp model.image_size '
         'model.patch_size model.dim model.depth model.num_heads model.mlp_dim '
         'model.max_length model.private_head_dim model.feed_dim '
         'model.decoder_dim model.decoder_depth model.decoder_num_heads'
     ),
-    'integers in [1, inf)': 'model.hidden_dims',
+    'integers in [1, 2e9]': 'model.hidden_dims',
     'an integer in [0, 30]': 'augment.rand_magnitude',
     'an integer in [0, 4294967295]': 'seed data.fold_seed',
 }

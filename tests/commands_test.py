@@ -181,15 +181,19 @@ WRONG = {
     ),
     'a number out of its range': (
         (*MTL, *EMPTY, '--config.log_steps=0'),
-        ('config.log_steps=0: give an integer in [1, inf)',),
+        ('config.log_steps=0: give an integer in [1, 2e9]',),
     ),
     'a number out of its range for compile': (
         (*COMPILE, '--topology=v5e:2x2', '--config.data.batch_size=0'),
-        ('config.data.batch_size=0: give an integer in [1, inf)',),
+        ('config.data.batch_size=0: give an integer in [1, 2e9]',),
     ),
     'a number out of its range for crossvalidate': (
         (*CROSSVALIDATE, *EMPTY, '--config.optim.lr=-1e-3'),
         ('config.optim.lr=-0.001: give a number in [0, inf)',),
+    ),
+    'a seed out of its range': (
+        (*CROSSVALIDATE, *EMPTY, '--seeds=0,99999999999', '--workdir=seeds'),
+        ('config.seed=99999999999: give an integer in [0, 4294967295]',),
     ),
     'a number out of its range for dependency': (
         (*DEPENDENCY, *EMPTY, '--config.optim.lr=1e999'),

@@ -16,15 +16,16 @@ from abaw_jax.tasks import registry
 from tests.training import runs
 
 CONFIGS = pathlib.Path(base.__file__).parent
-POSITIVE = 'an integer in [1, inf)'
+POSITIVE = 'an integer in [1, 2e9]'
 NOT_NEGATIVE = 'a number in [0, inf)'
 SHARE = 'a number in [0, 1)'
 # A wrong value by key, and the range in its message.
 WRONG = [
     ('data.batch_size', 0, POSITIVE),
+    ('data.batch_size', 10**30, POSITIVE),
     ('data.batch_size', 2.5, POSITIVE),
     ('data.batch_size', True, POSITIVE),
-    ('data.fill_labels', -1, 'an integer in [0, inf)'),
+    ('data.fill_labels', -1, 'an integer in [0, 2e9]'),
     ('data.window', 0, POSITIVE),
     ('log_steps', 0, POSITIVE),
     ('mesh.fsdp', 0, POSITIVE),
@@ -46,10 +47,10 @@ WRONG = [
     ('loss.least_loss', -1.0, NOT_NEGATIVE),
     ('loss.label_smoothing', 1.0, SHARE),
     ('model.encoder_dropout', 1.5, SHARE),
-    ('model.va_features', -1, 'an integer in [0, inf)'),
+    ('model.va_features', -1, 'an integer in [0, 2e9]'),
     ('model.mask_ratio', 1.0, 'a number in (0, 1)'),
-    ('model.hidden_dims', (8, 0), 'integers in [1, inf)'),
-    ('model.hidden_dims', 8, 'integers in [1, inf)'),
+    ('model.hidden_dims', (8, 0), 'integers in [1, 2e9]'),
+    ('model.hidden_dims', 8, 'integers in [1, 2e9]'),
     ('augment.crop_scale', 1.01, 'a number in (0, 1]'),
     ('augment.mean', (0.5, 0.5), 'numbers in [0, 1], [0, 1], [0, 1]'),
     ('augment.std', (0.2, 0.0, 0.2), 'numbers in (0, 1], (0, 1], (0, 1]'),
