@@ -3,14 +3,14 @@
 A row is a line after the header, counted from 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import pathlib
 
 from jaxtyping import Float
 import numpy as np
 
-from abaw_jax.core import errors, labels, numbers
+from abaw_jax.core import errors, labels, numbers, text_files
 
 LSD = tuple(labels.NATIVE_EXPRESSIONS['lsd'].values())
 _HEADER = 'image'  # possible first value of a list
@@ -165,7 +165,7 @@ def _parse(
 
 def _lenient(path: pathlib.Path) -> list[str]:
   """Returns the lines after a header, without spaces and a final comma."""
-  text = _read(path).removeprefix('\ufeff').rstrip()
+  text = _read(path, text_files.encoding).rstrip()
   lines = [
       ','.join(value.strip() for value in line.split(',')).removesuffix(',')
       for line in text.split('\n')
@@ -174,14 +174,18 @@ def _lenient(path: pathlib.Path) -> list[str]:
   return lines[has_header:]
 
 
-def _read(path: pathlib.Path) -> str:
+def _read(
+    path: pathlib.Path, encoding: Callable[[bytes], str] = lambda _: 'utf-8'
+) -> str:
+  """Returns the text of a file in the encoding that its first bytes show."""
   try:
-    return path.read_bytes().decode()
+    content = path.read_bytes()
+    return content.decode(encoding(content[:4096]))
   except FileNotFoundError as e:
     raise errors.InputError(
         f'{path}: there is no such file; give another path'
     ) from e
-  except (IsADirectoryError, UnicodeDecodeError) as e:
+  except (IsADirectoryError, ValueError) as e:
     raise errors.InputError(
         f'{path}: it is not a text file: {e}; give another path'
     ) from e

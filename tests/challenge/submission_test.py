@@ -208,9 +208,10 @@ def test_labels_are_ascii_numbers(tmp_path, text):
     ],
 )
 def test_lists_of_every_release_are_read(tmp_path, text):
-  (tmp_path / 'list').write_text(text, newline='')
-  images = challenge_files.read_list(tmp_path / 'list')
-  assert images == ['a/1.jpg', 'b/2.jpg', 'a/1.jpg']
+  for encoding in ('utf-8', 'utf-16-le', 'utf-16-be'):
+    (tmp_path / 'list').write_text(text, encoding, newline='')
+    images = challenge_files.read_list(tmp_path / 'list')
+    assert images == ['a/1.jpg', 'b/2.jpg', 'a/1.jpg']
 
 
 def test_lists_without_images_are_refused(tmp_path):
