@@ -6,6 +6,9 @@ Commands import JAX inside `main`, so that --help answers at once.
 import ast
 from collections.abc import Callable, Iterable, Mapping
 import contextlib
+import glob
+import multiprocessing
+import os
 import pathlib
 import re
 import sys
@@ -17,7 +20,7 @@ import ml_collections
 from ml_collections.config_flags import config_flags
 
 import abaw_jax
-from abaw_jax.core import choices, errors, locks
+from abaw_jax.core import choices, errors, failures, locks, signals
 
 # The shipped configs: in the package, or next to it in a checkout.
 _CONFIGS = pathlib.Path(abaw_jax.__path__[-1]) / 'configs'
@@ -148,8 +151,9 @@ def run(
 ) -> NoReturn:
   """Parses the flags, runs `main` and exits with the status that it returns.
 
-  Wrong input prints one line `error: ...` on stderr and gives status 2. Ctrl-C
-  prints one line and gives status 130. Any other exception shows its traceback.
+  Wrong input, a full disk or a missing device prints one line `error: ...` on
+  stderr and gives status 2. Ctrl-C prints one line and gives status 130. Any other
+  exception is a bug and shows its traceback.
 
   Args:
     main: the command; takes one string for each of `arguments`.
@@ -158,6 +162,10 @@ def run(
     fills: flag with the folder that the command fills; it holds its lock.
   """
   sys.modules['__main__'].__doc__ = doc
+  _silence_libtpu()
+  signals.repeat_lost_interrupts()
+  # Ended workers leave semaphores, and their tracker removes them with a warning.
+  os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
   for stream in (sys.stdout, sys.stderr):  # a file name can have any bytes
     stream.reconfigure(errors='backslashreplace')
   wanted = list((arguments or {}).items())
@@ -173,13 +181,31 @@ def run(
     try:
       with _lock(fills):
         return main(*given)
-    except errors.InputError as e:
-      fail(str(e))
-    except KeyboardInterrupt:
-      print('interrupted', file=sys.stderr)
-      return 130  # as a shell reports SIGINT
+    except (Exception, KeyboardInterrupt) as e:
+      if failures.is_interrupt(e):
+        _interrupted()
+      if line := failures.explain(e):
+        fail(line)
+      raise
 
   app.run(guarded, flags_parser=_parse_flags)
+
+
+def _silence_libtpu() -> None:
+  """Sets variables that libtpu complains about on a machine without a TPU.
+
+  JAX loads libtpu wherever it is installed. This has no effect if there is a TPU.
+  """
+  # A TPU is a PCI device of Google, which also makes a network card.
+  for vendor in glob.glob('/sys/bus/pci/devices/*/vendor'):
+    folder = pathlib.Path(vendor).parent
+    ids = [(folder / name).read_text().strip() for name in ('vendor', 'device')]
+    if ids[0] == '0x1ae0' and ids[1] != '0x0042':
+      return
+  if glob.glob('/dev/accel*') or glob.glob('/dev/vfio/[0-9]*'):
+    return
+  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
+  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
 
 
 def _lock(flag: str | None) -> contextlib.AbstractContextManager[None]:
@@ -188,6 +214,19 @@ def _lock(flag: str | None) -> contextlib.AbstractContextManager[None]:
   if folder is None:
     return contextlib.nullcontext()
   return locks.held(pathlib.Path(folder), inside=True)
+
+
+def _interrupted() -> NoReturn:
+  """Ends the process after Ctrl-C, with one line.
+
+  All files are closed. The threads of libraries are not: they would only print that
+  they were interrupted.
+  """
+  print('interrupted', file=sys.stderr, flush=True)
+  sys.stdout.flush()
+  for worker in multiprocessing.active_children():
+    worker.kill()
+  os._exit(130)  # as a shell reports SIGINT
 
 
 def fail(message: str) -> NoReturn:

@@ -14,8 +14,11 @@ from abaw_jax.core import errors
 
 # Python and Orbax raise these if a file cannot be read or written.
 ERRORS = (OSError, ValueError)
-# ArrayRecord has only the text of these in a RuntimeError.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+# Wherever they occur, the machine is the cause.
+_FAILURES = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES,
+    errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -31,7 +34,9 @@ def writing(
   """
   try:
     yield
-  except (*ERRORS, RuntimeError) as e:
+  except errors.InputError:
+    raise
+  except Exception as e:
     if _errno(e) is None:
       raise  # a bug, not a problem of the disk
     existing = next(x for x in (folder, *folder.parents) if x.exists())
@@ -45,19 +50,14 @@ def writing(
 
 def line(error: BaseException) -> str | None:
   """Returns one line if a file cannot be read or written, None for a bug."""
-  number = _errno(error)
-  if number not in _FAILURES:
+  if _errno(error) not in _FAILURES:
     return None
-  name = getattr(error, 'filename', None)
-  path = os.fspath(name) if isinstance(name, (str, os.PathLike)) else '.'
-  free = ''
-  if number in _FULL:
-    existing = next(
-        p for p in (path, os.path.dirname(path), '.') if os.path.exists(p)
-    )
+  path = getattr(error, 'filename', None)
+  text = reason(error) if isinstance(error, OSError) else str(error)
+  where = f'{path}: ' if path else ''
   return (
-      f'{path + ": " if name else ""}{os.strerror(number)}; free some space or fix '
-      'the permissions, then run the same command again'
+      f'{where}{" ".join(text.split())[:300]}; free some space or fix the '
+      'permissions, then run the same command again'
   )
 
 
@@ -70,15 +70,16 @@ def reason(error: Exception) -> str:
   return lines[0][:120]
 
 
-def _errno(error: Exception) -> int | None:
+def _errno(error: BaseException) -> int | None:
   """Returns the error number of the operating system, None if there is none."""
   if isinstance(error, OSError):
     return error.errno
-  # TensorStore, which Orbax writes with, has the number only in its text.
-  found = re.search(r"os_error_code='(\d+)'|OS error (\d+)", str(error))
-  if found:
-    return int(found[1] or found[2])
-  return next((n for n in _FULL if os.strerror(n) in str(error)), None)
+  # The number is only in the text of TensorStore and safetensors. The text of
+  # ArrayRecord has only its name.
+  text = str(error)
+  if found := re.search(r"(?:os_error_code='|(?i:os error) )(\d+)", text):
+    return int(found[1])
+  return next((n for n in _FAILURES if os.strerror(n) in text), None)
 
 
 def unreadable_scores(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -17,7 +17,7 @@ import threading
 import grain
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, signals
 from abaw_jax.data import protocol
 
 Batch = dict[str, np.ndarray]
@@ -45,6 +45,7 @@ class TrainBatches(grain.DatasetIterator):
     self._worker_options = worker_options
     self._next_batch = 0
     self._running = None
+    self._has_started = False
     self._is_open = True
 
   def start_prefetch(self) -> None:
@@ -56,12 +57,18 @@ class TrainBatches(grain.DatasetIterator):
           batches.mp_prefetch(self._worker_options, _end_with_parent)
       )
       self._running.start_prefetch()
+      self._has_started = False
 
   def __next__(self) -> Batch:
     if not self._is_open:
       raise ValueError('the batches are closed')
     self.start_prefetch()
-    batch = next(self._running)
+    if self._has_started:
+      batch = next(self._running)
+    else:
+      with signals.ignored_by_workers():
+        batch = next(self._running)  # the first call starts the workers
+      self._has_started = True
     self._next_batch += 1
     return batch
 

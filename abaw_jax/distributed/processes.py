@@ -22,7 +22,7 @@ import jax
 # devices, where the other processes may already wait for a failed one.
 from jax._src import distributed
 
-from abaw_jax.core import errors, locks
+from abaw_jax.core import errors, failures, locks
 
 # JAX ends all processes if one sends no heartbeat for so long. If a closed
 # socket shows that it is dead, they end at once.
@@ -94,10 +94,11 @@ def exiting_together() -> Iterator[None]:
   except (Exception, KeyboardInterrupt) as e:
     if distributed.global_state.client is None:
       raise
-    if isinstance(e, errors.InputError):
-      status, line = 2, str(e)
-    elif isinstance(e, KeyboardInterrupt):
+    line = failures.explain(e)
+    if failures.is_interrupt(e):
       status, line = 130, 'interrupted'
+    elif line:
+      status = 2
     else:
       traceback.print_exc()
       status, line = 1, f'{type(e).__name__}: {e}'.partition('\n')[0]
@@ -182,7 +183,7 @@ def launcher() -> str | None:
   # the number of hosts, unless these variables replace it.
   if 'tpu' in (jax.config.jax_platforms or '') and (
       'TPU_SKIP_MDS_QUERY' not in env
-      or 'TPU_WORKER_HOSTNAMES' in env
+      or env.get('TPU_WORKER_HOSTNAMES', 'localhost') != 'localhost'
       or 'TPU_PROCESS_ADDRESSES' in env
   ):
     return 'Cloud TPU'

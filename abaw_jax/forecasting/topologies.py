@@ -81,7 +81,8 @@ def make_topology(name: str, *, num_slices: int = 1) -> Topology:
   """Returns the topology `generation:AxB` or `generation:AxBxC`.
 
   Raises:
-    InputError: there is no such slice, or its compiler (libtpu) is missing.
+    InputError: there is no such slice, or its compiler (libtpu) is missing or
+      locked.
   """
   _check_compiler()
   match = re.fullmatch(r'(\w+):(\d+(?:x\d+){1,2})', name)
@@ -106,6 +107,12 @@ def make_topology(name: str, *, num_slices: int = 1) -> Topology:
         platform='tpu', topology_name=f'{generation}:{match[2]}', **options
     ).devices
   except jax.errors.JaxRuntimeError as error:
+    if 'lockfile' in str(error):
+      raise errors.InputError(
+          'libtpu: another process uses it, or its lock file belongs to another '
+          'user; wait for that process, or remove /tmp/libtpu_lockfile if it has '
+          'ended'
+      ) from error
     raise errors.InputError(
         f'--topology={name}: no such slice; slices of {generation} are '
         f'{", ".join(SLICES[generation])} and larger'

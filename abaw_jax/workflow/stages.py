@@ -25,6 +25,16 @@ class Stage:
   done: pathlib.Path
 
 
+def _status(command: Sequence[str]) -> int:
+  """Runs a command; returns its exit status. Ctrl-C ends both."""
+  with subprocess.Popen(command) as process:
+    try:
+      return process.wait()
+    except KeyboardInterrupt:
+      # The command got the signal too. It saves its files and prints the line.
+      sys.exit(process.wait())
+
+
 def run(stages: Sequence[Stage]) -> None:
   """Runs the stages that are not done, in order, each in its own process.
 
@@ -38,9 +48,7 @@ def run(stages: Sequence[Stage]) -> None:
       continue
     print(f'{head}\n  $ python -m {" ".join(stage.command)}', flush=True)
     start = time.perf_counter()
-    status = subprocess.run(
-        [sys.executable, '-m', *stage.command], check=False
-    ).returncode
+    status = _status([sys.executable, '-m', *stage.command])
     if status or not stage.done.exists():
       raise errors.InputError(
           f'`python -m {" ".join(stage.command)}` ended with status {status} '

@@ -10,9 +10,8 @@ from typing import Any
 
 from jaxtyping import Shaped
 import numpy as np
-import tqdm
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, progress_bars
 from abaw_jax.data_builders import arguments, images
 from abaw_jax.data_builders import report as report_lib
 from abaw_jax.data_builders.face_images import holdout, repeats
@@ -83,9 +82,7 @@ def report(
       stores.Reader(source) as reader,
       # Threads decode, because decoding releases the GIL; one thread reads.
       futures.ThreadPoolExecutor() as pool,
-      tqdm.tqdm(
-          desc='Checking', unit=' images', leave=False, disable=None
-      ) as bar,
+      progress_bars.make(desc='Checking', unit='images') as bar,
   ):
     entry_stream = listed()
     while chunk := list(itertools.islice(entry_stream, _CHUNK)):

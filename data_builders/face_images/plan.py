@@ -15,9 +15,7 @@ import pathlib
 import shutil
 from typing import Any, NamedTuple
 
-import tqdm
-
-from abaw_jax.core import choices, errors, files
+from abaw_jax.core import choices, errors, files, progress_bars
 from abaw_jax.data_builders.face_images import holdout, repeats
 from abaw_jax.data_builders.face_images.sources import entries
 
@@ -182,12 +180,10 @@ def _survey(
   if labelled:
     found = entries.with_group(found, ignored)
   with path.open('w', encoding='utf-8') as file:
-    for entry in tqdm.tqdm(
+    for entry in progress_bars.make(
         itertools.islice(found, flags.get('max_examples')),
         desc='Listing',
-        unit=' images',
-        leave=False,
-        disable=None,
+        unit='images',
     ):
       row = json.dumps(entry) + '\n'
       file.write(row)

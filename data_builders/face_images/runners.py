@@ -5,13 +5,11 @@ from concurrent import futures
 import functools
 import multiprocessing
 import os
-import signal
 import threading
 
 import cv2
-import tqdm
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, progress_bars, signals
 from abaw_jax.data_builders.face_images import plan as plan_lib
 
 Task = Callable[[plan_lib.Plan, int], None]
@@ -22,12 +20,7 @@ def run_locally(
 ) -> None:
   """Runs the task for every index in `num_workers` processes."""
   progress = functools.partial(
-      tqdm.tqdm,
-      desc='Writing',
-      total=len(indices),
-      unit=' shards',
-      leave=False,
-      disable=None,
+      progress_bars.make, desc='Writing', total=len(indices), unit='shards'
   )
   num_workers = min(num_workers, len(indices))
   if num_workers <= 1:
@@ -40,7 +33,8 @@ def run_locally(
       initializer=_start_worker,
   )
   try:
-    jobs = [pool.submit(task, plan, index) for index in indices]
+    with signals.ignored_by_workers():  # the parent waits for their shards
+      jobs = [pool.submit(task, plan, index) for index in indices]
     for job in progress(futures.as_completed(jobs)):
       job.result()
   except futures.process.BrokenProcessPool as error:
@@ -55,8 +49,6 @@ def run_locally(
 def _start_worker() -> None:
   """Ends a worker with its parent, and limits it to one core."""
   cv2.setNumThreads(1)
-  # Ctrl-C reaches every process; the parent waits for the current shards.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
   parent = multiprocessing.parent_process()
 
   def leave() -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-import tqdm
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, labels, progress_bars
 from abaw_jax.data_builders import in_memory_build, schema
 from abaw_jax.data_builders.labelled import corpus as corpus_lib
 from abaw_jax.data_builders.labelled import counts, listings, pixels
@@ -69,12 +68,10 @@ class Builder(in_memory_build.Builder, skip_registration=True):
     rows = iter(corpus.usable(split))
     with (
         futures.ThreadPoolExecutor() as pool,
-        tqdm.tqdm(
+        progress_bars.make(
             desc=f'Writing {split}',
             total=len(corpus.usable(split)),
-            unit=' faces',
-            leave=False,
-            disable=None,
+            unit='faces',
         ) as bar,
     ):
       while chunk := list(itertools.islice(rows, _AT_ONCE)):

@@ -6,9 +6,7 @@ import dataclasses
 import os
 from typing import Any
 
-import tqdm
-
-from abaw_jax.core import errors
+from abaw_jax.core import errors, progress_bars
 from abaw_jax.data_builders import arguments, overlaps
 from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders.face_images import holdout
@@ -123,13 +121,11 @@ def verify(
   good, bad = [], []
   # Threads: decoding releases the GIL, and reads can overlap.
   with futures.ThreadPoolExecutor() as pool:
-    reasons = tqdm.tqdm(
+    reasons = progress_bars.make(
         pool.map(lambda row: pixels.problem(row, decode=decode), rows),
         desc=f'Verifying {title}',
         total=len(rows),
-        unit=' images',
-        leave=False,
-        disable=None,
+        unit='images',
     )
     for row, reason in zip(rows, reasons, strict=True):
       if reason is None:

@@ -5,8 +5,8 @@ import pathlib
 import time
 
 import numpy as np
-import tqdm
 
+from abaw_jax.core import progress_bars
 from abaw_jax.data_builders.procedural import card as card_lib
 from abaw_jax.data_builders.procedural.rendering import camera, dynamics, film
 from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
@@ -96,8 +96,8 @@ def write(
   if not card_lib.prepare(out, card, FOLDERS):
     return f'{out} already contains this corpus; nothing to do'
   done: dict[str, Rendered] = {}
-  with tqdm.tqdm(
-      total=sum(v.frames for v in plan), unit='frame', desc='rendering'
+  with progress_bars.make(
+      total=sum(v.frames for v in plan), unit='frames', desc='rendering'
   ) as bar:
     jobs = [(video, out) for video in plan]
     for video, rendered in zip(

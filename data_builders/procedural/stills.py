@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 import pathlib
 
-import tqdm
-
+from abaw_jax.core import progress_bars
 from abaw_jax.data_builders.procedural import card as card_lib
 from abaw_jax.data_builders.procedural.layouts import registry, sample
 from abaw_jax.data_builders.procedural.rendering import film
@@ -91,7 +90,7 @@ def write(
     jobs.append((layout, video, person, first, out))
     first += video.frames
   lines = {split: [] for split in chosen.splits.values()}
-  with tqdm.tqdm(total=first, unit='face', desc='rendering') as bar:
+  with progress_bars.make(total=first, unit='faces', desc='rendering') as bar:
     for video, found in zip(
         plan, film.run_jobs(render, jobs, workers), strict=True
     ):

@@ -7,9 +7,7 @@ import os
 import pathlib
 from typing import Any
 
-import tqdm
-
-from abaw_jax.core import errors, text_files
+from abaw_jax.core import errors, progress_bars, text_files
 from abaw_jax.data_builders import images, overlaps
 from abaw_jax.data_builders import problems as problems_lib
 from abaw_jax.data_builders.s_aff_wild2 import annotations, layout
@@ -145,13 +143,11 @@ def _verify(
   good, bad = {}, {}
   # Threads: decoding releases the GIL, and reads can overlap.
   with futures.ThreadPoolExecutor() as pool:
-    results = tqdm.tqdm(
+    results = progress_bars.make(
         pool.map(verify, names),
         desc=f'Verifying {split}',
         total=len(names),
-        unit=' images',
-        leave=False,
-        disable=None,
+        unit='images',
     )
     for name, (path, reason) in zip(names, results, strict=True):
       if reason is None:

@@ -8,9 +8,8 @@ from typing import Any
 from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
-import tqdm
 
-from abaw_jax.core import labels
+from abaw_jax.core import labels, progress_bars
 from abaw_jax.data_builders import in_memory_build, schema
 from abaw_jax.data_builders.s_aff_wild2 import corpus as corpus_lib
 from abaw_jax.data_builders.s_aff_wild2 import counts, records
@@ -88,12 +87,10 @@ class Builder(in_memory_build.Builder):
     rows = corpus.usable(split)
     size = self.builder_config.frames_per_example
     images = corpus.images[split]
-    with tqdm.tqdm(
+    with progress_bars.make(
         desc=f'Writing {self.builder_config.name} {split}',
         total=len(rows),
-        unit=' rows',
-        leave=False,
-        disable=None,
+        unit='rows',
     ) as bar:
       for video, chunk, run in records.sequences(rows, size):
         data = [images[row.image].read_bytes() for row in run]

@@ -35,7 +35,7 @@ EVERY = 5
 FATAL = 3 * EVERY  # step of the save that is killed
 
 # Name of a kill -> method of Orbax that hangs in the fatal save. Other names
-# are `killed` and `SIGTERM`, two updates later, and `full disk`.
+# are `killed`, `SIGTERM` and `SIGHUP`, two updates later, and `full disk`.
 POINTS = {
     'before any file': (atomicity.AtomicRenameTemporaryPath, 'create'),
     'when arrays are written': (
@@ -159,7 +159,7 @@ def main(way: str, workdir: str, num_workers: str) -> None:
         if stop.received:
           checkpoints.close()
           return
-        if done == FATAL + 2 and way in ('killed', 'SIGTERM'):
+        if done == FATAL + 2 and way in ('killed', 'SIGTERM', 'SIGHUP'):
           checkpoints.wait()
           print('hanging', flush=True)
           while not stop.received:

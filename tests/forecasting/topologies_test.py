@@ -3,6 +3,7 @@
 import math
 import sys
 
+import jax
 import pytest
 
 from abaw_jax.core import errors
@@ -21,6 +22,17 @@ def test_the_compiler_knows_every_slice_of_the_table(generation):
     assert len(made.devices) == made.num_chips * made.chip.devices
     assert {d.device_kind for d in made.devices} <= hardware.TPUS.keys()
   assert made.num_chips == 256
+
+
+def test_a_locked_compiler_is_one_line(monkeypatch):
+  def locked(**_):
+    raise jax.errors.JaxRuntimeError(
+        'ABORTED: Internal error when accessing libtpu multi-process lockfile.'
+    )
+
+  monkeypatch.setattr(topologies.topologies, 'get_topology_desc', locked)
+  with pytest.raises(errors.InputError, match='another process uses it'):
+    topologies.make_topology('v5e:2x2')
 
 
 def test_devices_have_the_index_of_their_slice():

@@ -21,6 +21,7 @@ WAYS = {
     'while an old one is removed': (SIGKILL, -SIGKILL, deaths.FATAL),
     'killed': (SIGKILL, -SIGKILL, deaths.FATAL),
     'SIGTERM': (SIGTERM, 0, deaths.FATAL + 3),
+    'SIGHUP': (signal.SIGHUP, 0, deaths.FATAL + 3),
     'full disk': (None, 2, LAST),
 }
 # Worker processes that read data; 0 for the others, which use threads.

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
+from abaw_jax.core import signals
 from abaw_jax.data_builders.procedural.rendering import bust as bust_lib
 from abaw_jax.data_builders.procedural.rendering import (
     camera,
@@ -38,12 +39,17 @@ def run_jobs(
   if workers == 1:
     yield from itertools.starmap(render, jobs)
     return
-  with concurrent.futures.ProcessPoolExecutor(
+  pool = concurrent.futures.ProcessPoolExecutor(
       workers,
       mp_context=multiprocessing.get_context('spawn'),
       initializer=_use_one_core,
-  ) as pool:
-    yield from pool.map(render, *zip(*jobs, strict=True))
+  )
+  try:
+    with signals.ignored_by_workers():
+      results = pool.map(render, *zip(*jobs, strict=True))
+    yield from results
+  finally:
+    pool.shutdown(cancel_futures=True)
 
 
 def _use_one_core() -> None:

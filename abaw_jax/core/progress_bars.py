@@ -1,0 +1,88 @@
+"""Progress bars, which print only a few lines where stderr is not a terminal."""
+
+from collections.abc import Callable, Iterable, Iterator
+import sys
+import time
+from typing import Any
+
+import tqdm
+
+
+def make(
+    iterable: Iterable[Any] | None = None,
+    *,
+    desc: str,
+    unit: str,
+    total: int | None = None,
+    disable: bool = False,
+) -> Any:
+  """Returns a progress bar on stderr, with the interface of `tqdm.tqdm`.
+
+  In a terminal, the bar disappears at the end.
+
+  Args:
+    iterable: if given, iteration over the bar yields its items.
+    desc: what is done, such as 'rendering'.
+    unit: name of the items, such as 'frames'.
+    total: number of items, if it is known.
+    disable: show nothing.
+  """
+  if disable or not sys.stderr.isatty():
+    return _Lines(iterable, desc, unit, total, show=not disable)
+  return tqdm.tqdm(
+      iterable, desc=desc, unit=f' {unit}', total=total, leave=False
+  )
+
+
+class _Lines:
+  """Prints a line after each tenth or half minute, and at most one in 3 s."""
+
+  def __init__(
+      self,
+      iterable: Iterable[Any] | None,
+      desc: str,
+      unit: str,
+      total: int | None,
+      *,
+      show: bool = True,
+      clock: Callable[[], float] = time.monotonic,
+  ):
+    self._iterable = iterable
+    self._desc = desc
+    self._unit = unit
+    self._total = total
+    self._show = show
+    self._clock = clock
+    self._count = 0
+    self._start = self._last_time = clock()
+    self._last_tenth = 0
+
+  def update(self, count: int = 1) -> None:
+    """Counts some more items."""
+    self._count += count
+    tenth = 10 * self._count // self._total if self._total else 0
+    waited = self._clock() - self._last_time
+    if waited > 30 or (waited > 3 and tenth > self._last_tenth):
+      self._last_tenth = tenth
+      self._last_time += waited
+      if self._show:
+        self._print()
+
+  def _print(self) -> None:
+    rate = self._count / (self._last_time - self._start)
+    done = f'{self._count:,}'
+    if self._total:
+      done += f'/{self._total:,}'
+    text = f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s'
+    print(text, file=sys.stderr, flush=True)
+
+  def __iter__(self) -> Iterator[Any]:
+    for item in self._iterable:
+      yield item
+      self.update()
+
+  def __enter__(self) -> '_Lines':
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    """Prints nothing: the command reports its end."""
