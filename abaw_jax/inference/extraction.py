@@ -13,8 +13,8 @@ from typing import Any
 import grain
 import jax
 import numpy as np
-import tqdm
 
+from abaw_jax.core import progress_bars
 from abaw_jax.data import sources, transforms
 from abaw_jax.distributed import processes, sharding
 from abaw_jax.inference import embedder
@@ -115,7 +115,9 @@ def _write_share(
   count = sum(shard.stop - shard.start for shard in share)
   decode = functools.partial(transforms.decode_record, image_size=face_size)
   quiet = jax.process_index() > 0
-  with tqdm.tqdm(total=count, unit='record', disable=quiet) as bar:
+  with progress_bars.make(
+      desc='extracting', total=count, unit='records', disable=quiet
+  ) as bar:
     for shard in share:
       records = grain.MapDataset.source(splits[shard.split])
       records = records[shard.start : shard.stop].map(decode).to_iter_dataset()
