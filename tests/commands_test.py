@@ -227,7 +227,7 @@ WRONG = {
     ),
     'a workdir that is a file': (
         (*FRAME, *BUILT, '--workdir=broken.py'),
-        ('--workdir=broken.py is a file', 'give a folder'),
+        ('broken.py is a file', 'name a folder'),
     ),
     'a mesh for another number of devices': (
         (*FRAME, *BUILT, '--config.mesh.fsdp=3'),
