@@ -6,12 +6,14 @@ r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
       --out=weights/iresnet_50 --verify=reference.npz
   abaw-jax convert --init_from=runs/mae --out=mae.pth
 
-The first two commands read `.pth` or `.safetensors` files: facebookresearch/mae,
+The first two commands read files of PyTorch or `.safetensors`: facebookresearch/mae,
 ViTs of timm and Hugging Face, IResNets of InsightFace, DenseNets and ResNets of
-torchvision and timm, tf_efficientnet of timm, and pickled modules, such as those of
+torchvision and timm, EfficientNets of timm, and pickled modules, such as those of
 HSE-NN. They write a folder that every --init_from accepts. No code in the file is
-executed. A tensor that is missing or not used is an error. The last command writes
-a run, or such a folder, as `.pth` or `.safetensors` for PyTorch.
+executed. A tensor that is missing or not used is an error. If a file fits several
+networks or does not say its preprocessing, the command asks for --arch or
+--preprocessing. The last command writes a run, or such a folder, as `.pth` or
+`.safetensors` for PyTorch.
 """
 
 import pathlib
@@ -35,8 +37,20 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     'arch',
     None,
-    'Backbone that the file must contain, such as vit_b or iresnet_50; default: '
-    'any.',
+    'Backbone that the file must contain, such as vit_b, iresnet_50 or '
+    'tf_efficientnet_b0; default: any that is certain.',
+)
+flags.DEFINE_string(
+    'preprocessing',
+    None,
+    'What the weights expect: imagenet, half (mean and std 0.5), torchvision, '
+    'emotiefflib, hf_vit, insightface or denseface; default: as the file or its '
+    'project says.',
+)
+flags.DEFINE_string(
+    'state_dict',
+    None,
+    'Name of the network in a file that has several, such as model_ema.',
 )
 flags.DEFINE_integer(
     'image_size',
@@ -71,7 +85,8 @@ flags.DEFINE_bool(
 
 
 OPTIONS = (
-    'arch', 'image_size', 'num_heads', 'decoder_num_heads', 'norm_pix'
+    'arch', 'image_size', 'num_heads', 'decoder_num_heads', 'norm_pix',
+    'preprocessing', 'state_dict',
 )  # fmt: skip
 
 

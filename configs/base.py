@@ -143,6 +143,13 @@ def add_images(config: ml_collections.ConfigDict, backbone: str) -> None:
   # them to model.image_size; 0 = model.image_size.
   config.data.face_size = 0
   config.augment = ml_collections.ConfigDict()
+  # With `init_from`, `fit`, `filter`, `mean` and `std` are those of its weights.
+  # How the host makes a square: 'crop' keeps the central one, 'squash' the full
+  # image.
+  config.augment.fit = 'crop'
+  # How the host resizes: 'opencv' (area down, cubic up), 'opencv_linear', or
+  # 'bilinear' and 'bicubic' of Pillow, with antialiasing.
+  config.augment.filter = 'opencv'
   config.augment.mean = (0.485, 0.456, 0.406)  # RGB, as for ImageNet
   config.augment.std = (0.229, 0.224, 0.225)
   config.augment.crop_scale = 1.0  # minimal area of a random crop; 1 = no crop

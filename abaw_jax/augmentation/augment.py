@@ -32,6 +32,8 @@ class Augmentation:
     rand_magnitude: their strength, from 0 to `rand_augment.MAX_MAGNITUDE`.
     erase: probability that a box of an image is erased, in [0, 1], see
       `random_erase`.
+    fit: as in `data/images.py`; the host does it, so it has no effect here.
+    filter: the filter of the host; the device uses the same kernel.
   """
 
   size: int
@@ -43,6 +45,14 @@ class Augmentation:
   rand_ops: int = 0
   rand_magnitude: int = 9
   erase: float = 0.0
+  fit: str = 'crop'
+  filter: str = 'opencv'
+
+  @property
+  def method(self) -> str:
+    """Kernel of `jax.image`."""
+    is_linear = self.filter in ('bilinear', 'opencv_linear')
+    return 'linear' if is_linear else 'cubic'
 
   def train(
       self, key: PRNGKeyArray, images: Real[Array, 'b h w 3']
@@ -59,10 +69,14 @@ class Augmentation:
     )
     if self.crop_scale < 1.0:
       images = random_resized_crop(
-          crop_key, images, size=self.size, scale=(self.crop_scale, 1.0)
+          crop_key,
+          images,
+          size=self.size,
+          scale=(self.crop_scale, 1.0),
+          method=self.method,
       )
     else:
-      images = resize(images, size=self.size)
+      images = resize(images, size=self.size, method=self.method)
     if self.flip:
       images = random_flip(flip_key, images)
     if any(self.jitter):
@@ -80,7 +94,8 @@ class Augmentation:
       self, images: Real[Array, 'b h w 3']
   ) -> Float[Array, 'b {self.size} {self.size} 3']:
     """Returns the full images, resized and normalised."""
-    return normalize(resize(images, size=self.size), self.mean, self.std)
+    images = resize(images, size=self.size, method=self.method)
+    return normalize(images, self.mean, self.std)
 
   def pixels(self, images: Float[Array, 'b h w 3']) -> UInt8[Array, 'b h w 3']:
     """Returns normalised images as pixels, clipped to 0..255."""
@@ -109,33 +124,38 @@ def normalize(
 
 
 def resize(
-    images: Real[Array, 'b h w c'], *, size: int
+    images: Real[Array, 'b h w c'], *, size: int, method: str = 'cubic'
 ) -> Float[Array, 'b s s c']:
   """Returns the full images at `size` x `size`, float32 in 0..255.
 
-  Bicubic and antialiased; the aspect ratio is not kept. Images of that size are
+  Antialiased; the aspect ratio is not kept. Images of that size are
   unchanged.
   """
   b, h, w, _ = images.shape
   if h == w == size:
     return images.astype(jnp.float32)
   full = jnp.tile(jnp.array([[0, 0, h, w]], jnp.float32), (b, 1))
-  return crop_resize(images, full, size=size)
+  return crop_resize(images, full, size=size, method=method)
 
 
 def crop_resize(
-    images: Real[Array, 'b h w c'], boxes: Float[Array, 'b 4'], *, size: int
+    images: Real[Array, 'b h w c'],
+    boxes: Float[Array, 'b 4'],
+    *,
+    size: int,
+    method: str = 'cubic',
 ) -> Float[Array, 'b s s c']:
   """Returns one box of each image at `size` x `size`, float32 in 0..255.
 
-  The kernel is Keys' cubic kernel with a = -0.5, as in Pillow: it is wider when
-  an image shrinks, and reads pixels outside the box, like `resize(box=...)`.
+  The kernel is that of Pillow, linear or Keys' cubic with a = -0.5: it is wider
+  when an image shrinks, and reads pixels outside the box, like `resize(box=...)`.
   The result is clipped, because a cubic kernel overshoots at edges.
 
   Args:
     images: pixels in 0..255.
     boxes: top, left, height and width in pixels, inside the image.
     size: side of the result in pixels.
+    method: 'linear' or 'cubic'.
   """
 
   def one(image, box):
@@ -147,7 +167,7 @@ def crop_resize(
         spatial_dims=(0, 1),
         scale=scale,
         translation=-corner * scale,
-        method='cubic',
+        method=method,
         antialias=True,
     )
 
@@ -161,6 +181,7 @@ def random_resized_crop(
     size: int,
     scale: tuple[float, float] = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    method: str = 'cubic',
 ) -> Float[Array, 'b s s c']:
   """Returns a random box of each image at `size` x `size`, float32 in 0..255.
 
@@ -170,7 +191,7 @@ def random_resized_crop(
   places = boxes.random_boxes(
       key, count=count, height=height, width=width, scale=scale, ratio=ratio
   )
-  return crop_resize(images, places, size=size)
+  return crop_resize(images, places, size=size, method=method)
 
 
 def random_flip(

@@ -16,6 +16,7 @@ import numpy as np
 
 from abaw_jax.checkpoints import parameters, runs
 from abaw_jax.core import errors, files, locks
+from abaw_jax.data import images
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
@@ -53,7 +54,7 @@ def load(
   source, target = map(registry.task_class, (config, {'model': model}))
   if source is target:
     params, card = _load(origin, shapes)
-    _check_heads(origin, config['model'], model)
+    _check_hidden_options(origin, config['model'], model)
     return params, card
   if source.name not in target.starts_from:
     raise errors.InputError(
@@ -62,6 +63,39 @@ def load(
         f'{" or ".join((target.name, *target.starts_from))}'
     )
   return _load_part(origin, model, shapes, target.backbone)
+
+
+def adopt_preprocessing(
+    config: Mapping[str, Any], workdir: pathlib.Path
+) -> tuple[dict[str, Any], list[str]]:
+  """Returns a config with the preprocessing of its initial weights.
+
+  Args:
+    config: config of a run; unchanged if it has no images or no `init_from`.
+    workdir: its folder; a run that resumes keeps its preprocessing, because the
+      initial weights may be gone.
+
+  Returns:
+    The config, and a line for each changed value.
+  """
+  if not config['init_from'] or 'augment' not in config:
+    return dict(config), []
+  origin = pathlib.Path(config['init_from'])
+  if runs.is_claimed(workdir):
+    origin = workdir
+  theirs = runs.read_config(origin).get('augment', {})
+  values = images.Resizing.from_config(theirs)._asdict() if theirs else {}
+  values |= {key: theirs[key] for key in ('mean', 'std') if theirs}
+  ours = config['augment']
+  changed = {
+      key: type(ours[key])(value)
+      for key, value in values.items()
+      if type(ours[key])(value) != ours[key]
+  }
+  return {**config, 'augment': ours | changed}, [
+      f'config.augment.{key}={value}, as the weights of {origin} expect'
+      for key, value in changed.items()
+  ]
 
 
 def load_backbone(
@@ -121,7 +155,7 @@ def _load_part(origin, model, shapes, part):
     statistics = shapes[variables.STATISTICS][part]
     wanted[variables.STATISTICS] = {part: statistics}
   params, card = _load(origin, wanted, renames)
-  _check_heads(origin, zoo.backbone_section(config['model']), model)
+  _check_hidden_options(origin, zoo.backbone_section(config['model']), model)
   return params, card
 
 
@@ -180,9 +214,9 @@ def _check_same_folder(old: pathlib.Path, new: pathlib.Path) -> None:
       )
 
 
-def _check_heads(origin, source, target) -> None:
-  """Raises an InputError if numbers of heads differ; shapes do not show it."""
-  have, want = _heads(source), _heads(target)
+def _check_hidden_options(origin, source, target) -> None:
+  """Raises an InputError if options differ that no shape shows."""
+  have, want = _hidden_options(source), _hidden_options(target)
   for key in sorted(have.keys() & want.keys()):
     if have[key] != want[key]:
       raise errors.InputError(
@@ -191,10 +225,15 @@ def _check_heads(origin, source, target) -> None:
       )
 
 
-def _heads(model: Mapping[str, Any]) -> dict[str, int]:
-  """Returns every number of heads of a `model` section, by key."""
+def _hidden_options(model: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the numbers of heads, or the name of a convolutional backbone.
+
+  Two EfficientNets differ only in padding and epsilon.
+  """
+  if zoo.is_convnet(model):
+    return {'backbone': model['backbone']}
   keys = ('num_heads', 'decoder_num_heads')
-  heads = {key: model[key] for key in keys if key in model}
-  if 'backbone' in model and not zoo.is_convnet(model):
-    heads['num_heads'] = zoo.make_backbone(model).num_heads
-  return heads
+  options = {key: model[key] for key in keys if key in model}
+  if 'backbone' in model:
+    options['num_heads'] = zoo.make_backbone(model).num_heads
+  return options

@@ -10,7 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from abaw_jax.checkpoints import runs, weights
-from abaw_jax.conversion import config_inference, position_tables
+from abaw_jax.conversion import (
+    config_inference,
+    identification,
+    position_tables,
+)
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
@@ -28,33 +32,47 @@ def import_weights(
     num_heads: int | None = None,
     decoder_num_heads: int | None = None,
     norm_pix: bool | None = None,
+    preprocessing: str | None = None,
+    state_dict: str | None = None,
 ) -> list[str]:
   """Writes a folder of weights from another project's file; returns a report.
 
   Args:
-    checkpoint: `.pth` or `.safetensors` file.
+    checkpoint: file of PyTorch, or `.safetensors` file.
     out: folder to write.
-    arch: expected backbone, such as `vit_b` or `iresnet_50`; None accepts any.
+    arch: expected backbone, such as `vit_b` or `tf_efficientnet_b0`; None accepts
+      any that is certain.
     image_size: side of the model's images in pixels; None keeps the size of
       the file, or the usual size.
     num_heads: attention heads; None uses the usual number for the width.
     decoder_num_heads: attention heads of a MAE's decoder; None as `num_heads`.
     norm_pix: whether the MAE was trained on normalised patches; None uses the
       training arguments in the file, or True without them.
+    preprocessing: a key of `preprocessing.PRESETS`; None uses that of the file
+      or the project, if it is certain.
+    state_dict: key of the network in a file that has several, such as
+      `model_ema`.
 
   Raises:
     InputError: if the file is broken, asks for code to be executed, has no
-      known architecture, does not fit its architecture or `arch`, or if `out`
-      has other content.
+      known architecture or several, does not fit its architecture or `arch`,
+      has NaN or Inf, does not say its preprocessing, or if `out` has other
+      content.
   """
-  tensors, arguments = weight_files.read_tensors(checkpoint)
+  tensors, facts = weight_files.read_tensors(checkpoint, key=state_dict)
+  facts |= identification.read_neighbours(checkpoint)
+  _check_finite(tensors, checkpoint)
+  tensors = registry.without_prefixes(tensors)
   layout = registry.LAYOUTS[registry.detect_layout(tensors, checkpoint)]
   tensors = layout.canonicalize(tensors, checkpoint)
   inferred = layout.infer_model(
       {k: x.shape for k, x in tensors.items()}, checkpoint
   )
+  inferred = identification.complete_variant(inferred, facts, arch, checkpoint)
   if norm_pix is None and 'decoder_dim' in inferred:
-    norm_pix = bool(arguments.get('norm_pix_loss', True))
+    norm_pix = bool(facts.get('norm_pix_loss', True))
+  if 'patch_size' in inferred:
+    num_heads = num_heads or facts.get('num_heads')
   model = config_inference.complete_model(
       inferred,
       checkpoint,
@@ -68,11 +86,17 @@ def import_weights(
   rules = _rules(shapes, model, layout)
   params = state_dicts.to_ours(tensors, shapes, rules, checkpoint)
   note = 'none'
+  dtypes = {path: tensors[rules[path].name].dtype for path in tables}
+  if tables and not position_tables.are_sincos(params, model, dtypes):
+    model['positions'] = 'learned'
+  pixels, origin = identification.choose_preprocessing(
+      layout, model, facts, preprocessing, checkpoint
+  )
   if tables:
     params, model, note = position_tables.reconcile(
         params,
         model,
-        dtypes={path: tensors[rules[path].name].dtype for path in tables},
+        dtypes=dtypes,
         image_size=image_size or model['image_size'],
         checkpoint=checkpoint,
     )
@@ -86,8 +110,8 @@ def import_weights(
       'misshapen': [],
       'dtypes': _dtype_changes(tensors),
       'positions': note,
+      'preprocessing': f'{_listing(pixels)} ({origin})',
   }
-  pixels = {'mean': layout.mean, 'std': layout.std}
   augment = pixels | {'crop_scale': 1.0, 'flip': False}
   card = {
       'source': checkpoint.name,
@@ -95,11 +119,7 @@ def import_weights(
       'project': layout.source,
       'licence': layout.licence,
       'preprocessing': pixels
-      | {
-          'image_size': model['image_size'],
-          'color_order': 'RGB',
-          'resize': layout.resize,
-      },
+      | {'image_size': model['image_size'], 'color_order': 'RGB'},
       'labels': _labels(model, layout),
       'report': report,
   }
@@ -172,11 +192,30 @@ def _rules(paths, model, layout) -> dict[str, state_dicts.Rule]:
   return {path: layout.make_rule(path, model) for path in paths}
 
 
+def _check_finite(
+    tensors: Mapping[str, np.ndarray], checkpoint: pathlib.Path
+) -> None:
+  """Raises an InputError if a tensor has values that float32 cannot hold."""
+  with np.errstate(over='ignore'):
+    wrong = [
+        name
+        for name, x in tensors.items()
+        if not np.isfinite(x.astype(np.float32)).all()
+    ]
+  if wrong:
+    raise errors.InputError(
+        f'{checkpoint}: {", ".join(wrong[:5])} has NaN or Inf'
+        f'{f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""}; convert a '
+        'checkpoint from before the training diverged'
+    )
+
+
 def _check_arch(
     model: Mapping[str, Any], arch: str | None, checkpoint: pathlib.Path
 ) -> None:
   """Raises an InputError if the file has another backbone than `arch`."""
-  if arch is not None and model['backbone'] != arch:
+  wanted = identification.TIMM_NAMES.get(arch, arch)
+  if arch is not None and model['backbone'] != wanted:
     raise errors.InputError(
         f'--arch={arch}: {checkpoint} has {model["backbone"] or "another ViT"}; '
         'omit --arch to convert it'

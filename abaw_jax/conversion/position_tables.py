@@ -36,6 +36,24 @@ def sincos_tables(model: Mapping[str, Any]) -> dict[str, np.ndarray]:
   }
 
 
+def are_sincos(
+    params: Mapping[str, np.ndarray],
+    model: Mapping[str, Any],
+    dtypes: Mapping[str, np.dtype],
+) -> bool:
+  """Returns whether all tables of a file are sine-cosine; see `reconcile`."""
+  return max(_gaps(params, model, dtypes).values()) <= TOLERANCE
+
+
+def _gaps(params, model, dtypes) -> dict[str, float]:
+  """Returns the largest difference from each sine-cosine table by path."""
+  return {
+      # A file of half precision has rounded tables.
+      path: float(np.abs(params[path] - table.astype(dtypes[path])).max())
+      for path, table in sincos_tables(model).items()
+  }
+
+
 def reconcile(
     params: Mapping[str, np.ndarray],
     model: Mapping[str, Any],
@@ -61,16 +79,10 @@ def reconcile(
       an image of that size.
   """
   params, model = dict(params), dict(model)
-  tables = sincos_tables(model)
-  gaps = {
-      # A file of half precision has rounded tables.
-      path: np.abs(params[path] - table.astype(dtypes[path])).max()
-      for path, table in tables.items()
-  }
-  if _DECODER in tables:
+  gaps = _gaps(params, model, dtypes)
+  if _DECODER in gaps:
     del params[_DECODER]
-    # `not <=` also catches NaN.
-    if not gaps.pop(_DECODER) <= TOLERANCE:
+    if gaps.pop(_DECODER) > TOLERANCE:
       raise errors.InputError(
           f'{checkpoint}: {_DECODER} is not the sine-cosine table of MAE, the '
           'only positions of our decoder; convert the encoder alone: remove '

@@ -1,22 +1,67 @@
-"""Decodes images and cuts them to squares."""
+"""Decodes images and resizes them to squares."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import cv2
 from jaxtyping import UInt8
 import numpy as np
+from PIL import Image
 import simplejpeg
 
-from abaw_jax.core import errors
+from abaw_jax.core import choices, errors
 
 # The pipeline has its own threads and processes; more threads would only compete.
 cv2.setNumThreads(1)
 
+FITS = ('crop', 'squash')
+_PILLOW = {
+    'bilinear': Image.Resampling.BILINEAR,
+    'bicubic': Image.Resampling.BICUBIC,
+}
+FILTERS = ('opencv', 'opencv_linear', *_PILLOW)
 
-def fill(out: UInt8[np.ndarray, 's s 3'], encoded: bytes) -> None:
-  """Decodes an image and writes its central square to `out`, see `square`.
+
+class Resizing(NamedTuple):
+  """How an image becomes a square.
+
+  Attributes:
+    fit: 'crop' keeps the largest central square, 'squash' the full image.
+    filter: 'opencv' is area interpolation for smaller sizes and cubic for larger
+      ones, without antialiasing; 'opencv_linear' is not antialiased either;
+      'bilinear' and 'bicubic' are those of Pillow, antialiased.
+  """
+
+  fit: str = 'crop'
+  filter: str = 'opencv'
+
+  @classmethod
+  def from_config(cls, augment: Mapping[str, Any]) -> 'Resizing':
+    """Returns the values in an `augment` section; older ones have none.
+
+    Raises:
+      InputError: a value is unknown.
+    """
+    resizing = cls(**{k: augment[k] for k in cls._fields if k in augment})
+    choices.choose(dict.fromkeys(FITS), resizing.fit, 'augment.fit')
+    choices.choose(dict.fromkeys(FILTERS), resizing.filter, 'augment.filter')
+    return resizing
+
+
+OURS = Resizing()
+
+
+def fill(
+    out: UInt8[np.ndarray, 's s 3'],
+    encoded: bytes,
+    resizing: Resizing = OURS,
+) -> None:
+  """Decodes an image and writes it to `out` as a square, see `square`.
 
   Args:
     out: array to fill.
     encoded: content of an image file.
+    resizing: how the image becomes a square.
 
   Raises:
     InputError: the bytes are not an image.
@@ -30,7 +75,7 @@ def fill(out: UInt8[np.ndarray, 's s 3'], encoded: bytes) -> None:
       image = decode(encoded)
   else:
     image = decode(encoded)
-  out[...] = square(image, size=len(out))
+  out[...] = square(image, size=len(out), resizing=resizing)
 
 
 def decode(encoded: bytes) -> UInt8[np.ndarray, 'h w 3']:
@@ -60,23 +105,32 @@ def decode(encoded: bytes) -> UInt8[np.ndarray, 'h w 3']:
 
 
 def square(
-    image: UInt8[np.ndarray, 'h w 3'], *, size: int
+    image: UInt8[np.ndarray, 'h w 3'],
+    *,
+    size: int,
+    resizing: Resizing = OURS,
 ) -> UInt8[np.ndarray, '{size} {size} 3']:
-  """Returns the largest central square of an image, resized to `size` x `size`.
-
-  Smaller sizes use area interpolation, larger sizes cubic interpolation.
-  """
+  """Returns an image, or its central square, resized to `size` x `size`."""
   height, width = image.shape[:2]
-  side = min(height, width)
-  top, left = (height - side) // 2, (width - side) // 2
-  image = image[top : top + side, left : left + side]
-  if side == size:
+  if resizing.fit == 'crop':
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+    height, width = side, side
+  if height == width == size:
     return image
-  return cv2.resize(
-      image,
-      (size, size),
-      interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC,
-  )
+  enlarges = size >= max(height, width)
+  # Equal to Pillow for larger sizes within one grey level, and faster.
+  linear = resizing.filter == 'bilinear' and enlarges
+  if resizing.filter in _PILLOW and not linear:
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture = picture.resize((size, size), _PILLOW[resizing.filter])
+    return np.asarray(picture)
+  if resizing.filter == 'opencv':
+    method = cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA
+  else:
+    method = cv2.INTER_LINEAR
+  return cv2.resize(image, (size, size), interpolation=method)
 
 
 def _is_plain(encoded: bytes) -> bool:

@@ -27,14 +27,19 @@ FRAME_FIELDS = ('image', *_FRAME_FIELDS)
 
 
 def image_batch(
-    records: Iterable[Record], *, rows: int, image_size: int
+    records: Iterable[Record],
+    *,
+    rows: int,
+    image_size: int,
+    resizing: images.Resizing = images.OURS,
 ) -> Batch:
   """Returns the batch for pretraining: `image` and `real`.
 
   Args:
     records: records with `image`.
     rows: b, rows of the batch.
-    image_size: s, the side in pixels to which images are cut and resized.
+    image_size: s, the side in pixels to which images are resized.
+    resizing: how images become squares.
 
   Returns:
     `image` uint8 [b,s,s,3] RGB and `real` bool [b], False for padding.
@@ -43,7 +48,7 @@ def image_batch(
     InputError: an image cannot be decoded; the message does not name it.
   """
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
-  count = sum(1 for _ in _decoded(records, faces))
+  count = sum(1 for _ in _decoded(records, faces, resizing))
   return _images(faces, count)
 
 
@@ -52,6 +57,7 @@ def frame_batch(
     *,
     rows: int,
     image_size: int,
+    resizing: images.Resizing = images.OURS,
     probs: bool = False,
 ) -> Batch:
   """Returns a `labels.FrameBatch`; see `image_batch`.
@@ -61,7 +67,7 @@ def frame_batch(
   """
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
   kept, expression_probs = [], []
-  for record in _decoded(records, faces):
+  for record in _decoded(records, faces, resizing):
     kept.append([record[field] for field in _FRAME_FIELDS])
     if probs:
       expression_probs.append(_expression_probs(record))
@@ -83,11 +89,15 @@ def frame_batch(
 
 
 def identity_batch(
-    records: Iterable[Record], *, rows: int, image_size: int
+    records: Iterable[Record],
+    *,
+    rows: int,
+    image_size: int,
+    resizing: images.Resizing = images.OURS,
 ) -> Batch:
   """Returns an `image_batch` with `identity` int32 [b], 0 for padding."""
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
-  identity = [record['identity'] for record in _decoded(records, faces)]
+  identity = [x['identity'] for x in _decoded(records, faces, resizing)]
   return {
       **_images(faces, len(identity)),
       'identity': _pad(np.array(identity, np.int32), rows),
@@ -112,7 +122,12 @@ def window_batch(windows: Iterable[Record], *, rows: int, length: int) -> Batch:
   return batch | {'window_length': np.repeat(batch['window_length'][:1], rows)}
 
 
-def decode_record(record: Record, *, image_size: int) -> dict[str, Any]:
+def decode_record(
+    record: Record,
+    *,
+    image_size: int,
+    resizing: images.Resizing = images.OURS,
+) -> dict[str, Any]:
   """Returns a `sequences` record with decoded `image`, uint8 [n,s,s,3].
 
   Raises:
@@ -122,7 +137,7 @@ def decode_record(record: Record, *, image_size: int) -> dict[str, Any]:
   frames = zip(faces, record['image'], record['frame_id'], strict=True)
   for face, image, frame_id in frames:
     try:
-      images.fill(face, image)
+      images.fill(face, image, resizing)
     except errors.InputError as error:
       video = record['video'].decode()
       raise errors.InputError(
@@ -166,11 +181,13 @@ def _expression_probs(record: Record) -> Float[np.ndarray, '8']:
 
 
 def _decoded(
-    records: Iterable[Record], faces: UInt8[np.ndarray, 'b s s 3']
+    records: Iterable[Record],
+    faces: UInt8[np.ndarray, 'b s s 3'],
+    resizing: images.Resizing,
 ) -> Iterator[Record]:
   """Decodes each image into the next row of `faces`, then yields its record."""
   for face, record in zip(faces, records, strict=False):
-    images.fill(face, record['image'])
+    images.fill(face, record['image'], resizing)
     yield record
 
 

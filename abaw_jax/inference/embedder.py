@@ -9,11 +9,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.augmentation import augment, test_time_augmentation
 from abaw_jax.checkpoints import runs, weights
 from abaw_jax.core import errors
+from abaw_jax.data import images as image_files
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
@@ -33,7 +35,7 @@ class Embedder:
     augmentation: resizes and normalises.
     outputs: names of the outputs that are concatenated to the features.
     crops: views of an image that are averaged, one of `views.COUNTS`.
-    face_size: side in pixels of the images that reach the device.
+    decoding: options of `data.transforms` for the images that reach the device.
     card: origin and preprocessing of the features, as JSON.
   """
 
@@ -42,7 +44,7 @@ class Embedder:
   augmentation: augment.Augmentation
   outputs: tuple[str, ...]
   crops: int
-  face_size: int
+  decoding: dict[str, Any]
   card: dict[str, Any]
 
   def jit(self, mesh: jax.sharding.Mesh):
@@ -55,10 +57,20 @@ class Embedder:
         crops=self.crops,
     )
 
+  def squares(
+      self, images: UInt8[np.ndarray, 'b h w 3']
+  ) -> UInt8[np.ndarray, 'b s s 3']:
+    """Returns images as the host prepares them for the device."""
+    size, resizing = self.decoding['image_size'], self.decoding['resizing']
+    faces = [
+        image_files.square(x, size=size, resizing=resizing) for x in images
+    ]
+    return np.stack(faces)
+
   @property
   def dim(self) -> int:
     """Width of the features."""
-    size = self.face_size
+    size = self.decoding['image_size']
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
     embed = functools.partial(
         steps.embed_step,
@@ -128,7 +140,7 @@ def load(
       'color_order': 'RGB',
   }
   size = section['image_size']
-  face_size = images.face_size(config)
+  decoding = images.decoding(config)
   embedding = ('embedding',) if output != 'logits' else ()
   return Embedder(
       model=model,
@@ -136,8 +148,10 @@ def load(
       augmentation=augment.Augmentation(size=size, **config['augment']),
       outputs=embedding + logits,
       crops=crops,
-      face_size=face_size,
-      card=card | {'face_size': face_size},
+      decoding=decoding,
+      card=card
+      | {'face_size': decoding['image_size']}
+      | decoding['resizing']._asdict(),
   )
 
 

@@ -95,7 +95,7 @@ def extract(
         mesh,
         batch_size // jax.process_count(),
     )
-    _write_share(writer, splits, embed, source.face_size)
+    _write_share(writer, splits, embed, source.decoding)
     processes.wait_for_all()
     if jax.process_index() == 0:
       writer.finish({split: _num_rows(splits[split]) for split in splits})
@@ -105,7 +105,7 @@ def _write_share(
     writer: feature_datasets.FeatureWriter,
     splits: Mapping[str, sources.Records],
     embed: Callable[[np.ndarray], np.ndarray],
-    face_size: int,
+    decoding: Mapping[str, Any],
 ) -> None:
   """Writes the missing shards that belong to this process."""
   # Every process must see the same missing shards, so none may write yet.
@@ -113,7 +113,7 @@ def _write_share(
   processes.wait_for_all()
   share = missing[jax.process_index() :: jax.process_count()]
   count = sum(shard.stop - shard.start for shard in share)
-  decode = functools.partial(transforms.decode_record, image_size=face_size)
+  decode = functools.partial(transforms.decode_record, **decoding)
   quiet = jax.process_index() > 0
   with progress_bars.make(
       desc='extracting', total=count, unit='records', disable=quiet

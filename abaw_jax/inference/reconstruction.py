@@ -15,6 +15,7 @@ from abaw_jax.data import transforms
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import pictures
 from abaw_jax.steps import steps
+from abaw_jax.tasks import images as image_tasks
 from abaw_jax.tasks import registry
 from abaw_jax.telemetry import grid
 
@@ -59,7 +60,8 @@ def reconstruct(
     config = _with_data(config, data, init_from)
   task = registry.make_task(config)
   if images:
-    faces = _read_images(images, config['model']['image_size'])
+    size = {'image_size': config['model']['image_size']}
+    faces = _read_images(images, image_tasks.decoding(config) | size)
   else:
     faces = pictures.choose_images(
         task, task.source(split), count=num_images, seed=seed
@@ -76,9 +78,9 @@ def reconstruct(
 
 
 def _read_images(
-    paths: Sequence[pathlib.Path], size: int
-) -> UInt8[np.ndarray, 'b {size} {size} 3']:
-  """Returns the central squares of image files; an error names a broken file."""
+    paths: Sequence[pathlib.Path], decoding: Mapping[str, Any]
+) -> UInt8[np.ndarray, 'b s s 3']:
+  """Returns image files as squares; an error names a broken file."""
   faces = []
   for path in paths:
     if not path.is_file():
@@ -87,7 +89,7 @@ def _read_images(
       )
     record = {'image': path.read_bytes()}
     try:
-      batch = transforms.image_batch([record], rows=1, image_size=size)
+      batch = transforms.image_batch([record], rows=1, **decoding)
     except errors.InputError as e:
       raise errors.InputError(f'{path}: not an image; name another file') from e
     faces.append(batch['image'])

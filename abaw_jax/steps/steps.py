@@ -179,7 +179,10 @@ def embed_step(
   """
   total = 0.0
   for view in test_time_augmentation.views(
-      images, count=crops, size=augmentation.size
+      images,
+      count=crops,
+      size=augmentation.size,
+      method=augmentation.method,
   ):
     view = augmentation.evaluate(view)
     output, _ = variables.apply(model, params, view, train=False)

@@ -59,7 +59,7 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
     targets = self.config['data']['expression_targets']
     return functools.partial(
         transforms.frame_batch,
-        image_size=image_tasks.face_size(self.config),
+        **image_tasks.decoding(self.config),
         probs=train and targets != 'majority',
     )
 

@@ -82,8 +82,7 @@ class IdentityTask(image_tasks.ImageTask):
   def transform(self, *, train: bool = False) -> pipeline.Transform:
     del train
     return functools.partial(
-        transforms.identity_batch,
-        image_size=image_tasks.face_size(self.config),
+        transforms.identity_batch, **image_tasks.decoding(self.config)
     )
 
   def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Real
 import numpy as np
 
 from abaw_jax.augmentation import augment
-from abaw_jax.data import pipeline, transforms
+from abaw_jax.data import images, pipeline, transforms
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 from abaw_jax.models.vision import convnets
@@ -30,6 +30,7 @@ class ImageTask(task.Task):
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> task.Task:
+    decoding(config)
     model = cls.make_model(config['model'])
     if _keeps_statistics(config):
       model = model.clone(backbone=convnets.freeze(model.backbone))
@@ -55,9 +56,7 @@ class ImageTask(task.Task):
 
   def transform(self, *, train: bool = False) -> pipeline.Transform:
     del train
-    return functools.partial(
-        transforms.image_batch, image_size=face_size(self.config)
-    )
+    return functools.partial(transforms.image_batch, **decoding(self.config))
 
   def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
     del feature_dim
@@ -89,6 +88,18 @@ def face_size(config: Mapping[str, Any]) -> int:
   """Returns the side in pixels of the images that reach the device."""
   size = config['data']['face_size'] if 'data' in config else 0
   return size or config['model']['image_size']
+
+
+def decoding(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the options of `data.transforms` for the images of a config.
+
+  Raises:
+    InputError: `augment.fit` or `augment.filter` is unknown.
+  """
+  return {
+      'image_size': face_size(config),
+      'resizing': images.Resizing.from_config(config['augment']),
+  }
 
 
 def _keeps_statistics(config: Mapping[str, Any]) -> bool:

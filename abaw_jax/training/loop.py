@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from abaw_jax.checkpoints import runs
+from abaw_jax.checkpoints import runs, weights
 from abaw_jax.core import errors
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
@@ -45,11 +45,13 @@ def train(
       start from do not fit, or `max_bad_steps` updates in a row were skipped.
   """
   watch = goodput.Stopwatch(elapsed=elapsed)
-  config = runs.absolute(config)
+  config, adopted = weights.adopt_preprocessing(runs.absolute(config), workdir)
   changes = runs.check(workdir, config)
   runs.check_data(workdir, config['data']['dir'])
   done = runs.is_done(workdir)
   processes.check_same(runs.shared(config) | {f'{workdir}/DONE': done})
+  for line in adopted:
+    journal.say(line)
   for change in changes:
     journal.say(f'{workdir}: {change}; using the new value')
   if done:

@@ -1,22 +1,27 @@
 """A folder of weights gives the same initial weights as a workdir."""
 
 import functools
+import io
 import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 import torch
 
 from abaw_jax.checkpoints import weights
 from abaw_jax.conversion import convert
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.data import sources
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import evaluation, extraction
 from abaw_jax.models import zoo
 from abaw_jax.porting import weight_files
+from abaw_jax.porting.layouts import preprocessing
+from abaw_jax.tasks import registry
 from abaw_jax.training import loop
 from tests.tasks import torch_weights
 from tests.training import runs
@@ -37,7 +42,10 @@ def folders(tmp_path_factory):
   for name, state in states.items():
     torch.save({'model': state}, root / f'{name}.pth')
     convert.import_weights(
-        root / f'{name}.pth', root / name, decoder_num_heads=4
+        root / f'{name}.pth',
+        root / name,
+        decoder_num_heads=4,
+        preprocessing='hf_vit' if name == 'tuned' else 'imagenet',
     )
   return root
 
@@ -194,3 +202,41 @@ def test_training_starts_from_a_folder_and_goes_back_to_torch(
 def test_a_folder_of_weights_is_not_a_run(folders):
   with pytest.raises(errors.InputError, match='holds weights and no run'):
     evaluation.evaluate(folders / 'mae', 'validation')
+
+
+def test_training_uses_the_preprocessing_of_its_initial_weights(
+    folders, tmp_path
+):
+  config = runs.smoke('frame', '', init_from=str(folders / 'tuned'))
+  config, lines = weights.adopt_preprocessing(config, tmp_path)
+  for key, value in preprocessing.PRESETS['hf_vit'].items():
+    assert config['augment'][key] == value
+  assert [line.split('=')[0].split('.')[-1] for line in lines] == [
+      'fit', 'filter', 'mean', 'std'
+  ]  # fmt: skip
+  # It is what runs.
+  noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+  picture = Image.fromarray(noise)
+  file = io.BytesIO()
+  picture.save(file, 'PNG')
+  task = registry.make_task(config)
+  record = task.empty_record() | {'image': file.getvalue()}
+  batch = task.transform()([record], rows=1)
+  size = config['model']['image_size']
+  expected = picture.resize((size, size), Image.Resampling.BILINEAR)
+  np.testing.assert_array_equal(batch['image'][0], np.asarray(expected))
+  pixel = np.asarray(expected)[0, 0] / 127.5 - 1.0
+  np.testing.assert_allclose(
+      task.augmentation.evaluate(jnp.asarray(batch['image']))[0, 0, 0],
+      pixel,
+      atol=1e-6,
+  )
+
+
+def test_a_resumed_run_keeps_its_preprocessing(folders, tmp_path):
+  config = runs.smoke('frame', '', init_from=str(folders / 'tuned'))
+  adopted, _ = weights.adopt_preprocessing(config, tmp_path)
+  files.write_json(tmp_path / 'config.json', adopted)
+  gone = config | {'init_from': str(folders / 'gone')}
+  again, _ = weights.adopt_preprocessing(gone, tmp_path)
+  assert again['augment'] == adopted['augment']

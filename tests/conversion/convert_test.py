@@ -104,7 +104,7 @@ def test_a_mae_gives_the_output_of_hugging_face(reference, state, convert):
 @pytest.mark.parametrize('norm', ['norm', 'fc_norm'])
 def test_a_fine_tuned_vit_gives_the_logits_of_torch(state, convert, norm):
   state = torch_weights.fine_tuned_state(state, norm=norm)
-  folder = convert(state)
+  folder = convert(state, preprocessing='imagenet')
   pixels = images(torch_weights.IMAGE)
   expected = torch_weights.vit_forward(state, to_torch(pixels))
   np.testing.assert_allclose(
@@ -119,7 +119,7 @@ def test_a_fine_tuned_vit_gives_the_logits_of_torch(state, convert, norm):
 @pytest.mark.parametrize('size', [24, 56])
 def test_another_image_size_resamples_the_positions(state, convert, size):
   state = torch_weights.fine_tuned_state(state, norm='fc_norm')
-  folder = convert(state, image_size=size)
+  folder = convert(state, image_size=size, preprocessing='half')
   old, new = (x // torch_weights.PATCH for x in (torch_weights.IMAGE, size))
   # Like interpolate_pos_embed of facebookresearch/mae.
   table = state['pos_embed']
@@ -165,7 +165,9 @@ def test_round_trip_is_exact(state, convert, tmp_path):
       'mean': torch_weights.fine_tuned_state(state, norm='fc_norm'),
   }
   for name, expected in states.items():
-    folder = convert(expected, name, decoder_num_heads=4)
+    folder = convert(
+        expected, name, decoder_num_heads=4, preprocessing='imagenet'
+    )
     for suffix in ('pth', 'safetensors'):
       conversion.export_weights(folder, tmp_path / f'{name}.back.{suffix}')
     back = torch.load(tmp_path / f'{name}.back.pth', weights_only=True)['model']
@@ -194,7 +196,8 @@ def test_the_card_describes_the_source(state, convert, tmp_path, kind):
       'mean': [0.485, 0.456, 0.406],
       'std': [0.229, 0.224, 0.225],
       'color_order': 'RGB',
-      'resize': 'bicubic',
+      'fit': 'crop',
+      'filter': 'bicubic',
   }
   assert found['labels'] is None
   assert found['report']['mapped'] == len(state)
@@ -256,7 +259,7 @@ def test_every_missing_extra_and_misshapen_name_is_listed(state, convert):
         (
             {'decoder_pos_embed': torch.full((1, 17, 32), torch.nan)},
             {},
-            ('decoder_pos_embed', 'sine-cosine'),
+            ('decoder_pos_embed has NaN or Inf',),
         ),
         ({'pos_embed': torch.zeros(1, 18, 64)}, {}, ('17 patches', 'cls')),
         ({'pos_embed': torch.zeros(17, 64)}, {}, ('pos_embed', '(17, 64)')),

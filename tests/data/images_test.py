@@ -92,6 +92,23 @@ def test_squares_keep_the_aspect_ratio():
   assert abs(int(bright.any(0).sum()) - int(bright.any(1).sum())) <= 1
 
 
+@pytest.mark.parametrize('size', [(112, 112), (40, 40), (150, 97), (30, 200)])
+@pytest.mark.parametrize('fit', images.FITS)
+@pytest.mark.parametrize('name', ['bilinear', 'bicubic'])
+def test_filters_equal_those_of_pillow_within_one_grey_level(size, fit, name):
+  noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+  picture = Image.fromarray(noise)
+  if fit == 'crop':
+    side = min(size)
+    left, top = ((x - side) // 2 for x in picture.size)
+    picture = picture.crop((left, top, left + side, top + side))
+  for side in (24, 64, 224):
+    expected = picture.resize((side, side), Image.Resampling[name.upper()])
+    found = images.square(noise, size=side, resizing=images.Resizing(fit, name))
+    gap = np.asarray(expected).astype(int) - found
+    assert np.abs(gap).max() <= 1
+
+
 def segment(marker: int, data: bytes) -> bytes:
   return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, 'big') + data
 

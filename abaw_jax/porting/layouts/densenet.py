@@ -19,8 +19,6 @@ _MODULES = {
     'stem_norm': 'features.norm0',
     'head': 'classifier',
 }
-_GREY_MEAN = 131.0754 / 255
-_GREY_STD = 47.858177 / 255
 
 
 def infer_model(
@@ -94,14 +92,14 @@ LAYOUT = state_dicts.Layout(
         'weights were trained on ImageNet, whose terms are for non-commercial '
         'research. Other weights keep the licence of their source.'
     ),
+    preprocessing='torchvision',
     canonicalize=canonicalize,
 )
 GREY_LAYOUT = LAYOUT._replace(
     source='AIM3 DenseNet for grey faces',
     marks=frozenset({'features.conv0.weight', 'features.norm3.weight'}),
     make_rule=functools.partial(make_rule, last_norm='norm3'),
-    mean=(_GREY_MEAN,) * 3,
-    std=(_GREY_STD,) * 3,
+    preprocessing='denseface',
     licence=(
         'AIM3 gives no licence for its weights, and FER+ and AffectNet, their '
         'training data, are for research only: ask the authors.'

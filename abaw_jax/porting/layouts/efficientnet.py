@@ -1,4 +1,7 @@
-"""State dicts of timm's `tf_efficientnet_b0` and `_b2`, and of HSE-NN's networks.
+"""State dicts of timm's EfficientNet-B0 and -B2, and of HSE-NN's networks.
+
+timm's `tf_efficientnet_b0` and `efficientnet_b0` have the same names and shapes, so
+the file or the user must say which of them it is (`conversion/identification.py`).
 
 HSE-NN (EmotiEffLib) publishes the same networks, trained on AffectNet, as
 pickled modules; `torch_modules.py` converts these to state dicts.
@@ -97,7 +100,7 @@ def canonicalize(
 
 
 LAYOUT = state_dicts.Layout(
-    source='timm tf_efficientnet, HSE-NN',
+    source='timm EfficientNet, HSE-NN',
     marks=frozenset({'conv_stem.weight', 'blocks.0.0.se.conv_reduce.weight'}),
     infer_model=infer_model,
     make_rule=make_rule,
@@ -106,8 +109,6 @@ LAYOUT = state_dicts.Layout(
         'and AffectNet, timm on ImageNet: their terms are for non-commercial '
         'research. Other weights keep the licence of their source.'
     ),
-    # HSE-NN's filter; timm trained its own weights with bicubic resizing.
-    resize='bilinear',
     canonicalize=canonicalize,
     # HSE-NN's order: alphabetical, as in its folders.
     labels={

@@ -148,9 +148,6 @@ def _rename(
 LAYOUT = vit_layout.LAYOUT._replace(
     source='Hugging Face ViT',
     marks=frozenset({'vit.embeddings.cls_token'}),
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-    resize='bilinear',
     licence=(
         'Weights of google/vit-* are under Apache-2.0. Weights of '
         'facebook/vit-mae-* are under CC BY-NC 4.0: not for commercial use. '
@@ -167,7 +164,4 @@ BARE_LAYOUT = LAYOUT._replace(
 MAE_LAYOUT = LAYOUT._replace(
     source='Hugging Face ViTMAE',
     marks=frozenset({'vit.embeddings.cls_token', 'decoder.mask_token'}),
-    mean=vit_layout.LAYOUT.mean,
-    std=vit_layout.LAYOUT.std,
-    resize=vit_layout.LAYOUT.resize,
 )

@@ -99,8 +99,7 @@ LAYOUT = state_dicts.Layout(
         'non-commercial research only. Other weights keep the licence of their '
         'source.'
     ),
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
+    preprocessing='insightface',
     canonicalize=canonicalize,
     export=export,
 )

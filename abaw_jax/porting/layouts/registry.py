@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 import pathlib
+import re
 from typing import Any
+
+import numpy as np
 
 from abaw_jax.core import errors
 from abaw_jax.porting.layouts import (
@@ -29,6 +32,41 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
 }
 
 
+# Wrappers of PyTorch, which can be anywhere in a name.
+_WRAPPERS = re.compile(
+    r'\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.'
+)
+
+
+def without_prefixes(tensors: state_dicts.Tensors) -> dict[str, np.ndarray]:
+  """Returns a state dict without the names of the modules around its network.
+
+  DataParallel, Lightning, `torch.compile` and training scripts add `module.`,
+  `model.`, `_orig_mod.` and others, also several of them. All tensors must share
+  a name to lose it.
+  """
+  # A counter of averaged models, without effect on outputs.
+  tensors = {
+      _WRAPPERS.sub('', name): value
+      for name, value in tensors.items()
+      if name != 'n_averaged'
+  }
+  found = tensors
+  while found and _find(found) is None:
+    first = next(iter(found)).partition('.')[0] + '.'
+    if not all(name.startswith(first) for name in found):
+      return tensors
+    found = {name[len(first) :]: value for name, value in found.items()}
+  return found
+
+
+def _find(names: Iterable[str]) -> str | None:
+  """Returns the name of the first layout that fits, or None."""
+  names = set(names)
+  found = (name for name, x in LAYOUTS.items() if x.marks <= names)
+  return next(found, None)
+
+
 def layout_for(model: Mapping[str, Any]) -> state_dicts.Layout:
   """Returns the layout for writing the weights of a model.
 
@@ -52,10 +90,8 @@ def detect_layout(names: Iterable[str], checkpoint: pathlib.Path) -> str:
   Raises:
     InputError: if it has no known layout.
   """
-  names = set(names)
-  for name, layout in LAYOUTS.items():
-    if layout.marks <= names:
-      return name
+  if found := _find(names):
+    return found
   known = '; '.join(
       f'{layout.source} with {", ".join(sorted(layout.marks))}'
       for layout in LAYOUTS.values()

@@ -36,4 +36,5 @@ LAYOUT = state_dicts.Layout(
         'ImageNet, whose terms are for non-commercial research. Other weights '
         'keep the licence of their source.'
     ),
+    preprocessing='torchvision',
 )

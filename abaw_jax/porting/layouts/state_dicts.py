@@ -50,9 +50,8 @@ class Layout(NamedTuple):
       `backbone/stage1_0/conv1/kernel`, and the `model` section to a rule; the
       path of a running statistic begins with `batch_stats/`.
     licence: terms of use of its weights.
-    mean: RGB mean of the normalisation of its images, on the scale [0, 1].
-    std: RGB standard deviation of the same normalisation.
-    resize: filter that resizes its images.
+    preprocessing: of its images, a key of `preprocessing.PRESETS`; '' = projects
+      with the same names differ.
     canonicalize: maps a state dict, and the file to name in messages, to one
       with the current names, without tensors that our model does not have.
     export: maps a state dict of ours to one that the project's code loads.
@@ -64,10 +63,7 @@ class Layout(NamedTuple):
   infer_model: Callable[[Shapes, pathlib.Path], dict[str, Any]]
   make_rule: Callable[[str, Mapping[str, Any]], Rule]
   licence: str
-  # ImageNet's, in most projects.
-  mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-  std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-  resize: str = 'bilinear'
+  preprocessing: str = ''
   canonicalize: Callable[[Tensors, pathlib.Path], dict[str, np.ndarray]] = (
       without_counters
   )

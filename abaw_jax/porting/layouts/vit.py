@@ -86,11 +86,10 @@ def _to_conv(kernel: np.ndarray) -> np.ndarray:
 
 
 LAYOUT = state_dicts.Layout(
-    source='facebookresearch/mae',
+    source='ViT of facebookresearch/mae, DeiT or timm',
     marks=frozenset({'cls_token', 'patch_embed.proj.weight'}),
     infer_model=infer_model,
     make_rule=make_rule,
-    resize='bicubic',
     licence=(
         'Weights released by facebookresearch/mae are CC BY-NC 4.0: not for '
         'commercial use. Other weights keep the licence of their source and of '
