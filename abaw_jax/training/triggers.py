@@ -19,7 +19,7 @@ class Due:
     drawing: draw a picture.
     evaluating: score the validation split.
     saving: save a checkpoint; every evaluation and the signal cause one.
-    stopping: end, because a process received SIGTERM.
+    stopping: end, because a process received SIGTERM or SIGHUP.
   """
 
   drawing: bool
@@ -46,7 +46,7 @@ class Triggers:
     """Starts to count; an interval of 0 means never.
 
     Args:
-      stop: whether this process received SIGTERM.
+      stop: whether this process received SIGTERM or SIGHUP.
       mesh: of all devices.
       start: number of updates before the first step.
       eval_steps: updates between two evaluations.
