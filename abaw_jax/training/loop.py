@@ -33,7 +33,7 @@ def train(
   """Trains until the end, SIGTERM or too many skipped updates.
 
   Continues from the newest checkpoint of `workdir`. A run that has ended returns
-  at once. After SIGTERM, a checkpoint is saved first.
+  at once. After SIGTERM or SIGHUP, a checkpoint is saved first.
 
   Args:
     config: plain nested dict of `configs/`, its dataset resolved.
@@ -172,7 +172,7 @@ class _Loop:
         if due.stopping:
           self._finish(step, log)
           journal.say(
-              f'SIGTERM: saved step {step}; the same command resumes from it'
+              f'stopped: saved step {step}; the same command resumes from it'
           )
           return None
         if due.saving:

@@ -261,8 +261,8 @@ def test_a_signal_to_one_process_ends_both(ends, start, tmp_path):
   status, out, error = runs.finish(both[0])
   assert [status, both[1].returncode] == [0, 0], out + error
   last = out.splitlines()[-1]
-  assert last.startswith('SIGTERM: saved step ')
-  step = int(last.removeprefix('SIGTERM: saved step ').partition(';')[0])
+  assert last.startswith('stopped: saved step ')
+  step = int(last.removeprefix('stopped: saved step ').partition(';')[0])
   assert (workdir / 'checkpoints' / str(step)).is_dir()
   assert max(runs.metrics(workdir)) == step < STEPS
 

@@ -156,8 +156,8 @@ def test_sigterm_saves_and_the_same_command_resumes(
   )
   assert status == 0, error
   last = out.splitlines()[-1]
-  assert last.startswith('SIGTERM: saved step ')
-  step = last.removeprefix('SIGTERM: saved step ').partition(';')[0]
+  assert last.startswith('stopped: saved step ')
+  step = last.removeprefix('stopped: saved step ').partition(';')[0]
   assert (first / 'checkpoints' / step).is_dir()
   assert not half_saved(first)
 
