@@ -20,7 +20,7 @@ import ml_collections
 from ml_collections.config_flags import config_flags
 
 import abaw_jax
-from abaw_jax.core import choices, errors, failures, locks, signals
+from abaw_jax.core import choices, errors, failures, locks
 
 # The shipped configs: in the package, or next to it in a checkout.
 _CONFIGS = pathlib.Path(abaw_jax.__path__[-1]) / 'configs'
@@ -163,7 +163,7 @@ def run(
   """
   sys.modules['__main__'].__doc__ = doc
   _silence_libtpu()
-  signals.repeat_lost_interrupts()
+  failures.repeat_lost_interrupts()
   # Ended workers leave semaphores, and their tracker removes them with a warning.
   os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
   for stream in (sys.stdout, sys.stderr):  # a file name can have any bytes

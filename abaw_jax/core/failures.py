@@ -1,36 +1,74 @@
-"""One line for failures of the machine, such as a full disk."""
+"""Ctrl-C, and failures of the machine, such as a full disk, as one line."""
 
 from collections.abc import Iterator
+import contextlib
+from multiprocessing import resource_tracker
 import os
+import signal
+import sys
+import threading
 import traceback
 
 from abaw_jax.core import errors, storage_errors
 
 
-def explain(error: BaseException) -> str | None:
+def explain(error: BaseException | None) -> str | None:
   """Returns one line about wrong input or a failure of the machine.
 
   None means that the exception is a bug.
   """
   if isinstance(error, errors.InputError):
     return str(error)
-  for cause in _causes(error):
-    line = storage_errors.line(cause) or _missing_platform(cause)
+  while error is not None:
+    line = storage_errors.line(error) or _missing_platform(error)
     if line:
       return line
+    error = error.__cause__
   return None
 
 
-def is_interrupt(error: BaseException) -> bool:
+def is_interrupt(error: BaseException | None) -> bool:
   """Returns whether Ctrl-C caused an exception, perhaps while it was handled."""
-  return any(isinstance(e, KeyboardInterrupt) for e in _causes(error))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-  """Yields an exception and all that caused it, or that it interrupted."""
-  while error is not None:
-    yield error
+  while error is not None and not isinstance(error, KeyboardInterrupt):
     error = error.__cause__ or error.__context__
+  return error is not None
+
+
+@contextlib.contextmanager
+def hide_ctrl_c_from_workers() -> Iterator[None]:
+  """Hides Ctrl-C and SIGHUP from worker processes that the block starts.
+
+  Their parent ends them. Otherwise each would print its own traceback. Threads that
+  the block starts, and their workers, are included.
+  """
+  resource_tracker.ensure_running()  # its start would unblock Ctrl-C
+  # Workers inherit blocked signals, from their first instruction on.
+  both = {signal.SIGINT, signal.SIGHUP}
+  previous = signal.pthread_sigmask(signal.SIG_BLOCK, both)
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def repeat_lost_interrupts() -> None:
+  """Sends Ctrl-C again if Python drops it.
+
+  That happens in callbacks, such as those of the garbage collector. Python would
+  print a traceback and continue.
+  """
+  show = sys.unraisablehook
+  main = threading.main_thread().ident
+
+  def handle(unraisable) -> None:
+    if unraisable.exc_type is not KeyboardInterrupt:
+      show(unraisable)
+      return
+    again = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+    again.daemon = True
+    again.start()
+
+  sys.unraisablehook = handle
 
 
 def _missing_platform(error: BaseException) -> str | None:

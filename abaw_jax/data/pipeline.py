@@ -17,7 +17,7 @@ import threading
 import grain
 import numpy as np
 
-from abaw_jax.core import errors, signals
+from abaw_jax.core import errors, failures
 from abaw_jax.data import protocol
 
 Batch = dict[str, np.ndarray]
@@ -66,7 +66,7 @@ class TrainBatches(grain.DatasetIterator):
     if self._has_started:
       batch = next(self._running)
     else:
-      with signals.ignored_by_workers():
+      with failures.hide_ctrl_c_from_workers():
         batch = next(self._running)  # the first call starts the workers
       self._has_started = True
     self._next_batch += 1

@@ -9,7 +9,7 @@ import threading
 
 import cv2
 
-from abaw_jax.core import errors, progress_bars, signals
+from abaw_jax.core import errors, failures, progress_bars
 from abaw_jax.data_builders.face_images import plan as plan_lib
 
 Task = Callable[[plan_lib.Plan, int], None]
@@ -33,7 +33,9 @@ def run_locally(
       initializer=_start_worker,
   )
   try:
-    with signals.ignored_by_workers():  # the parent waits for their shards
+    with (
+        failures.hide_ctrl_c_from_workers()
+    ):  # the parent waits for their shards
       jobs = [pool.submit(task, plan, index) for index in indices]
     for job in progress(futures.as_completed(jobs)):
       job.result()

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from abaw_jax.core import signals
+from abaw_jax.core import failures
 from abaw_jax.data_builders.procedural.rendering import bust as bust_lib
 from abaw_jax.data_builders.procedural.rendering import (
     camera,
@@ -45,7 +45,7 @@ def run_jobs(
       initializer=_use_one_core,
   )
   try:
-    with signals.ignored_by_workers():
+    with failures.hide_ctrl_c_from_workers():
       results = pool.map(render, *zip(*jobs, strict=True))
     yield from results
   finally:
