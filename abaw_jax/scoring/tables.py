@@ -43,7 +43,7 @@ def write_parquet(path: pathlib.Path, rows: predictions.Predictions) -> None:
 
 
 def write_csv(path: pathlib.Path, rows: predictions.Predictions) -> None:
-  """Writes predictions as CSV with a header."""
+  """Writes predictions as CSV with a header, without the fingerprints of the data."""
   csv.write_csv(_table(rows), path, csv.WriteOptions(quoting_style='needed'))
 
 
