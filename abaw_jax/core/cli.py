@@ -6,9 +6,6 @@ Commands import JAX inside `main`, so that --help answers at once.
 import ast
 from collections.abc import Callable, Iterable, Mapping
 import contextlib
-import glob
-import multiprocessing
-import os
 import pathlib
 import re
 import sys
@@ -162,10 +159,8 @@ def run(
     fills: flag with the folder that the command fills; it holds its lock.
   """
   sys.modules['__main__'].__doc__ = doc
-  _silence_libtpu()
+  failures.silence_libtpu()
   failures.repeat_lost_interrupts()
-  # Ended workers leave semaphores, and their tracker removes them with a warning.
-  os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
   for stream in (sys.stdout, sys.stderr):  # a file name can have any bytes
     stream.reconfigure(errors='backslashreplace')
   wanted = list((arguments or {}).items())
@@ -179,54 +174,18 @@ def run(
     # Libraries log through absl; commands print on stdout.
     logging.set_verbosity(logging.ERROR)
     try:
-      with _lock(fills):
+      with contextlib.ExitStack() as stack:
+        if fills and (folder := flags.FLAGS[fills].value) is not None:
+          stack.enter_context(locks.held(pathlib.Path(folder), inside=True))
         return main(*given)
     except (Exception, KeyboardInterrupt) as e:
       if failures.is_interrupt(e):
-        _interrupted()
+        failures.exit_interrupted()
       if line := failures.explain(e):
         fail(line)
       raise
 
   app.run(guarded, flags_parser=_parse_flags)
-
-
-def _silence_libtpu() -> None:
-  """Sets variables that libtpu complains about on a machine without a TPU.
-
-  JAX loads libtpu wherever it is installed. This has no effect if there is a TPU.
-  """
-  # A TPU is a PCI device of Google, which also makes a network card.
-  for vendor in glob.glob('/sys/bus/pci/devices/*/vendor'):
-    folder = pathlib.Path(vendor).parent
-    ids = [(folder / name).read_text().strip() for name in ('vendor', 'device')]
-    if ids[0] == '0x1ae0' and ids[1] != '0x0042':
-      return
-  if glob.glob('/dev/accel*') or glob.glob('/dev/vfio/[0-9]*'):
-    return
-  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
-  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
-
-
-def _lock(flag: str | None) -> contextlib.AbstractContextManager[None]:
-  """Returns the lock of the folder in a flag; the flag may have no value."""
-  folder = flags.FLAGS[flag].value if flag else None
-  if folder is None:
-    return contextlib.nullcontext()
-  return locks.held(pathlib.Path(folder), inside=True)
-
-
-def _interrupted() -> NoReturn:
-  """Ends the process after Ctrl-C, with one line.
-
-  All files are closed. The threads of libraries are not: they would only print that
-  they were interrupted.
-  """
-  print('interrupted', file=sys.stderr, flush=True)
-  sys.stdout.flush()
-  for worker in multiprocessing.active_children():
-    worker.kill()
-  os._exit(130)  # as a shell reports SIGINT
 
 
 def fail(message: str) -> NoReturn:

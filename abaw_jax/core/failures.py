@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 import contextlib
+import glob
+import multiprocessing
 from multiprocessing import resource_tracker
 import os
+import pathlib
 import signal
 import sys
 import threading
 import traceback
+from typing import NoReturn
 
 from abaw_jax.core import errors, storage_errors
 
@@ -57,6 +61,8 @@ def repeat_lost_interrupts() -> None:
   That happens in callbacks, such as those of the garbage collector. Python would
   print a traceback and continue.
   """
+  # Ended workers leave semaphores, and their tracker removes them with a warning.
+  os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
   show = sys.unraisablehook
   main = threading.main_thread().ident
 
@@ -69,6 +75,36 @@ def repeat_lost_interrupts() -> None:
     again.start()
 
   sys.unraisablehook = handle
+
+
+def exit_interrupted() -> NoReturn:
+  """Ends the process after Ctrl-C, with one line.
+
+  All files are closed. The threads of libraries are not: they would only print that
+  they were interrupted.
+  """
+  print('interrupted', file=sys.stderr, flush=True)
+  sys.stdout.flush()
+  for worker in multiprocessing.active_children():
+    worker.kill()
+  os._exit(130)  # as a shell reports SIGINT
+
+
+def silence_libtpu() -> None:
+  """Sets variables that libtpu complains about on a machine without a TPU.
+
+  JAX loads libtpu wherever it is installed. This has no effect if there is a TPU.
+  """
+  # A TPU is a PCI device of Google, which also makes a network card.
+  for vendor in glob.glob('/sys/bus/pci/devices/*/vendor'):
+    folder = pathlib.Path(vendor).parent
+    ids = [(folder / name).read_text().strip() for name in ('vendor', 'device')]
+    if ids[0] == '0x1ae0' and ids[1] != '0x0042':
+      return
+  if glob.glob('/dev/accel*') or glob.glob('/dev/vfio/[0-9]*'):
+    return
+  os.environ.setdefault('TPU_ACCELERATOR_TYPE', 'v5litepod-4')
+  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
 
 
 def _missing_platform(error: BaseException) -> str | None:
