@@ -36,10 +36,7 @@ class Column:
   def parse(self, text: str, *, label: bool) -> float | None:
     """Returns the value of a text; None if the column does not allow it.
 
-    Args:
-      text: without spaces around it.
-      label: whether the file holds labels. A label may be missing, and a whole
-        number may be written as 3.0.
+    A `label` may be missing, and its whole number may be written as 3.0.
     """
     try:
       value = numbers.number(text)
@@ -105,10 +102,8 @@ def read_labels(
 ) -> tuple[list[str], Float[np.ndarray, 'n k']]:
   """Returns images and labels by column; a missing label is `Column.missing`.
 
-  Lines may be written as `read_list` accepts them.
-
-  Raises:
-    InputError: names the first wrong row and column, and the expected value.
+  Lines may be written as `read_list` accepts them. An InputError names the first
+  wrong row and column, and the expected value.
   """
   return _parse(path, _lenient(path), TASKS[task][1], label=True)
 
@@ -118,8 +113,7 @@ def read_submission(
 ) -> tuple[list[str], Float[np.ndarray, 'n k']]:
   """Returns the images and values of a submission; the format must be exact.
 
-  Raises:
-    InputError: names the first wrong row and column, and the expected value.
+  An InputError names the first wrong row and column, and the expected value.
   """
   header, columns = TASKS[task]
   first, *lines = _read(path).split('\n')

@@ -28,13 +28,9 @@ def write(
 ) -> int:
   """Writes the MTL submission; returns the number of interpolated rows.
 
-  Valence and arousal are clipped to [-1, 1]. Rows that were not predicted are
-  interpolated from other frames of their video.
-
-  Args:
-    path: file to write.
-    images: the test list, `<video>/<frame>.jpg` each.
-    rows: predictions of its rows, in any order.
+  `images` is the test list; `rows` may have any order. Valence and arousal are
+  clipped to [-1, 1]. Rows that were not predicted are interpolated from other
+  frames of their video.
 
   Raises:
     InputError: an image has another name, the predictions belong to another
@@ -60,8 +56,7 @@ def write(
 def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> None:
   """Checks that a submission has a valid row for each line of a list.
 
-  Raises:
-    InputError: names the first wrong row and column, and the expected value.
+  An InputError names the first wrong row and column, and the expected value.
   """
   found, _ = files.read_submission(path, task)
   _check_images(path, found, images)
@@ -74,12 +69,8 @@ def score(
 
   For `mtl` these are the scores of `metrics.multi_task_scores`; for `lsd` the mean
   `F1` of its 6 expressions, the F1 of each, and `n_expr`.
-
-  Args:
-    path: the submission.
-    label_path: a list of the same images with labels, as the organisers write
-      annotations; a missing label does not count.
-    task: a key of files.TASKS.
+  `label_path` lists the same images with labels, as the organisers write
+  annotations; a missing label does not count.
   """
   images, pred = files.read_submission(path, task)
   wanted, target = files.read_labels(label_path, task)

@@ -54,18 +54,14 @@ class Plan:
 class Reading:
   """The result of a plan, and its costs.
 
-  Attributes:
-    rows: predictions with the expressions of the accepted strides.
-    stride: accepted stride of each row.
-    cost: as published: frames read by accepted strides over the frames of all
-      windows.
-    read: share of frames that any window has read. It is larger than `cost`,
-      because rejected strides are read too and neighbours read different frames.
-      A network that predicts every frame has to compute this share.
+  `cost` is published: frames read by accepted strides over the frames of all
+  windows. `read` is the share of frames that any window has read, which a network
+  has to compute. It is larger, because rejected strides are read too and neighbours
+  read different frames.
   """
 
-  rows: predictions.Predictions
-  stride: Int[np.ndarray, 'n']
+  rows: predictions.Predictions  # with the expressions of the accepted strides
+  stride: Int[np.ndarray, 'n']  # accepted stride of each row
   cost: float
   read: float
 
@@ -80,12 +76,8 @@ def fit(
 ) -> Plan:
   """Returns a plan with thresholds that are fitted to labelled training videos.
 
-  Args:
-    rows: predictions of all rows of these videos; only labelled expressions count.
-    strides: in frames, decreasing.
-    half: frames of a window on each side of its frame.
-    alpha: share of wrong rows, see LEVELS.
-    levels: a key of LEVELS.
+  Strides and `half` are in frames; strides decrease. `alpha` is the share of wrong
+  rows, see LEVELS. Only rows with labelled expressions count.
 
   Raises:
     InputError: no row has an expression label.

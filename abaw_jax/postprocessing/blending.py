@@ -9,8 +9,8 @@ import numpy as np
 from abaw_jax.core import errors, fingerprint
 from abaw_jax.scoring import predictions
 
-_FLOOR = 1e-12  # of a probability before its logarithm
-_GAIN = 1e-9  # a move must gain more than a rounding error
+FLOOR = 1e-12  # of a probability before its logarithm
+GAIN = 1e-9  # an improvement must be more than a rounding error
 # Amounts of weight that the search moves from one member to another.
 _STEPS = (0.25, 0.1, 0.05)
 # Share of the mean probability in the score of a vote; it breaks ties.
@@ -25,10 +25,6 @@ def align(
   """Returns the members with their rows in the order of the first.
 
   Two rows are the same if their video, frame and line of the list are.
-
-  Args:
-    members: predictions of the same rows.
-    names: of the members, for messages.
 
   Raises:
     InputError: names the first row that a member lacks, that only this member
@@ -70,11 +66,8 @@ def blend(
 ) -> predictions.Predictions:
   """Returns the weighted blend of aligned members.
 
-  Args:
-    members: predictions of the same rows in the same order.
-    weights: of the members by task of TASKS; not negative, sum 1.
-    expr: method for expressions, a key of EXPRESSIONS.
-    au: method for AUs, a key of AUS.
+  Weights are by task of TASKS, not negative, and sum to 1. The methods `expr` and
+  `au` are keys of EXPRESSIONS and AUS.
   """
   return dataclasses.replace(
       members[0],
@@ -96,10 +89,6 @@ def search(
   A greedy search that starts from equal weights. Each step moves the amount of
   weight from one member to another that gains most. If no move gains, the amount
   becomes smaller. The result is deterministic.
-
-  Args:
-    score: score of some weights.
-    count: number of members.
   """
   weights = np.full(count, 1 / count)
   best = score(weights)
@@ -109,10 +98,10 @@ def search(
           _moved(weights, giver, taker, step)
           for giver in range(count)
           for taker in range(count)
-          if giver != taker and weights[giver] > _GAIN
+          if giver != taker and weights[giver] > GAIN
       ]
       scores = [score(move) for move in moves]
-      if not moves or max(scores) <= best + _GAIN:
+      if not moves or max(scores) <= best + GAIN:
         break
       at = int(np.argmax(scores))
       weights, best = moves[at], scores[at]
@@ -140,15 +129,15 @@ def _mean(
 
 def _softmax_of_mean(values, weights):
   """Returns the softmax of the mean logits, a normalised geometric mean."""
-  logs = _mean(np.log(np.maximum(values, _FLOOR)), weights)
+  logs = _mean(np.log(np.maximum(values, FLOOR)), weights)
   powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
   return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _sigmoid_of_mean(values, weights):
   """Returns the sigmoid of the mean logits."""
-  present = np.log(np.maximum(values, _FLOOR))
-  absent = np.log(np.maximum(1 - values, _FLOOR))
+  present = np.log(np.maximum(values, FLOOR))
+  absent = np.log(np.maximum(1 - values, FLOOR))
   return 1 / (1 + np.exp(-_mean(present - absent, weights)))
 
 

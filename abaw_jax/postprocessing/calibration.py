@@ -7,11 +7,12 @@ predicted as often as they are labelled (`prior_bias`).
 from jaxtyping import Float, Int
 import numpy as np
 
-from abaw_jax.postprocessing import thresholds
+from abaw_jax.postprocessing import blending, thresholds
 from abaw_jax.scoring import metrics
 
-_FLOOR = 1e-12  # of a probability before its logarithm
-_GAIN = 1e-9  # a move must gain more than a rounding error
+_SWEEPS = 20  # at most, over all classes
+_ROUNDS = 200  # at most
+_TOLERANCE = 1e-6  # a smaller change of the bias ends the rounds
 
 
 def apply(
@@ -25,31 +26,23 @@ def apply(
 
 
 def f1_bias(
-    prob: Float[np.ndarray, 'n k'],
-    target: Int[np.ndarray, 'n'],
-    *,
-    sweeps: int = 20,
+    prob: Float[np.ndarray, 'n k'], target: Int[np.ndarray, 'n']
 ) -> Float[np.ndarray, 'k']:
   """Returns the bias with the largest macro F1, by coordinate search.
 
   Each class in turn gets the exact best bias for the current biases of the other
   classes, until a sweep over all classes gains nothing. The biases sum to 0.
-
-  Args:
-    prob: probabilities of labelled rows.
-    target: their class ids.
-    sweeps: maximum number of sweeps.
   """
   count = prob.shape[-1]
-  logs = np.log(np.maximum(prob, _FLOOR))
+  logs = np.log(np.maximum(prob, blending.FLOOR))
   bias = np.zeros(count)
   pred = np.argmax(logs, axis=-1)
   best = metrics.macro_f1(pred, target, num_classes=count)
-  for _ in range(sweeps):
+  for _ in range(_SWEEPS):
     before = best
     for k in range(count):
       value, score = _best_bias(logs + bias, logs[:, k], target, k)
-      if score > best + _GAIN:
+      if score > best + blending.GAIN:
         bias[k], best = value, score
     if best == before:
       break
@@ -57,31 +50,23 @@ def f1_bias(
 
 
 def prior_bias(
-    prob: Float[np.ndarray, 'n k'],
-    target: Int[np.ndarray, 'n'],
-    *,
-    rounds: int = 200,
-    tolerance: float = 1e-6,
+    prob: Float[np.ndarray, 'n k'], target: Int[np.ndarray, 'n']
 ) -> Float[np.ndarray, 'k']:
   """Returns the bias that makes mean probabilities equal to label frequencies.
 
   The mean probability of each class becomes its share of the targets, with one
   added to each count: the fixed point of the scaling of Sinkhorn and Knopp (1967).
   It has as many parameters as `f1_bias`, but overfits far less.
-
-  Args:
-    prob: probabilities of labelled rows.
-    target: their class ids.
-    rounds: maximum number of steps.
-    tolerance: change of the bias that ends the iteration.
   """
   counts = np.bincount(target, minlength=prob.shape[-1]) + 1.0
   prior = counts / counts.sum()
   bias = np.zeros(prob.shape[-1])
-  for _ in range(rounds):
-    step = np.log(prior / np.maximum(apply(prob, bias).mean(axis=0), _FLOOR))
+  for _ in range(_ROUNDS):
+    step = np.log(
+        prior / np.maximum(apply(prob, bias).mean(axis=0), blending.FLOOR)
+    )
     bias += step
-    if np.abs(step).max() < tolerance:
+    if np.abs(step).max() < _TOLERANCE:
       break
   return bias - bias.mean()
 
@@ -104,20 +89,9 @@ def _best_bias(
   lead = others[np.arange(len(rival)), rival] - log_prob
   order = np.argsort(lead, kind='stable')
   lead, rival, target = lead[order], rival[order], target[order]
-  predicted = (rival[:, None] == np.arange(count)).astype(np.int64)  # [n, k]
-  hits = predicted * (target == rival)[:, None]
-  # Changes of the counts when row i changes to class k.
-  new_predicted, new_hits = -predicted, -hits
-  new_predicted[:, k], new_hits[:, k] = 1, target == k
-  start = np.zeros([1, count], np.int64)
-  predicted = predicted.sum(axis=0) + np.concatenate(
-      [start, new_predicted.cumsum(axis=0)]
+  f1 = thresholds.f1_while_replacing(
+      rival, np.full_like(rival, k), target, count
   )
-  hits = hits.sum(axis=0) + np.concatenate([start, new_hits.cumsum(axis=0)])
-  present = np.bincount(target, minlength=count)
-  f1 = np.mean(
-      2 * hits / np.maximum(predicted + present, 1), axis=-1
-  )  # [n + 1]
   edges = np.concatenate([[lead[0] - 2], lead, [lead[-1] + 2]])
   possible = np.diff(edges) > thresholds.MIN_GAP
   at = int(np.argmax(np.where(possible, f1, -1.0)))

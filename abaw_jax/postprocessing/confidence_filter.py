@@ -9,7 +9,7 @@ the second network it means contempt.
 
 import dataclasses
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 import numpy as np
 
 from abaw_jax.core import errors, labels
@@ -22,14 +22,10 @@ _NAMED = labels.NUM_EXPRESSIONS - 1  # the last expression is Other
 def fit(
     rows: predictions.Predictions, second: predictions.Predictions
 ) -> float:
-  """Returns the threshold with the largest macro F1 on labelled rows.
+  """Returns the threshold with the largest macro F1 on labelled, aligned rows.
 
   All thresholds between distinct confidences are tried. Of equally good ones the
   highest is returned, which replaces least; it is 1 if replacing gains nothing.
-
-  Args:
-    rows: predictions of the main network.
-    second: aligned predictions of the second network.
 
   Raises:
     InputError: no row has an expression label.
@@ -43,19 +39,11 @@ def fit(
   confidence = _confidence(second)
   order = np.argsort(-confidence, kind='stable')
   confidence = confidence[order]
-  classes = np.arange(labels.NUM_EXPRESSIONS)
-  old, new, target = (
-      values[order, None] == classes
-      for values in (
-          np.argmax(rows.expression, axis=-1),
-          np.argmax(second.expression[:, :_NAMED], axis=-1),
-          rows.target_expression,
-      )
-  )  # [n, k] each
-  predicted = _running(old, new)
-  hits = _running(old & target, new & target)
-  f1 = np.mean(
-      2 * hits / np.maximum(predicted + target.sum(axis=0), 1), axis=-1
+  f1 = thresholds.f1_while_replacing(
+      np.argmax(rows.expression, axis=-1)[order],
+      np.argmax(second.expression[:, :_NAMED], axis=-1)[order],
+      rows.target_expression[order],
+      labels.NUM_EXPRESSIONS,
   )
   # Threshold i replaces the i most confident rows.
   edges = np.concatenate([[1.0], confidence, [0.0]])
@@ -70,13 +58,7 @@ def apply(
     second: predictions.Predictions,
     threshold: float,
 ) -> predictions.Predictions:
-  """Returns the rows with the confident expressions of the second network.
-
-  Args:
-    rows: predictions of the main network.
-    second: aligned predictions of the second network.
-    threshold: an expression with a probability above it replaces that of `rows`.
-  """
+  """Returns the rows with expressions of `second` above a probability."""
   named = second.expression.copy()
   named[:, _NAMED:] = 0
   replaced = _confidence(second) > threshold
@@ -89,12 +71,3 @@ def apply(
 
 def _confidence(second: predictions.Predictions) -> Float[np.ndarray, 'n']:
   return second.expression[:, :_NAMED].max(axis=-1)
-
-
-def _running(
-    old: Bool[np.ndarray, 'n k'], new: Bool[np.ndarray, 'n k']
-) -> Float[np.ndarray, 'm k']:
-  """Returns column sums of `old` after the first 0, 1, .. n rows are replaced."""
-  change = new.astype(float) - old
-  start = np.zeros([1, change.shape[-1]])
-  return old.sum(axis=0) + np.concatenate([start, np.cumsum(change, axis=0)])

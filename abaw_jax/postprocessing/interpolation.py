@@ -16,18 +16,12 @@ def fill(
     frame_id: Int[np.ndarray, 'm'],
     row: Int[np.ndarray, 'm'],
 ) -> predictions.Predictions:
-  """Returns a prediction for each of m wanted rows, in their order.
+  """Returns a prediction for each of m wanted rows (video, frame, list line).
 
   A predicted row keeps its prediction. Other rows are interpolated linearly in
   time between the nearest predicted frames of their video. Before the first and
   after the last predicted frame, its prediction is repeated. The result has no
   labels.
-
-  Args:
-    rows: predictions.
-    video: name of the video of each wanted row.
-    frame_id: its frame number.
-    row: its line in the list.
 
   Raises:
     InputError: the video of a missing row has no prediction.

@@ -42,10 +42,7 @@ class Postprocessing:
   def apply(
       self, members: Sequence[predictions.Predictions]
   ) -> predictions.Predictions:
-    """Returns the final predictions of aligned members.
-
-    Args:
-      members: predictions of complete videos, one for each model.
+    """Returns the final predictions of aligned members with complete videos.
 
     Raises:
       InputError: there are more or fewer members than weights.
@@ -69,11 +66,14 @@ def smooth(
     rows: predictions.Predictions,
     windows: Mapping[str, smoothing.Smoothing],
 ) -> predictions.Predictions:
-  """Returns the predictions with each task smoothed over its videos."""
+  """Returns the predictions with each task of `windows` smoothed over its videos."""
+  none = smoothing.Smoothing()
   timeline = smoothing.Timeline.from_rows(rows)
   va = np.stack([rows.valence, rows.arousal], axis=-1)
-  va = smoothing.smooth(va, timeline, windows['va'])
-  expression = smoothing.smooth(rows.expression, timeline, windows['expr'])
+  va = smoothing.smooth(va, timeline, windows.get('va', none))
+  expression = smoothing.smooth(
+      rows.expression, timeline, windows.get('expr', none)
+  )
   # Medians of the classes do not sum to 1, and may all be 0.
   total = expression.sum(axis=-1, keepdims=True)
   positive = total > 0
@@ -84,5 +84,5 @@ def smooth(
       expression=np.where(
           positive, expression / np.where(positive, total, 1), rows.expression
       ),
-      au=smoothing.smooth(rows.au, timeline, windows['au']),
+      au=smoothing.smooth(rows.au, timeline, windows.get('au', none)),
   )

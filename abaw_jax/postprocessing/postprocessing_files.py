@@ -16,7 +16,7 @@ VERSION = 1
 _MAX_WIDTH = 1e6  # rows or frames
 _MAX_ROWS = 10**6
 _MAX_BIAS = 100.0
-_MIN_THRESHOLD = 1e-12
+_THRESHOLDS = (1e-12, 1 - 1e-12)
 
 
 def write(
@@ -79,13 +79,7 @@ def _parse(content: Any) -> postprocess.Postprocessing:
           for task in blending.TASKS
       },
       bias=_numbers('bias', bias, labels.EXPRESSIONS, -_MAX_BIAS, _MAX_BIAS),
-      thresholds=_numbers(
-          'thresholds',
-          cuts,
-          labels.AU_NAMES,
-          _MIN_THRESHOLD,
-          1 - _MIN_THRESHOLD,
-      ),
+      thresholds=_numbers('thresholds', cuts, labels.AU_NAMES, *_THRESHOLDS),
       **blend,
   )
 

@@ -1,6 +1,6 @@
 """Thresholds of AUs: the exact optimum, and probabilities that include it."""
 
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float, Int, Integer
 import numpy as np
 
 # Closer values count as one value, because they differ by rounding.
@@ -16,11 +16,6 @@ def fit(
 
   All thresholds between distinct probabilities are tried. Of equally good ones the
   nearest to 0.5 is returned; it is 0.5 if the AU is absent in all labelled rows.
-
-  Args:
-    prob: probabilities of k AUs.
-    target: 0 or 1 where the mask is True.
-    mask: True where the label may be used.
   """
   columns = zip(prob.T, target.T, mask.T, strict=True)
   return np.array([best_cut(p[m], t[m] == 1)[0] for p, t, m in columns])
@@ -46,6 +41,26 @@ def best_cut(
   best = np.flatnonzero(f1 == f1.max())
   at = best[np.argmin(np.abs(cuts[best] - 0.5))]
   return float(cuts[at]), float(f1[at])
+
+
+def f1_while_replacing(
+    old: Int[np.ndarray, 'n'],
+    new: Int[np.ndarray, 'n'],
+    target: Int[np.ndarray, 'n'],
+    num_classes: int,
+) -> Float[np.ndarray, 'n+1']:
+  """Returns the macro F1 after the first 0, 1, .. n classes are replaced."""
+  old, new, target = (
+      ids[:, None] == np.arange(num_classes) for ids in (old, new, target)
+  )  # [n, k] each
+
+  def counts(before, after):
+    changes = np.cumsum(after.astype(int) - before, axis=0)
+    return before.sum(axis=0) + np.pad(changes, ((1, 0), (0, 0)))
+
+  hits, predicted = counts(old & target, new & target), counts(old, new)
+  sizes = np.maximum(predicted + target.sum(axis=0), 1)
+  return np.mean(2 * hits / sizes, axis=-1)
 
 
 def apply(

@@ -40,7 +40,6 @@ CANDIDATES = (
         for rows in (10, 50)
     ),
 )
-_GAIN = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +57,14 @@ class Settings:
 class Tuned:
   """A fitted postprocessing, and its results on the same rows.
 
-  The score of `cross_fitted` is unbiased. That of `in_sample` is too high; the
-  difference is the optimism.
-
-  Attributes:
-    postprocessing: fitted to all rows.
-    cross_fitted: each group processed with parameters of the other groups.
-    in_sample: all rows processed with `postprocessing`.
-    groups: number of groups for `cross_fitted`.
+  Each of the groups of `cross_fitted` is processed with parameters of the others, so
+  its score is unbiased. That of `in_sample` is too high; the difference is the
+  optimism.
   """
 
-  postprocessing: postprocess.Postprocessing
+  postprocessing: postprocess.Postprocessing  # fitted to all rows
   cross_fitted: predictions.Predictions
-  in_sample: predictions.Predictions
+  in_sample: predictions.Predictions  # processed with `postprocessing`
   groups: int
 
 
@@ -106,14 +100,9 @@ def tune(
 
 
 def check_groups(video: Iterable[str], groups: int) -> None:
-  """Checks that there is a labelled recording for each group.
+  """Raises an InputError if videos have fewer recordings than groups.
 
-  Args:
-    video: names of the videos with labels; a name may be repeated.
-    groups: number of groups, at least 2.
-
-  Raises:
-    InputError: there are no labels, or fewer recordings than groups.
+  `video` has the names of the videos with labels; a name may be repeated.
   """
   names = set(map(str, video))
   count = len(set(map(labels.recording, names)))
@@ -194,11 +183,10 @@ def _smoothing(
     rows: predictions.Predictions, task: str, settings: Settings
 ) -> smoothing.Smoothing:
   """Returns the best candidate for one task."""
-  none = dict.fromkeys(blending.TASKS, smoothing.Smoothing())
   best, best_score = smoothing.Smoothing(), -np.inf
   for candidate in settings.candidates:
-    score = _SCORES[task](postprocess.smooth(rows, none | {task: candidate}))
-    if score > best_score + _GAIN:
+    score = _SCORES[task](postprocess.smooth(rows, {task: candidate}))
+    if score > best_score + blending.GAIN:
       best, best_score = candidate, score
   return best
 

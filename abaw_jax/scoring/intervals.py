@@ -24,18 +24,11 @@ RESAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Draws:
-  """A score and its values in r resamples of the recordings.
+  """A score and its values in r resamples of the recordings."""
 
-  Attributes:
-    value: the score of all rows.
-    draws: the score of each resample; NaN without a label.
-    recordings: number of recordings with labels of the score. For a sum of
-      scores it is the smallest of their numbers.
-  """
-
-  value: float
-  draws: Float[np.ndarray, 'r']
-  recordings: int
+  value: float  # of all rows
+  draws: Float[np.ndarray, 'r']  # NaN without a label
+  recordings: int  # with labels; for a sum of scores the smallest number
 
   def interval(self, level: float = LEVEL) -> tuple[float, float]:
     """Returns the percentile interval; NaN with fewer than two recordings.
@@ -114,14 +107,8 @@ def _sums(
     # Sums of squares cancel less when values are measured from their mean.
     middle = target.mean() if target.size else 0.0
     pred, target = pred - middle, target - middle
-    terms = [
-        np.ones_like(pred),
-        pred,
-        target,
-        pred**2,
-        target**2,
-        pred * target,
-    ]
+    ones = np.ones_like(pred)
+    terms = (ones, pred, target, pred**2, target**2, pred * target)
     sums[name] = np.stack(
         [np.bincount(recording[rows.va], t, minlength=count) for t in terms],
         axis=-1,

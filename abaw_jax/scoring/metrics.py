@@ -42,27 +42,13 @@ def multi_task_scores(
 ) -> dict[str, float]:
   """Returns all scores by name; those of a task without labels are NaN.
 
-  A row counts for a task where `va`, `expr` or `au_mask` is True. Elsewhere its
-  prediction and its label are ignored.
+  Predictions and labels (`target_*`) are class ids and AU presences (0 or 1), not
+  logits. A row counts for a task where `va`, `expr` or `au_mask` is True.
 
-  Args:
-    valence: predictions.
-    arousal: predictions.
-    expression: predicted class ids, not logits.
-    au: predicted presence, not logits.
-    target_valence: labels, as all `target_*`.
-    target_arousal: labels.
-    target_expression: class ids.
-    target_au: 0 or 1.
-    va: mask of valence and arousal.
-    expr: mask of expressions.
-    au_mask: mask of AUs.
-
-  Returns:
-    The keys of `combine`, `CCC_valence`, `CCC_arousal`, `accuracy` of
-    expressions, `F1_<name>` of every expression and AU, and the numbers of
-    labelled rows `n_va`, `n_expr` and `n_au`. A class that is neither labelled
-    nor predicted has F1 0.
+  The names are the keys of `combine`, `CCC_valence`, `CCC_arousal`, `accuracy` of
+  expressions, `F1_<name>` of every expression and AU, and the numbers of labelled
+  rows `n_va`, `n_expr` and `n_au`. A class that is neither labelled nor predicted
+  has F1 0.
 
   Raises:
     ValueError: a value that counts is out of its range or not finite.
@@ -101,18 +87,11 @@ def combine(
     au: Scores,
     complete: Bool[np.ndarray, '*r'] | bool = True,
 ) -> dict[str, Scores]:
-  """Returns the scores of the challenge from the scores of the tasks.
+  """Returns the scores of the challenge from CCCs and mean F1s; NaN: no labels.
 
-  Args:
-    valence: CCC; NaN without labels, as all of these.
-    arousal: CCC.
-    expression: mean F1 over the 8 expressions.
-    au: mean F1 over the AUs that have labels.
-    complete: whether all 12 AUs have labels.
-
-  Returns:
-    `VA`, `EXPR` and `AU`; their sum `P_MTL`, NaN where a part or an AU has no
-    labels; and `score`, the sum of the parts that have labels.
+  They are `VA`, `EXPR` and `AU`; their sum `P_MTL`, NaN where a part has no labels
+  or not all 12 AUs have (`complete` is False); and `score`, the sum of the parts
+  that have labels.
   """
   parts = {'VA': (valence + arousal) / 2, 'EXPR': expression, 'AU': au}
   values = np.stack([*parts.values()]).astype(np.float64)
@@ -179,10 +158,7 @@ def ccc(
 
 
 def ccc_from_moments(
-    *,
-    product: Scores,
-    squares: Scores,
-    shift: Scores,
+    *, product: Scores, squares: Scores, shift: Scores
 ) -> Float[np.ndarray, '*r']:
   """Returns the concordance correlation coefficient, 0 for 0/0.
 
@@ -267,19 +243,14 @@ def f1(
     size: Num[np.ndarray, '*r k'],
     rows: Num[np.ndarray, '*r _'],
 ) -> Float[np.ndarray, '*r k']:
-  """Returns 2 hits / size, 0 for 0/0, NaN without rows.
+  """Returns 2 hits / size, 0 for 0/0, NaN without labelled rows.
 
-  Args:
-    hits: true positives.
-    size: predicted positives and labelled positives, added.
-    rows: labelled rows.
+  `size` is the sum of predicted and labelled positives.
   """
   return np.where(rows > 0, 2 * hits / np.maximum(size, 1), np.nan)
 
 
-def mean_of_known(
-    values: Float[np.ndarray, '*r k'],
-) -> Float[np.ndarray, '*r']:
+def mean_of_known(values: Float[np.ndarray, '*r k']) -> Float[np.ndarray, '*r']:
   """Returns the mean over the last axis without NaNs; NaN if all are."""
   count = np.count_nonzero(~np.isnan(values), axis=-1)
   total = np.nansum(values, axis=-1)

@@ -33,11 +33,7 @@ def read(path: pathlib.Path) -> predictions.Predictions:
 
 
 def write(path: pathlib.Path, rows: predictions.Predictions) -> None:
-  """Writes predictions; the suffix of the file names the format.
-
-  Raises:
-    InputError: the suffix is not one of FORMATS.
-  """
+  """Writes predictions; raises an InputError if the suffix is not in FORMATS."""
   _, writer = _format(path)
   with (
       storage_errors.writing(path.parent, path.name),

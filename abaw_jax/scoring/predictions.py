@@ -39,23 +39,16 @@ _KINDS = {'U': 'text', 'f': 'float', 'i': 'int', 'b': 'bool'}
 class Schema(NamedTuple):
   """How a field of `Predictions` is kept in files.
 
-  Attributes:
-    array: name in an .npz file.
-    dtype: type in memory; files may hold other sizes of the same kind.
-    columns: names in a table, one for each value of a row. A mask has no column,
-      because the cells of missing labels are empty.
-    mask: field that is True where a label may be used; None if the field is no
-      label. All labels may be left out together.
-    size: values of a row.
-    optional: whether the field may be left out.
+  A mask has no column, because the cells of missing labels are empty. All labels
+  may be left out together.
   """
 
-  array: str
-  dtype: type
-  columns: tuple[str, ...] = ()
-  mask: str | None = None
-  size: int = 1
-  optional: bool = False
+  array: str  # name in an .npz file
+  dtype: type  # in memory; files may hold other sizes of the same kind
+  columns: tuple[str, ...] = ()  # in a table, one for each value of a row
+  mask: str | None = None  # field that is True where this label may be used
+  size: int = 1  # values of a row
+  optional: bool = False  # whether the field may be left out
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -122,11 +115,7 @@ class Predictions:
 
   @classmethod
   def from_rows(cls, rows: Mapping[str, np.ndarray]) -> Predictions:
-    """Returns the predictions in arrays that are named as in an .npz file.
-
-    Args:
-      rows: arrays by `Schema.array`, such as the outputs `pred_*` of a network
-        and the labels of its batches; other arrays are ignored.
+    """Returns the predictions in arrays by `Schema.array`; ignores other arrays.
 
     Raises:
       ValueError: an array is missing, or has another kind or shape. Labels may
@@ -186,23 +175,12 @@ class Predictions:
     )
 
   def scores(self) -> dict[str, float]:
-    """Returns the scores of all labelled rows, see `metrics.multi_task_scores`.
-
-    Raises:
-      ValueError: a value that counts is not finite or out of range.
-    """
+    """Returns the scores of all labelled rows, see `metrics.multi_task_scores`."""
+    same = ('valence', 'arousal', *(k for k, v in SCHEMA.items() if v.mask))
     return metrics.multi_task_scores(
-        valence=self.valence,
-        arousal=self.arousal,
         expression=np.argmax(self.expression, axis=-1),
         au=self.au >= 0.5,
-        target_valence=self.target_valence,
-        target_arousal=self.target_arousal,
-        target_expression=self.target_expression,
-        target_au=self.target_au,
-        va=self.va,
-        expr=self.expr,
-        au_mask=self.au_mask,
+        **{name: getattr(self, name) for name in same},
     )
 
 
@@ -218,12 +196,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
 
 
 def check_same_data(parts: Sequence[Predictions], names: Sequence[str]) -> None:
-  """Raises an InputError if predictions are of different data.
-
-  Args:
-    parts: predictions of the same or of other rows, of any split.
-    names: of the parts, for messages.
-  """
+  """Raises an InputError that names two predictions of different data."""
   named = zip(names, parts, strict=True)
   for (old, before), (name, part) in itertools.combinations(named, 2):
     changed = fingerprint.differences(before.data, part.data)

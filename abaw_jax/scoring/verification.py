@@ -29,17 +29,13 @@ def verification(
   """Returns scores of pairs of images, from the cosines of their embeddings.
 
   At most MAX_SAME pairs of the same person and MAX_DIFFERENT pairs of different
-  people are drawn, the same pairs each time.
+  people are drawn, the same pairs each time. Embeddings have length 1.
 
-  Args:
-    directions: embeddings of length 1.
-    identity: number of the person in each image.
-
-  Returns:
-    `AUC`: probability that a same pair has a larger cosine than a different pair.
-    `TAR_1e-2` and `TAR_1e-3`: true accept rates, the share of accepted same pairs
-    at a threshold that accepts at most this share of different pairs. `accuracy`:
-    as on LFW, see `fold_accuracy`. `n_same` and `n_different`: numbers of pairs.
+  - `AUC`: probability that a same pair has a larger cosine than a different pair.
+  - `TAR_1e-2`, `TAR_1e-3`: true accept rates, the share of accepted same pairs at
+    a threshold that accepts at most this share of different pairs.
+  - `accuracy`: as on LFW, see `fold_accuracy`.
+  - `n_same`, `n_different`: numbers of pairs.
 
   Raises:
     ValueError: there are fewer than two pairs of a kind, or an embedding is not
@@ -92,22 +88,14 @@ def cosines(
 ) -> Float[np.ndarray, 'p']:
   """Returns the cosine of each pair, in float64."""
   parts = [
-      np.einsum(
-          'nd,nd->n',
-          directions[part[:, 0]],
-          directions[part[:, 1]],
-          dtype=np.float64,
-      )
+      np.einsum('nd,nd->n', *directions[part.T], dtype=np.float64)
       for part in np.split(pairs, range(_CHUNK, len(pairs), _CHUNK))
   ]
   return np.concatenate(parts)
 
 
 def auc(close: Values, far: Float[np.ndarray, 'm']) -> float:
-  """Returns the probability that a value of `close` exceeds one of `far`.
-
-  A tie counts one half.
-  """
+  """Returns the probability that `close` exceeds `far`; a tie counts one half."""
   far = np.sort(far)
   below = np.searchsorted(far, close, side='left')
   up_to = np.searchsorted(far, close, side='right')
