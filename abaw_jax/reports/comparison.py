@@ -26,24 +26,12 @@ def bootstrap(
 def table(
     scores: Mapping[str, Scores], *, with_intervals: bool = True
 ) -> list[str]:
-  """Returns a table of the total score and its parts.
-
-  Args:
-    scores: by the name of the row.
-    with_intervals: whether each score has its 95% interval.
-  """
+  """Returns a table of the total scores and their parts, by name."""
   complete = not any(np.isnan(row['P_MTL'].value) for row in scores.values())
   columns = ('P_MTL' if complete else 'score', *PARTS)
   show = interval if with_intervals else lambda draws: number(draws.value)
-  return text_table.aligned(
-      [
-          ('', *columns),
-          *(
-              (name, *(show(row[c]) for c in columns))
-              for name, row in scores.items()
-          ),
-      ]
-  )
+  cells = [(k, *(show(row[c]) for c in columns)) for k, row in scores.items()]
+  return text_table.aligned([('', *columns), *cells])
 
 
 def interval(draws: intervals.Draws, sign: str = '') -> str:
@@ -65,10 +53,7 @@ def number(score: float, sign: str = '') -> str:
 
 
 def gain(
-    scores: Scores,
-    others: Mapping[str, Scores],
-    *,
-    with_interval: bool = True,
+    scores: Scores, others: Mapping[str, Scores], *, with_interval: bool = True
 ) -> str:
   """Returns the line with the gain over the best of some other scores."""
   best = max(others, key=lambda name: others[name]['score'].value)
@@ -86,14 +71,7 @@ def tuning_report(
     *,
     resamples: int = intervals.RESAMPLES,
 ) -> list[str]:
-  """Returns the gain and the optimism of tuning, on the rows it was fitted to.
-
-  Args:
-    scores: of these rows without tuning, by name.
-    tuned: result of the tuning.
-    steps: names of the tuned steps.
-    resamples: number of resamples of `scores`.
-  """
+  """Returns the gain over `scores` and the optimism of tuning, on its own rows."""
   crossed = intervals.bootstrap(tuned.cross_fitted, resamples=resamples)
   in_sample = tuned.in_sample.scores()['score']
   optimism = in_sample - crossed['score'].value

@@ -21,19 +21,12 @@ _BLEND, _CALIBRATED = 'equal weights', 'calibrated'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-  """The result of a cross-validation.
+  """The result of a cross-validation; the report as text and as JSON."""
 
-  Attributes:
-    rows: blended and calibrated predictions, cross-fitted.
-    postprocessing: of all runs, for other rows.
-    lines: report as text.
-    content: the same report as JSON; NaN is None.
-  """
-
-  rows: predictions.Predictions
-  postprocessing: postprocess.Postprocessing
+  rows: predictions.Predictions  # blended and calibrated, cross-fitted
+  postprocessing: postprocess.Postprocessing  # of all runs, for other rows
   lines: list[str]
-  content: dict[str, Any]
+  content: dict[str, Any]  # NaN is None
 
 
 def summarize(
@@ -47,14 +40,8 @@ def summarize(
   """Returns the calibrated blend of all seeds, with the scores of each step.
 
   Each run predicts the rows that it held out. A member of the blend is a seed: the
-  rows of all its folds.
-
-  Args:
-    files: predictions of each seed, one file for each fold.
-    official: videos of the official validation split, which are also scored alone.
-    settings: of the tuning.
-    groups: number of groups for cross-fitting.
-    resamples: number of resamples of the recordings, for the intervals.
+  rows of all its folds, with a file for each. Videos of the `official` validation
+  split are also scored alone.
 
   Raises:
     InputError: a file is wrong, or the seeds have different rows.
@@ -170,12 +157,8 @@ def _spread_line(name: str, spread: Mapping[str, Mapping]) -> str:
 
 def _run_table(single: Mapping[str, Mapping[str, float]]) -> list[str]:
   """Returns a table with the scores of each run."""
-  return text_table.aligned(
-      [
-          ('', *_SHOWN),
-          *(
-              (name, *(comparison.number(scores[key]) for key in _SHOWN))
-              for name, scores in single.items()
-          ),
-      ]
-  )
+  cells = [
+      (name, *(comparison.number(scores[key]) for key in _SHOWN))
+      for name, scores in single.items()
+  ]
+  return text_table.aligned([('', *_SHOWN), *cells])

@@ -31,16 +31,9 @@ def make_ensemble(
 ) -> list[str]:
   """Writes a blend with its postprocessing, and returns the report.
 
-  Args:
-    files: predictions of each member.
-    out: file of the blend; the postprocessing is `<out>.postprocessing.json`.
-    tune_on: files with labels of the same members.
-    join: whether all files, and all of `tune_on`, are parts of one member with
-      different rows.
-    stored: file of a postprocessing that is applied instead of tuning.
-    settings: of the tuning and the blend.
-    groups: number of groups for cross-fitting.
-    resamples: number of resamples of the recordings, for the intervals.
+  The postprocessing is fitted to `tune_on`, files with labels of the same members,
+  or it is the `stored` one. With `join` all files, and all of `tune_on`, are parts
+  of one member with different rows.
 
   Raises:
     InputError: a file is wrong, or files have different rows.
@@ -99,9 +92,7 @@ def make_ensemble(
 
 def _read(files: Sequence[pathlib.Path], join: bool) -> Members:
   """Returns the aligned members, or the joined one."""
-  parts, names = [prediction_files.read(p) for p in files], list(
-      map(str, files)
-  )
+  parts, names = [*map(prediction_files.read, files)], [*map(str, files)]
   if not join:
     return blending.align(parts, names)
   predictions.check_same_data(parts, names)

@@ -17,12 +17,6 @@ def compare(
 ) -> list[str]:
   """Returns the scores of a network, with and without postprocessing.
 
-  Args:
-    rows: predictions of the network.
-    postprocessing: of one member, fitted to other rows; None for none.
-    with_intervals: whether scores have intervals over recordings.
-    resamples: number of resamples of the recordings.
-
   Raises:
     InputError: the rows have no labels, or the postprocessing has several
       members.
@@ -47,9 +41,6 @@ def tune(
     resamples: int = intervals.RESAMPLES,
 ) -> tuple[list[str], postprocess.Postprocessing]:
   """Returns a report of tuning on the reported rows, and the fitted parameters.
-
-  The report has the cross-fitted score of these rows, the score in sample, and
-  their difference, the optimism.
 
   Raises:
     InputError: the rows have no labels, or fewer recordings than groups.

@@ -21,8 +21,6 @@ from abaw_jax.postprocessing import (
 from abaw_jax.scoring import metrics, prediction_files, predictions
 
 Files = Sequence[pathlib.Path]
-# How rows of the list without a prediction are handled.
-MISSING = ('interpolate', 'error')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +61,8 @@ def blend(
   Raises:
     InputError: a file is wrong, or files have different rows.
   """
-  members = [prediction_files.read(path) for path in files]
-  aligned = blending.align(members, [str(path) for path in files])
-  rows = postprocessing.apply(aligned)
+  members = [*map(prediction_files.read, files)]
+  rows = postprocessing.apply(blending.align(members, [*map(str, files)]))
   return rows.take(np.argsort(rows.row, kind='stable'))
 
 
@@ -134,12 +131,8 @@ def blend_filtered(
   ]
   if rows.expr.any():
     named = {'unfiltered': rows, 'filtered': result, 'second network': second}
-    lines += text_table.aligned(
-        [
-            ('', 'accuracy', 'F1'),
-            *((name, *_expression_scores(one)) for name, one in named.items()),
-        ]
-    )
+    cells = [(name, *_expression_scores(one)) for name, one in named.items()]
+    lines += text_table.aligned([('', 'accuracy', 'F1'), *cells])
   return result, lines
 
 
@@ -151,12 +144,6 @@ def write_submission(
     missing: str = 'interpolate',
 ) -> str:
   """Writes and checks the challenge file; returns a message.
-
-  Args:
-    path: file to write.
-    list_path: list of the images.
-    rows: predictions.
-    missing: one of MISSING.
 
   Raises:
     InputError: predictions belong to another list, or `missing` is 'error' and a
@@ -196,21 +183,13 @@ def _read_second(
     name: pathlib.Path,
     window: smoothing.Smoothing,
 ) -> predictions.Predictions:
-  """Returns the rows with smoothed expressions of the second network.
-
-  Args:
-    path: predictions of the second network.
-    rows: predictions of the main network.
-    name: file of `rows`, for messages.
-    window: smoothing of expressions.
-  """
+  """Returns the rows of the file `name` with expressions of the second network."""
   second = prediction_files.read(path).without_labels()
   # Networks may read a repeated frame once or twice, with different labels.
   _, second = blending.align(
       [rows.without_labels(), second], [str(name), str(path)]
   )
-  none = dict.fromkeys(blending.TASKS, smoothing.Smoothing())
-  second = postprocess.smooth(second, none | {'expr': window})
+  second = postprocess.smooth(second, {'expr': window})
   return dataclasses.replace(rows, expression=second.expression)
 
 

@@ -23,18 +23,13 @@ class Gains:
 
   Columns are the scored tasks. In row i, task i is trained as well; in the last
   row all tasks are. NaN where both tasks are the same.
-
-  Attributes:
-    tasks: names of the columns, and of all rows except the last.
-    alone: mean and standard deviation of the scores of single tasks, in points.
-    mean: mean gain over seeds.
-    std: standard deviation of the gain over seeds (n - 1); NaN with one seed.
   """
 
-  tasks: Tasks
+  tasks: Tasks  # columns, and all rows except the last
+  # Mean and standard deviation of the scores of single tasks, in points.
   alone: tuple[Float[np.ndarray, 'k'], Float[np.ndarray, 'k']]
-  mean: Float[np.ndarray, 'r k']
-  std: Float[np.ndarray, 'r k']
+  mean: Float[np.ndarray, 'r k']  # over seeds
+  std: Float[np.ndarray, 'r k']  # over seeds (n - 1); NaN with one seed
 
   @property
   def rows(self) -> Tasks:
@@ -73,12 +68,9 @@ class Gains:
 def gains(scores: Sequence[Mapping[Tasks, Scores]], tasks: Tasks) -> Gains:
   """Returns the gain of every task with every other task, and with all tasks.
 
-  Differences are taken within a seed, whose runs have the same data and order.
-
-  Args:
-    scores: for each seed, scores by the trained tasks; the score of a task without
-      labels is None.
-    tasks: all tasks, in the order of the keys of `scores`.
+  Differences are taken within a seed, whose runs have the same data and order. The
+  scores of a seed are by the trained tasks, in the order of `tasks`; the score of a
+  task without labels is None.
   """
   points = {
       (subset, task): np.array(

@@ -54,8 +54,8 @@ def write(
 
   Frame numbers start at 0 in each video, and row numbers start at 0 in each split,
   in the order of its file. A frame has both valence and arousal or neither.
-  Prints how many frames lose their AUs because one is missing. Everything except the values of the features is checked before
-  the first file is written.
+  Prints how many frames lose their AUs because one is missing. Everything except
+  the values of the features is checked before the first file is written.
 
   Args:
     features: file with the features of all videos.

@@ -13,17 +13,13 @@ WIDTH = 3 + labels.NUM_AUS
 # A frame has all AUs or none, as in the rules of the challenge; or every AU is
 # used that a frame has, as in the loss of AIM3-RUC.
 AU_LABELS = ('rows', 'entries')
+_LAST = labels.NUM_EXPRESSIONS - 1
 # Columns, smallest value, largest value and sentinel.
 _RANGES = {
     'valence': (slice(0, 1), -1, 1, labels.VA_MISSING),
     'arousal': (slice(1, 2), -1, 1, labels.VA_MISSING),
-    'expression': (
-        slice(2, 3),
-        0,
-        labels.NUM_EXPRESSIONS - 1,
-        labels.EXPRESSION_MISSING,
-    ),
-    'AU': (slice(3, 3 + labels.NUM_AUS), 0, 1, labels.AU_MISSING),
+    'expression': (slice(2, 3), 0, _LAST, labels.EXPRESSION_MISSING),
+    'AU': (slice(3, WIDTH), 0, 1, labels.AU_MISSING),
 }
 
 
@@ -60,12 +56,7 @@ def num_incomplete(label: Shaped[np.ndarray, 't k']) -> int:
 def columns(
     label: Shaped[np.ndarray, 't k'], au_labels: str
 ) -> dict[str, np.ndarray]:
-  """Returns labels and masks by their names in the `sequences` schema.
-
-  Args:
-    label: the label columns of t frames.
-    au_labels: one of AU_LABELS.
-  """
+  """Returns labels and masks by their names in the `sequences` schema."""
   au = label[:, 3:].astype(np.int8)
   known = au != labels.AU_MISSING
   if au_labels == 'rows':

@@ -70,8 +70,7 @@ class FeatureWriter:
       dataset: name of the dataset that the frames come from.
       features_name: name of the feature set, which becomes the config.
       dim: d, the size of one feature vector.
-      card: origin of the features (checkpoint, preprocessing), as JSON values;
-        `dim` is added.
+      card: origin of the features (checkpoint, preprocessing), as JSON values.
       num_records: number of records in each split.
       records_per_shard: number of records in each ArrayRecord file.
       source: fingerprint of the dataset of the frames by name, if it is built.
@@ -121,10 +120,7 @@ class FeatureWriter:
   def write(self, shard: Shard, records: Iterable[Mapping[str, Any]]) -> None:
     """Writes a shard; its file appears when it is complete.
 
-    Args:
-      shard: a missing shard.
-      records: the records of the shard, in the `sequences` schema with `features`
-        float32 [n, d].
+    Records have the `sequences` schema with `features` float32 [n, d].
 
     Raises:
       InputError: a feature is NaN or infinite.
@@ -146,9 +142,6 @@ class FeatureWriter:
 
   def finish(self, num_rows: Mapping[str, int]) -> None:
     """Writes the metadata and moves the dataset to its final folder.
-
-    Args:
-      num_rows: number of rows in each split.
 
     Raises:
       InputError: a shard is missing.

@@ -25,11 +25,8 @@ def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
 
   With `data.num_folds`, `train` and `validation` are folds of both splits of the
   dataset. With `data.full`, `train` contains both splits. In both cases, the row
-  numbers of validation continue after those of train.
-
-  Args:
-    data: the section `data` of a config.
-    split: name of the split; `data.fill_labels` applies only to `train`.
+  numbers of validation continue after those of train. `data` is a section of a
+  config; its `fill_labels` applies only to `train`.
 
   Raises:
     InputError: a value is wrong, or the rows of two feature sets differ.

@@ -17,9 +17,8 @@ class StatefulVideos(videos_lib.VideoSource):
   starts. Each host reads the same rows of every batch, so a video stays on its
   host.
 
-  An example is a dict as `Videos.frames` returns it, with three more fields:
+  An example is a dict as `Videos.frames` returns it, with `start` and two more fields:
 
-  - `start`: see above.
   - `window_length`: frames of this window in the longest video of the batch, the
     same in all rows.
   - `real`: False if the row has no video.
@@ -28,12 +27,7 @@ class StatefulVideos(videos_lib.VideoSource):
   """
 
   def __init__(self, videos: videos_lib.Videos, groups: groups_lib.Groups):
-    """Initializes the source; reads nothing.
-
-    Args:
-      videos: only the frames of one batch are in memory at a time.
-      groups: groups of `videos.sizes`.
-    """
+    """Keeps the frames of only one batch in memory; groups are of `videos.sizes`."""
     super().__init__(videos)
     self._groups = groups
 

@@ -32,26 +32,17 @@ class Table:
 
   A list may contain a frame several times (0.7 % of the rows of s-Aff-Wild2). The
   table contains it once, with its first row number and the first usable label of
-  each kind. `listed` maps rows of the list to frames.
-
-  Attributes:
-    videos: sorted names.
-    video_id: int32 [n], index into `videos`, in ascending order.
-    columns: arrays [n, ...] for the names in FIELDS; missing labels have the
-      sentinels of the records.
-    places: for each feature set int64 [n, 2]: record, position in the record.
-    listed: int64 [r], index of the frame of each row of the list.
-    listed_row: int32 [r], position of these rows in the list.
-    conflicts: number of frames with different usable labels in two rows.
+  each kind. `columns` has an array [n, ...] for each name in FIELDS; missing labels
+  have the sentinels of the records.
   """
 
-  videos: tuple[str, ...]
-  video_id: Int[np.ndarray, 'n']
+  videos: tuple[str, ...]  # sorted names
+  video_id: Int[np.ndarray, 'n']  # index into `videos`, ascending
   columns: Columns
-  places: tuple[Int[np.ndarray, 'n 2'], ...]
-  listed: Int[np.ndarray, 'r']
-  listed_row: Int[np.ndarray, 'r']
-  conflicts: int
+  places: tuple[Int[np.ndarray, 'n 2'], ...]  # by feature set: record, position
+  listed: Int[np.ndarray, 'r']  # index of the frame of each row of the list
+  listed_row: Int[np.ndarray, 'r']  # position of these rows in the list
+  conflicts: int  # frames with different usable labels in two rows
 
   def bounds(self) -> Int[np.ndarray, 'e']:
     """Returns the index of the first frame of each video, and n at the end."""
@@ -64,10 +55,11 @@ class Table:
     return dataclasses.replace(
         self,
         videos=tuple(np.array(self.videos)[keep].tolist()),
-        video_id=_renumber(keep)[self.video_id[frames]].astype(np.int32),
+        # Sums minus one are the new indices of kept items.
+        video_id=(np.cumsum(keep) - 1)[self.video_id[frames]].astype(np.int32),
         columns={name: value[frames] for name, value in self.columns.items()},
         places=tuple(places[frames] for places in self.places),
-        listed=_renumber(frames)[self.listed[rows]],
+        listed=(np.cumsum(frames) - 1)[self.listed[rows]],
         listed_row=self.listed_row[rows],
     )
 
@@ -76,10 +68,8 @@ class Table:
 
     A missing label of a frame comes from the frame of the same video that has one
     and is nearest by frame number. If two are equally near, it is the earlier one.
-    AIM3 did a similar step offline (`trn_target_supplyement`).
-
-    Args:
-      max_distance: largest difference of the two frame numbers.
+    The frame numbers differ by at most `max_distance`. AIM3 did a similar step
+    offline (`trn_target_supplyement`).
     """
     frame_id = self.columns['frame_id'].astype(np.int64)
     index = np.arange(len(frame_id))
@@ -106,10 +96,9 @@ class Table:
 def read(sets: Sequence[Sequence[sources.Records]]) -> Table:
   """Returns the table of all rows; reads each dataset once.
 
-  Args:
-    sets: feature sets of the same frames, each with the records of one or more
-      splits. The row numbers of a second split continue after the first. The
-      labels come from the first set.
+  Feature sets have the same frames, in the records of one or more splits. The row
+  numbers of a second split continue after the first. The labels come from the first
+  set.
 
   Raises:
     InputError: two datasets have different rows.
@@ -204,11 +193,6 @@ def _conflicts(
       other = rows[mask] & (rows[name] != columns[name][listed])
       differing |= other.reshape(len(listed), -1).any(axis=-1)
   return len(np.unique(listed[differing]))
-
-
-def _renumber(keep: Bool[np.ndarray, 'n']) -> Int[np.ndarray, 'n']:
-  """Returns the new index of each kept item."""
-  return np.cumsum(keep) - 1
 
 
 def _check_same_rows(first, first_table, other, other_table) -> None:

@@ -21,13 +21,9 @@ _CHUNK = 1024
 class Videos:
   """The videos of a dataset; a frame that is listed twice appears once.
 
-  Attributes:
-    names: sorted names of all videos; a `video_id` is an index into them.
-    sizes: number of distinct frames in each video.
-    table: keys and labels of all frames.
-    dim: d, the size of the joined features; 0 if there are only images.
-    norm: one of NORMS, see `frames`.
-    normalized: bool [d], which features are normalized.
+  `names` and `sizes` are of all videos, indexed by `video_id`. `dim` is d, the size
+  of the joined features; 0 if there are only images. `normalized` [d] says which
+  features are normalized.
   """
 
   def __init__(
@@ -40,12 +36,9 @@ class Videos:
   ):
     """Initializes the videos; reads only the first frame.
 
-    Args:
-      table: the table of `sets`, or of some of their videos.
-      sets: feature sets as in `table.read`; their `features` are joined on the
-        last axis.
-      norm: one of NORMS.
-      normalized: whether to normalize each set; None means all.
+    The table is that of `sets`, or of some of their videos. The `features` of the
+    sets are joined on the last axis. `norm` is one of NORMS. `normalized` says
+    which sets are normalized; None means all.
     """
     self.names = table.videos
     self.table = table
@@ -84,14 +77,8 @@ class Videos:
       The result then also contains normalized padding, which is not 0. Reference:
       AIM3, which pads videos to the longest of their batch before it normalizes.
 
-    Args:
-      video_id: index into `names`.
-      start: first frame.
-      stop: the frame after the last one; may be after the end of the video.
-      padded: frames of the longest video in the batch, for the norm 'batch'.
-
-    Returns:
-      The fields of records as [n, ...], `video` as str and `video_id` int32.
+    The fields are those of records as [n, ...], `video` as str and `video_id` int32.
+    `stop` may be after the end of the video.
 
     Raises:
       InputError: a feature of the video is NaN or infinite.
@@ -120,9 +107,7 @@ class Videos:
     """Returns the fields of `frames` with n = 0."""
     return self._read(0, 0, 0)
 
-  def train_statistics(
-      self,
-  ) -> tuple[Float[np.ndarray, 'd'], Float[np.ndarray, 'd']]:
+  def train_statistics(self) -> tuple[Float[np.ndarray, 'd'], ...]:
     """Returns float64 (mean, std) of all frames; reads one video at a time.
 
     The std is the population standard deviation, or 1 if that is 0. Features that
@@ -142,11 +127,8 @@ class Videos:
   def listed(self, frames: Mapping[str, np.ndarray]) -> protocol.Rows:
     """Returns one value for each row of the list, sorted by row.
 
-    Rows that list the same frame get the same values, including its labels.
-
-    Args:
-      frames: arrays [n, ...] in any order, with each frame at least once; `row`
-        identifies the frame.
+    Frames may have any order and be repeated; their `row` identifies them. Rows
+    that list the same frame get the same values, including its labels.
     """
     rows, at = np.unique(frames['row'], return_index=True)
     kept = self.table.columns['row'][self.table.listed]
@@ -207,11 +189,7 @@ class Videos:
 
 
 class VideoSource(protocol.Source):
-  """A source of examples that are windows of videos.
-
-  Attributes:
-    videos: the videos that the windows are cut from.
-  """
+  """A source of examples that are windows of `videos`."""
 
   def __init__(self, videos: Videos):
     self.videos = videos

@@ -31,13 +31,7 @@ class Windows(videos_lib.VideoSource):
       stride: int,
       last_window: str = 'short',
   ):
-    """Plans the windows; reads nothing.
-
-    Args:
-      videos: the videos to cut; their norm must not be 'batch'.
-      length: frames per window.
-      stride: frames between the starts of two windows, at most `length`.
-      last_window: 'shift' or 'short'.
+    """Plans the windows of videos, whose norm must not be 'batch'.
 
     Raises:
       InputError: the stride is not from 1 to `length`.
