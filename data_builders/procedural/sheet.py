@@ -6,7 +6,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.data_builders.procedural.rendering import bust as bust_lib
 from abaw_jax.data_builders.procedural.rendering import canvas, emotion, painter
 from abaw_jax.data_builders.procedural.rendering import face as face_lib
@@ -83,6 +83,6 @@ def write(path: pathlib.Path, *, seed: int) -> str:
   # Five bits per channel look the same and make the file three times smaller.
   image = make(seed) & 0xF8
   best = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-  if not cv2.imwrite(str(path), image[..., ::-1], best):
-    raise errors.InputError(f'--sheet={path}: cannot be written')
+  _, encoded = cv2.imencode('.png', image[..., ::-1], best)
+  files.write(path, encoded.tobytes())
   return f'{path}: {image.shape[1]}x{image.shape[0]} pixels'

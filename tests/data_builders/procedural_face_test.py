@@ -20,6 +20,7 @@ from abaw_jax.data_builders.procedural.rendering import (
     video_plan,
 )
 from abaw_jax.data_builders.procedural.rendering import face as face_lib
+from tests.core import disks
 
 UPPER = (1, 2, 4, 6, 7)  # move brows and eyes
 LOWER = (10, 12, 15, 23, 24, 25, 26)  # move the mouth
@@ -154,6 +155,10 @@ def test_the_sheet_is_a_small_png(tmp_path):
   rows = labels.NUM_EXPRESSIONS + labels.NUM_AUS // sheet.PEOPLE
   assert cv2.imread(str(path)).shape[0] == 96 * rows
   assert path.stat().st_size < 400_000
+  old = path.read_bytes()
+  with disks.full(1000), pytest.raises(errors.InputError, match='cannot write'):
+    sheet.write(path, seed=1)
+  assert path.read_bytes() == old
   for wrong in (tmp_path / 'sheet.gif', tmp_path / 'none' / 'sheet.png'):
     with pytest.raises(errors.InputError, match='name a'):
       sheet.write(wrong, seed=0)

@@ -7,6 +7,7 @@ import torch
 
 from abaw_jax.core import errors
 from abaw_jax.porting import weight_files
+from tests.core import disks
 
 
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
@@ -33,6 +34,14 @@ def test_other_content_is_not_overwritten(tmp_path, suffix):
     weight_files.write_tensors(path, {'x': np.zeros(3, np.float32)})
   assert path.read_bytes() == before
   assert [x.name for x in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
+def test_a_full_disk_leaves_no_file(tmp_path, suffix):
+  path = tmp_path / f'a.{suffix}'
+  with disks.full(100), pytest.raises(errors.InputError, match='cannot write'):
+    weight_files.write_tensors(path, {'x': np.ones(3000, np.float32)})
+  assert not list(tmp_path.iterdir())
 
 
 def test_safetensors_of_torch_can_be_read_in_every_precision(tmp_path):

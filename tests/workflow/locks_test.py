@@ -67,7 +67,7 @@ def test_an_overwrite_that_fails_keeps_the_old_dataset(tmp_path, monkeypatch):
   before = content(data)
   with monkeypatch.context() as patch:
     patch.setattr(records, 'sequences', _full)
-    with pytest.raises(OSError, match='No space left'):
+    with pytest.raises(errors.InputError, match='No space left'):
       built.run(source, data, overwrite=True)
   assert content(data) == before
   built.run(source, data, overwrite=True)
