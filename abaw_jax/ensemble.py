@@ -13,9 +13,10 @@ r"""Blends, smooths and calibrates predictions, and scores them on held-out vide
 
 Each file is a member. With --join the files have different rows, such as the folds of
 a cross-validation, and together they are one member; blend several such members in a
-second command. Without --tune_on the blend has equal weights. With --tune_on, weights, smoothing, AU thresholds and the bias of expressions
-are fitted to those rows, and scored on held-out videos (cross-fitting). Rows that are
-both in --tune_on and in --predictions are written cross-fitted, too.
+second command. Without --tune_on the blend has equal weights. With --tune_on, weights,
+smoothing, AU thresholds and the bias of expressions are fitted to those rows, and
+scored on held-out videos (cross-fitting). Rows that are both in --tune_on and in
+--predictions are written cross-fitted, too.
 --postprocessing=FILE applies a file that an earlier command wrote.
 
 Writes --out (.npz, .parquet or .csv) and <out>.postprocessing.json. Prints the scores

@@ -76,13 +76,8 @@ def _write(
 def _check(path: pathlib.Path, list_path: pathlib.Path, task: str) -> None:
   from abaw_jax.challenge import files, submission
 
-  images = files.read_list(list_path)
-  submission.check(path, images, task)
-  repeats = len(images) - len(set(images))
-  print(
-      f'{path}: {len(images):,} rows as in the list ({repeats:,} repeat an '
-      'image), all values in range'
-  )
+  checked = submission.check(path, files.read_list(list_path), task)
+  print(f'{checked}, all values in range')
 
 
 def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:

@@ -53,13 +53,15 @@ def write(
   return len(images) - len(rows)
 
 
-def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> None:
-  """Checks that a submission has a valid row for each line of a list.
+def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> str:
+  """Checks that a submission has a valid row for each line; returns a message.
 
   An InputError names the first wrong row and column, and the expected value.
   """
   found, _ = files.read_submission(path, task)
   _check_images(path, found, images)
+  repeats = len(images) - len(set(images))
+  return f'{path}: {len(images):,} rows as in the list ({repeats:,} repeat an image)'
 
 
 def score(

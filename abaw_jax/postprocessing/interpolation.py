@@ -16,7 +16,7 @@ def fill(
     frame_id: Int[np.ndarray, 'm'],
     row: Int[np.ndarray, 'm'],
 ) -> predictions.Predictions:
-  """Returns a prediction for each of m wanted rows (video, frame, list line).
+  """Returns a prediction for each of m wanted rows, in their order.
 
   A predicted row keeps its prediction. Other rows are interpolated linearly in
   time between the nearest predicted frames of their video. Before the first and

@@ -80,7 +80,7 @@ def tune(
     InputError: as `check_groups`.
   """
   rows = members[0]
-  is_labelled = rows.va | rows.expr | rows.au_mask.any(axis=-1)
+  is_labelled = np.any([*rows.labelled_rows.values()], axis=0)
   check_groups(rows.video[is_labelled], groups)
   group = assign_groups(rows.video, groups)
   parts, positions = [], []
@@ -142,8 +142,7 @@ def fit(
   result = postprocess.Postprocessing.equal_weights(
       len(members), expr=settings.expr, au=settings.au
   )
-  rows = members[0]
-  usable = {'va': rows.va, 'expr': rows.expr, 'au': rows.au_mask}
+  usable = members[0].labelled_rows
   tasks = [task for task in blending.TASKS if usable[task].any()]
   if 'weights' in settings.steps and len(members) > 1:
     found = {task: _weights(members, task, settings) for task in tasks}
@@ -167,9 +166,8 @@ def _weights(
     members: Sequence[predictions.Predictions], task: str, settings: Settings
 ) -> Float[np.ndarray, 'm']:
   """Returns the weights of one task, fitted to its labelled rows."""
-  rows = members[0]
-  usable = {'va': rows.va, 'expr': rows.expr, 'au': rows.au_mask.any(axis=-1)}
-  members = [member.take(usable[task]) for member in members]
+  usable = members[0].labelled_rows[task]
+  members = [member.take(usable) for member in members]
 
   def score(weights):
     every = dict.fromkeys(blending.TASKS, weights)

@@ -92,11 +92,10 @@ def _not_cross_fitted(tuned: tuning.Tuned) -> list[str]:
   """Returns a line for each part whose labels are all in one group."""
   rows = tuned.cross_fitted
   group = tuning.assign_groups(rows.video, tuned.groups)
-  masks = (rows.va, rows.expr, rows.au_mask.any(axis=-1))
   return [
-      f'{part}: all labels are in one group, so no other group tunes it; its '
+      f'{task.upper()}: all labels are in one group, so no other group tunes it; its '
       'cross-fitted score is without tuning'
-      for part, mask in zip(PARTS, masks, strict=True)
+      for task, mask in rows.labelled_rows.items()
       if len(np.unique(group[mask])) == 1
   ]
 

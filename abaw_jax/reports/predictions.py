@@ -158,12 +158,8 @@ def write_submission(
         'the dataset with all images, or give --missing=interpolate'
     )
   filled = submission.write(path, images, rows)
-  submission.check(path, images)
-  repeats = len(images) - len(set(images))
-  return (
-      f'{path}: {len(images):,} rows as in the list ({repeats:,} repeat an '
-      f'image), {filled:,} of them interpolated from other frames of their video'
-  )
+  checked = submission.check(path, images)
+  return f'{checked}, {filled:,} of them interpolated from other frames of their video'
 
 
 def _blend_to_fit(
@@ -183,7 +179,7 @@ def _read_second(
     name: pathlib.Path,
     window: smoothing.Smoothing,
 ) -> predictions.Predictions:
-  """Returns the rows of the file `name` with expressions of the second network."""
+  """Returns the rows of the file `name` with smoothed expressions of another."""
   second = prediction_files.read(path).without_labels()
   # Networks may read a repeated frame once or twice, with different labels.
   _, second = blending.align(

@@ -153,7 +153,12 @@ class Predictions:
   @property
   def labelled(self) -> bool:
     """True if any row has a label."""
-    return bool(self.va.any() or self.expr.any() or self.au_mask.any())
+    return bool(np.any([*self.labelled_rows.values()]))
+
+  @property
+  def labelled_rows(self) -> dict[str, Bool[np.ndarray, 'n']]:
+    """Masks of the rows with labels, by task."""
+    return {'va': self.va, 'expr': self.expr, 'au': self.au_mask.any(axis=-1)}
 
   def without_labels(self) -> Predictions:
     """Returns the same predictions without labels."""

@@ -17,7 +17,7 @@ class StatefulVideos(videos_lib.VideoSource):
   starts. Each host reads the same rows of every batch, so a video stays on its
   host.
 
-  An example is a dict as `Videos.frames` returns it, with `start` and two more fields:
+  An example is a dict as `Videos.frames` returns it, with `start` and:
 
   - `window_length`: frames of this window in the longest video of the batch, the
     same in all rows.

@@ -204,22 +204,22 @@ def _check_same_rows(first, first_table, other, other_table) -> None:
   ):
     return
   tables = [
-      [
+      {
           (names[video_id], frame_id, row)
           for video_id, frame_id, row in zip(
               *(columns[key].tolist() for key in keys), strict=True
           )
-      ]
+      }
       for names, columns in (first_table, other_table)
   ]
-  for rows, incomplete, others in (
-      (tables[0], other, set(tables[1])),
-      (tables[1], first, set(tables[0])),
+  for incomplete, absent in (
+      (other, tables[0] - tables[1]),
+      (first, tables[1] - tables[0]),
   ):
-    for video, frame_id, row in rows:
-      if (video, frame_id, row) not in others:
-        raise errors.InputError(
-            f'{incomplete[0]!r}: video {video} has no frame {frame_id} (row {row}), '
-            f'but the other feature set has it; {first[0]!r} and {other[0]!r} '
-            'must come from the same build: extract the features again'
-        )
+    if absent:
+      video, frame_id, row = min(absent)
+      raise errors.InputError(
+          f'{incomplete[0]!r}: video {video} has no frame {frame_id} (row {row}), '
+          f'but the other feature set has it; {first[0]!r} and {other[0]!r} '
+          'must come from the same build: extract the features again'
+      )
