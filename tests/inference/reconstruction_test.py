@@ -143,7 +143,7 @@ def test_the_loss_has_a_closed_form_for_zero_predictions(run, data_dir):
   config = run_files.read_config(run)
   task = registry.make_task(config)
   records = sources.Records(data_dir, 's_aff_wild2', 'frames', 'validation')
-  images = pictures.choose_images(config, records, count=2, seed=0)
+  images = pictures.choose_images(task, records, count=2, seed=0)
   params = jax.jit(task.init)(jax.random.key(0), {'image': images})
   params['decoder_pred'] = jax.tree.map(jnp.zeros_like, params['decoder_pred'])
   drawn = jax.jit(task.reconstruct)(

@@ -71,10 +71,10 @@ def test_one_dataset_is_not_a_mixture(mixed_dir):
     assert source[0].keys() == {'image'}
 
 
-def test_labelled_datasets_are_mixed_with_their_masks(data_dir):
-  config = runs.smoke(
-      'frame', data_dir, data__name='s_aff_wild2,s_aff_wild2/frames'
-  )
+def test_labelled_datasets_are_mixed_with_their_masks(data_dir, tmp_path):
+  for name in ('s_aff_wild2', 'other'):
+    (tmp_path / name).symlink_to(data_dir / 's_aff_wild2')
+  config = runs.smoke('frame', tmp_path, data__name='s_aff_wild2,other')
   source = registry.make_task(config).source('train')
   frames = sources.Records(data_dir, 's_aff_wild2', 'frames', 'train')
   assert source.sizes == (len(frames), len(frames))
