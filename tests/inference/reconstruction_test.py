@@ -146,11 +146,7 @@ def test_the_loss_has_a_closed_form_for_zero_predictions(run, data_dir):
   images = pictures.choose_images(task, records, count=2, seed=0)
   params = jax.jit(task.init)(jax.random.key(0), {'image': images})
   params['decoder_pred'] = jax.tree.map(jnp.zeros_like, params['decoder_pred'])
-  drawn = jax.jit(task.reconstruct)(
-      params,
-      jnp.asarray(images),
-      jax.random.uniform(jax.random.key(1), (2, 16)),
-  )
+  drawn = jax.jit(task.draw)(params, jnp.asarray(images), jax.random.key(1))
   size = 16 * 16 * 3
   np.testing.assert_allclose(drawn['loss'], (size - 1) / size, rtol=1e-3)
   patches = np.asarray(vit.patchify(jnp.asarray(drawn['predicted']) / 1.0, 16))
