@@ -43,7 +43,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     'preprocessing',
     None,
-    'What the weights expect: imagenet, half (mean and std 0.5), torchvision, '
+    'Preprocessing of the weights: imagenet, half (mean and std 0.5), torchvision, '
     'emotiefflib, hf_vit, insightface or denseface; default: as the file or its '
     'project says.',
 )

@@ -1,4 +1,4 @@
-"""Pictures of what a model does, for a person to judge."""
+"""Pictures of the outputs of a model, for a person to judge."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -37,7 +37,7 @@ def state_dict(
 
 
 def facts(module: torch_values.Instance, path: pathlib.Path) -> dict[str, Any]:
-  """Returns what the attributes of a module say and its state dict does not.
+  """Returns facts from the attributes of a module that its state dict lacks.
 
   Keys, each only if it is known: `pretrained_cfg` (timm's, with `mean` and `std`),
   `same_padding` (whether the stem of an EfficientNet pads as TensorFlow does) and

@@ -138,7 +138,7 @@ def _legacy_places(
 
 
 def _facts(content: Any) -> dict[str, Any]:
-  """Returns what a checkpoint tells about the training of its network."""
+  """Returns the facts of a checkpoint about the training of its network."""
   if not isinstance(content, dict):
     return {}
   arguments, arch = content.get('args'), content.get('arch')

@@ -1,1 +1,1 @@
-"""What a run reports: metrics, speed, goodput, pictures, profiles."""
+"""Reports of a run: metrics, speed, goodput, pictures, profiles."""
