@@ -30,8 +30,8 @@ class ImageTask(task.Task):
 
   @classmethod
   def from_config(cls, config: Mapping[str, Any]) -> task.Task:
-    decoding(config)
     model = cls.make_model(config['model'])
+    decoding(config)  # wrong values fail here
     if _keeps_statistics(config):
       model = model.clone(backbone=convnets.freeze(model.backbone))
     return cls(

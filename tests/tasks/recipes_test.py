@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.checkpoints import parameters
+from abaw_jax.checkpoints import runs as run_files
 from abaw_jax.core import errors
 from abaw_jax.data import sources
 from abaw_jax.data_builders import build
@@ -73,7 +74,7 @@ def test_a_recipe_is_scored_on_the_labelled_tasks(done, name, capsys):
   )
   assert (scores['P_MTL'] is None) == (name != 'multi')
   again = evaluation.evaluate(done / name, 'validation')
-  task = registry.make_task(runs.read_config(done / name))
+  task = registry.make_task(run_files.read_config(done / name))
   line = task.summary(again)
   assert line.startswith('P_MTL ' if name == 'multi' else 'score ')
   assert {k for k in ('VA', 'EXPR', 'AU') if f'{k} ' in line[8:]} == found

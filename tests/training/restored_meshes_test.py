@@ -155,7 +155,10 @@ def test_another_optimizer_is_refused_with_parameter_paths(
   with pytest.raises(errors.InputError, match=words) as error:
     training.restore(here)
   assert 'the state of another optimizer' in str(error)
-  assert f'--config.init_from={here.resolve()} to start from its weights' in str(error)
+  assert (
+      f'--config.init_from={here.resolve()} to start from its weights'
+      in str(error)
+  )
 
 
 def test_restores_do_not_change_the_checkpoint(config, here):
