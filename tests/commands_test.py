@@ -1,6 +1,7 @@
 """Every command prints --help fast, and wrong input as one line."""
 
 import functools
+import json
 import subprocess
 import sys
 
@@ -472,12 +473,16 @@ def answers(data_dir, tmp_path_factory) -> dict:
       name: [word.format(**places) for word in command]
       for name, (command, _) in WRONG.items()
   }
-  results = runs.finish_all(
-      {
-          name: functools.partial(runs.start, *command, cwd=folder)
-          for name, command in commands.items()
-      }
+  done = subprocess.run(
+      [sys.executable, '-m', 'tests.forked_commands'],
+      cwd=folder,
+      env=runs.environment(),
+      input=json.dumps([*commands.values()]),
+      capture_output=True,
+      text=True,
+      check=True,
   )
+  results = dict(zip(commands, json.loads(done.stdout), strict=True))
   left = {path.name for path in folder.iterdir()}
   assert left == {'empty', 'started', 'broken.py'}, 'a wrong command wrote'
   return {
