@@ -1,5 +1,6 @@
 """Builds a dataset whose lists fit into memory, with the writer of TFDS."""
 
+import abc
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import io
@@ -40,6 +41,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   corpus: Corpus | None = None
 
   @classmethod
+  @abc.abstractmethod
   def read(
       cls,
       source_dir: str | os.PathLike[str],
@@ -47,7 +49,6 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       **options: Any,
   ) -> Corpus:
     """Returns the verified corpus in `source_dir` for some configs."""
-    raise NotImplementedError
 
   @classmethod
   def build(cls, **kwargs: Any) -> None:

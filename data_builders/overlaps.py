@@ -62,7 +62,7 @@ def find(
 
   Args:
     faces: rows of all splits, split by split, from training to test.
-    noun: plural of what a group is, for the notes.
+    noun: name of the groups in the plural, for the notes.
   """
   splits = list(dict.fromkeys(face.split for face in faces))
   reasons, notes = {}, list(_shared_groups(faces, splits, noun))

@@ -121,8 +121,8 @@ def check_same_shapes(
     have: tree of arrays or shapes on disk.
     want: tree of arrays or shapes that the model needs.
     where: path on disk, for the message.
-    content: what the path holds if the shapes differ, for the message.
-    fix: what the user can do, for the message.
+    content: content of the path if the shapes differ, for the message.
+    fix: advice to the user, for the message.
   """
   have, want = (
       {

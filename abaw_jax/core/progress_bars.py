@@ -22,7 +22,7 @@ def make(
 
   Args:
     iterable: if given, iteration over the bar yields its items.
-    desc: what is done, such as 'rendering'.
+    desc: name of the action, such as 'rendering'.
     unit: name of the items, such as 'frames'.
     total: number of items, if it is known.
     disable: show nothing.

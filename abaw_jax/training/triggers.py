@@ -29,7 +29,7 @@ class Due:
 
 
 class Triggers:
-  """Decides what is due, the same on all processes."""
+  """Decides which actions are due, the same on all processes."""
 
   def __init__(
       self,
@@ -64,7 +64,7 @@ class Triggers:
     self._save_at = clock() + self._seconds
 
   def at(self, step: int) -> Due:
-    """Returns what is due after `step` updates; call it once for every step."""
+    """Returns the actions due after `step` updates; call it once per step."""
     overdue = jax.process_index() == 0 and self._clock() >= self._save_at
     if overdue:
       self._save_at = math.inf  # one request, until all processes know it

@@ -15,7 +15,7 @@ class Stage:
   """A command that runs once.
 
   Attributes:
-    title: what the stage does, for the progress line.
+    title: action of the stage, for the progress line.
     command: module and arguments, as after `python -m`.
     done: path that exists if and only if the command has finished.
   """

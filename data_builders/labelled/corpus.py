@@ -145,7 +145,7 @@ def sorted_problems(
 def _divide(
     listing: listings.Listing, layout: listings.Layout, share: float | None
 ) -> dict[str, list[rows_lib.Row]]:
-  """Returns the rows of each split; a hash of the name decides what is held out."""
+  """Returns the rows of each split; held-out rows follow a hash of the name."""
   share = layout.validation_share if share is None else share
   divided = {}
   for split, origin in layout.splits.items():
