@@ -14,7 +14,7 @@ over pairs of rounds. We are faster where it is above 1.
 from absl import flags
 
 from abaw_jax.core import cli
-from benchmarks import harness
+from benchmarks import cases, harness
 
 flags.DEFINE_list(
     'models',
@@ -36,63 +36,23 @@ _COLUMNS = (
     'model', 'pixels', 'images', 'forward', 'PyTorch', 'ratio',
     'train', 'PyTorch', 'ratio',
 )  # fmt: skip
-# Image sizes of face networks; all others use 224, the size for ImageNet.
-_SIZES = {'iresnet': 112}
-
-
-def make_config(backbone: str, batch_size: int) -> dict:
-  """Returns the config of a frame model with this backbone."""
-  from abaw_jax.configs import convnet, frame
-  from abaw_jax.models import zoo
-
-  experiment = frame if backbone in zoo.VITS else convnet
-  config = experiment.get_config().to_dict()
-  config['model'] |= {
-      'backbone': backbone,
-      'image_size': _SIZES.get(backbone.split('_')[0], 224),
-      'dtype': flags.FLAGS.dtype,
-  }
-  if backbone in zoo.VITS:
-    config['model'] |= {'patch_size': 16, 'drop_path': 0.0}
-    config['optim']['layer_decay'] = 1.0
-  config['data']['batch_size'] = batch_size
-  config['augment'] |= {'crop_scale': 1.0, 'flip': False}
-  return config
-
-
-def make_batch(size: int, count: int) -> dict:
-  """Returns random labelled images."""
-  import numpy as np
-
-  rng = np.random.default_rng(0)
-  return {
-      'image': rng.integers(0, 256, (count, size, size, 3), np.uint8),
-      'valence': rng.uniform(-1, 1, count).astype(np.float32),
-      'arousal': rng.uniform(-1, 1, count).astype(np.float32),
-      'expression': rng.integers(0, 8, count).astype(np.int32),
-      'au': rng.integers(0, 2, (count, 12)).astype(np.int8),
-      'va': np.ones(count, bool),
-      'expr': np.ones(count, bool),
-      'au_mask': np.ones((count, 12), bool),
-      'real': np.ones(count, bool),
-  }
 
 
 def make_row(name: str, batch_size: int) -> list[str]:
   """Returns the row of a backbone."""
   from benchmarks.torch_twins import backbones
 
-  config = make_config(name, batch_size)
-  batch = make_batch(config['model']['image_size'], batch_size)
-  update, predict, task = harness.make_steps(config, [batch])
+  config = cases.frame_config(name, batch_size, dtype=flags.FLAGS.dtype)
+  size = config['model']['image_size']
+  steps = harness.Steps(config, [cases.labelled_images(batch_size, size)])
   theirs = backbones.make_steps(
-      task.model.backbone,
+      steps.task.model.backbone,
       batch_size=batch_size,
       dtype=flags.FLAGS.dtype,
       device=flags.FLAGS.device,
   )
-  cells = [name, f'{task.model.backbone.image_size}', f'{batch_size}']
-  for pair in zip((predict, update), theirs, strict=True):
+  cells = [name, f'{size}', f'{batch_size}']
+  for pair in zip((steps.predict, steps.update), theirs, strict=True):
     result = harness.compare(*pair, rounds=flags.FLAGS.rounds)
     cells += [*result.rates(batch_size, 'images'), result.ratio()]
   return cells

@@ -22,7 +22,7 @@ import PIL.Image
 import torch
 
 from abaw_jax.core import cli
-from benchmarks import harness
+from benchmarks import cases, harness
 from benchmarks.torch_twins import backbones
 
 flags.DEFINE_list('models', ['vit_nano'], 'Keys of zoo.VITS.')
@@ -34,59 +34,6 @@ harness.define_device()
 flags.DEFINE_integer('rounds', 3, 'Rounds.')
 
 _COLUMNS = ('model', 'frames', 'ours', 'PyTorch', 'ours / PyTorch')
-_DATASET = 's_aff_wild2'
-
-
-def make_corpus(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Renders a corpus, builds its dataset, and returns the image files."""
-  from abaw_jax.data_builders import build
-  from abaw_jax.data_builders.procedural import corpus
-
-  args = flags.FLAGS
-  corpus.write(
-      folder / 'source',
-      videos=args.videos,
-      frames=args.frames,
-      seed=0,
-      workers=2,
-  )
-  build.build(
-      _DATASET,
-      source_dir=folder / 'source',
-      data_dir=folder,
-      configs=('sequences',),
-  )
-  return sorted((folder / 'source').rglob('*.jpg'))
-
-
-def make_weights(folder: pathlib.Path, backbone: str):
-  """Writes a folder of random weights and returns its backbone."""
-  import jax
-
-  from abaw_jax.checkpoints import weights
-  from abaw_jax.configs import frame
-  from abaw_jax.conversion import convert
-  from abaw_jax.distributed import sharding
-  from abaw_jax.models import zoo
-
-  config = frame.get_config().to_dict()
-  section = zoo.backbone_section(
-      config['model']
-      | {
-          'backbone': backbone,
-          'image_size': flags.FLAGS.image_size,
-          'dtype': 'float32',
-      }
-  )
-  rng = np.random.default_rng(0)
-  shapes = convert.param_shapes(section)
-  params = {
-      sharding.path_name(path): rng.normal(0, 0.02, x.shape).astype(np.float32)
-      for path, x in jax.tree_util.tree_leaves_with_path(shapes)
-  }
-  sections = {'model': section, 'augment': config['augment']}
-  weights.write_folder(folder, params, sections, {})
-  return zoo.make_backbone(section)
 
 
 def make_loop(
@@ -124,15 +71,20 @@ def make_row(
   """Returns the row of a backbone."""
   from abaw_jax.inference import extraction
 
-  model = make_weights(root / backbone, backbone)
-  features = root / f'{_DATASET}_features'
+  model = cases.write_weights(
+      root / backbone,
+      backbone,
+      image_size=flags.FLAGS.image_size,
+      dtype='float32',
+  )
+  features = root / f'{cases.DATASET}_features'
 
   def extract() -> None:
     shutil.rmtree(features, ignore_errors=True)
     extraction.extract(
         init_from=root / backbone,
         data_dir=root,
-        dataset=_DATASET,
+        dataset=cases.DATASET,
         name=backbone,
         batch_size=flags.FLAGS.batch_size,
     )
@@ -153,7 +105,12 @@ def main() -> None:
     root = pathlib.Path(folder)
     jax.config.update('jax_compilation_cache_dir', str(root / 'cache'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-    frames = make_corpus(root)
+    frames = cases.write_corpus(
+        root,
+        videos=flags.FLAGS.videos,
+        frames=flags.FLAGS.frames,
+        workers=2,
+    )
     rows = [make_row(name, root, frames) for name in flags.FLAGS.models]
   harness.print_table(_COLUMNS, rows)
 

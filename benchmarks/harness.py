@@ -31,14 +31,18 @@ class Comparison:
       count: units in a round.
       unit: such as 'images'.
     """
-    seconds = map(statistics.median, (self.ours, self.theirs))
-    rates = [count / x for x in seconds]
-    return [f'{x:,.{int(x < 1000)}f} {unit}/s' for x in rates]
+    return [rate(x, count, unit) for x in (self.ours, self.theirs)]
 
   def ratio(self) -> str:
     """Returns the median ratio of PyTorch's time to ours in a round, as text."""
     ratios = (b / a for a, b in zip(self.ours, self.theirs, strict=True))
     return f'{statistics.median(ratios):.2f}x'
+
+
+def rate(seconds: Sequence[float], count: int, unit: str) -> str:
+  """Returns the median rate as text, for rounds of `count` units."""
+  value = count / statistics.median(seconds)
+  return f'{value:,.{int(value < 1000)}f} {unit}/s'
 
 
 def define_device() -> None:
@@ -74,54 +78,100 @@ def share_device(device: str) -> None:
     )
 
 
-def make_steps(
-    config: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]
-) -> tuple[Step, Step, Any]:
-  """Returns (update, predict, task): the jitted steps of the commands.
+class Steps:
+  """The jitted steps of the commands, on batches of one shape in turn.
 
-  Each call takes the next batch, starts again after the last one, and waits for
-  the device.
-
-  Args:
-    config: plain nested dict of `configs/`.
-    batches: NumPy batches of one shape.
+  Attributes:
+    task: the task of the config.
+    compiled: the train step.
+    compile_seconds: time of its tracing and compilation.
   """
-  import jax
 
-  from abaw_jax.distributed import sharding
-  from abaw_jax.steps import optimization, steps
-  from abaw_jax.tasks import registry
+  def __init__(
+      self,
+      config: Mapping[str, Any],
+      batches: Sequence[Mapping[str, Any]],
+      compiler_options: Mapping[str, str] | None = None,
+  ):
+    """Compiles the train step; the device holds nothing yet.
 
-  task = registry.make_task(config)
-  schedule = optimization.make_schedule(
-      config, total_steps=1000, warmup_steps=10
-  )
-  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
-  mesh = sharding.make_mesh(fsdp=1)
-  with jax.set_mesh(mesh):
-    init, shapes = steps.jit_init(task, optimizer, mesh, batches[0])
-    train = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0)
-    evaluate = steps.jit_predict_step(task, mesh)
-    state = init(jax.random.key(0))
-  split = sharding.over_batch(mesh)
-  batches = [sharding.to_devices(batch, split) for batch in batches]
-  to_train, to_predict = itertools.cycle(batches), itertools.cycle(batches)
-  carry = {'carry': x} if (x := task.carry()) else {}
+    Args:
+      config: plain nested dict of `configs/`.
+      batches: NumPy batches; after the last one, the first one is next.
+      compiler_options: options of XLA for the train step.
+    """
+    import jax
 
-  def update() -> None:
-    nonlocal state
-    with jax.set_mesh(mesh):
-      state, metrics = train(state, next(to_train))
-    jax.block_until_ready(metrics)
+    from abaw_jax.distributed import sharding
+    from abaw_jax.steps import optimization, steps
+    from abaw_jax.tasks import registry
 
-  def predict() -> None:
-    nonlocal carry
-    with jax.set_mesh(mesh):
-      output = evaluate(state.params, dict(next(to_predict)) | carry)
-    jax.block_until_ready(output)
-    carry = {key: output[key] for key in carry}
+    self.task = registry.make_task(config)
+    schedule = optimization.make_schedule(
+        config, total_steps=1000, warmup_steps=10
+    )
+    optimizer = steps.skip_non_finite(
+        optimization.make_optimizer(self.task, schedule)
+    )
+    self._mesh = sharding.make_mesh(fsdp=1)
+    self._split = sharding.over_batch(self._mesh)
+    self._batches = batches
+    self._turns = {}
+    start = time.perf_counter()
+    with jax.set_mesh(self._mesh):
+      self._init, shapes = steps.jit_init(
+          self.task, optimizer, self._mesh, batches[0]
+      )
+      train = steps.jit_train_step(
+          self.task, optimizer, self._mesh, shapes, seed=0
+      )
+      batch = {
+          key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._split)
+          for key, x in batches[0].items()
+      }
+      self.compiled = train.lower(shapes, batch).compile(compiler_options)
+      self._predict = steps.jit_predict_step(self.task, self._mesh)
+    self.compile_seconds = time.perf_counter() - start
+    self.shapes = shapes
+    self.state = None
+    self._carry = {'carry': x} if (x := self.task.carry()) else {}
 
-  return update, predict, task
+  def update(self) -> Any:
+    """Trains on the next batch; returns the scalars, without waiting."""
+    import jax
+
+    with jax.set_mesh(self._mesh):
+      self._begin()
+      self.state, metrics = self.compiled(self.state, self._next('update'))
+    return metrics
+
+  def predict(self) -> Any:
+    """Returns the predictions for the next batch, without waiting."""
+    import jax
+
+    with jax.set_mesh(self._mesh):
+      self._begin()
+      output = self._predict(
+          self.state.params, self._next('predict') | self._carry
+      )
+    self._carry = {key: output[key] for key in self._carry}
+    return output
+
+  def _begin(self) -> None:
+    """Places the initial weights and all batches on the device, once."""
+    import jax
+
+    from abaw_jax.distributed import sharding
+
+    if self.state is None:
+      self.state = self._init(jax.random.key(0))
+    if not self._turns:
+      batches = [sharding.to_devices(x, self._split) for x in self._batches]
+      for name in ('update', 'predict'):
+        self._turns[name] = itertools.cycle(batches)
+
+  def _next(self, name: str) -> dict[str, Any]:
+    return dict(next(self._turns[name]))
 
 
 def compare(
@@ -141,17 +191,41 @@ def compare(
     repeats: calls in a round; times are per call.
     clock: a key of CLOCKS.
   """
+  steps = (ours, theirs)
+  return Comparison(
+      *measure(steps, rounds=rounds, repeats=repeats, clock=clock)
+  )
+
+
+def measure(
+    steps: Sequence[Step], *, rounds: int, repeats: int = 1, clock: str = 'wall'
+) -> list[tuple[float, ...]]:
+  """Returns the seconds of every round for each step; see `compare`.
+
+  A round ends when the device has finished. Within a round, nothing waits for it.
+  """
   now = CLOCKS[clock]
 
   def seconds(step: Step) -> float:
     start = now()
     for _ in range(repeats):
-      step()
+      result = step()
+    wait(result)
     return (now() - start) / repeats
 
-  _warm_up((ours, theirs))
-  pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
-  return Comparison(*zip(*pairs, strict=True))
+  _warm_up(steps)
+  turns = [[seconds(step) for step in steps] for _ in range(rounds)]
+  return list(zip(*turns, strict=True))
+
+
+def wait(result: object) -> None:
+  """Waits until arrays of JAX, or a tensor of PyTorch with one number, are ready."""
+  import jax
+
+  if hasattr(result, 'cpu'):
+    result.item()
+  else:
+    jax.block_until_ready(result)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -179,7 +253,7 @@ def print_models(
   print_table(columns, (make_row(x, int(count)) for x, _, count in models))
 
 
-def _warm_up(steps: Iterable[Step]) -> None:
+def _warm_up(steps: Sequence[Step]) -> None:
   """Calls the steps twice: to compile, and to fill caches."""
   for step in (*steps, *steps):
-    step()
+    wait(step())

@@ -16,7 +16,7 @@ import statistics
 from absl import flags
 
 from abaw_jax.core import cli
-from benchmarks import harness
+from benchmarks import cases, harness
 
 flags.DEFINE_list(
     'models',
@@ -35,47 +35,33 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def make_config(backbone: str, batch_size: int) -> dict:
-  """Returns the config of a MAE without augmentation."""
-  from abaw_jax.configs import mae
-
-  args = flags.FLAGS
-  config = mae.get_config().to_dict()
-  config['model'] |= {
-      'backbone': backbone,
-      'image_size': args.image_size,
-      'patch_size': args.patch_size,
-      'dtype': args.dtype,
-  }
-  config['data']['batch_size'] = batch_size
-  config['augment'] |= {'crop_scale': 1.0, 'flip': False}
-  return config
-
-
 def make_row(backbone: str, batch_size: int) -> list[str]:
   """Returns the row of a model."""
   import jax
-  import numpy as np
 
   from abaw_jax.telemetry import hardware
   from benchmarks.torch_twins import mae as torch_mae
 
   args = flags.FLAGS
-  shape = (batch_size, args.image_size, args.image_size, 3)
-  batch = {
-      'image': np.random.default_rng(0).integers(0, 256, shape, np.uint8),
-      'real': np.ones(batch_size, bool),
-  }
-  update, _, task = harness.make_steps(
-      make_config(backbone, batch_size), [batch]
+  config = cases.mae_config(
+      batch_size,
+      backbone=backbone,
+      image_size=args.image_size,
+      patch_size=args.patch_size,
+      dtype=args.dtype,
   )
+  batch = cases.images(batch_size, args.image_size)
+  steps = harness.Steps(config, [batch])
   theirs = torch_mae.make_step(
-      task.model, batch_size=batch_size, dtype=args.dtype, device=args.device
+      steps.task.model,
+      batch_size=batch_size,
+      dtype=args.dtype,
+      device=args.device,
   )
   result = harness.compare(
-      update, theirs, rounds=args.rounds, repeats=args.steps
+      steps.update, theirs, rounds=args.rounds, repeats=args.steps
   )
-  flops = batch_size * task.flops(batch) / statistics.median(result.ours)
+  flops = batch_size * steps.task.flops(batch) / statistics.median(result.ours)
   peak = hardware.peak_flops(jax.devices()[0].device_kind)
   ours, torch = result.rates(batch_size, 'images')
   return [

@@ -18,7 +18,7 @@ taskset -c 0 python -m benchmarks.mtl --clock=cpu
 from absl import flags
 
 from abaw_jax.core import cli
-from benchmarks import harness
+from benchmarks import cases, harness
 
 flags.DEFINE_list(
     'configs', ['mtl', 'mtl_lstm', 'mtl_gru'], 'Experiments of configs/.'
@@ -38,52 +38,6 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def make_config(name: str) -> dict:
-  """Returns a config with consecutive windows."""
-  from abaw_jax.configs import mtl, mtl_gru, mtl_lstm
-
-  experiments = {'mtl': mtl, 'mtl_lstm': mtl_lstm, 'mtl_gru': mtl_gru}
-  config = experiments[name].get_config().to_dict()
-  config['data'] |= {
-      'batching': 'stateful_videos',
-      'window': WINDOW,
-      'batch_size': flags.FLAGS.videos,
-  }
-  return config
-
-
-def make_windows() -> list[dict]:
-  """Returns random windows of random videos, with labels for 90 % of the frames."""
-  import numpy as np
-
-  args = flags.FLAGS
-  rng = np.random.default_rng(0)
-  shape = (args.videos, WINDOW)
-  windows = []
-  for i in range(args.frames // WINDOW):
-    ids = np.arange(i * WINDOW, (i + 1) * WINDOW, dtype=np.int32)
-    windows.append(
-        {
-            'features': rng.standard_normal(
-                (*shape, args.features), np.float32
-            ),
-            'frame_mask': np.ones(shape, bool),
-            'frame_id': np.broadcast_to(ids, shape),
-            'window_length': np.full(args.videos, WINDOW, np.int32),
-            'start': np.full(args.videos, i == 0),
-            'real': np.ones(args.videos, bool),
-            'valence': rng.uniform(-1, 1, shape).astype(np.float32),
-            'arousal': rng.uniform(-1, 1, shape).astype(np.float32),
-            'expression': rng.integers(0, 8, shape).astype(np.int32),
-            'au': rng.integers(0, 2, (*shape, 12)).astype(np.int8),
-            'va': rng.random(shape) < 0.9,
-            'expr': rng.random(shape) < 0.9,
-            'au_mask': np.repeat(rng.random((*shape, 1)) < 0.9, 12, axis=-1),
-        }
-    )
-  return windows
-
-
 def make_row(name: str) -> list[str]:
   """Returns the row of a config."""
   import jax
@@ -91,15 +45,20 @@ def make_row(name: str) -> list[str]:
   from benchmarks.torch_twins import mtl as torch_mtl
 
   args = flags.FLAGS
-  config, windows = make_config(name), make_windows()
-  update, predict, task = harness.make_steps(config, windows)
+  config = cases.temporal_config(name, videos=args.videos, window=WINDOW)
+  windows = cases.windows(
+      videos=args.videos,
+      frames=args.frames,
+      features=args.features,
+      window=WINDOW,
+  )
+  steps = harness.Steps(config, windows)
   theirs = torch_mtl.make_steps(
       config, windows, device=args.device, fused=args.fused
   )
-  params = jax.eval_shape(task.init, jax.random.key(0), windows[0])
-  count = sum(x.size for x in jax.tree.leaves(params))
+  count = sum(x.size for x in jax.tree.leaves(steps.shapes.params))
   cells = [name, f'{count / 1e6:.1f} M']
-  for pair in zip((update, predict), theirs, strict=True):
+  for pair in zip((steps.update, steps.predict), theirs, strict=True):
     result = harness.compare(*pair, rounds=args.rounds, clock=args.clock)
     cells += [*result.rates(args.videos * WINDOW, 'frames'), result.ratio()]
   return cells

@@ -103,10 +103,10 @@ TWINS: dict[str, Callable[[Any], nn.Module]] = {
 
 def make_steps(
     backbone: Any, *, batch_size: int, dtype: str, device: str
-) -> tuple[Callable[[], None], Callable[[], None]]:
+) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
   """Returns (forward pass, update with AdamW) of one batch, channels last.
 
-  With bfloat16 they run under autocast.
+  With bfloat16 they run under autocast. They do not wait for the device.
 
   Args:
     backbone: our backbone, for its sizes.
@@ -128,17 +128,17 @@ def make_steps(
     with torch.autocast(device, torch.bfloat16, enabled=dtype == 'bfloat16'):
       return twin(images).float()
 
-  def embed() -> None:
+  def embed() -> torch.Tensor:
     twin.eval()
     with torch.inference_mode():
-      forward().sum().item()  # waits for the device
+      return forward().sum()
 
-  def update() -> None:
+  def update() -> torch.Tensor:
     twin.train()
     optimizer.zero_grad(set_to_none=True)
     loss = nn.functional.mse_loss(forward(), targets)
     loss.backward()
     optimizer.step()
-    loss.item()
+    return loss
 
   return embed, update

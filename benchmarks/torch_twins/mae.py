@@ -10,11 +10,12 @@ from abaw_jax.models.vision import mae
 
 def make_step(
     model: mae.MAE, *, batch_size: int, dtype: str, device: str
-) -> Callable[[], None]:
+) -> Callable[[], torch.Tensor]:
   """Returns a function for one update of a model of the same shape.
 
-  Trains with AdamW on normalised random images. On a GPU, it uses torch.compile.
-  bfloat16 means autocast; parameters and moments stay float32.
+  Trains with AdamW on normalised random images. On a GPU, it uses torch.compile
+  and the fused AdamW. bfloat16 means autocast; parameters and moments stay
+  float32. The function does not wait for the device.
 
   Args:
     model: our model, for its sizes.
@@ -42,19 +43,23 @@ def make_step(
   )
   twin = twin.to(device).train()
   optimizer = torch.optim.AdamW(
-      twin.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05
+      twin.parameters(),
+      lr=1e-4,
+      betas=(0.9, 0.95),
+      weight_decay=0.05,
+      fused=device == 'cuda',
   )
   images = torch.randn(
       batch_size, 3, encoder.image_size, encoder.image_size, device=device
   )
   forward = torch.compile(twin) if device == 'cuda' else twin
 
-  def step() -> None:
+  def step() -> torch.Tensor:
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast(device, torch.bfloat16, enabled=dtype == 'bfloat16'):
       loss = forward(pixel_values=images).loss
     loss.backward()
     optimizer.step()
-    loss.item()  # waits for the device
+    return loss
 
   return step

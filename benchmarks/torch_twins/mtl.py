@@ -77,8 +77,10 @@ def make_model(model: Mapping[str, Any], feature_dim: int) -> nn.Module:
 
 def make_steps(
     config: Mapping[str, Any], windows: Windows, *, device: str, fused: bool
-) -> tuple[Callable[[], None], Callable[[], None]]:
+) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
   """Returns (update on the next window, prediction of the next window).
+
+  They do not wait for the device.
 
   Args:
     config: plain nested dict of `configs/`.
@@ -109,7 +111,7 @@ def make_steps(
       model.state = None
     return model(batch['features'])
 
-  def update() -> None:
+  def update() -> torch.Tensor:
     batch = next(to_train)
     loss = total_loss(forward(batch, train=True), batch, config['loss'])
     optimizer.zero_grad()
@@ -117,11 +119,11 @@ def make_steps(
     for parameters in model.networks().values():
       nn.utils.clip_grad_norm_(parameters, section['clip_norm'])
     optimizer.step()
-    loss.item()  # waits for the device
+    return loss
 
-  def predict() -> None:
+  def predict() -> torch.Tensor:
     with torch.no_grad():
-      forward(next(to_predict), train=False)['au'].sum().item()
+      return forward(next(to_predict), train=False)['au'].sum()
 
   return update, predict
 
