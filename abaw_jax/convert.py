@@ -16,11 +16,9 @@ networks or does not say its preprocessing, the command asks for --arch or
 `.safetensors` for PyTorch.
 """
 
-import pathlib
-
 from absl import flags
 
-from abaw_jax.core import cli
+from abaw_jax.core import cli, files
 
 flags.DEFINE_string('checkpoint', None, 'PyTorch file to read.')
 flags.DEFINE_string(
@@ -111,19 +109,18 @@ def main() -> None:
   """Converts the weights."""
   from abaw_jax.conversion import convert, parity_check
 
-  out = pathlib.Path(flags.FLAGS.out)
+  out = cli.path('out')
   if flags.FLAGS.init_from is not None:
-    report = convert.export_weights(pathlib.Path(flags.FLAGS.init_from), out)
+    report = convert.export_weights(cli.path('init_from'), out)
   else:
     report = convert.import_weights(
-        pathlib.Path(flags.FLAGS.checkpoint),
+        files.local_path(flags.FLAGS.checkpoint, '--checkpoint'),
         out,
         **{name: flags.FLAGS[name].value for name in OPTIONS},
     )
-    if flags.FLAGS.verify is not None:
-      report += parity_check.check_outputs(
-          out, pathlib.Path(flags.FLAGS.verify)
-      )
+    if (verify := flags.FLAGS.verify) is not None:
+      reference = files.local_path(verify, '--verify')
+      report += parity_check.check_outputs(out, reference)
   print('\n'.join(report))
 
 

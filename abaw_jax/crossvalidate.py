@@ -21,11 +21,10 @@ predictions/out_of_fold.npz (validation.npz without folds). To predict the test 
 """
 
 import itertools
-import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors
+from abaw_jax.core import cli, errors, files
 
 cli.define_config()
 cli.define_workdir('Folder of all runs.', required=True)
@@ -44,7 +43,7 @@ def main() -> None:
   from abaw_jax.workflow import procedural, studies
 
   args = flags.FLAGS
-  root, num_folds = pathlib.Path(args.workdir), args.num_folds
+  root, num_folds = cli.path('workdir'), args.num_folds
   config = args.config.to_dict()
   planned = studies.crossvalidation(root, cli.seeds(), num_folds)
   studies.check_overrides(planned, cli.config_overrides())
@@ -78,10 +77,9 @@ def _check(config, task, num_folds: int) -> None:
     )
 
 
-def _report(config, root: pathlib.Path, planned) -> None:
+def _report(config, root: files.Path, planned) -> None:
   """Predicts the held-out videos of each run; writes and prints the report."""
   from abaw_jax.checkpoints import runs
-  from abaw_jax.core import files
   from abaw_jax.inference import evaluation
   from abaw_jax.postprocessing import postprocessing_files
   from abaw_jax.reports import crossvalidation
@@ -89,11 +87,11 @@ def _report(config, root: pathlib.Path, planned) -> None:
   from abaw_jax.tasks import registry
   from abaw_jax.workflow import studies
 
-  predicted: dict[int, list[pathlib.Path]] = {}
+  predicted: dict[int, list[files.Path]] = {}
   for run in planned:
     file = evaluation.file(run.workdir, 'validation')
     if not _is_newer(file.with_suffix('.json'), run.workdir / 'DONE'):
-      data_dir = pathlib.Path(config['data']['dir'])
+      data_dir = files.path(config['data']['dir'])
       evaluation.evaluate(run.workdir, 'validation', data_dir=data_dir)
     predicted.setdefault(run.seed, []).append(file)
   official, name = (), 'validation'
@@ -123,8 +121,8 @@ def _report(config, root: pathlib.Path, planned) -> None:
   print('\n'.join([*lines, f'predictions: {out}', f'postprocessing: {fitted}']))
 
 
-def _is_newer(file: pathlib.Path, than: pathlib.Path) -> bool:
-  return file.is_file() and file.stat().st_mtime >= than.stat().st_mtime
+def _is_newer(file: files.Path, than: files.Path) -> bool:
+  return file.is_file() and files.modified(file) >= files.modified(than)
 
 
 if __name__ == '__main__':

@@ -10,13 +10,10 @@ repeated.
 """
 
 import json
-import pathlib
 import resource
 import sys
 
-from absl import flags
-
-from abaw_jax.core import cli
+from abaw_jax.core import cli, files
 
 cli.define_workdir('Folder of all datasets and runs.', required=True)
 _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
@@ -27,7 +24,7 @@ def main() -> None:
   from abaw_jax.scoring import metrics
   from abaw_jax.workflow import procedural, stages
 
-  root = pathlib.Path(flags.FLAGS.workdir)
+  root = files.local_path(flags.FLAGS.workdir, '--workdir')
   models = {'static frame model': 'frame', 'temporal model': 'mtl'}
   stages.run(
       [

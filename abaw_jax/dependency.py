@@ -13,11 +13,10 @@ standard deviation over seeds. Writes table.md and report.json.
 """
 
 import json
-import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors
+from abaw_jax.core import cli, errors, files
 
 cli.define_config()
 cli.define_workdir('Folder of all runs.', required=True)
@@ -30,7 +29,7 @@ def main() -> None:
   from abaw_jax.tasks import registry
   from abaw_jax.workflow import procedural, studies
 
-  root = pathlib.Path(flags.FLAGS.workdir)
+  root = cli.path('workdir')
   config = flags.FLAGS.config.to_dict()
   planned = studies.task_dependency(
       root, cli.seeds(), tuple(task_dependency.SCORES)
@@ -48,14 +47,13 @@ def main() -> None:
   report(root, planned)
 
 
-def report(root: pathlib.Path, planned) -> None:
+def report(root: files.Path, planned) -> None:
   """Writes and prints the gains between tasks.
 
   Args:
     root: folder of all runs.
     planned: ended runs, as `studies.task_dependency` returns them.
   """
-  from abaw_jax.core import files
   from abaw_jax.reports import task_dependency
 
   scores: dict[int, dict] = {}

@@ -23,8 +23,6 @@ Writes --out (.npz, .parquet or .csv) and <out>.postprocessing.json. Prints the 
 of each member and of the blend, with 95% intervals over recordings.
 """
 
-import pathlib
-
 from absl import flags
 
 from abaw_jax.core import cli, errors
@@ -69,10 +67,10 @@ def main() -> None:
     )
   lines = ensembles.make_ensemble(
       cli.paths('predictions'),
-      pathlib.Path(args.out),
+      cli.path('out'),
       tune_on=cli.paths('tune_on'),
       join=args.join,
-      stored=args.postprocessing and pathlib.Path(args.postprocessing),
+      stored=cli.path('postprocessing'),
       settings=tuning.Settings(
           steps=tuple(args.steps), bias=args.bias, expr=args.expr, au=args.au
       ),

@@ -17,11 +17,9 @@ prints the score on held-out videos (cross-fitting), the score in sample, which 
 high, and their difference, and writes <split>.postprocessing.json.
 """
 
-import pathlib
-
 from absl import flags
 
-from abaw_jax.core import cli, errors, labels
+from abaw_jax.core import cli, errors, files, labels
 
 cli.define_workdir('Folder of the run.', required=True)
 cli.define_processes()
@@ -66,11 +64,11 @@ def main() -> None:
         'only one of them'
     )
   postprocessing = args.postprocessing and postprocessing_files.read(
-      pathlib.Path(args.postprocessing)
+      cli.path('postprocessing')
   )
-  workdir, split = pathlib.Path(args.workdir), args.split
+  workdir, split = cli.path('workdir'), args.split
   with processes.joined(**cli.processes()):
-    data_dir = args.data_dir and pathlib.Path(args.data_dir)
+    data_dir = cli.path('data_dir')
     if args.tune:
       config = evaluation.read_config(workdir, data_dir=data_dir)
       _check_tuning(workdir, registry.make_task(config), split)
@@ -88,7 +86,7 @@ def main() -> None:
     journal.say('\n'.join([*lines, task.summary(scores)]))
 
 
-def _check_tuning(workdir: pathlib.Path, task, split: str) -> None:
+def _check_tuning(workdir: files.Path, task, split: str) -> None:
   """Raises an InputError if the split cannot tune a postprocessing."""
   from abaw_jax.postprocessing import tuning
 
@@ -101,7 +99,7 @@ def _check_tuning(workdir: pathlib.Path, task, split: str) -> None:
   tuning.check_groups(videos, flags.FLAGS.groups)
 
 
-def _compare(path: pathlib.Path, postprocessing) -> list[str]:
+def _compare(path: files.Path, postprocessing) -> list[str]:
   """Returns the report of intervals, of a postprocessing or of tuning."""
   from abaw_jax.postprocessing import postprocessing_files
   from abaw_jax.reports import evaluation as report

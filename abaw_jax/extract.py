@@ -8,8 +8,6 @@ them with `--config=mtl --config.data.features=frame_vit`. The file card.json ne
 to them describes the weights and the preprocessing.
 """
 
-import pathlib
-
 from absl import flags
 
 from abaw_jax.core import cli
@@ -56,10 +54,10 @@ def main() -> None:
   from abaw_jax.distributed import processes
   from abaw_jax.inference import extraction
 
-  data = pathlib.Path(flags.FLAGS.data)
+  data = cli.path('data')
   with processes.joined(**cli.processes()):
     extraction.extract(
-        init_from=pathlib.Path(flags.FLAGS.init_from),
+        init_from=cli.path('init_from'),
         data_dir=data.parent,
         dataset=data.name,
         name=flags.FLAGS.name,

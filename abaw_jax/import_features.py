@@ -15,7 +15,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors
+from abaw_jax.core import cli, errors, files
 
 flags.DEFINE_string(
     'features', None, 'File with the features of all videos.', required=True
@@ -54,9 +54,9 @@ def main() -> None:
 
   partition = flags.FLAGS.partition
   written = aim3_files.write(
-      pathlib.Path(flags.FLAGS.features),
+      files.local_path(flags.FLAGS.features, '--features'),
       targets=_targets(flags.FLAGS.targets),
-      partition=None if partition is None else pathlib.Path(partition),
+      partition=partition and files.local_path(partition, '--partition'),
       data_dir=flags.FLAGS.data_dir,
       dataset=flags.FLAGS.dataset,
       name=flags.FLAGS.name,
@@ -77,7 +77,7 @@ def _targets(listed: list[str]) -> dict[str, pathlib.Path]:
           f'--targets={item}: does not name one file for one split; give '
           '--targets=train=FILE and --targets=validation=FILE'
       )
-    targets[split] = pathlib.Path(path)
+    targets[split] = files.local_path(path, '--targets')
   return targets
 
 

@@ -23,11 +23,10 @@ video frames only if the list has every frame, which is not so for s-Aff-Wild2.
 """
 
 import itertools
-import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors, labels, numbers
+from abaw_jax.core import cli, errors, files, labels, numbers
 
 cli.define_paths('workdir', 'Folder of a run.', required=True)
 cli.define_processes()
@@ -97,27 +96,27 @@ def main() -> None:
   args = flags.FLAGS
   _check(args)
 
-  data = pathlib.Path(args.data) if args.data else None
+  data = cli.path('data')
   workdirs = [
       run for path in cli.paths('workdir') for run in studies.runs_of(path)
   ]
   for workdir in workdirs:
     _check_run(workdir)
   postprocessing = report.read_postprocessing(
-      _path(args.postprocessing), len(workdirs)
+      cli.path('postprocessing'), len(workdirs)
   )
-  files = [evaluation.file(run, args.split, data=data) for run in workdirs]
+  outputs = [evaluation.file(run, args.split, data=data) for run in workdirs]
   with processes.joined(**cli.processes()):
-    for workdir, file in zip(workdirs, files, strict=True):
+    for workdir, file in zip(workdirs, outputs, strict=True):
       evaluation.evaluate(
-          workdir, args.split, data=data, data_dir=_path(args.data_dir)
+          workdir, args.split, data=data, data_dir=cli.path('data_dir')
       )
       journal.say(f'predictions: {file}')
       for line in runs.untrained_note(runs.read_untrained(workdir)):
         journal.say(line)
     blended = args.table or args.submission or args.strides or args.second
     if blended and jax.process_index() == 0:  # this process wrote the files
-      print('\n'.join(_blend(args, files, postprocessing)))
+      print('\n'.join(_blend(args, outputs, postprocessing)))
 
 
 def _check(args) -> None:
@@ -141,7 +140,7 @@ def _check(args) -> None:
   if args.strides:
     _strides(args.strides)
   if args.table:
-    prediction_files.check_name(pathlib.Path(args.table))
+    prediction_files.check_name(cli.path('table'))
   fitted = args.second and args.confidence is None
   if fitted and not (args.fit_on and args.second_fit_on):
     raise errors.InputError(
@@ -150,7 +149,7 @@ def _check(args) -> None:
     )
 
 
-def _check_run(workdir: pathlib.Path) -> None:
+def _check_run(workdir: files.Path) -> None:
   """Raises an InputError if this is not a run that predicts labels."""
   from abaw_jax.checkpoints import runs
   from abaw_jax.tasks import registry
@@ -163,7 +162,7 @@ def _check_run(workdir: pathlib.Path) -> None:
     )
 
 
-def _blend(args, files: list[pathlib.Path], postprocessing) -> list[str]:
+def _blend(args, outputs: list[files.Path], postprocessing) -> list[str]:
   """Writes the blend of the runs; returns the report."""
   from abaw_jax.reports import predictions as report
   from abaw_jax.scoring import prediction_files
@@ -178,25 +177,25 @@ def _blend(args, files: list[pathlib.Path], postprocessing) -> list[str]:
         alpha=args.alpha,
         levels=args.levels,
     )
-    rows, lines = report.blend_adaptively(files, postprocessing, options)
+    rows, lines = report.blend_adaptively(outputs, postprocessing, options)
   elif args.second:
     options = report.Filter(
-        pathlib.Path(args.second),
+        cli.path('second'),
         args.confidence,
         fit_on,
-        _path(args.second_fit_on),
+        cli.path('second_fit_on'),
     )
-    rows, lines = report.blend_filtered(files, postprocessing, options)
+    rows, lines = report.blend_filtered(outputs, postprocessing, options)
   else:
-    rows = report.blend(files, postprocessing)
+    rows = report.blend(outputs, postprocessing)
   if args.table:
-    prediction_files.write(pathlib.Path(args.table), rows)
+    prediction_files.write(cli.path('table'), rows)
     lines.append(f'{args.table}: {len(rows):,} rows')
   if args.submission:
     lines.append(
         report.write_submission(
-            pathlib.Path(args.submission),
-            pathlib.Path(args.list),
+            cli.path('submission'),
+            cli.path('list'),
             rows,
             missing=args.missing,
         )
@@ -217,10 +216,6 @@ def _strides(texts: list[str]) -> tuple[int, ...]:
         'with 1, such as 200,100,50,10,1'
     )
   return strides
-
-
-def _path(text: str | None) -> pathlib.Path | None:
-  return pathlib.Path(text) if text else None
 
 
 if __name__ == '__main__':

@@ -10,8 +10,6 @@ trained on standardised patches, predictions are scaled with the true mean and
 standard deviation of each patch. Prints the mean loss of the images.
 """
 
-import pathlib
-
 from absl import flags
 
 from abaw_jax.core import cli, labels
@@ -55,12 +53,11 @@ def main() -> None:
   """Draws the grid."""
   from abaw_jax.inference import reconstruction
 
-  out = pathlib.Path(flags.FLAGS.out)
-  data = flags.FLAGS.data
+  out = cli.path('out')
   count, loss = reconstruction.reconstruct(
-      init_from=pathlib.Path(flags.FLAGS.init_from),
+      init_from=cli.path('init_from'),
       out=out,
-      data=pathlib.Path(data) if data else None,
+      data=cli.path('data'),
       split=flags.FLAGS.split,
       images=cli.paths('images'),
       num_images=flags.FLAGS.num_images,

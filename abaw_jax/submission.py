@@ -12,11 +12,10 @@ labels. --task=lsd checks and scores learning from synthetic data.
 """
 
 import math
-import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors, text_table
+from abaw_jax.core import cli, errors, files, text_table
 
 ACTIONS = ('write', 'check', 'score')
 TASKS = ('mtl', 'lsd')
@@ -47,25 +46,23 @@ def main(action: str, file: str) -> None:
     given[name] = flags.FLAGS[name].value
     if name in _NEEDS[action] and given[name] is None:
       raise errors.InputError(f'{action} needs --{name}=FILE')
-  path, task = pathlib.Path(file), flags.FLAGS.task
+  path, task = files.path(file), flags.FLAGS.task
   if action == 'score':
-    _score(path, pathlib.Path(given['labels']), task)
+    _score(path, files.path(given['labels']), task)
     return
-  list_path = pathlib.Path(given['list'])
+  list_path = files.path(given['list'])
   if action == 'write':
     if task != 'mtl':
       raise errors.InputError(
           '--task=lsd: predictions have the expressions of s-Aff-Wild2; write '
           'supports only --task=mtl'
       )
-    _write(path, list_path, pathlib.Path(given['predictions']))
+    _write(path, list_path, files.path(given['predictions']))
   else:
     _check(path, list_path, task)
 
 
-def _write(
-    path: pathlib.Path, list_path: pathlib.Path, source: pathlib.Path
-) -> None:
+def _write(path: files.Path, list_path: files.Path, source: files.Path) -> None:
   from abaw_jax.reports import predictions as report
   from abaw_jax.scoring import prediction_files
 
@@ -73,14 +70,16 @@ def _write(
   print(report.write_submission(path, list_path, rows))
 
 
-def _check(path: pathlib.Path, list_path: pathlib.Path, task: str) -> None:
-  from abaw_jax.challenge import files, submission
+def _check(path: files.Path, list_path: files.Path, task: str) -> None:
+  from abaw_jax.challenge import files as challenge_files
+  from abaw_jax.challenge import submission
 
-  checked = submission.check(path, files.read_list(list_path), task)
+  images = challenge_files.read_list(list_path)
+  checked = submission.check(path, images, task)
   print(f'{checked}, all values in range')
 
 
-def _score(path: pathlib.Path, label_path: pathlib.Path, task: str) -> None:
+def _score(path: files.Path, label_path: files.Path, task: str) -> None:
   from abaw_jax.challenge import submission
   from abaw_jax.scoring import metrics
 

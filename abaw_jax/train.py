@@ -41,10 +41,9 @@ def main() -> None:
           f'config.data.name={config["data"]["name"]}: only a run with one '
           'process can render it; start one process, or name a built dataset'
       )
-    workdir = flags.FLAGS.workdir
-    if workdir is None:
-      workdir = runs.choose_workdir(pathlib.Path('runs'), cli.config_name())
-    workdir = pathlib.Path(workdir)
+    workdir = cli.path('workdir') or runs.choose_workdir(
+        pathlib.Path('runs'), cli.config_name()
+    )
     with processes.holding(workdir, inside=True):
       procedural.resolve(config, task.default_data)
       config = task.complete(config)

@@ -13,7 +13,8 @@ HOMES = ('abaw_jax', 'benchmarks', 'configs', 'data_builders')
 # folder of abaw_jax, or one of the other HOMES with everything below it.
 ROOMS = {
     'configs': '',
-    'core': 'configs',
+    'buckets': '',
+    'core': 'configs buckets',
     'cpu': 'core',
     'models/layers': 'core cpu',
     'models/vision': 'core cpu models/layers',

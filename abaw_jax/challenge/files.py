@@ -5,12 +5,12 @@ A row is a line after the header, counted from 0.
 
 from collections.abc import Callable, Sequence
 import dataclasses
-import pathlib
 
 from jaxtyping import Float
 import numpy as np
 
 from abaw_jax.core import errors, labels, numbers, text_files
+from abaw_jax.core import files as file_lib
 
 LSD = tuple(labels.NATIVE_EXPRESSIONS['lsd'].values())
 _HEADER = 'image'  # possible first value of a list
@@ -77,7 +77,7 @@ TASKS: dict[str, tuple[str, tuple[Column, ...]]] = {
 }
 
 
-def read_list(path: pathlib.Path) -> list[str]:
+def read_list(path: file_lib.Path) -> list[str]:
   """Returns the images of a list, in its order, repeats included.
 
   Only the first value of each line is used, so a list with labels is accepted. A
@@ -98,7 +98,7 @@ def read_list(path: pathlib.Path) -> list[str]:
 
 
 def read_labels(
-    path: pathlib.Path, task: str
+    path: file_lib.Path, task: str
 ) -> tuple[list[str], Float[np.ndarray, 'n k']]:
   """Returns images and labels by column; a missing label is `Column.missing`.
 
@@ -109,7 +109,7 @@ def read_labels(
 
 
 def read_submission(
-    path: pathlib.Path, task: str
+    path: file_lib.Path, task: str
 ) -> tuple[list[str], Float[np.ndarray, 'n k']]:
   """Returns the images and values of a submission; the format must be exact.
 
@@ -131,7 +131,7 @@ def read_submission(
 
 
 def _parse(
-    path: pathlib.Path,
+    path: file_lib.Path,
     lines: Sequence[str],
     columns: Sequence[Column],
     *,
@@ -157,7 +157,7 @@ def _parse(
   return images, table
 
 
-def _lenient(path: pathlib.Path) -> list[str]:
+def _lenient(path: file_lib.Path) -> list[str]:
   """Returns the lines after a header, without spaces and a final comma."""
   text = _read(path, text_files.encoding).rstrip()
   lines = [
@@ -169,7 +169,7 @@ def _lenient(path: pathlib.Path) -> list[str]:
 
 
 def _read(
-    path: pathlib.Path, encoding: Callable[[bytes], str] = lambda _: 'utf-8'
+    path: file_lib.Path, encoding: Callable[[bytes], str] = lambda _: 'utf-8'
 ) -> str:
   """Returns the text of a file in the encoding that its first bytes show."""
   try:

@@ -8,7 +8,6 @@ without spaces, and the last line ends with a newline, too:
 """
 
 from collections.abc import Sequence
-import pathlib
 import re
 
 from jaxtyping import Int, Shaped
@@ -24,7 +23,7 @@ _IMAGE = re.compile(r'([^/]+)/([0-9]{1,9})\.jpe?g', re.IGNORECASE)
 
 
 def write(
-    path: pathlib.Path, images: Sequence[str], rows: predictions.Predictions
+    path: file_io.Path, images: Sequence[str], rows: predictions.Predictions
 ) -> int:
   """Writes the MTL submission; returns the number of interpolated rows.
 
@@ -53,7 +52,7 @@ def write(
   return len(images) - len(rows)
 
 
-def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> str:
+def check(path: file_io.Path, images: Sequence[str], task: str = 'mtl') -> str:
   """Checks that a submission has a valid row for each line; returns a message.
 
   An InputError names the first wrong row and column, and the expected value.
@@ -65,7 +64,7 @@ def check(path: pathlib.Path, images: Sequence[str], task: str = 'mtl') -> str:
 
 
 def score(
-    path: pathlib.Path, label_path: pathlib.Path, task: str = 'mtl'
+    path: file_io.Path, label_path: file_io.Path, task: str = 'mtl'
 ) -> dict[str, float]:
   """Returns the scores of a submission whose labels are known.
 
@@ -124,7 +123,7 @@ def _names(
 
 
 def _check_images(
-    path: pathlib.Path, found: Sequence[str], wanted: Sequence[str]
+    path: file_io.Path, found: Sequence[str], wanted: Sequence[str]
 ) -> None:
   """Raises an InputError at the first image that differs from the list."""
   for row, (image, want) in enumerate(zip(found, wanted, strict=False)):

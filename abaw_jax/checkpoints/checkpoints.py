@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 import math
 import operator
-import pathlib
 import shutil
 from typing import Any
 
@@ -13,7 +12,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from abaw_jax.checkpoints import parameters
-from abaw_jax.core import errors, storage_errors
+from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.distributed import sharding
 from abaw_jax.steps import steps
 
@@ -27,7 +26,7 @@ class Checkpoints:
   never read. A state with NaN or Inf is never saved.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, score: str, best: str):
+  def __init__(self, workdir: files.Path, *, score: str, best: str):
     """Opens the checkpoints of `workdir`.
 
     Args:

@@ -1,20 +1,19 @@
 """Loads the parameters of a run from its checkpoints."""
 
 import operator
-import pathlib
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.core import errors, storage_errors
+from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.distributed import sharding
 from abaw_jax.tasks import registry
 
 
 def load(
-    workdir: pathlib.Path, shapes: Any, *, renames: dict[str, str] | None = None
+    workdir: files.Path, shapes: Any, *, renames: dict[str, str] | None = None
 ) -> tuple[Any, int]:
   """Returns parameters from the best checkpoint of a run, and its step.
 
@@ -69,7 +68,7 @@ def read(
     step: int,
     shapes: Any,
     renames: dict[str, str] | None,
-    folder: pathlib.Path,
+    folder: files.Path,
 ) -> dict[str, Any]:
   """Returns the parameters of a step.
 
@@ -110,7 +109,7 @@ def read(
 def check_same_shapes(
     have: Any,
     want: Any,
-    where: pathlib.Path,
+    where: files.Path,
     *,
     content: str = 'weights of another model',
     fix: str = 'choose the config.model that they were trained with',

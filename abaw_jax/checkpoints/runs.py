@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import json
 import math
 import os
-import pathlib
 import time
 from typing import Any
 
@@ -27,7 +26,7 @@ CHANGEABLE = (*PER_MACHINE, 'model.remat', 'model.scan')
 _DATA = 'data.json'
 
 
-def read_config(workdir: pathlib.Path) -> dict[str, Any]:
+def read_config(workdir: files.Path) -> dict[str, Any]:
   """Returns the config of a run or of a folder of weights.
 
   Raises:
@@ -56,7 +55,7 @@ def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
   return {**config, **paths, 'data': data}
 
 
-def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
+def check(workdir: files.Path, config: Mapping[str, Any]) -> list[str]:
   """Compares a config with the stored one; returns one text per change.
 
   Raises:
@@ -86,7 +85,7 @@ def check(workdir: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
   return list(changes.values())
 
 
-def check_data(workdir: pathlib.Path, data_dir: str) -> None:
+def check_data(workdir: files.Path, data_dir: str) -> None:
   """Compares the datasets in `data_dir` with those that a run was trained on.
 
   Raises:
@@ -117,12 +116,12 @@ def shared(config: Mapping[str, Any]) -> dict[str, Any]:
   return {f'config.{key}': flat[key] for key in flat if key not in PER_MACHINE}
 
 
-def is_claimed(workdir: pathlib.Path) -> bool:
+def is_claimed(workdir: files.Path) -> bool:
   """Returns whether the workdir belongs to a run."""
   return (workdir / 'config.json').is_file()
 
 
-def wait_for_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
+def wait_for_claim(workdir: files.Path, *, timeout_s: float = 60) -> None:
   """Waits until this process sees the `config.json` that process 0 wrote.
 
   A network file system may need some seconds.
@@ -141,7 +140,7 @@ def wait_for_claim(workdir: pathlib.Path, *, timeout_s: float = 60) -> None:
 
 
 def claim(
-    workdir: pathlib.Path,
+    workdir: files.Path,
     config: Mapping[str, Any],
     data: Mapping[str, fingerprint.Fingerprint] | None = None,
 ) -> None:
@@ -156,12 +155,12 @@ def claim(
   files.write_json(workdir / 'config.json', config)
 
 
-def write_untrained(workdir: pathlib.Path, reasons: Mapping[str, str]) -> None:
+def write_untrained(workdir: files.Path, reasons: Mapping[str, str]) -> None:
   """Stores the outputs that the run does not train, see `Task.untrained`."""
   files.write_json(workdir / 'untrained.json', reasons)
 
 
-def read_untrained(workdir: pathlib.Path) -> dict[str, str]:
+def read_untrained(workdir: files.Path) -> dict[str, str]:
   """Returns the stored outputs; {} for a run of an older version.
 
   Raises:
@@ -201,19 +200,19 @@ def _absolute(path: str) -> str:
   return os.path.abspath(path) if is_local else path
 
 
-def write_scores(path: pathlib.Path, scores: Mapping[str, float | int]) -> None:
+def write_scores(path: files.Path, scores: Mapping[str, float | int]) -> None:
   """Writes scores as JSON, which has no NaN: NaN becomes null."""
   files.write_json(
       path, {k: None if math.isnan(v) else v for k, v in scores.items()}
   )
 
 
-def is_done(workdir: pathlib.Path) -> bool:
+def is_done(workdir: files.Path) -> bool:
   """Returns whether the run of this workdir has finished."""
   return (workdir / 'DONE').is_file()
 
 
-def choose_workdir(root: pathlib.Path, name: str) -> pathlib.Path:
+def choose_workdir(root: files.Path, name: str) -> files.Path:
   """Returns `<root>/<name>-<n>`: the newest run if unfinished, or a new one."""
   numbers = [
       int(path.name.removeprefix(f'{name}-'))

@@ -1,16 +1,15 @@
 """A config as it is stored; a missing key is a one-line error."""
 
 from collections.abc import Mapping
-import pathlib
 from typing import Any
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 
 
 class Section(dict):
   """A section of a stored config; a missing key raises an InputError."""
 
-  def __init__(self, path: pathlib.Path, name: str, values: Mapping[str, Any]):
+  def __init__(self, path: files.Path, name: str, values: Mapping[str, Any]):
     """Turns nested dicts into sections, and lists into the tuples they were.
 
     Args:
@@ -32,7 +31,7 @@ class Section(dict):
     )
 
 
-def _value(path: pathlib.Path, name: str, value: Any) -> Any:
+def _value(path: files.Path, name: str, value: Any) -> Any:
   if isinstance(value, dict):
     return Section(path, name, value)
   if isinstance(value, list):

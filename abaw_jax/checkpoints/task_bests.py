@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 import math
-import pathlib
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, PyTree
 import orbax.checkpoint as ocp
 
 from abaw_jax.checkpoints import parameters
-from abaw_jax.core import errors, storage_errors
+from abaw_jax.core import errors, files, storage_errors
 
 FOLDER = 'task_bests'
 
@@ -31,7 +30,7 @@ class TaskBests:
   step.
   """
 
-  def __init__(self, workdir: pathlib.Path, part_scores: Mapping[str, str]):
+  def __init__(self, workdir: files.Path, part_scores: Mapping[str, str]):
     """Opens the weights of `workdir` and removes incomplete ones.
 
     Args:
@@ -117,7 +116,7 @@ class TaskBests:
       del self._scores[step]
 
 
-def read(workdir: pathlib.Path) -> dict[str, Best]:
+def read(workdir: files.Path) -> dict[str, Best]:
   """Returns the best of every part of a run that has a score."""
   directory = workdir.resolve() / FOLDER
   if not directory.is_dir():
@@ -128,9 +127,7 @@ def read(workdir: pathlib.Path) -> dict[str, Best]:
     return _bests(_read_scores(manager))
 
 
-def best_step(
-    bests: Mapping[str, Best], part: str, workdir: pathlib.Path
-) -> int:
+def best_step(bests: Mapping[str, Best], part: str, workdir: files.Path) -> int:
   """Returns the best step of a part; raises an InputError without one."""
   if part not in bests:
     raise errors.InputError(
@@ -140,7 +137,7 @@ def best_step(
   return bests[part].step
 
 
-def load(workdir: pathlib.Path, step: int, shapes: Any) -> Any:
+def load(workdir: files.Path, step: int, shapes: Any) -> Any:
   """Returns the weights of a step; raises as `parameters.load`.
 
   Args:

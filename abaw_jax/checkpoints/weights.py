@@ -7,7 +7,6 @@ by path), `config.json` (sections `model` and `augment`, as in a workdir) and
 
 from collections.abc import Mapping
 import json
-import pathlib
 import shutil
 from typing import Any
 
@@ -27,13 +26,13 @@ _WEIGHTS = 'weights.safetensors'
 _CARD = 'card.json'
 
 
-def is_folder(origin: pathlib.Path) -> bool:
+def is_folder(origin: files.Path) -> bool:
   """Returns whether `origin` is a folder of weights."""
   return (origin / _WEIGHTS).is_file()
 
 
 def load(
-    origin: pathlib.Path, model: Mapping[str, Any], shapes: Any
+    origin: files.Path, model: Mapping[str, Any], shapes: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns initial parameters of a model, and their origin.
 
@@ -66,7 +65,7 @@ def load(
 
 
 def adopt_preprocessing(
-    config: Mapping[str, Any], workdir: pathlib.Path
+    config: Mapping[str, Any], workdir: files.Path
 ) -> tuple[dict[str, Any], list[str]]:
   """Returns a config with the preprocessing of its initial weights.
 
@@ -80,7 +79,7 @@ def adopt_preprocessing(
   """
   if not config['init_from'] or 'augment' not in config:
     return dict(config), []
-  origin = pathlib.Path(config['init_from'])
+  origin = files.path(config['init_from'])
   if runs.is_claimed(workdir):
     origin = workdir
   theirs = runs.read_config(origin).get('augment', {})
@@ -99,7 +98,7 @@ def adopt_preprocessing(
 
 
 def load_backbone(
-    origin: pathlib.Path, model: Mapping[str, Any], shapes: Any
+    origin: files.Path, model: Mapping[str, Any], shapes: Any
 ) -> tuple[Any, dict[str, Any]]:
   """Returns the weights of a backbone and their origin, as `load`.
 
@@ -112,7 +111,7 @@ def load_backbone(
 
 
 def write_folder(
-    folder: pathlib.Path,
+    folder: files.Path,
     params: Mapping[str, np.ndarray],
     config: Mapping[str, Any],
     card: Mapping[str, Any],
@@ -128,7 +127,10 @@ def write_folder(
   Raises:
     InputError: the folder exists with other content, or another command writes it.
   """
-  with locks.held(folder), files.replacing(folder) as temporary:
+  with (
+      locks.held(folder),
+      files.replacing(folder, last='config.json') as temporary,
+  ):
     temporary.mkdir()
     weight_files.write_tensors(temporary / _WEIGHTS, params)
     card = dict(card) | {
@@ -136,7 +138,7 @@ def write_folder(
     }
     files.write_json(temporary / 'config.json', config)
     files.write_json(temporary / _CARD, card)
-    if folder.exists():
+    if (folder / 'config.json').exists():
       _check_same_folder(folder, temporary)
       shutil.rmtree(temporary)
       return False
@@ -165,13 +167,14 @@ def _load(origin, shapes, renames=None):
     params, step = parameters.load(origin, shapes, renames=renames)
     return params, {'run': origin.name, 'step': step}
   path = origin / _WEIGHTS
-  checksum = weight_files.sha256(path)
-  if checksum != _read_card(origin).get('weights_sha256'):
-    raise errors.InputError(
-        f'{path}: its sha256 differs from the one in {_CARD}; '
-        'convert the weights again'
-    )
-  stored, _ = weight_files.read_tensors(path)
+  with files.local_copy(path) as copy:
+    checksum = weight_files.sha256(copy)
+    if checksum != _read_card(origin).get('weights_sha256'):
+      raise errors.InputError(
+          f'{path}: its sha256 differs from the one in {_CARD}; '
+          'convert the weights again'
+      )
+    stored, _ = weight_files.read_tensors(copy)
   if renames is not None:
     stored = {
         path.replace(old, new, 1): value
@@ -191,7 +194,7 @@ def _load(origin, shapes, renames=None):
   return params, {'weights': origin.name, 'sha256': checksum}
 
 
-def _read_card(folder: pathlib.Path) -> dict[str, Any]:
+def _read_card(folder: files.Path) -> dict[str, Any]:
   path = folder / _CARD
   try:
     return json.loads(path.read_text())
@@ -201,7 +204,7 @@ def _read_card(folder: pathlib.Path) -> dict[str, Any]:
     ) from e
 
 
-def _check_same_folder(old: pathlib.Path, new: pathlib.Path) -> None:
+def _check_same_folder(old: files.Path, new: files.Path) -> None:
   """Raises an InputError unless two folders hold the same conversion."""
   for name in (_CARD, 'config.json', _WEIGHTS):
     existing = old / name

@@ -2,7 +2,6 @@
 
 import collections
 from collections.abc import Mapping
-import pathlib
 from typing import Any
 
 import jax
@@ -15,7 +14,7 @@ from abaw_jax.conversion import (
     identification,
     position_tables,
 )
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.porting import weight_files
@@ -24,8 +23,8 @@ from abaw_jax.tasks import registry as tasks
 
 
 def import_weights(
-    checkpoint: pathlib.Path,
-    out: pathlib.Path,
+    checkpoint: files.Path,
+    out: files.Path,
     *,
     arch: str | None = None,
     image_size: int | None = None,
@@ -134,7 +133,7 @@ def import_weights(
   ]
 
 
-def export_weights(init_from: pathlib.Path, out: pathlib.Path) -> list[str]:
+def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
   """Writes our weights in the layout of PyTorch projects; returns a report.
 
   Writes all weights of a MAE, and the backbone of any other model.
@@ -193,7 +192,7 @@ def _rules(paths, model, layout) -> dict[str, state_dicts.Rule]:
 
 
 def _check_finite(
-    tensors: Mapping[str, np.ndarray], checkpoint: pathlib.Path
+    tensors: Mapping[str, np.ndarray], checkpoint: files.Path
 ) -> None:
   """Raises an InputError if a tensor has values that float32 cannot hold."""
   with np.errstate(over='ignore'):
@@ -211,7 +210,7 @@ def _check_finite(
 
 
 def _check_arch(
-    model: Mapping[str, Any], arch: str | None, checkpoint: pathlib.Path
+    model: Mapping[str, Any], arch: str | None, checkpoint: files.Path
 ) -> None:
   """Raises an InputError if the file has another backbone than `arch`."""
   wanted = identification.TIMM_NAMES.get(arch, arch)
@@ -222,7 +221,7 @@ def _check_arch(
     )
 
 
-def _check_image_size(model, params, checkpoint: pathlib.Path) -> None:
+def _check_image_size(model, params, checkpoint: files.Path) -> None:
   """Raises an InputError if the weights need another image size."""
   wrong = [
       path

@@ -17,7 +17,7 @@ import ml_collections
 from ml_collections.config_flags import config_flags
 
 import abaw_jax
-from abaw_jax.core import choices, errors, failures, locks
+from abaw_jax.core import choices, errors, failures, files, locks
 
 # The shipped configs: in the package, or next to it in a checkout.
 _CONFIGS = pathlib.Path(abaw_jax.__path__[-1]) / 'configs'
@@ -51,17 +51,23 @@ def define_paths(name: str, help_text: str, *, required: bool = False) -> None:
   )
 
 
-def paths(name: str) -> list[pathlib.Path]:
+def path(name: str) -> files.Path | None:
+  """Returns the path in a flag, None if it is not given; raises as `files.path`."""
+  text = flags.FLAGS[name].value
+  return files.path(text) if text else None
+
+
+def paths(name: str) -> list[files.Path]:
   """Returns the values of a flag of `define_paths`.
 
   Raises:
     InputError: a path does not exist and looks like several.
   """
-  found = [pathlib.Path(text) for text in flags.FLAGS[name].value]
-  for path in found:
-    if not path.exists() and re.search('[,+]', str(path)):
+  found = [files.path(text) for text in flags.FLAGS[name].value]
+  for one in found:
+    if re.search('[,+]', str(one)) and not one.exists():
       raise errors.InputError(
-          f'--{name}={path}: there is no such path; a text is not split at `,` '
+          f'--{name}={one}: there is no such path; a text is not split at `,` '
           f'or `+`, so give --{name}=PATH once for each path'
       )
   return found
@@ -175,8 +181,8 @@ def run(
     logging.set_verbosity(logging.ERROR)
     try:
       with contextlib.ExitStack() as stack:
-        if fills and (folder := flags.FLAGS[fills].value) is not None:
-          stack.enter_context(locks.held(pathlib.Path(folder), inside=True))
+        if fills and (folder := path(fills)) is not None:
+          stack.enter_context(locks.held(folder, inside=True))
         return main(*given)
     except (Exception, KeyboardInterrupt) as e:
       if failures.is_interrupt(e):
@@ -287,10 +293,8 @@ def _fits(text: str, old: Any) -> bool:
   except (SyntaxError, ValueError):
     return False
   if isinstance(old, tuple):
-    items = new if isinstance(new, tuple) else (new,)
-    return all(_same_kind(item, old[0]) for item in items)
-  return _same_kind(new, old)
-
-
-def _same_kind(new: Any, old: Any) -> bool:
-  return type(new) is type(old) or (type(new), type(old)) == (int, float)
+    items, old = new if isinstance(new, tuple) else (new,), old[0]
+  else:
+    items = (new,)
+  known = (type(old), int) if isinstance(old, float) else (type(old),)
+  return all(type(item) in known for item in items)

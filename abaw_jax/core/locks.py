@@ -12,7 +12,8 @@ import socket
 import sys
 from typing import TextIO
 
-from abaw_jax.core import errors
+from abaw_jax.buckets import leases, paths
+from abaw_jax.core import errors, files
 
 FILE = 'lock'  # in the folder
 # Some network file systems are mounted without locks.
@@ -24,8 +25,10 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
-def held(folder: pathlib.Path, *, inside: bool = False) -> Iterator[None]:
+def held(folder: files.Path, *, inside: bool = False) -> Iterator[None]:
   """Holds the lock of a folder; the kernel releases it if the process dies.
+
+  In a bucket, the lock of a dead process is free after some seconds.
 
   Args:
     folder: folder to fill; it need not exist.
@@ -35,8 +38,12 @@ def held(folder: pathlib.Path, *, inside: bool = False) -> Iterator[None]:
   Raises:
     InputError: another process holds the lock; the message names it.
   """
-  path = folder.resolve()
+  path = files.absolute(folder)
   path = path / FILE if inside else path.with_name(f'{path.name}.lock')
+  if paths.is_bucket(path):
+    with _holding_lease(path, folder):
+      yield
+    return
   is_new = not path.parent.exists()
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,10 +86,7 @@ def _open(path: pathlib.Path, folder: pathlib.Path) -> TextIO:
       file.seek(0)
       holder = file.read() or 'another process'
       file.close()
-      raise errors.InputError(
-          f'{folder}: is being filled by {holder}; wait for it or stop it, then '
-          'run the same command again, or name another folder'
-      ) from e
+      raise _conflict(folder, holder) from e
     except OSError:
       file.close()
       raise
@@ -91,6 +95,24 @@ def _open(path: pathlib.Path, folder: pathlib.Path) -> TextIO:
       if os.path.samestat(os.fstat(file.fileno()), path.stat()):
         return file
     file.close()
+
+
+@contextlib.contextmanager
+def _holding_lease(path: files.Path, folder: files.Path) -> Iterator[None]:
+  """Holds the lock of a folder in a bucket."""
+  with contextlib.ExitStack() as stack:
+    try:
+      stack.enter_context(leases.held(path, _holder()))
+    except leases.HeldError as e:
+      raise _conflict(folder, str(e)) from e
+    yield
+
+
+def _conflict(folder: files.Path, holder: str) -> errors.InputError:
+  return errors.InputError(
+      f'{folder}: is being filled by {holder}; wait for it or stop it, then '
+      'run the same command again, or name another folder'
+  )
 
 
 def _holder() -> str:

@@ -1,4 +1,4 @@
-"""One-line errors for a full disk, and files that a crash has damaged."""
+"""One-line errors of disks and buckets, and files that a crash has damaged."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -10,6 +10,7 @@ import pathlib
 import re
 import shutil
 
+from abaw_jax.buckets import failures, paths
 from abaw_jax.core import errors
 
 # Python and Orbax raise these if a file cannot be read or written.
@@ -23,7 +24,7 @@ _FAILURES = (
 
 @contextlib.contextmanager
 def writing(
-    folder: pathlib.Path, name: str, resume_point: Callable[[], str] = str
+    folder: pathlib.PurePath, name: str, resume_point: Callable[[], str] = str
 ) -> Iterator[None]:
   """Turns a failed write into an InputError.
 
@@ -37,6 +38,11 @@ def writing(
   except errors.InputError:
     raise
   except Exception as e:
+    if paths.is_bucket(folder) and (advice := failures.advice(e)):
+      raise errors.InputError(
+          f'{folder}: cannot write {name}: {advice}; the same command continues'
+          f'{resume_point()}'
+      ) from e
     if _errno(e) is None:
       raise  # a bug, not a problem of the disk
     existing = next(x for x in (folder, *folder.parents) if x.exists())
@@ -50,6 +56,10 @@ def writing(
 
 def line(error: BaseException) -> str | None:
   """Returns one line if a file cannot be read or written, None for a bug."""
+  if isinstance(error, failures.BucketError):
+    return str(error)
+  if paths.used() and (advice := failures.advice(error)):
+    return f'{", ".join(paths.used())}: {advice}'
   if _errno(error) not in _FAILURES:
     return None
   path = getattr(error, 'filename', None)
@@ -82,7 +92,7 @@ def _errno(error: BaseException) -> int | None:
   return next((n for n in _FAILURES if os.strerror(n) in text), None)
 
 
-def unreadable_scores(directory: pathlib.Path) -> list[pathlib.Path]:
+def unreadable_scores(directory: pathlib.PurePath) -> list[pathlib.PurePath]:
   """Returns the score files of checkpoints that are not JSON.
 
   Orbax reads all of them at once: a single bad file makes every checkpoint
@@ -97,7 +107,7 @@ def unreadable_scores(directory: pathlib.Path) -> list[pathlib.Path]:
   return unreadable
 
 
-def set_aside(folder: pathlib.Path) -> pathlib.Path:
+def set_aside(folder: pathlib.PurePath) -> pathlib.PurePath:
   """Renames an unreadable checkpoint, so that no reader sees it.
 
   Returns:
@@ -108,5 +118,5 @@ def set_aside(folder: pathlib.Path) -> pathlib.Path:
     aside = folder.with_name(f'{folder.name}.unreadable{suffix}')
     if not aside.exists():
       break
-  os.rename(folder, aside)
+  folder.rename(aside)
   return aside

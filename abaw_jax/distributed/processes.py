@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import json
 import os
-import pathlib
 import socket
 import sys
 import threading
@@ -22,7 +21,7 @@ import jax
 # devices, where the other processes may already wait for a failed one.
 from jax._src import distributed
 
-from abaw_jax.core import errors, failures, locks
+from abaw_jax.core import errors, failures, files, locks
 
 # JAX ends all processes if one sends no heartbeat for so long. If a closed
 # socket shows that it is dead, they end at once.
@@ -146,7 +145,7 @@ def wait_for_all() -> None:
 
 
 @contextlib.contextmanager
-def holding(folder: pathlib.Path, *, inside: bool = False) -> Iterator[None]:
+def holding(folder: files.Path, *, inside: bool = False) -> Iterator[None]:
   """Process 0 holds the lock of a folder, and all wait until it does.
 
   See `locks.held` for arguments and errors.

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 import dataclasses
 import functools
 import hashlib
-import pathlib
 from typing import Any
 
 import jax
@@ -14,7 +13,7 @@ import numpy as np
 
 from abaw_jax.augmentation import augment, test_time_augmentation
 from abaw_jax.checkpoints import runs, weights
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.data import images as image_files
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
@@ -83,7 +82,7 @@ class Embedder:
 
 
 def load(
-    init_from: pathlib.Path,
+    init_from: files.Path,
     mesh: jax.sharding.Mesh,
     *,
     output: str = 'embedding',

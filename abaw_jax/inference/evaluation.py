@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 import functools
-import pathlib
 from typing import Any
 
 from etils import epath
 import jax
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import prediction
 from abaw_jax.steps import steps
@@ -18,11 +17,11 @@ from abaw_jax.tasks import task as task_lib
 
 
 def evaluate(
-    workdir: pathlib.Path,
+    workdir: files.Path,
     split: str,
     *,
-    data: pathlib.Path | None = None,
-    data_dir: pathlib.Path | None = None,
+    data: files.Path | None = None,
+    data_dir: files.Path | None = None,
     weights_of: str = 'score',
 ) -> dict[str, float]:
   """Returns the scores of a run's best checkpoint, and writes its predictions.
@@ -66,10 +65,10 @@ def evaluate(
 
 
 def read_config(
-    workdir: pathlib.Path,
+    workdir: files.Path,
     *,
-    data: pathlib.Path | None = None,
-    data_dir: pathlib.Path | None = None,
+    data: files.Path | None = None,
+    data_dir: files.Path | None = None,
 ) -> dict[str, Any]:
   """Returns the config of a run, with the dataset to predict.
 
@@ -96,12 +95,12 @@ def read_config(
 
 
 def file(
-    workdir: pathlib.Path,
+    workdir: files.Path,
     split: str,
     *,
-    data: pathlib.Path | None = None,
+    data: files.Path | None = None,
     weights_of: str = 'score',
-) -> pathlib.Path:
+) -> files.Path:
   """Returns where `evaluate` writes predictions."""
   folder = workdir / 'predictions'
   name = split if weights_of == 'score' else f'{split}_{weights_of}'
@@ -123,7 +122,7 @@ def validation_source(task: task_lib.Task) -> Any:
     ) from e
 
 
-def _other_data(section: Mapping[str, Any], data: pathlib.Path):
+def _other_data(section: Mapping[str, Any], data: files.Path):
   """Returns the changes of a data section for another dataset."""
   # Mixing and folds of the run's own dataset do not apply to another one.
   own = {'num_folds': 0, 'validation': '', 'weights': ''}

@@ -7,14 +7,13 @@ the start and at the end. The same command finishes the shards of a killed proce
 from collections.abc import Callable, Iterator, Mapping
 import functools
 import itertools
-import pathlib
 from typing import Any
 
 import grain
 import jax
 import numpy as np
 
-from abaw_jax.core import progress_bars
+from abaw_jax.core import files, progress_bars
 from abaw_jax.data import sources, transforms
 from abaw_jax.distributed import processes, sharding
 from abaw_jax.inference import embedder
@@ -27,8 +26,8 @@ _RECORDS_PER_SHARD = 64
 
 def extract(
     *,
-    init_from: pathlib.Path,
-    data_dir: pathlib.Path,
+    init_from: files.Path,
+    data_dir: files.Path,
     dataset: str,
     name: str,
     batch_size: int,

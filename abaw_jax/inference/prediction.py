@@ -1,14 +1,13 @@
 """Predictions of every row of a split, by one or several sets of weights."""
 
 from collections.abc import Callable, Iterable, Mapping
-import pathlib
 from typing import Any
 
 import jax
 import numpy as np
 
 from abaw_jax.checkpoints import parameters, task_bests
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.tasks import task as task_lib
 
@@ -73,7 +72,7 @@ def choices(task: task_lib.Task) -> tuple[str, ...]:
 def predict_as(
     weights_of: str,
     predict: Callable[[Any], Rows],
-    workdir: pathlib.Path,
+    workdir: files.Path,
     task: task_lib.Task,
     shapes: Any,
 ) -> Rows:

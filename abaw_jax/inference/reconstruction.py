@@ -1,7 +1,6 @@
 """Reconstructions of chosen images by a trained masked autoencoder."""
 
 from collections.abc import Mapping, Sequence
-import pathlib
 from typing import Any
 
 import jax
@@ -22,11 +21,11 @@ from abaw_jax.telemetry import grid
 
 def reconstruct(
     *,
-    init_from: pathlib.Path,
-    out: pathlib.Path,
-    data: pathlib.Path | None,
+    init_from: files.Path,
+    out: files.Path,
+    data: files.Path | None,
     split: str,
-    images: Sequence[pathlib.Path],
+    images: Sequence[files.Path],
     num_images: int,
     seed: int,
     prediction: bool,
@@ -78,7 +77,7 @@ def reconstruct(
 
 
 def _read_images(
-    paths: Sequence[pathlib.Path], decoding: Mapping[str, Any]
+    paths: Sequence[files.Path], decoding: Mapping[str, Any]
 ) -> UInt8[np.ndarray, 'b s s 3']:
   """Returns image files as squares; an error names a broken file."""
   faces = []
@@ -97,7 +96,7 @@ def _read_images(
 
 
 def _with_data(
-    config: Mapping[str, Any], data: pathlib.Path | None, origin: pathlib.Path
+    config: Mapping[str, Any], data: files.Path | None, origin: files.Path
 ) -> dict[str, Any]:
   """Returns the config with the dataset of the images."""
   if data is None:

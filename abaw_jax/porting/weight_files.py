@@ -30,9 +30,7 @@ def read_tensors(
   return reader(path, key=key)
 
 
-def write_tensors(
-    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
-) -> bool:
+def write_tensors(path: files.Path, tensors: Mapping[str, np.ndarray]) -> bool:
   """Writes float32 tensors by name; returns False if the file has them already.
 
   The file appears complete or not at all.
@@ -56,13 +54,13 @@ def write_tensors(
   return True
 
 
-def sha256(path: pathlib.Path) -> str:
+def sha256(path: files.Path) -> str:
   """Returns the SHA-256 checksum of a file in hexadecimal."""
-  with path.open('rb') as file:
+  with files.local_copy(path) as copy, copy.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def _choose(choices: Mapping[str, Callable[..., Any]], path: pathlib.Path):
+def _choose(choices: Mapping[str, Callable[..., Any]], path: files.Path):
   if path.suffix not in choices:
     raise errors.InputError(
         f'{path}: unknown type of file; give a file that ends in '

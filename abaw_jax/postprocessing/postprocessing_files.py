@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import json
-import pathlib
 from typing import Any, NoReturn
 
 from jaxtyping import Float
@@ -19,9 +18,7 @@ _MAX_BIAS = 100.0
 _THRESHOLDS = (1e-12, 1 - 1e-12)
 
 
-def write(
-    path: pathlib.Path, postprocessing: postprocess.Postprocessing
-) -> None:
+def write(path: files.Path, postprocessing: postprocess.Postprocessing) -> None:
   """Writes a postprocessing as JSON."""
   bias = map(float, postprocessing.bias)
   thresholds = map(float, postprocessing.thresholds)
@@ -41,7 +38,7 @@ def write(
   files.write_json(path, content)
 
 
-def read(path: pathlib.Path) -> postprocess.Postprocessing:
+def read(path: files.Path) -> postprocess.Postprocessing:
   """Returns the postprocessing of a file.
 
   Raises:

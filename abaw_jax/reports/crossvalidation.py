@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import math
-import pathlib
 from typing import Any
 
 import numpy as np
 
-from abaw_jax.core import text_table
+from abaw_jax.core import files, text_table
 from abaw_jax.postprocessing import blending, postprocess, tuning
 from abaw_jax.reports import comparison
 from abaw_jax.scoring import intervals, prediction_files, predictions
@@ -30,7 +29,7 @@ class Result:
 
 
 def summarize(
-    files: Mapping[int, Sequence[pathlib.Path]],
+    files: Mapping[int, Sequence[files.Path]],
     *,
     official: Collection[str] = (),
     settings: tuning.Settings | None = None,

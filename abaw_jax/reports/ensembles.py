@@ -1,11 +1,10 @@
 """The command `ensemble`: blend, tune and write predictions, and report scores."""
 
 from collections.abc import Sequence
-import pathlib
 
 import numpy as np
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.postprocessing import (
     blending,
     postprocess,
@@ -19,12 +18,12 @@ Members = list[predictions.Predictions]
 
 
 def make_ensemble(
-    files: Sequence[pathlib.Path],
-    out: pathlib.Path,
+    files: Sequence[files.Path],
+    out: files.Path,
     *,
-    tune_on: Sequence[pathlib.Path] = (),
+    tune_on: Sequence[files.Path] = (),
     join: bool = False,
-    stored: pathlib.Path | None = None,
+    stored: files.Path | None = None,
     settings: tuning.Settings | None = None,
     groups: int = 5,
     resamples: int = intervals.RESAMPLES,
@@ -90,7 +89,7 @@ def make_ensemble(
   return [*lines, f'predictions: {out}', f'postprocessing: {path}']
 
 
-def _read(files: Sequence[pathlib.Path], join: bool) -> Members:
+def _read(files: Sequence[files.Path], join: bool) -> Members:
   """Returns the aligned members, or the joined one."""
   parts, names = [*map(prediction_files.read, files)], [*map(str, files)]
   if not join:

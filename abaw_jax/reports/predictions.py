@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import pathlib
 
 from jaxtyping import Int
 import numpy as np
 
 from abaw_jax.challenge import files as challenge_files
 from abaw_jax.challenge import submission
-from abaw_jax.core import errors, text_table
+from abaw_jax.core import errors, files, text_table
 from abaw_jax.postprocessing import (
     adaptive_frame_rate,
     blending,
@@ -20,7 +19,7 @@ from abaw_jax.postprocessing import (
 )
 from abaw_jax.scoring import metrics, prediction_files, predictions
 
-Files = Sequence[pathlib.Path]
+Files = Sequence[files.Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +27,7 @@ class FrameRate:
   """Options of the adaptive frame rate; see adaptive_frame_rate.fit."""
 
   strides: tuple[int, ...]
-  fit_on: tuple[pathlib.Path, ...]  # predictions of labelled training videos
+  fit_on: tuple[files.Path, ...]  # predictions of labelled training videos
   half: int = adaptive_frame_rate.HALF
   alpha: float = 0.1
   levels: str = 'growing'
@@ -38,14 +37,14 @@ class FrameRate:
 class Filter:
   """Options of the confidence filter; see confidence_filter.apply."""
 
-  file: pathlib.Path  # predictions of the second network
+  file: files.Path  # predictions of the second network
   threshold: float | None  # None: it is fitted
-  fit_on: tuple[pathlib.Path, ...] = ()  # training videos, of the main networks
-  second_fit_on: pathlib.Path | None = None  # the same rows, second network
+  fit_on: tuple[files.Path, ...] = ()  # training videos, of the main networks
+  second_fit_on: files.Path | None = None  # the same rows, second network
 
 
 def read_postprocessing(
-    stored: pathlib.Path | None, num_members: int
+    stored: files.Path | None, num_members: int
 ) -> postprocess.Postprocessing:
   """Returns the postprocessing of a file; equal weights without a file."""
   if stored is None:
@@ -137,8 +136,8 @@ def blend_filtered(
 
 
 def write_submission(
-    path: pathlib.Path,
-    list_path: pathlib.Path,
+    path: files.Path,
+    list_path: files.Path,
     rows: predictions.Predictions,
     *,
     missing: str = 'interpolate',
@@ -174,9 +173,9 @@ def _blend_to_fit(
 
 
 def _read_second(
-    path: pathlib.Path,
+    path: files.Path,
     rows: predictions.Predictions,
-    name: pathlib.Path,
+    name: files.Path,
     window: smoothing.Smoothing,
 ) -> predictions.Predictions:
   """Returns the rows of the file `name` with smoothed expressions of another."""

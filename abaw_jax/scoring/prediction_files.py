@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 import zipfile
 
 import numpy as np
@@ -15,7 +14,7 @@ _DATA = 'data'
 _ARRAYS = {schema.array for schema in predictions.SCHEMA.values()}
 
 
-def read(path: pathlib.Path) -> predictions.Predictions:
+def read(path: files.Path) -> predictions.Predictions:
   """Returns the predictions of a file; its suffix names the format.
 
   Raises:
@@ -27,12 +26,13 @@ def read(path: pathlib.Path) -> predictions.Predictions:
         f'{path}: there is no such file; abaw-jax evaluate writes '
         '<workdir>/predictions/<split>.npz'
     )
-  rows = reader(path)
+  with files.local_copy(path) as copy:
+    rows = reader(copy)
   predictions.check(rows, str(path))
   return rows
 
 
-def write(path: pathlib.Path, rows: predictions.Predictions) -> None:
+def write(path: files.Path, rows: predictions.Predictions) -> None:
   """Writes predictions; raises an InputError if the suffix is not in FORMATS."""
   _, writer = _format(path)
   with (
@@ -42,12 +42,12 @@ def write(path: pathlib.Path, rows: predictions.Predictions) -> None:
     writer(temporary, rows)
 
 
-def check_name(path: pathlib.Path) -> None:
+def check_name(path: files.Path) -> None:
   """Raises an InputError if the suffix of a file is not one of FORMATS."""
   _format(path)
 
 
-def _read_npz(path: pathlib.Path) -> predictions.Predictions:
+def _read_npz(path: files.Path) -> predictions.Predictions:
   try:
     with np.load(path) as file:
       arrays = {name: file[name] for name in file if name in _ARRAYS}
@@ -66,7 +66,7 @@ def _read_npz(path: pathlib.Path) -> predictions.Predictions:
     ) from e
 
 
-def _write_npz(path: pathlib.Path, rows: predictions.Predictions) -> None:
+def _write_npz(path: files.Path, rows: predictions.Predictions) -> None:
   with path.open('wb') as file:  # given a path, NumPy adds .npz
     data = {_DATA: json.dumps(rows.data)} if rows.data else {}
     np.savez_compressed(file, **rows.to_rows(), **data)
@@ -80,7 +80,7 @@ FORMATS = {
 }
 
 
-def _format(path: pathlib.Path):
+def _format(path: files.Path):
   if path.suffix not in FORMATS:
     raise errors.InputError(
         f'{path}: unknown file format {path.suffix!r}; choose from '

@@ -11,13 +11,12 @@ also have `label_valence`, `label_arousal`, `label_expression` (a name) and
 from collections.abc import Callable
 import dataclasses
 import json
-import pathlib
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.scoring import predictions
 
 # Metadata of a Parquet file: the fingerprints of the predicted datasets.
@@ -34,7 +33,7 @@ _OUTPUTS = {k: v for k, v in _FIELDS.items() if not v.mask}
 _LABELS = {k: v for k, v in _FIELDS.items() if v.mask}
 
 
-def write_parquet(path: pathlib.Path, rows: predictions.Predictions) -> None:
+def write_parquet(path: files.Path, rows: predictions.Predictions) -> None:
   """Writes predictions as Parquet."""
   table = _table(rows)
   if rows.data:
@@ -42,17 +41,17 @@ def write_parquet(path: pathlib.Path, rows: predictions.Predictions) -> None:
   parquet.write_table(table, path)
 
 
-def write_csv(path: pathlib.Path, rows: predictions.Predictions) -> None:
+def write_csv(path: files.Path, rows: predictions.Predictions) -> None:
   """Writes predictions as CSV with a header, without the fingerprints of the data."""
   csv.write_csv(_table(rows), path, csv.WriteOptions(quoting_style='needed'))
 
 
-def read_parquet(path: pathlib.Path) -> predictions.Predictions:
+def read_parquet(path: files.Path) -> predictions.Predictions:
   """Returns the predictions of a Parquet file; raises InputError."""
   return _read(path, lambda: parquet.read_table(path))
 
 
-def read_csv(path: pathlib.Path) -> predictions.Predictions:
+def read_csv(path: files.Path) -> predictions.Predictions:
   """Returns the predictions of a CSV file; raises InputError."""
   types = csv.ConvertOptions(
       # The name of a video may be a number. Only an empty cell is missing.
@@ -97,7 +96,7 @@ def _table(rows: predictions.Predictions) -> pa.Table:
 
 
 def _read(
-    path: pathlib.Path, load: Callable[[], pa.Table]
+    path: files.Path, load: Callable[[], pa.Table]
 ) -> predictions.Predictions:
   try:
     table = load()
@@ -144,7 +143,7 @@ def _read(
   return dataclasses.replace(rows, data=data)
 
 
-def _expression_ids(path: pathlib.Path, columns) -> np.ndarray:
+def _expression_ids(path: files.Path, columns) -> np.ndarray:
   """Returns the class ids of labelled expressions; 0 for an empty cell."""
   ids = {name: i for i, name in enumerate(labels.EXPRESSIONS)} | {'': 0}
   names = columns['label_expression']

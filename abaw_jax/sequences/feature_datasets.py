@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 import re
 import shutil
 from typing import Any
@@ -33,7 +32,7 @@ class Shard:
   split: str
   start: int
   stop: int
-  path: pathlib.Path
+  path: files.Path
 
 
 class FeatureWriter:
@@ -87,7 +86,7 @@ class FeatureWriter:
           'commas; give a name of letters, digits, `_`, `-`, `.` and `+`'
       )
     self._name = f'{dataset}_features'
-    self.folder = pathlib.Path(data_dir) / self._name / features_name / VERSION
+    self.folder = files.path(data_dir) / self._name / features_name / VERSION
     # Readers ignore folders whose name is not a version.
     self._work = self.folder.with_name(f'{VERSION}.incomplete')
     card = {**card, 'dim': dim} | ({'data': source} if source else {})
@@ -212,12 +211,12 @@ def _features(dim: int) -> tfds.features.FeaturesDict:
   )
 
 
-def _digest(shard: Shard) -> pathlib.Path:
+def _digest(shard: Shard) -> files.Path:
   """Returns the file with the digest of a shard, written before the shard."""
   return shard.path.with_name(f'{shard.path.name}.digest.json')
 
 
-def _check_card(path: pathlib.Path, card: dict[str, Any]) -> None:
+def _check_card(path: files.Path, card: dict[str, Any]) -> None:
   """Raises an InputError if some features have another card."""
   found = _read_card(path)
   found.pop('shards', None)
@@ -237,7 +236,7 @@ def _check_card(path: pathlib.Path, card: dict[str, Any]) -> None:
       )
 
 
-def _read_card(path: pathlib.Path) -> dict[str, Any]:
+def _read_card(path: files.Path) -> dict[str, Any]:
   return json.loads(path.read_text()) if path.exists() else {}
 
 

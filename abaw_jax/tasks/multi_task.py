@@ -3,14 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 import dataclasses
 import math
-import pathlib
 from typing import Any, ClassVar
 
 import jax
 from jaxtyping import Array
 import numpy as np
 
-from abaw_jax.core import errors, fingerprint, labels, text_table
+from abaw_jax.core import errors, files, fingerprint, labels, text_table
 from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.scoring import metrics, prediction_files, predictions
@@ -140,7 +139,7 @@ class LabelTask(task.Task):
 
   def write(
       self,
-      path: pathlib.Path,
+      path: files.Path,
       rows: task.Rows,
       data: Mapping[str, fingerprint.Fingerprint],
   ) -> None:

@@ -6,7 +6,6 @@ import abc
 from collections.abc import Collection, Mapping
 import dataclasses
 import json
-import pathlib
 from typing import Any, ClassVar
 
 from flax import linen as nn
@@ -203,7 +202,7 @@ class Task(abc.ABC):
 
   def write(
       self,
-      path: pathlib.Path,
+      path: files.Path,
       rows: Rows,
       data: Mapping[str, fingerprint.Fingerprint],
   ) -> None:

@@ -1,14 +1,13 @@
 """Metrics and messages of a run: console, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable, Mapping
-import pathlib
 from typing import Any
 
 import jax
 from jaxtyping import UInt8
 import numpy as np
 
-from abaw_jax.core import labels
+from abaw_jax.core import files, labels
 from abaw_jax.telemetry import goodput, progress, writer
 
 
@@ -28,7 +27,7 @@ class Journal:
 
   def __init__(
       self,
-      workdir: pathlib.Path,
+      workdir: files.Path,
       watch: goodput.Stopwatch,
       meter: progress.Meter,
       *,

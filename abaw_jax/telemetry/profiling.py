@@ -1,11 +1,10 @@
 """A trace of a few updates, for TensorBoard's profile plugin and Perfetto."""
 
-import pathlib
 from typing import Any
 
 import jax
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.telemetry import goodput, journal
 
 
@@ -19,7 +18,7 @@ class Profile:
 
   def __init__(
       self,
-      folder: pathlib.Path,
+      folder: files.Path,
       watch: goodput.Stopwatch,
       *,
       start: int,

@@ -7,7 +7,6 @@ import contextlib
 import json
 import math
 import os
-import pathlib
 from typing import Any
 
 from jaxtyping import UInt8
@@ -40,7 +39,7 @@ class Writer:
       InputError: a line of metrics.jsonl is not JSON (an incomplete last line
         is dropped), or the disk is full. All methods raise it on a full disk.
     """
-    self._workdir = pathlib.Path(workdir)
+    self._workdir = files.path(workdir)
     self._workdir.mkdir(parents=True, exist_ok=True)
     path = self._workdir / 'metrics.jsonl'
     with self._writing():
@@ -66,7 +65,7 @@ class Writer:
 
   def write_image(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']
-  ) -> pathlib.Path:
+  ) -> files.Path:
     """Writes an RGB image and returns its path, see `image_path`."""
     encoded = grid.encode_png(image)
     path = image_path(self._workdir, step, name)
@@ -109,7 +108,7 @@ class NullWriter:
 
   def __init__(self, workdir: os.PathLike | str):
     """Keeps the workdir for the paths of pictures."""
-    self._workdir = pathlib.Path(workdir)
+    self._workdir = files.path(workdir)
 
   def write_scalars(
       self, step: int, scalars: Mapping[str, Any], *, split: str = 'train'
@@ -118,7 +117,7 @@ class NullWriter:
 
   def write_image(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']
-  ) -> pathlib.Path:
+  ) -> files.Path:
     """Returns the path of the picture."""
     return image_path(self._workdir, step, name)
 
@@ -126,12 +125,12 @@ class NullWriter:
     """Does nothing."""
 
 
-def image_path(workdir: pathlib.Path, step: int, name: str) -> pathlib.Path:
+def image_path(workdir: files.Path, step: int, name: str) -> files.Path:
   """Returns the path of a picture, `<workdir>/plots/<name>_<step>.png`."""
   return workdir / 'plots' / f'{name}_{step}.png'
 
 
-def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_lines(path: files.Path) -> list[dict[str, Any]]:
   """Returns the lines of a metrics.jsonl, without an incomplete last line.
 
   A missing file has no lines.
@@ -158,7 +157,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
   return lines
 
 
-def _repair(path: pathlib.Path, last_step: int | None) -> None:
+def _repair(path: files.Path, last_step: int | None) -> None:
   """Drops an incomplete last line, and lines after `last_step` if given."""
   if not path.exists():
     return

@@ -11,13 +11,12 @@ every batch. Only the first writes and prints.
 
 from collections.abc import Mapping
 import contextlib
-import pathlib
 from typing import Any
 
 import jax
 
 from abaw_jax.checkpoints import runs, weights
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
 from abaw_jax.models.layers import variables
@@ -28,7 +27,7 @@ from abaw_jax.training import restore, selection, triggers
 
 
 def train(
-    config: Mapping[str, Any], workdir: pathlib.Path, *, elapsed: float = 0.0
+    config: Mapping[str, Any], workdir: files.Path, *, elapsed: float = 0.0
 ) -> None:
   """Trains until the end, SIGTERM or too many skipped updates.
 

@@ -1,7 +1,6 @@
 """The state that a run starts with: its own, other weights, or random ones."""
 
 from collections.abc import Callable
-import pathlib
 from typing import Any
 
 import grain
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import weights
+from abaw_jax.core import files
 from abaw_jax.distributed import processes
 from abaw_jax.models.layers import variables
 from abaw_jax.steps import steps
@@ -49,7 +49,7 @@ def load_state(
   config = task.config
   state = init(jax.random.key(config['seed']))
   if config['init_from']:
-    origin = pathlib.Path(config['init_from'])
+    origin = files.path(config['init_from'])
     params, _ = weights.load(origin, config['model'], shapes.params)
     state.params |= params
     if state.average is not None:

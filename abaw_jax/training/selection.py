@@ -1,7 +1,6 @@
 """Scores of a run on the validation split, and the weights that it keeps."""
 
 import math
-import pathlib
 from typing import Any
 
 import grain
@@ -9,7 +8,7 @@ import jax
 
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import task_bests
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.inference import prediction
 from abaw_jax.steps import steps
 from abaw_jax.tasks import inputs
@@ -27,7 +26,7 @@ class Selection:
   def __init__(
       self,
       task: task_lib.Task,
-      workdir: pathlib.Path,
+      workdir: files.Path,
       mesh: jax.sharding.Mesh,
       validation: Any,
   ):

@@ -10,7 +10,7 @@ backbone) and `s_aff_wild2_features/small/`; for identity models `people/` and
 import pathlib
 from typing import Any
 
-from abaw_jax.core import choices, errors
+from abaw_jax.core import choices, errors, files
 from abaw_jax.workflow import stages as stage_lib
 
 DATASET = 's_aff_wild2'
@@ -30,7 +30,7 @@ BUILD = 'abaw_jax.data_builders.build'
 
 
 def train_stage(
-    title: str, config: str, workdir: pathlib.Path, *overrides: str
+    title: str, config: str, workdir: files.Path, *overrides: str
 ) -> stage_lib.Stage:
   """Returns the stage that trains a shipped config in `workdir`."""
   return stage_lib.Stage(
@@ -46,7 +46,7 @@ def train_stage(
   )
 
 
-def evaluate_stage(name: str, workdir: pathlib.Path) -> stage_lib.Stage:
+def evaluate_stage(name: str, workdir: files.Path) -> stage_lib.Stage:
   """Returns the stage that scores the run in `workdir` on validation."""
   return stage_lib.Stage(
       f'evaluate the {name}',
@@ -55,7 +55,7 @@ def evaluate_stage(name: str, workdir: pathlib.Path) -> stage_lib.Stage:
   )
 
 
-def frame_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
+def frame_stages(root: files.Path) -> list[stage_lib.Stage]:
   """Returns the stages up to a built dataset of frames under `root`."""
   info = root / DATASET / 'frames' / '1.0.0' / 'dataset_info.json'
   return [
@@ -78,7 +78,7 @@ def frame_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
   ]
 
 
-def identity_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
+def identity_stages(root: files.Path) -> list[stage_lib.Stage]:
   """Returns the stages up to a built dataset of people under `root`."""
   source = root / 'people'
   return [
@@ -107,7 +107,7 @@ def identity_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
   ]
 
 
-def still_stages(root: pathlib.Path, dataset: str) -> list[stage_lib.Stage]:
+def still_stages(root: files.Path, dataset: str) -> list[stage_lib.Stage]:
   """Returns the stages up to a dataset of STILLS, built under `root`."""
   layout, config, seed = STILLS[dataset]
   source = root / 'sources' / dataset
@@ -138,7 +138,7 @@ def still_stages(root: pathlib.Path, dataset: str) -> list[stage_lib.Stage]:
   ]
 
 
-def feature_stages(root: pathlib.Path) -> list[stage_lib.Stage]:
+def feature_stages(root: files.Path) -> list[stage_lib.Stage]:
   """Returns the stages up to features that a small backbone extracts."""
   data = f'--config.data.dir={root}'
   card = root / f'{DATASET}_features' / FEATURES / '1.0.0' / 'card.json'
@@ -208,7 +208,7 @@ def resolve(config: dict[str, Any], default_data: str) -> None:
         f'them with `abaw-jax build {DATASET}` in the folder of the real '
         f'datasets, and name {DATASET}'
     )
-  root = pathlib.Path(data['dir'] or ROOT)
+  root = files.local_path(data['dir'] or ROOT, '--config.data.dir')
   made = [_make(root, name, data['name'], default_data) for name in names]
   print(
       f'No dataset is configured (config.data.name={data["name"]}): using the '
@@ -224,7 +224,7 @@ def _is_procedural(name: str) -> bool:
 
 
 def _make(
-    root: pathlib.Path, name: str, field: str, default_data: str
+    root: files.Path, name: str, field: str, default_data: str
 ) -> tuple[list[stage_lib.Stage], str]:
   """Returns the stages that make a procedural dataset, and its real name."""
   _, _, dataset = name.partition('/')

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 import dataclasses
-import pathlib
 import subprocess
 import sys
 import time
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Stage:
 
   title: str
   command: tuple[str, ...]
-  done: pathlib.Path
+  done: files.Path
 
 
 def _status(command: Sequence[str]) -> int:

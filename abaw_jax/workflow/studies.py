@@ -10,11 +10,10 @@ import copy
 import dataclasses
 import itertools
 import json
-import pathlib
 from typing import Any
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.workflow import stages
 
 REPORT = 'report.json'
@@ -29,7 +28,7 @@ class Run:
     overrides: config values that the study sets for this run, by their keys.
   """
 
-  workdir: pathlib.Path
+  workdir: files.Path
   overrides: Mapping[str, Any]
 
   @property
@@ -50,7 +49,7 @@ class Run:
 
 
 def crossvalidation(
-    root: pathlib.Path, seeds: Iterable[int], num_folds: int
+    root: files.Path, seeds: Iterable[int], num_folds: int
 ) -> list[Run]:
   """Returns a run for each seed and fold, ordered by seed.
 
@@ -77,7 +76,7 @@ def crossvalidation(
 
 
 def task_dependency(
-    root: pathlib.Path, seeds: Iterable[int], tasks: Sequence[str]
+    root: files.Path, seeds: Iterable[int], tasks: Sequence[str]
 ) -> dict[tuple[int, tuple[str, ...]], Run]:
   """Returns a run for each seed and subset of tasks, by seed and subset.
 
@@ -163,7 +162,7 @@ def check_ended(planned: Iterable[Run], config: Mapping[str, Any]) -> None:
       )
 
 
-def runs_of(workdir: pathlib.Path) -> list[pathlib.Path]:
+def runs_of(workdir: files.Path) -> list[files.Path]:
   """Returns the workdirs of a cross-validation; for a run, its own workdir.
 
   Raises:
