@@ -69,6 +69,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.batch_size = 256  # examples per update, over all devices
   config.data.num_workers = 0  # processes that read, per host; 0 = threads only
   config.data.read_threads = 4  # threads that read, in each process
+  # Whether training keeps its data in host memory: images as decoded squares of
+  # `face_size`, or features. Each process holds the whole training split. It
+  # prints the size first, and stops if that is over 90% of the free memory.
+  # `num_workers` then only decode at the start; threads make the batches.
+  config.data.in_memory = False
 
   config.optim = ml_collections.ConfigDict()
   config.optim.lr = 1e-3  # peak learning rate

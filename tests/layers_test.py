@@ -49,8 +49,8 @@ ROOMS = {
         'porting/layouts checkpoints inference'
     ),
     'training': (
-        'core cpu models/layers tasks distributed steps checkpoints telemetry '
-        'inference'
+        'core cpu models/layers data tasks distributed steps checkpoints '
+        'telemetry inference'
     ),
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',

@@ -53,19 +53,22 @@ OURS = Resizing()
 
 def fill(
     out: UInt8[np.ndarray, 's s 3'],
-    encoded: bytes,
+    encoded: bytes | UInt8[np.ndarray, 's s 3'],
     resizing: Resizing = OURS,
 ) -> None:
   """Decodes an image and writes it to `out` as a square, see `square`.
 
   Args:
     out: array to fill.
-    encoded: content of an image file.
+    encoded: content of an image file, or a result of this function.
     resizing: how the image becomes a square.
 
   Raises:
     InputError: the bytes are not an image.
   """
+  if isinstance(encoded, np.ndarray):
+    out[...] = encoded
+    return
   if _is_plain(encoded):
     try:
       image = simplejpeg.decode_jpeg(encoded, buffer=out)

@@ -61,6 +61,10 @@ class Shuffled:
     self._order = order
     self._parts = parts
 
+  def of(self, source: Any) -> 'Shuffled':
+    """Returns the examples of another source with the same records."""
+    return Shuffled(source, self._order, self._parts)
+
   def __getitem__(self, index: int) -> dict[str, Any]:
     return self._source[self._locate(index)]
 

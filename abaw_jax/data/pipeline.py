@@ -8,7 +8,8 @@ A batch is a pure function of its index. The state of an iterator is therefore o
 number, and training resumes with any number of workers or hosts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -31,7 +32,7 @@ _ENDLESS = 2**40
 
 
 class TrainBatches(grain.DatasetIterator):
-  """Endless iterator whose state is the index of the next batch."""
+  """Iterator whose state is the index of the next batch."""
 
   def __init__(
       self,
@@ -154,6 +155,49 @@ def eval_batches(
   Raises:
     InputError: batch_size is not a multiple of `shard_count`.
   """
+  batches = _in_order(
+      source,
+      transform,
+      batch_size=batch_size,
+      shard_index=shard_index,
+      shard_count=shard_count,
+  )
+  return batches.to_iter_dataset(
+      grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads)
+  )
+
+
+@contextlib.contextmanager
+def ordered_batches(
+    source: protocol.Source,
+    transform: Transform,
+    *,
+    num_workers: int = 0,
+    read_threads: int = 2,
+    **options: int,
+) -> Iterator[TrainBatches]:
+  """Yields an iterator over the batches of `eval_batches`, with worker processes.
+
+  It starts the workers and stops them. See `train_batches` for the arguments.
+  """
+  batches = TrainBatches(
+      _in_order(source, transform, **options),
+      grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads),
+      grain.MultiprocessingOptions(num_workers),
+  )
+  with contextlib.closing(batches):
+    yield batches
+
+
+def _in_order(
+    source: protocol.Source,
+    transform: Transform,
+    *,
+    batch_size: int,
+    shard_index: int,
+    shard_count: int,
+) -> grain.MapDataset:
+  """Returns the batches of one pass over a source."""
   source = source.for_evaluation()
   load = _loader(
       source,
@@ -163,14 +207,7 @@ def eval_batches(
       shard_index=shard_index,
       shard_count=shard_count,
   )
-  num_batches = -(-len(source) // batch_size)
-  return (
-      grain.MapDataset.range(num_batches)
-      .map(load)
-      .to_iter_dataset(
-          grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads)
-      )
-  )
+  return grain.MapDataset.range(-(-len(source) // batch_size)).map(load)
 
 
 def _end_with_parent(index: int, count: int) -> None:

@@ -104,6 +104,26 @@ def identity_batch(
   }
 
 
+def decoded_columns(
+    records: Iterable[Record],
+    *,
+    rows: int,
+    image_size: int,
+    resizing: images.Resizing = images.OURS,
+) -> Batch:
+  """Returns all fields of records as they are, without padding; decodes `image`.
+
+  Row i of each array is the field of record i. See `image_batch`.
+  """
+  faces = np.empty((rows, image_size, image_size, 3), np.uint8)
+  kept = [
+      {name: value for name, value in record.items() if name != 'image'}
+      for record in _decoded(records, faces, resizing)
+  ]
+  others = {name: np.array([row[name] for row in kept]) for name in kept[0]}
+  return {'image': faces[: len(kept)]} | others
+
+
 def window_batch(windows: Iterable[Record], *, rows: int, length: int) -> Batch:
   """Returns a `labels.SequenceBatch` with windows padded to `length` frames.
 

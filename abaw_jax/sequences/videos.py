@@ -1,6 +1,6 @@
-"""Frames of videos: labels are in memory, features are read when needed."""
+"""Frames of videos: labels are in memory, features are read or in memory too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 from typing import Any
 
@@ -59,9 +59,29 @@ class Videos:
         for part in self._empty
     ]
     self.dim = sum(dims)
+    self._features = None  # of all frames, after `fill`
     chosen = [True] * len(dims) if normalized is None else list(normalized)
     self.normalized: Bool[np.ndarray, 'd'] = np.repeat(chosen, dims)
     self._keep_moments()
+
+  @property
+  def num_bytes(self) -> int:
+    """The memory that `fill` takes."""
+    return self._bounds[-1] * self.dim * np.dtype(np.float32).itemsize
+
+  def fill(self, update: Callable[[int], Any]) -> None:
+    """Reads all features into memory, video by video.
+
+    Args:
+      update: gets the number of new frames after each video.
+    """
+    features = np.empty((self._bounds[-1], self.dim), np.float32)
+    for video_id, size in enumerate(self.sizes):
+      part = self._read(video_id, 0, size)['features']
+      features[self._bounds[video_id] : self._bounds[video_id + 1]] = part
+      update(size)
+    features.flags.writeable = False  # windows are views
+    self._features = features
 
   def frames(
       self, video_id: int, start: int, stop: int, *, padded: int = 0
@@ -157,6 +177,10 @@ class Videos:
     first, end = self._bounds[video_id : video_id + 2]
     rows = slice(min(first + start, end), min(first + stop, end))
     window = {name: col[rows] for name, col in self.table.columns.items()}
+    window['video'] = self.names[video_id]
+    window['video_id'] = np.int32(video_id)
+    if self._features is not None:
+      return window | {'features': self._features[rows]}
     parts = [
         _gather(store, places[rows]) if rows.start < rows.stop else empty
         for store, places, empty in zip(
@@ -168,8 +192,6 @@ class Videos:
       window['features'] = np.concatenate(
           [part['features'] for part in parts], axis=-1
       )
-    window['video'] = self.names[video_id]
-    window['video_id'] = np.int32(video_id)
     return window
 
   def _measure(self, video_id: int) -> statistics.Moments:
@@ -193,6 +215,15 @@ class VideoSource(protocol.Source):
 
   def __init__(self, videos: Videos):
     self.videos = videos
+    self.num_bytes = videos.num_bytes
+    self.num_held = sum(videos.sizes)
+
+  def fill(
+      self, update: Callable[[int], Any], *, num_workers: int, read_threads: int
+  ) -> None:
+    """Reads all features into memory; see `data.memory.Fillable`."""
+    del num_workers, read_threads  # nothing is decoded
+    self.videos.fill(update)
 
   def listed(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
     """Returns the predictions of every row of the list; see `Videos.listed`."""

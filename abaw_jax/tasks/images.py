@@ -11,7 +11,7 @@ from jaxtyping import Array, Real
 import numpy as np
 
 from abaw_jax.augmentation import augment
-from abaw_jax.data import images, pipeline, transforms
+from abaw_jax.data import images, memory, pipeline, transforms
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 from abaw_jax.models.vision import convnets
@@ -57,6 +57,22 @@ class ImageTask(task.Task):
   def transform(self, *, train: bool = False) -> pipeline.Transform:
     del train
     return functools.partial(transforms.image_batch, **decoding(self.config))
+
+  def in_memory(
+      self, source: Any, *, shard_index: int = 0, shard_count: int = 1
+  ) -> memory.DecodedImages:
+    decode = functools.partial(
+        transforms.decoded_columns, **decoding(self.config)
+    )
+    if shard_count == 1:
+      return memory.DecodedImages(source, decode)
+    return memory.DecodedImages(
+        source,
+        decode,
+        batch_size=self.config['data']['batch_size'],
+        shard_index=shard_index,
+        shard_count=shard_count,
+    )
 
   def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
     del feature_dim

@@ -54,7 +54,8 @@ def train_batches(task: task_lib.Task, source: Any) -> pipeline.TrainBatches:
       task.transform(train=True),
       batch_size=data['batch_size'],
       seed=task.config['seed'],
-      num_workers=data['num_workers'],
+      # Each worker would get a copy of data in memory.
+      num_workers=0 if data['in_memory'] else data['num_workers'],
       read_threads=data['read_threads'],
       shard_index=jax.process_index(),
       shard_count=jax.process_count(),

@@ -99,6 +99,25 @@ class Task(abc.ABC):
   def transform(self, *, train: bool = False) -> pipeline.Transform:
     """Returns the function from records, and `rows`, to a batch; picklable."""
 
+  def in_memory(
+      self, source: Any, *, shard_index: int = 0, shard_count: int = 1
+  ) -> Any:
+    """Returns a source with the same examples, a `memory.Fillable`.
+
+    Args:
+      source: of a split.
+      shard_index: index of this host.
+      shard_count: number of hosts that evaluate the split together; 1 for a split
+        to train on.
+
+    Raises:
+      InputError: the task cannot keep its data in memory.
+    """
+    raise errors.InputError(
+        f'config.data.in_memory=True: a {self.name} task reads its data from disk '
+        'only; set it to False'
+    )
+
   def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
     """Returns a record without content, for the shapes of a batch.
 

@@ -93,6 +93,12 @@ class TemporalTask(multi_task.LabelTask):
         transforms.window_batch, length=self.config['data']['window']
     )
 
+  def in_memory(
+      self, source: Any, *, shard_index: int = 0, shard_count: int = 1
+  ) -> Any:
+    del shard_index, shard_count  # features are small: each host holds all
+    return source
+
   def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
     """Returns a window; one of the dataset, if there is one, without a width."""
     data = self.config['data']

@@ -23,7 +23,7 @@ from abaw_jax.models.layers import variables
 from abaw_jax.steps import compilation, optimization, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
-from abaw_jax.training import restore, selection, triggers
+from abaw_jax.training import memory, restore, selection, triggers
 
 
 def train(
@@ -105,6 +105,10 @@ class _Loop:
         count=config['profile_steps'],
         total=self.total,
     )
+    if config['data']['in_memory']:
+      self.source, self.validation = memory.load(
+          self.task, self.source, self.validation
+      )
     # Not earlier: a config that cannot run must not change the workdir.
     if jax.process_index() == 0:
       runs.claim(workdir, config, self.source.fingerprints())

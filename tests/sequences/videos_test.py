@@ -143,3 +143,30 @@ def test_statistics_name_the_frame_with_a_bad_feature(
   found = corpora.open_videos(tmp_path, norm=norm)
   with pytest.raises(errors.InputError, match=f'video 10 frame {frame}: feat'):
     found.frames(0, 0, 2) if norm == 'video' else found.train_statistics()
+
+
+@pytest.mark.parametrize('norm', videos.NORMS)
+def test_frames_from_memory_are_those_from_disk(data_dir, monkeypatch, norm):
+  expected, held = (
+      corpora.open_videos(data_dir, 'iresnet', 'mae', norm=norm)
+      for _ in range(2)
+  )
+  counts = []
+  held.fill(counts.append)
+  assert sum(counts) == sum(held.sizes)
+  assert held.num_bytes == 4 * 5 * sum(held.sizes)
+  parts = [(0, 3, 9), (0, 28, 40), (1, 0, 18), (2, 0, 1)]
+  theirs = [expected.frames(*part, padded=50) for part in parts]
+  empty = expected.no_frames()
+  monkeypatch.setattr(sources.Records, '__getitem__', None)
+  for ours, other in zip(
+      [*(held.frames(*part, padded=50) for part in parts), held.no_frames()],
+      [*theirs, empty],
+      strict=True,
+  ):
+    assert ours.keys() == other.keys()
+    for name, value in ours.items():
+      assert np.asarray(value).dtype == np.asarray(other[name]).dtype
+      np.testing.assert_array_equal(value, other[name], name)
+  with pytest.raises(ValueError, match='read-only'):
+    held.no_frames()['features'][:] = 0
