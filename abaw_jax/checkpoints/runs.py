@@ -22,7 +22,7 @@ FIXED = ('model', 'data', 'seed')
 PER_MACHINE = ('data.dir', 'data.num_workers', 'data.read_threads')
 # Keys of fixed sections that may change, because they have no effect on
 # results.
-CHANGEABLE = (*PER_MACHINE, 'model.remat', 'model.scan')
+CHANGEABLE = (*PER_MACHINE, 'data.in_memory', 'model.remat', 'model.scan')
 _DATA = 'data.json'
 
 
