@@ -6,6 +6,8 @@ r"""Times our input pipeline against PyTorch's DataLoader and against decoding a
 All read the same JPEG faces with the same number of readers, threads or processes.
 `decode` is a loop of cv2.imdecode over bytes in memory. `ours` is the host part of
 training: it reads records in random order and decodes them to uint8 batches.
+`in memory` is the same with `config.data.in_memory`, after it is filled: as many
+threads copy decoded images.
 `+ device` adds the start of the train step: crop, bicubic resize, flip and
 normalisation, jitted, on the accelerator, or on the same cores without one.
 DataLoader decodes, crops, resizes, flips and normalises with Pillow and PyTorch.
@@ -32,7 +34,7 @@ import numpy as np
 
 from abaw_jax.augmentation import augment
 from abaw_jax.core import cli
-from abaw_jax.data import pipeline, sources, transforms
+from abaw_jax.data import memory, pipeline, sources, transforms
 from benchmarks import faces, harness
 from benchmarks.torch_twins import loader as torch_loader
 
@@ -68,6 +70,8 @@ _COLUMNS = (
     'decode',
     'ours',
     'of decode',
+    'in memory',
+    'of ours',
     '+ device',
     'DataLoader',
     'ours',
@@ -149,6 +153,19 @@ def make_rounds(
   )
   stack.enter_context(contextlib.closing(ours))
   images = (batch['image'] for batch in ours)
+  held = memory.DecodedImages(
+      source, functools.partial(transforms.decoded_columns, image_size=stored)
+  )
+  held.fill(lambda _: None, num_workers=0, read_threads=2)
+  from_memory = pipeline.train_batches(
+      held,
+      functools.partial(transforms.image_batch, image_size=stored),
+      batch_size=batch_size,
+      seed=0,
+      read_threads=count,
+  )
+  stack.enter_context(contextlib.closing(from_memory))
+  held_images = (batch['image'] for batch in from_memory)
   files = sorted((folder / 'files').iterdir())
   loader = torch_loader.batches(
       torch_loader.FaceFiles(files, size=size, **AUGMENT),
@@ -160,6 +177,7 @@ def make_rounds(
           pool, count, encoded, number * batch_size
       ),
       'ours': lambda: batch_speed(images, number),
+      'memory': lambda: batch_speed(held_images, number),
       'device': functools.partial(
           batch_speed, images, number, make_device_step(size)
       ),
@@ -205,6 +223,8 @@ def make_row(
       speed('decode'),
       speed('ours'),
       f'{ratio("ours", "decode"):.0%}',
+      speed('memory'),
+      f'{ratio("memory", "ours"):.1f}x',
       speed('device'),
       speed('loader'),
       f'{ratio("ours", "loader"):.1f}x',
