@@ -65,7 +65,12 @@ def get_config() -> ml_collections.ConfigDict:
   # on first use; 'procedural/affectnet' renders it in the layout of AffectNet. The
   # same works for fer_plus, raf_db and emotionet.
   config.data.name = 'procedural'
-  config.data.dir = ''  # --data_dir of the build; optional for procedural
+  # --data_dir of the build, on a disk or in a gs:// or s3:// bucket; optional for
+  # procedural.
+  config.data.dir = ''
+  # Local folder of the copies of datasets in buckets. Each host copies a split once,
+  # before it reads it; '' = $XDG_CACHE_HOME/abaw_jax/datasets, or ~/.cache/...
+  config.data.cache_dir = ''
   config.data.batch_size = 256  # examples per update, over all devices
   config.data.num_workers = 0  # processes that read, per host; 0 = threads only
   config.data.read_threads = 4  # threads that read, in each process

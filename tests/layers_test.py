@@ -21,7 +21,7 @@ ROOMS = {
     'models/temporal': 'core cpu models/layers',
     'models/multi_task': 'core models/layers models/temporal',
     'models': 'core models/layers models/vision models/temporal models/multi_task',
-    'data': 'core',
+    'data': 'core buckets',
     'sequences': 'core data',
     'augmentation': 'core',
     'scoring': 'core',

@@ -19,7 +19,9 @@ from abaw_jax.data import sources
 # Sections that cannot change when a run resumes.
 FIXED = ('model', 'data', 'seed')
 # Keys that may differ between the machines of a run.
-PER_MACHINE = ('data.dir', 'data.num_workers', 'data.read_threads')
+PER_MACHINE = (
+    'data.dir', 'data.cache_dir', 'data.num_workers', 'data.read_threads',
+)  # fmt: skip
 # Keys of fixed sections that may change, because they have no effect on
 # results.
 CHANGEABLE = (*PER_MACHINE, 'data.in_memory', 'model.remat', 'model.scan')
@@ -50,7 +52,9 @@ def read_config(workdir: files.Path) -> dict[str, Any]:
 
 def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the config with absolute paths: a run can be used from any folder."""
-  data = config['data'] | {'dir': _absolute(config['data']['dir'])}
+  data = config['data'] | {
+      key: _absolute(config['data'][key]) for key in ('dir', 'cache_dir')
+  }
   paths = {'init_from': _absolute(config['init_from'])}
   return {**config, **paths, 'data': data}
 

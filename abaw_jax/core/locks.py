@@ -25,7 +25,9 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
-def held(folder: files.Path, *, inside: bool = False) -> Iterator[None]:
+def held(
+    folder: files.Path, *, inside: bool = False, wait: bool = False
+) -> Iterator[None]:
   """Holds the lock of a folder; the kernel releases it if the process dies.
 
   In a bucket, the lock of a dead process is free after some seconds.
@@ -34,9 +36,10 @@ def held(folder: files.Path, *, inside: bool = False) -> Iterator[None]:
     folder: folder to fill; it need not exist.
     inside: put the lock into the folder, as `FILE`, instead of next to it, as
       `<folder>.lock`. It must be next to a folder that is replaced as a unit.
+    wait: of a local folder, wait until no other process holds the lock.
 
   Raises:
-    InputError: another process holds the lock; the message names it.
+    InputError: without `wait`, another process holds the lock; the message names it.
   """
   path = files.absolute(folder)
   path = path / FILE if inside else path.with_name(f'{path.name}.lock')
@@ -47,7 +50,7 @@ def held(folder: files.Path, *, inside: bool = False) -> Iterator[None]:
   is_new = not path.parent.exists()
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = _open(path, folder)
+    file = _open(path, folder, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
   except OSError as e:
     if e.errno in _NOT_A_FOLDER:
       raise errors.InputError(f'{folder} is a file; name a folder') from e
@@ -76,12 +79,12 @@ def held(folder: files.Path, *, inside: bool = False) -> Iterator[None]:
         path.parent.rmdir()
 
 
-def _open(path: pathlib.Path, folder: pathlib.Path) -> TextIO:
+def _open(path: pathlib.Path, folder: pathlib.Path, mode: int) -> TextIO:
   """Returns the locked file."""
   while True:
     file = path.open('a+', encoding='utf-8', errors='backslashreplace')
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      fcntl.flock(file, mode)
     except BlockingIOError as e:
       file.seek(0)
       holder = file.read() or 'another process'

@@ -1,4 +1,4 @@
-"""Progress bars, which print only a few lines where stderr is not a terminal."""
+"""Sizes, and progress bars, which print only a few lines where stderr is not a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
 import sys
@@ -32,6 +32,13 @@ def make(
   return tqdm.tqdm(
       iterable, desc=desc, unit=f' {unit}', total=total, leave=False
   )
+
+
+def size(num_bytes: int) -> str:
+  """Returns a number of bytes as text, such as '12.5 MB' or '6.3 GB'."""
+  if num_bytes < 1e9:
+    return f'{num_bytes / 1e6:,.1f} MB'
+  return f'{num_bytes / 1e9:,.1f} GB'
 
 
 class _Lines:

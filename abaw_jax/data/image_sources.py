@@ -70,7 +70,7 @@ def identity_source(data: Mapping[str, Any], split: str) -> sources.Records:
     )
   name = _dataset(data['name'], data['name'])
   fields = transforms.IDENTITY_FIELDS
-  return sources.Records(data['dir'], *name, split, fields=fields)
+  return _records(data, name, split, fields)
 
 
 def _scored(data: Mapping[str, Any]) -> str:
@@ -109,12 +109,23 @@ def _images(
   choices.check_once(['/'.join(n) for n in names], data['name'], 'data.name')
   weights = _weights(data['weights'], len(names))
   parts = [
-      sources.Records(
-          data['dir'], *name, split, fields=(*fields, *extra.get(name[0], ()))
-      )
+      _records(data, name, split, (*fields, *extra.get(name[0], ())))
       for name in names
   ]
   return mixture.Mixture(parts, weights=weights) if parts[1:] else parts[0]
+
+
+def _records(
+    data: Mapping[str, Any],
+    name: tuple[str, str],
+    split: str,
+    fields: Sequence[str],
+) -> sources.Records:
+  """Returns the records of one dataset."""
+  cache_dir = data.get('cache_dir', '')  # older configs have none
+  return sources.Records(
+      data['dir'], *name, split, fields=fields, cache_dir=cache_dir
+  )
 
 
 def _dataset(name: str, listed: str) -> tuple[str, str]:

@@ -8,7 +8,8 @@ import threading
 
 from array_record.python import array_record_module
 
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
+from abaw_jax.data import dataset_cache
 
 
 class Shards:
@@ -20,15 +21,23 @@ class Shards:
   """
 
   def __init__(
-      self, paths: Sequence[str | os.PathLike], lengths: Sequence[int]
+      self,
+      paths: Sequence[str | os.PathLike],
+      lengths: Sequence[int],
+      *,
+      cache: str = '',
   ):
     """Initializes the reader; opens no file yet.
 
     Args:
-      paths: ArrayRecord files.
+      paths: ArrayRecord files. Those in a bucket are copied when the first record
+        is read.
       lengths: number of records in each file.
+      cache: folder of the copies, see `dataset_cache.copied`.
     """
     self._paths = [os.fspath(path) for path in paths]
+    self._cache = cache
+    self._is_copy = files.is_bucket(self._paths[0])
     self._ends = list(itertools.accumulate(lengths))
     self._forget_readers()
 
@@ -48,12 +57,18 @@ class Shards:
       reason = str(e).partition('\n')[0]
       raise errors.InputError(
           f'{self._paths[shard]}: record {position} of {self._length(shard)} cannot '
-          f'be read ({reason}); the file is damaged or incomplete: copy it again, '
-          'or remove the folder of the dataset and build it again'
+          f'be read ({reason}); the file is damaged or incomplete: {self._fix()}'
       ) from e
 
   def _length(self, shard: int) -> int:
     return self._ends[shard] - (self._ends[shard - 1] if shard else 0)
+
+  def _fix(self) -> str:
+    if self._is_copy:
+      return 'remove it, and the same command copies it again'
+    return (
+        'copy it again, or remove the folder of the dataset and build it again'
+    )
 
   def __getstate__(self):
     state = self.__dict__.copy()
@@ -70,6 +85,8 @@ class Shards:
 
   def _open(self, shard: int):
     with self._lock:
+      if files.is_bucket(self._paths[shard]):
+        self._paths = dataset_cache.copied(self._paths, self._cache)
       if self._readers[shard] is None:
         self._readers[shard] = array_record_module.ArrayRecordReader(
             self._paths[shard],

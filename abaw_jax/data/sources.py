@@ -1,6 +1,7 @@
 """Random access to the records of a built dataset, without TensorFlow."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+import copy
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from abaw_jax.core import choices, errors
+from abaw_jax.core import choices, errors, files
 from abaw_jax.core import fingerprint as fingerprint_lib
 from abaw_jax.data import protocol, shards
 
@@ -49,6 +50,7 @@ class Records(protocol.Source):
       split: str,
       *,
       fields: Sequence[str] | None = None,
+      cache_dir: str = '',
   ):
     """Opens the newest version of a dataset; reads no record yet.
 
@@ -58,11 +60,13 @@ class Records(protocol.Source):
       config: config of the builder, or name of a feature set.
       split: for example `train`.
       fields: fields to read; None reads all.
+      cache_dir: folder of the copies of datasets in buckets; '' is
+        `dataset_cache.default_folder()`.
 
     Raises:
       InputError: the dataset, config, split or a field does not exist.
     """
-    folder = _newest_version(epath.Path(data_dir), name, config)
+    folder = _newest_version(files.path(data_dir), name, config)
     self._arguments = (data_dir, name, config, split)
     self.name = f'{name}/{config}/{folder.name}'
     builder = tfds.builder_from_directory(folder)
@@ -75,24 +79,19 @@ class Records(protocol.Source):
       raise errors.InputError(
           f'{folder}: split {split!r} is empty; choose another split'
       )
-    specs = builder.info.features.get_serialized_info()
-    unknown = sorted(set(fields or ()) - set(specs))
-    if unknown:
-      raise errors.InputError(
-          f'{folder}: records have no field {_listing(unknown)}; choose from '
-          f'{_listing(specs)}'
-      )
+    self._folder = str(folder)
+    self._all_specs = {
+        field: (field, _LISTS[dtype.kind], dtype, spec.shape)
+        for field, spec in builder.info.features.get_serialized_info().items()
+        for dtype in [np.dtype(spec.np_dtype)]
+    }
+    self._specs = self._chosen(self._all_specs if fields is None else fields)
     # TFDS takes 0.13 ms to read and parse a record, more than the 0.06 ms to
     # decode a 112x112 JPEG. `Shards` and `_parse` are faster.
     self._shards = shards.Shards(
-        splits[split].filepaths, splits[split].shard_lengths
+        splits[split].filepaths, splits[split].shard_lengths, cache=cache_dir
     )
-    self._naming = [field for field in _NAMING if field in specs]
-    self._specs = [
-        (field, _LISTS[dtype.kind], dtype, specs[field].shape)
-        for field in (specs if fields is None else fields)
-        for dtype in [np.dtype(specs[field].np_dtype)]
-    ]
+    self._naming = [field for field in _NAMING if field in self._all_specs]
     metadata = builder.info.metadata
     self.num_rows: int | None = metadata.get('rows', {}).get(split)
     self.num_groups: int | None = metadata.get('groups', {}).get(split)
@@ -104,7 +103,9 @@ class Records(protocol.Source):
 
   def with_fields(self, *fields: str) -> 'Records':
     """Returns the same records with these fields only, which reads faster."""
-    return Records(*self._arguments, fields=fields)
+    records = copy.copy(self)
+    records._specs = self._chosen(fields)  # the open files are shared
+    return records
 
   def fingerprints(self) -> dict[str, fingerprint_lib.Fingerprint]:
     """Returns the fingerprint of the dataset, by its name; see `fingerprint`."""
@@ -139,11 +140,17 @@ class Records(protocol.Source):
   def __iter__(self) -> Iterator[dict[str, Any]]:
     return (self[index] for index in range(len(self)))
 
-  def __reduce__(self):
-    return (_open, (self._arguments, self.fields))
-
   def __repr__(self) -> str:
     return f'Records({self.name}, {self._arguments[-1]}, {len(self)} records)'
+
+  def _chosen(self, fields: Iterable[str]) -> list[tuple[str, str, Any, Any]]:
+    unknown = sorted(set(fields) - set(self._all_specs))
+    if unknown:
+      raise errors.InputError(
+          f'{self._folder}: records have no field {_listing(unknown)}; choose '
+          f'from {_listing(self._all_specs)}'
+      )
+    return [self._all_specs[field] for field in fields]
 
   def _parse(self, record: bytes) -> dict[str, Any]:
     features = tf_example_pb2.Example.FromString(record).features.feature
@@ -172,7 +179,7 @@ def split_names(
     data_dir: epath.PathLike, name: str, config: str
 ) -> tuple[str, ...]:
   """Returns the splits of a dataset that are not empty; raises as `Records`."""
-  folder = _newest_version(epath.Path(data_dir), name, config)
+  folder = _newest_version(files.path(data_dir), name, config)
   splits = tfds.builder_from_directory(folder).info.splits
   return tuple(key for key, info in splits.items() if info.num_examples)
 
@@ -188,7 +195,7 @@ def fingerprint(data_dir: epath.PathLike, dataset: str) -> dict[str, Any]:
     InputError: there is no such dataset, it has no fingerprint, or it has the
       features of a dataset in `data_dir` that was built again with other data.
   """
-  data_dir = epath.Path(data_dir)
+  data_dir = files.path(data_dir)
   folder = _newest_version(data_dir, *dataset.split('/'))
   found = fingerprint_lib.read(folder)
   for name, old in found.get('source', {}).items():
@@ -202,11 +209,7 @@ def fingerprint(data_dir: epath.PathLike, dataset: str) -> dict[str, Any]:
   return found
 
 
-def _open(arguments: tuple, fields: tuple[str, ...]) -> Records:
-  return Records(*arguments, fields=fields)
-
-
-def _newest_version(data_dir: epath.Path, name: str, config: str) -> epath.Path:
+def _newest_version(data_dir: files.Path, name: str, config: str) -> files.Path:
   """Returns the folder `<data_dir>/<name>/<config>/<x.y.z>` of the newest version."""
   versions = _finished(data_dir, f'{name}/{config}')
   if versions:
@@ -231,7 +234,7 @@ def _newest_version(data_dir: epath.Path, name: str, config: str) -> epath.Path:
   )
 
 
-def _finished(data_dir: epath.Path, dataset: str) -> list[epath.Path]:
+def _finished(data_dir: files.Path, dataset: str) -> list[files.Path]:
   """Returns the version folders of a dataset that are complete."""
   infos = data_dir.glob(f'{dataset}/*/dataset_info.json')
   return [i.parent for i in infos if _VERSION.fullmatch(i.parent.name)]

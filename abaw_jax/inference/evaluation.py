@@ -4,7 +4,6 @@ from collections.abc import Mapping
 import functools
 from typing import Any
 
-from etils import epath
 import jax
 
 from abaw_jax.checkpoints import runs
@@ -84,7 +83,7 @@ def read_config(
     config['data'] |= _other_data(config['data'], data)
     return config
   folder = str(data_dir or config['data']['dir'])
-  if not epath.Path(folder).is_dir():
+  if not files.path(folder).is_dir():
     raise errors.InputError(
         f'{folder}: there is no such folder; if the dataset of {workdir} was '
         'moved, give its new --data_dir'
@@ -111,10 +110,12 @@ def validation_source(task: task_lib.Task) -> Any:
   """Returns the validation split, on which training scores itself.
 
   Raises:
-    InputError: the dataset has none.
+    InputError: the dataset has none, or it cannot be read.
   """
   try:
-    return task.source('validation')
+    source = task.source('validation')
+    source[0]  # from a bucket, it is copied now, not after hours of training
+    return source
   except errors.InputError as e:
     raise errors.InputError(
         f'{e}; training scores itself on the split `validation`: build the '

@@ -36,7 +36,13 @@ def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
   choices.check_once(names, data['features'], 'data.features')
   sets = [
       [
-          sources.Records(data['dir'], f'{data["name"]}_features', name, part)
+          sources.Records(
+              data['dir'],
+              f'{data["name"]}_features',
+              name,
+              part,
+              cache_dir=data.get('cache_dir', ''),  # older configs have none
+          )
           for part in _splits(data, split)
       ]
       for name in names

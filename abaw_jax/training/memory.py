@@ -44,7 +44,7 @@ def load(
   free = memory.free_bytes()
   num_local = _processes_of_this_host()
   each = f' in each of {num_local} processes' if num_local > 1 else ''
-  size = f'{_size(needed)}{each}, {_size(free)} free'
+  size = f'{progress_bars.size(needed)}{each}, {progress_bars.size(free)} free'
   if num_local * needed > _MAX_SHARE * free:
     raise errors.InputError(
         f'config.data.in_memory=True: the data need {size}; at most '
@@ -73,9 +73,3 @@ def _processes_of_this_host() -> int:
   """Returns the number of processes of the run on this host."""
   own = np.uint32(zlib.crc32(socket.gethostname().encode()))
   return int(np.sum(multihost_utils.process_allgather(own) == own))
-
-
-def _size(num_bytes: int) -> str:
-  if num_bytes < 1e9:
-    return f'{num_bytes / 1e6:,.1f} MB'
-  return f'{num_bytes / 1e9:,.1f} GB'
