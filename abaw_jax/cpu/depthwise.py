@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from abaw_jax.cpu import fusion_barrier, shifted
+from abaw_jax.cpu import dispatch, fusion_barrier, shifted
 
 
 def convolve(
@@ -27,32 +27,6 @@ def convolve(
   return _convolve(x, kernel, int(stride), pads)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolve(x, kernel, stride, pads):
-  return jax.lax.platform_dependent(
-      x,
-      kernel,
-      cpu=lambda x, kernel: _cpu(x, kernel, stride, pads),
-      default=lambda x, kernel: _default(x, kernel, stride, pads),
-  )
-
-
-def _forward(x, kernel, stride, pads):
-  return _convolve(x, kernel, stride, pads), (x, kernel)
-
-
-def _backward(stride, pads, residuals, g):
-  return jax.lax.platform_dependent(
-      *residuals,
-      g,
-      cpu=lambda *args: _cpu_gradients(*args, stride, pads),
-      default=lambda *args: _default_gradients(*args, stride, pads),
-  )
-
-
-_convolve.defvjp(_forward, _backward)
-
-
 def _default(x, kernel, stride, pads):
   return jax.lax.conv_general_dilated(
       x,
@@ -64,12 +38,24 @@ def _default(x, kernel, stride, pads):
   )
 
 
-def _default_gradients(x, kernel, g, stride, pads):
-  default = functools.partial(_default, stride=stride, pads=pads)
-  return jax.vjp(default, x, kernel)[1](g)
-
-
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _cpu(x, kernel, stride, pads):
+  return _shifted_products(x, kernel, stride, pads)
+
+
+def _cpu_forward(x, kernel, stride, pads):
+  return _cpu(x, kernel, stride, pads), (x, kernel)
+
+
+def _cpu_backward(stride, pads, residuals, g):
+  return _gradients(*residuals, g, stride, pads)
+
+
+_cpu.defvjp(_cpu_forward, _cpu_backward)
+_convolve = dispatch.by_platform(cpu=_cpu, default=_default)
+
+
+def _shifted_products(x, kernel, stride, pads):
   size = kernel.shape[0]
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   rows, columns = ((n - size) // stride + 1 for n in x.shape[1:3])
@@ -80,14 +66,14 @@ def _cpu(x, kernel, stride, pads):
   return fusion_barrier.barrier(out)
 
 
-def _cpu_gradients(x, kernel, g, stride, pads):
+def _gradients(x, kernel, g, stride, pads):
   size = kernel.shape[0]
   # The input gradient is a convolution of the output gradient, dilated by the
   # stride, with the flipped kernel.
   lows = [size - 1 - low for low, _ in pads]
   extents = [n + size - 1 for n in x.shape[1:3]]
   dilated = shifted.dilate(g, stride, lows, extents)
-  d_x = _cpu(dilated, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)))
+  d_x = _shifted_products(dilated, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)))
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
 
   def add_image(total, image):

@@ -5,12 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from abaw_jax.cpu import fusion_barrier, shifted
+from abaw_jax.cpu import dispatch, fusion_barrier, shifted
 
 _SIZE, _STRIDE = 3, 2
 
 
-@jax.custom_vjp
 def max_pool(x: Float[Array, 'b h w c']) -> Float[Array, 'b h_ w_ c']:
   """Returns max pooling over 3 x 3 pixels with stride 2 and padding 1.
 
@@ -18,9 +17,7 @@ def max_pool(x: Float[Array, 'b h w c']) -> Float[Array, 'b h_ w_ c']:
   CPU both passes are sums and maxima of shifted maps, which XLA fuses into
   loops. XLA's own gradient is 20 times slower there.
   """
-  return jax.lax.platform_dependent(
-      x, cpu=lambda x: _first_maxima(x)[0], default=_default
-  )
+  return _max_pool(x)
 
 
 def _default(x):
@@ -28,22 +25,12 @@ def _default(x):
   return nn.max_pool(x, (_SIZE, _SIZE), (_STRIDE, _STRIDE), ones)
 
 
-def _forward(x):
-  return max_pool(x), x
+@jax.custom_vjp
+def _cpu(x):
+  return _first_maxima(x)[0]
 
 
-def _backward(x, g):
-  return (
-      jax.lax.platform_dependent(
-          x,
-          g,
-          cpu=_cpu_gradient,
-          default=lambda x, g: jax.vjp(_default, x)[1](g)[0],
-      ),
-  )
-
-
-max_pool.defvjp(_forward, _backward)
+_max_pool = dispatch.by_platform(cpu=_cpu, default=_default)
 
 
 def _first_maxima(x):
@@ -60,7 +47,7 @@ def _first_maxima(x):
   return best, index
 
 
-def _cpu_gradient(x, g):
+def _cpu_backward(x, g):
   # Without a barrier XLA would recompute both for every shift.
   index, g = fusion_barrier.barrier((_first_maxima(x)[1], g))
   total = jnp.zeros_like(x)
@@ -68,4 +55,7 @@ def _cpu_gradient(x, g):
     part = jnp.where(index == i, g, 0)
     lows = [offset - 1 for offset in divmod(i, _SIZE)]
     total += shifted.dilate(part, _STRIDE, lows, x.shape[1:3])
-  return total
+  return (total,)
+
+
+_cpu.defvjp(lambda x: (_cpu(x), x), _cpu_backward)

@@ -49,10 +49,42 @@ class TrainState:
 def skip_non_finite(
     optimizer: optax.GradientTransformation,
 ) -> optax.GradientTransformation:
-  """Returns an optimizer that skips and counts updates with NaN or Inf."""
-  # After this many errors in a row, optax applies the update. The training loop
-  # stops long before.
-  return optax.apply_if_finite(optimizer, max_consecutive_errors=2**30)
+  """Returns an optimizer that skips and counts updates with NaN or Inf.
+
+  The same as `optax.apply_if_finite`, and the same state. That one computes the
+  update inside `lax.cond`. XLA fuses nothing into a conditional, so every gradient
+  would be written to memory in float32, and read again.
+  """
+
+  def init(params):
+    return optax.ApplyIfFiniteState(
+        notfinite_count=jnp.int32(0),
+        last_finite=jnp.bool_(True),
+        total_notfinite=jnp.int32(0),
+        inner_state=optimizer.init(params),
+    )
+
+  def update(grads, state, params=None):
+    finite = jnp.all(
+        jnp.stack([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)])
+    )
+    updates, inner = optimizer.update(grads, state.inner_state, params)
+    bad = jnp.int32(~finite)
+    return where(finite, updates, jax.tree.map(jnp.zeros_like, updates)), (
+        optax.ApplyIfFiniteState(
+            notfinite_count=bad * (state.notfinite_count + 1),
+            last_finite=finite,
+            total_notfinite=state.total_notfinite + bad,
+            inner_state=where(finite, inner, state.inner_state),
+        )
+    )
+
+  return optax.GradientTransformation(init, update)
+
+
+def where(condition: Array, x: PyTree, y: PyTree) -> PyTree:
+  """Returns the tree `x` if the scalar condition is True, else `y`."""
+  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), x, y)
 
 
 def init_state(
@@ -130,19 +162,15 @@ def train_step(
       'skipped_in_a_row': opt_state.notfinite_count,
   }
 
-  def unless_skipped(new, old):
-    return jax.tree.map(
-        lambda x, y: jnp.where(opt_state.last_finite, x, y), new, old
-    )
-
+  finite = opt_state.last_finite
   params = optax.apply_updates(trained, updates)
-  params |= unless_skipped(moved, statistics)
+  params |= where(finite, moved, statistics)
   average = state.average
   if ema:
-    average = unless_skipped(
-        ema_lib.update(average, params, state.step, ema=ema), average
+    average = where(
+        finite, ema_lib.update(average, params, state.step, ema=ema), average
     )
-  carry = unless_skipped(after, carry)
+  carry = where(finite, after, carry)
   return TrainState(state.step + 1, params, opt_state, average, carry), metrics
 
 

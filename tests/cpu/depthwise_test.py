@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.cpu import depthwise
+from tests.cpu import platforms
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
@@ -62,8 +63,9 @@ def test_only_cpus_use_shifted_products(platform, count):
     out = depthwise.convolve(x, kernel, 2, ((0, 1), (0, 1)))
     return jnp.sum(jnp.square(out))
 
-  step = jax.jit(jax.value_and_grad(loss, (0, 1)))
-  lowered = step.trace(jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 1, 4)))
-  text = lowered.lower(lowering_platforms=(platform,)).as_text()
+  step = jax.value_and_grad(loss, (0, 1))
+  text = platforms.lowered(
+      step, platform, jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 1, 4))
+  )
   # The forward pass, and the gradients of input and kernel.
   assert text.count('stablehlo.convolution') == count

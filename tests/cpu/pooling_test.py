@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from abaw_jax.cpu import pooling
+from tests.cpu import platforms
 
 
 @pytest.mark.parametrize('shape', [(2, 8, 8, 3), (1, 7, 10, 2), (1, 1, 2, 1)])
@@ -38,3 +39,13 @@ def test_the_cpu_form_equals_the_default_form():
   found, shifted = jax.vjp(pooling.max_pool, x)
   np.testing.assert_array_equal(found, maxima)
   np.testing.assert_allclose(shifted(maxima), gradient(maxima), atol=1e-6)
+
+
+@pytest.mark.parametrize('platform', platforms.DEVICES)
+def test_only_cpus_use_shifted_maxima(platform):
+  text = platforms.lowered(
+      jax.grad(lambda x: pooling.max_pool(x).sum()),
+      platform,
+      jnp.ones((1, 8, 8, 2)),
+  )
+  assert ('select_and_scatter' in text) is (platform != 'cpu')

@@ -4,11 +4,11 @@ from typing import Any
 
 from flax import linen as nn
 import jax
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from abaw_jax.cpu import dense_vjp, depthwise
+from abaw_jax.cpu import depthwise
+from abaw_jax.models.layers import dense, rematerialization
 
 
 def conv(
@@ -55,7 +55,7 @@ def convolve(
   size = kernel.shape[:2]
   if size == (1, 1) and feature_group_count == 1:
     x = x[:, :: strides[0], :: strides[1]]
-    return dense_vjp.dense(x, kernel[0, 0], None)
+    return dense.dot_general(x, kernel[0, 0])
   if 1 < feature_group_count == x.shape[-1] == kernel.shape[-1]:
     if isinstance(padding, str):
       padding = jax.lax.padtype_to_pads(x.shape[1:3], size, strides, padding)
@@ -69,7 +69,7 @@ def convolve(
         feature_group_count=feature_group_count,
         **options,
     )
-  return checkpoint_name(out, dense_vjp.CHECKPOINT_NAME)
+  return rematerialization.product(out)
 
 
 def flops(

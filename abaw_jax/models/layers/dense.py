@@ -1,6 +1,7 @@
 """Dense layers, exact GELU and the MLP of transformers."""
 
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from abaw_jax.cpu import dense_vjp
+from abaw_jax.cpu import dense_vjp, dispatch
+from abaw_jax.models.layers import rematerialization
 
 XAVIER = nn.initializers.xavier_uniform()
 
@@ -23,10 +25,27 @@ def dense(
   return nn.Dense(
       features,
       kernel_init=initializer,
-      dot_general=dense_vjp.dense,
+      dot_general=dot_general,
       dtype=dtype,
       name=name,
   )
+
+
+def dot_general(
+    x: Float[Array, '*b n'],
+    kernel: Float[Array, 'n m'],
+    *_: Any,
+    **__: Any,
+) -> Float[Array, '*b m']:
+  """Returns `x @ kernel`; for `nn.Dense(dot_general=...)`.
+
+  `nn.Dense` gives more arguments, which always mean this product.
+  """
+  return rematerialization.product(_product(x, kernel))
+
+
+# Without a reshape, which would copy the tiles of a TPU.
+_product = dispatch.by_platform(cpu=dense_vjp.dense, default=jnp.matmul)
 
 
 @jax.custom_vjp

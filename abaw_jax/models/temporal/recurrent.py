@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PyTree
 
-from abaw_jax.cpu import dense_vjp
-from abaw_jax.models.layers import initializers
+from abaw_jax.models.layers import dense, initializers
 from abaw_jax.models.temporal import encoder, recurrent_vjp, window_context
 
 
@@ -85,7 +84,7 @@ class RecurrentLayer(nn.Module):
         width,
         kernel_init=initializer,
         bias_init=initializer,
-        dot_general=dense_vjp.dense,
+        dot_general=dense.dot_general,
         dtype=self.dtype,
         name='input',
     )(x)
