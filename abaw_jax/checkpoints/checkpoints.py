@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 import math
 import operator
-import shutil
 from typing import Any
 
 import grain
@@ -11,7 +10,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from abaw_jax.checkpoints import parameters
+from abaw_jax.checkpoints import orbax_buckets, parameters
 from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.distributed import sharding
 from abaw_jax.steps import steps
@@ -34,12 +33,12 @@ class Checkpoints:
       score: key of the score that selects the best checkpoint.
       best: 'max' or 'min'.
     """
-    self.directory = workdir.resolve() / 'checkpoints'
+    self.directory = orbax_buckets.folder(workdir, 'checkpoints')
     self._score = score
     self._num_bytes = 0  # size of the last state, for messages
     for path in storage_errors.unreadable_scores(self.directory):
       _print(f'{path}: cannot be read; the checkpoint loses its score')
-      shutil.rmtree(path.parent, ignore_errors=True)
+      files.remove(path.parent)
     policies = checkpoint_managers.AnyPreservationPolicy(
         [
             checkpoint_managers.LatestN(2),

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from abaw_jax.checkpoints import runs
+from abaw_jax.checkpoints import orbax_buckets, runs
 from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.distributed import sharding
 from abaw_jax.tasks import registry
@@ -30,7 +30,7 @@ def load(
       `shapes`; the message lists every missing, extra or misshapen path.
   """
   task = registry.task_class(runs.read_config(workdir))
-  directory = workdir.resolve() / 'checkpoints'
+  directory = orbax_buckets.folder(workdir, 'checkpoints')
   for path in storage_errors.unreadable_scores(directory):
     raise errors.InputError(
         f'{path}: cannot be read; remove {path.parent} to ignore this score'

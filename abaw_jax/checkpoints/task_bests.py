@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, PyTree
 import orbax.checkpoint as ocp
 
-from abaw_jax.checkpoints import parameters
+from abaw_jax.checkpoints import orbax_buckets, parameters
 from abaw_jax.core import errors, files, storage_errors
 
 FOLDER = 'task_bests'
@@ -38,7 +38,7 @@ class TaskBests:
       part_scores: key of the score of each part, see `Task.part_scores`.
     """
     self._part_scores = part_scores
-    self.directory = workdir.resolve() / FOLDER
+    self.directory = orbax_buckets.folder(workdir, FOLDER)
     self._manager = _open(
         self.directory,
         {
@@ -118,7 +118,7 @@ class TaskBests:
 
 def read(workdir: files.Path) -> dict[str, Best]:
   """Returns the best of every part of a run that has a score."""
-  directory = workdir.resolve() / FOLDER
+  directory = orbax_buckets.folder(workdir, FOLDER)
   if not directory.is_dir():
     return {}
   with _open(
@@ -145,7 +145,7 @@ def load(workdir: files.Path, step: int, shapes: Any) -> Any:
     step: step of a `Best`.
     shapes: nested dict of `jax.ShapeDtypeStruct`s with sharding.
   """
-  directory = workdir.resolve() / FOLDER
+  directory = orbax_buckets.folder(workdir, FOLDER)
   folder = directory / str(step)
   with _open(
       directory, {'params': ocp.PyTreeCheckpointHandler()}, read_only=True

@@ -95,6 +95,17 @@ def local_copy(path: Path) -> Iterator[pathlib.Path]:
       raise errors.InputError(str(e).replace(str(copy), str(path))) from e
 
 
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[pathlib.Path]:
+  """Yields a local folder; its files are in `folder` at the end of the block."""
+  if not paths.is_bucket(folder):
+    yield folder
+    return
+  with tempfile.TemporaryDirectory() as local:
+    yield pathlib.Path(local)
+    transfers.upload_folder(pathlib.Path(local), folder)
+
+
 def remove(path: Path) -> None:
   """Removes a folder with its content, if it exists."""
   if paths.is_bucket(path):

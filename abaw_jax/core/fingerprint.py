@@ -16,10 +16,8 @@ from collections.abc import Iterable, Mapping
 import hashlib
 import json
 import os
-import pathlib
 from typing import Any
 
-from etils import epath
 import numpy as np
 
 from abaw_jax.core import errors, files
@@ -91,7 +89,7 @@ def make(
 
 def write(folder: str | os.PathLike[str], fingerprint: Fingerprint) -> None:
   """Writes the fingerprint of a dataset into its folder."""
-  files.write_json(pathlib.Path(folder) / FILE, fingerprint)
+  files.write_json(files.path(folder) / FILE, fingerprint)
 
 
 def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
   Raises:
     InputError: there is none.
   """
-  path = epath.Path(folder) / FILE
+  path = files.path(folder) / FILE
   try:
     return json.loads(path.read_text())
   except (OSError, ValueError) as e:

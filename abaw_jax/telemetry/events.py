@@ -26,19 +26,27 @@ if sys.modules['torch'] is None:
 class EventFile:
   """A new event file; `flush` writes the added events to disk."""
 
-  def __init__(self, folder: pathlib.Path, *, purge_step: int | None):
+  def __init__(
+      self,
+      folder: pathlib.Path,
+      *,
+      purge_step: int | None,
+      max_bytes: int | None = None,
+  ):
     """Creates a file in `folder`.
 
     Args:
       folder: folder of all event files of a run; created if it is missing.
       purge_step: TensorBoard hides the events of earlier files from this step
         on; None hides nothing.
+      max_bytes: size after which the events go to a further file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     origin = f'{socket.gethostname()}.{os.getpid()}'
-    path = folder / f'events.out.tfevents.{time.time():.0f}.{origin}'
-    self._records = tensorboardX.RecordWriter(os.fspath(path))
-    self._add(0, file_version='brain.Event:2')
+    self._stem = folder / f'events.out.tfevents.{time.time():.0f}.{origin}'
+    self._max_bytes = max_bytes
+    self._number = 0
+    self._open()
     if purge_step is not None:
       start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
       self._add(purge_step, session_log=start)
@@ -67,10 +75,20 @@ class EventFile:
   def flush(self) -> None:
     """Writes all added events to disk."""
     self._records.flush()
+    if self._max_bytes and self._path.stat().st_size > self._max_bytes:
+      self._records.close()
+      self._number += 1
+      self._open()
 
   def close(self) -> None:
     """Flushes and closes the file."""
     self._records.close()
+
+  def _open(self) -> None:
+    suffix = f'.{self._number:04d}' if self._number else ''
+    self._path = self._stem.with_name(self._stem.name + suffix)
+    self._records = tensorboardX.RecordWriter(os.fspath(self._path))
+    self._add(0, file_version='brain.Event:2')
 
   def _add_value(self, step: int, tag: str, **value: Any) -> None:
     value = summary_pb2.Summary.Value(tag=tag, **value)

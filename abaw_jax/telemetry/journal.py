@@ -122,6 +122,10 @@ class Journal:
     if show:
       say(goodput.summary(scalars))
 
+  def upload(self) -> None:
+    """Writes all lines to a bucket, if the workdir is in one."""
+    self._writer.upload()
+
   def close(self) -> None:
     """Closes all files."""
     self._writer.close()

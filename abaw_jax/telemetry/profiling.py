@@ -1,5 +1,6 @@
 """A trace of a few updates, for TensorBoard's profile plugin and Perfetto."""
 
+import contextlib
 from typing import Any
 
 import jax
@@ -48,6 +49,7 @@ class Profile:
     self._watch = watch
     self._start = start if count and jax.process_index() == 0 else None
     self._end = min(start + count, total)
+    self._upload = contextlib.ExitStack()
     self._running = False
 
   def begin(self, step: int, before: Any) -> None:
@@ -65,7 +67,9 @@ class Profile:
       # Tracing Python calls would slow down the measured host.
       options.python_tracer_level = 0
       jax.profiler.start_trace(
-          self._folder, create_perfetto_trace=True, profiler_options=options
+          self._upload.enter_context(files.filling(self._folder)),
+          create_perfetto_trace=True,
+          profiler_options=options,
       )
     self._running = True
 
@@ -86,4 +90,5 @@ class Profile:
       self._running = False
       with self._watch.phase('profile'):
         jax.profiler.stop_trace()
+        self._upload.close()
       journal.say(f'profile in {self._folder}')

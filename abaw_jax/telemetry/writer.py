@@ -13,7 +13,10 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.core import errors, files, storage_errors
-from abaw_jax.telemetry import events, grid
+from abaw_jax.telemetry import events, grid, mirror
+
+# Event files in a bucket are uploaded again when they grow, so they stay small.
+_EVENT_BYTES = 4 * 2**20
 
 
 class Writer:
@@ -21,7 +24,8 @@ class Writer:
 
   One line holds one step of one split, such as
   `{"step": 100, "split": "train", "loss": 0.5}`. It is on disk when
-  `write_scalars` returns. JSON has no NaN and no infinity: both become `null`.
+  `write_scalars` returns. If the workdir is in a bucket, it is there after
+  `upload`, or some seconds later. JSON has no NaN and no infinity: both become `null`.
   Pictures are written to `<workdir>/plots` and to the event files.
   """
 
@@ -40,14 +44,15 @@ class Writer:
         is dropped), or the disk is full. All methods raise it on a full disk.
     """
     self._workdir = files.path(workdir)
-    self._workdir.mkdir(parents=True, exist_ok=True)
-    path = self._workdir / 'metrics.jsonl'
     with self._writing():
+      self._mirror = mirror.Mirror(self._workdir)
+      path = self._mirror.folder / 'metrics.jsonl'
       _repair(path, resume_step)
       self._lines = path.open('a', encoding='utf-8')
       self._events = events.EventFile(
-          self._workdir / 'tb',
+          self._mirror.folder / 'tb',
           purge_step=None if resume_step is None else resume_step + 1,
+          max_bytes=_EVENT_BYTES if files.is_bucket(self._workdir) else None,
       )
 
   def write_scalars(
@@ -68,12 +73,11 @@ class Writer:
   ) -> files.Path:
     """Writes an RGB image and returns its path, see `image_path`."""
     encoded = grid.encode_png(image)
-    path = image_path(self._workdir, step, name)
     with self._writing():
-      files.write(path, encoded)
+      files.write(image_path(self._mirror.folder, step, name), encoded)
       self._events.add_png(step, f'plots/{name}', image, encoded)
       self._events.flush()
-    return path
+    return image_path(self._workdir, step, name)
 
   def flush(self) -> None:
     """Writes all buffered data to disk."""
@@ -81,10 +85,16 @@ class Writer:
       self._lines.flush()
       self._events.flush()
 
+  def upload(self) -> None:
+    """Writes all data to a bucket; does nothing for a local workdir."""
+    with self._writing():
+      self._mirror.upload()
+
   def close(self) -> None:
     """Flushes and closes both files."""
     with (
         self._writing(),
+        contextlib.closing(self._mirror),
         contextlib.closing(self._events),
         contextlib.closing(self._lines),
     ):
@@ -121,6 +131,9 @@ class NullWriter:
     """Returns the path of the picture."""
     return image_path(self._workdir, step, name)
 
+  def upload(self) -> None:
+    """Does nothing."""
+
   def close(self) -> None:
     """Does nothing."""
 
@@ -140,7 +153,7 @@ def read_lines(path: files.Path) -> list[dict[str, Any]]:
   """
   if not path.exists():
     return []
-  text = path.read_text(encoding='utf-8', errors='replace')
+  text = path.read_bytes().decode(errors='replace')
   # Text after the last newline is an incomplete write.
   *texts, _incomplete = text.split('\n')
   lines = []

@@ -171,7 +171,7 @@ class _Loop:
           # A resumed run does not repeat these updates, nor their lines.
           self._report(log)
           scores = self._evaluate(state, step, log) if due.evaluating else None
-          self._save(state, batches, scores)
+          self._save(state, batches, scores, log)
         if due.stopping:
           self._finish(step, log)
           journal.say(
@@ -199,7 +199,7 @@ class _Loop:
       if self.pictures:
         self._draw(state, self.total, log)
       scores = self._evaluate(state, self.total, log)
-      self._save(state, batches, scores)
+      self._save(state, batches, scores, log)
       self._finish(self.total, log)
       self.selection.report()
     return scores
@@ -266,8 +266,9 @@ class _Loop:
       image, _ = self.pictures.draw(state.weights)
       log.write_picture(step, self.task.picture, image)
 
-  def _save(self, state, batches, scores) -> None:
+  def _save(self, state, batches, scores, log) -> None:
     with self.watch.phase('checkpoint'):
+      log.upload()  # a resumed run does not write these lines again
       self.selection.save(state, batches, scores)
 
   def _finish(self, step, log) -> None:
