@@ -96,14 +96,22 @@ def local_copy(path: Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def filling(folder: Path) -> Iterator[pathlib.Path]:
-  """Yields a local folder; its files are in `folder` at the end of the block."""
+def filling(folder: Path, *, last: str | None = None) -> Iterator[pathlib.Path]:
+  """Yields a local folder; its files are in `folder` at the end of the block.
+
+  Args:
+    folder: folder to add files to. If it is in a bucket, the local folder has the
+      names of its last parents, too.
+    last: as for `replacing`.
+  """
   if not paths.is_bucket(folder):
     yield folder
     return
-  with tempfile.TemporaryDirectory() as local:
-    yield pathlib.Path(local)
-    transfers.upload_folder(pathlib.Path(local), folder)
+  with tempfile.TemporaryDirectory() as root:
+    local = pathlib.Path(root, *folder.parts[-3:])
+    local.mkdir(parents=True)
+    yield local
+    transfers.upload_folder(local, folder, last=last)
 
 
 def remove(path: Path) -> None:

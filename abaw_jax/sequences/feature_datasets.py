@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 from typing import Any
 
 from array_record.python import array_record_module
@@ -23,6 +22,7 @@ from abaw_jax.data import transforms
 
 VERSION = '1.0.0'
 _CARD = 'card.json'
+_INFO = 'dataset_info.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,9 @@ class FeatureWriter:
   any order: one process calls `begin`, all call `write` for missing shards, then
   one calls `finish`. The dataset appears only then. If a process is killed, its
   complete shards remain, and the next run writes the missing ones. `card.json` in
-  the same folder records the origin of the features.
+  the same folder records the origin of the features. A bucket cannot rename a
+  folder: there the shards are written in place, and `dataset_info.json`, which all
+  readers look for, comes last.
 
   Attributes:
     folder: folder of the complete dataset. One command at a time may fill it.
@@ -89,10 +91,12 @@ class FeatureWriter:
     self.folder = files.path(data_dir) / self._name / features_name / VERSION
     # Readers ignore folders whose name is not a version.
     self._work = self.folder.with_name(f'{VERSION}.incomplete')
+    if files.is_bucket(self.folder):
+      self._work = self.folder
     card = {**card, 'dim': dim} | ({'data': source} if source else {})
     self._card = json.loads(json.dumps(card))
     self._features = _features(dim)
-    self.finished: bool = self.folder.exists() and not overwrite
+    self.finished: bool = (self.folder / _INFO).exists() and not overwrite
     if self.finished:
       _check_card(self.folder / _CARD, self._card)
     elif (self._work / _CARD).exists() and not overwrite:
@@ -109,12 +113,14 @@ class FeatureWriter:
     plan = self._card | {'shards': [shard.path.name for shard in self._shards]}
     if _read_card(path) == plan:
       return
-    shutil.rmtree(self._work, ignore_errors=True)
+    (self._work / _INFO).unlink(missing_ok=True)  # no longer a dataset
+    files.remove(self._work)
     files.write_json(path, plan)
 
   def missing(self) -> list[Shard]:
     """Returns the shards that are not written yet."""
-    return [shard for shard in self._shards if not shard.path.exists()]
+    existing = {path.name for path in self._work.iterdir()}
+    return [shard for shard in self._shards if shard.path.name not in existing]
 
   def write(self, shard: Shard, records: Iterable[Mapping[str, Any]]) -> None:
     """Writes a shard; its file appears when it is complete.
@@ -153,33 +159,41 @@ class FeatureWriter:
     splits = {}
     for shard in self._shards:
       splits.setdefault(shard.split, []).append(shard)
-    tfds.folder_dataset.write_metadata(
-        data_dir=self._work,
-        features=self._features,
-        split_infos=[
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=[shard.stop - shard.start for shard in shards],
-                num_bytes=sum(shard.path.stat().st_size for shard in shards),
-            )
-            for split, shards in splits.items()
-        ],
-        version=VERSION,
-        metadata=tfds.core.MetadataDict(rows=dict(num_rows)),
-        check_data=False,  # the check would read with TensorFlow
-    )
     digests = [
         (shard.split, json.loads(_digest(shard).read_text()))
         for shard in self._shards
     ]
     found = fingerprint.make({}, digests, self._card.get('data'))
-    fingerprint.write(self._work, found)
+    with files.filling(self._work, last=_INFO) as folder:
+      fingerprint.write(folder, found)
+      # TFDS reads the names of the shards, which are in the bucket.
+      names = [folder / shard.path.name for shard in self._shards]
+      placeholders = [name for name in names if not name.exists()]
+      for name in placeholders:
+        name.touch()
+      tfds.folder_dataset.write_metadata(
+          data_dir=folder,
+          features=self._features,
+          split_infos=[
+              tfds.core.SplitInfo(
+                  name=split,
+                  shard_lengths=[shard.stop - shard.start for shard in shards],
+                  num_bytes=sum(files.size(shard.path) for shard in shards),
+              )
+              for split, shards in splits.items()
+          ],
+          version=VERSION,
+          metadata=tfds.core.MetadataDict(rows=dict(num_rows)),
+          check_data=False,  # the check would read with TensorFlow
+      )
+      files.write_json(folder / _CARD, self._card)
+      for name in placeholders:
+        name.unlink()
     for leftover in (*map(_digest, self._shards), *self._work.glob('*.tmp')):
       leftover.unlink()
-    files.write_json(self._work / _CARD, self._card)
-    if self.folder.exists():
-      shutil.rmtree(self.folder)
-    os.replace(self._work, self.folder)
+    if self._work != self.folder:
+      files.remove(self.folder)
+      os.replace(self._work, self.folder)
 
   def _plan(self, split: str, count: int, size: int) -> list[Shard]:
     """Returns the shards of a split; all but the last have `size` records."""

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import threading
 
-from abaw_jax.buckets import transfers
 from abaw_jax.core import files
 
 EVERY_S = 30.0
@@ -38,7 +37,7 @@ class Mirror:
     self.folder = pathlib.Path(tempfile.mkdtemp())
     lines = target / 'metrics.jsonl'
     if lines.exists():
-      transfers.download(lines, self.folder / lines.name)
+      (self.folder / lines.name).write_bytes(lines.read_bytes())
     self._uploaded: dict[pathlib.Path, tuple[int, int]] = {}
     self._lock = threading.Lock()
     self._stop = threading.Event()
