@@ -15,6 +15,7 @@ continues where it stopped.
 """
 
 from collections.abc import Sequence
+import functools
 import os
 import pathlib
 import signal
@@ -23,8 +24,8 @@ from typing import Any
 
 from absl import flags
 
-from abaw_jax.core import choices, cli, errors, storage_errors
-from abaw_jax.data_builders import datasets, problems
+from abaw_jax.core import choices, cli, errors, files, storage_errors
+from abaw_jax.data_builders import bucket_build, datasets, problems
 
 ON_ERROR = ('fail', 'skip')
 # Flags that only some datasets have: how to define the flag, its help and its
@@ -117,21 +118,31 @@ def build(
   choices.pick(dict.fromkeys(ON_ERROR), on_error, '--on_error')
   builder_class = dataset.load()
   _check_options(name, options, builder_class)
-  data = pathlib.Path(data_dir)
+  data = files.path(data_dir)
+  source_dir = files.local_path(source_dir, '--source_dir')
+  build_in = functools.partial(
+      _build_in,
+      builder_class,
+      source_dir=source_dir,
+      configs=configs,
+      on_error=on_error,
+      overwrite=overwrite,
+      **options,
+  )
   with (
       storage_errors.writing(data, 'the dataset'),
       problems.reading(source_dir),
   ):
+    if files.is_bucket(data):
+      bucket_build.build(name, data, build_in)
+      return
     if data.is_file():
       raise errors.InputError(f'--data_dir={data_dir} is a file; name a folder')
-    builder_class.build(
-        source_dir=source_dir,
-        data_dir=data_dir,
-        configs=configs,
-        on_error=on_error,
-        overwrite=overwrite,
-        **options,
-    )
+    build_in(data)
+
+
+def _build_in(builder_class: Any, data_dir: pathlib.Path, **options: Any):
+  builder_class.build(data_dir=data_dir, **options)
 
 
 def _check_options(

@@ -14,7 +14,7 @@ import os
 
 from absl import flags
 
-from abaw_jax.core import choices, cli, errors
+from abaw_jax.core import choices, cli, errors, files
 from abaw_jax.data_builders import datasets, problems
 
 
@@ -72,7 +72,7 @@ def main(dataset: str) -> int:
   args = flags.FLAGS
   correct = check(
       dataset,
-      source_dir=args.source_dir,
+      source_dir=files.local_path(args.source_dir, '--source_dir'),
       subset=args.subset,
       decode=args.decode,
       config=args.config,

@@ -114,6 +114,15 @@ def filling(folder: Path, *, last: str | None = None) -> Iterator[pathlib.Path]:
     transfers.upload_folder(local, folder, last=last)
 
 
+def copy(local: pathlib.Path, path: Path) -> None:
+  """Creates or replaces a file with the content of a local one, in one step."""
+  if paths.is_bucket(path):
+    transfers.upload(local, path)
+    return
+  with replacing(path) as temporary:
+    shutil.copyfile(local, temporary)
+
+
 def remove(path: Path) -> None:
   """Removes a folder with its content, if it exists."""
   if paths.is_bucket(path):

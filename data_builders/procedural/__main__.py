@@ -14,7 +14,7 @@ import pathlib
 
 from absl import flags
 
-from abaw_jax.core import cli, errors
+from abaw_jax.core import cli, errors, files
 from abaw_jax.data_builders import datasets
 
 _OUT = flags.DEFINE_string('out', None, 'Folder of the new corpus.')
@@ -50,7 +50,7 @@ def main() -> None:
   if _SHEET.value is not None:
     print(sheet.write(pathlib.Path(_SHEET.value), seed=_SEED.value))
     return
-  out = pathlib.Path(_OUT.value)
+  out = files.local_path(_OUT.value, '--out')
   videos, frames = _VIDEOS.value, _FRAMES.value
   common = {'seed': _SEED.value, 'workers': _WORKERS.value}
   if _LAYOUT.value == datasets.VIDEO_LAYOUT:
