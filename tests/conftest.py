@@ -40,7 +40,7 @@ class SkipWithoutTorch(abc.MetaPathFinder):
 
 
 sys.meta_path.append(SkipWithoutTorch())
-pytest_plugins = ['tests.feature_fixtures']
+pytest_plugins = ['tests.buckets.fixtures', 'tests.feature_fixtures']
 
 
 def pytest_configure(config):

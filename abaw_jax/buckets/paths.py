@@ -75,7 +75,7 @@ def _connect(scheme: str, bucket: str) -> None:
   # Without this, gcsfs waits for a service of zonal buckets, 60 s if it is away.
   os.environ.setdefault('GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT', 'false')
   # These loggers print tracebacks of errors that are raised as well.
-  for name in ('gcsfs', 's3fs', 'botocore', 'aiobotocore'):
+  for name in ('gcsfs', 's3fs', 'botocore', 'aiobotocore', 'absl'):
     logging.getLogger(name).setLevel(logging.CRITICAL)
   import fsspec
 

@@ -57,6 +57,7 @@ class Checkpoints:
             best_mode=best,
             preservation_policy=policies,
             cleanup_tmp_directories=True,
+            async_options=orbax_buckets.async_options(workdir),
         ),
         item_names=('params', 'optimizer', 'data', 'config'),
         item_handlers={

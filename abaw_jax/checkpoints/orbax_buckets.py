@@ -9,6 +9,8 @@ import functools
 import os
 from typing import Any
 
+import orbax.checkpoint as ocp
+
 # Private: no public function chooses the storage of the arrays.
 from orbax.checkpoint._src.path import gcs_utils
 from orbax.checkpoint._src.serialization import tensorstore_utils
@@ -31,6 +33,14 @@ def folder(workdir: files.Path, name: str) -> files.Path:
   if str(workdir).startswith('s3://'):
     _teach_orbax_s3()
   return files.absolute(workdir) / name
+
+
+def async_options(workdir: files.Path) -> ocp.AsyncOptions:
+  """Returns options with which a lost bucket is an error and no endless wait."""
+  # If a thread of Orbax cannot create a folder, other threads wait for it.
+  return ocp.AsyncOptions(
+      create_directories_asynchronously=not files.is_bucket(workdir)
+  )
 
 
 @functools.cache
