@@ -42,9 +42,14 @@ def test_files_are_written_and_read(bucket):
 def test_a_failed_block_changes_nothing(bucket):
   path = files.path(f'{bucket}/failed/a')
   files.write(path, 'old')
-  with pytest.raises(KeyError), files.replacing(path) as temporary:
-    temporary.write_text('new')
-    raise KeyError
+
+  def fail():
+    with files.replacing(path) as temporary:
+      temporary.write_text('new')
+      raise KeyError
+
+  with pytest.raises(KeyError):
+    fail()
   assert (names(path.parent), path.read_text()) == (['a'], 'old')
 
 
@@ -66,9 +71,10 @@ def test_an_incomplete_folder_has_no_last_file(bucket, monkeypatch):
       raise OSError('lost')
     upload(local, remote)
 
-  with monkeypatch.context() as patch, pytest.raises(OSError, match='lost'):
-    patch.setattr(transfers, 'upload', lose_connection)
+  monkeypatch.setattr(transfers, 'upload', lose_connection)
+  with pytest.raises(OSError, match='lost'):
     fill('2')
+  monkeypatch.undo()
   assert 'config.json' not in names(folder)
   fill('3')
   assert (folder / 'deep' / 'b').read_text() == '3'

@@ -66,7 +66,7 @@ def smoke(name: str, data_dir: pathlib.Path, **overrides: Any) -> dict:
   return config
 
 
-def metrics(workdir: pathlib.Path, split: str = 'train') -> dict[int, dict]:
+def metrics(workdir: pathlib.PurePath, split: str = 'train') -> dict[int, dict]:
   """Returns the lines of one split in metrics.jsonl, by step."""
   text = (workdir / 'metrics.jsonl').read_text()
   lines = map(json.loads, text.splitlines())
