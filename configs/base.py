@@ -36,7 +36,7 @@ _KEYS = {
     ),
     'an integer in [1, 2e9]': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
-        'data.stride optim.microbatches mesh.fsdp model.image_size '
+        'data.stride optim.microbatches mesh.fsdp mesh.zero model.image_size '
         'model.patch_size model.dim model.depth model.num_heads model.mlp_dim '
         'model.max_length model.private_head_dim model.feed_dim '
         'model.decoder_dim model.decoder_depth model.decoder_num_heads'
@@ -123,6 +123,9 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.mesh = ml_collections.ConfigDict()
   config.mesh.fsdp = 1  # devices that shard one copy of parameters and moments
+  # ZeRO, stage 1 (Rajbhandari et al., arXiv 1910.02054): devices, or groups of
+  # `fsdp` devices, that shard weights and moments between two updates.
+  config.mesh.zero = 1
 
   config.log_steps = 50  # updates between two log lines
   config.save_steps = 500  # updates between two checkpoints; 0 = none

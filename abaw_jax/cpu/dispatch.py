@@ -1,4 +1,4 @@
-"""Choice between a form for CPUs and the form for all other platforms."""
+"""Choice between forms of a function for different platforms."""
 
 from collections.abc import Callable
 import functools
@@ -7,31 +7,33 @@ from typing import Any
 import jax
 
 
-def is_target() -> bool:
-  """Returns whether the program that is being traced is for CPUs.
+def platform() -> str:
+  """Returns the platform of the program that is being traced, such as 'cpu'.
 
-  It is for the devices of the mesh that is set, or else for JAX's default
-  backend. `abaw-jax compile` sets a mesh of TPUs on a machine with only CPUs.
+  It is that of the mesh that is set, or else JAX's default backend. `abaw-jax
+  compile` sets a mesh of TPUs on a machine with only CPUs.
   """
   device = jax.sharding.get_abstract_mesh().abstract_device
-  if device is not None:
-    return device.device_kind == 'cpu'
-  return jax.default_backend() == 'cpu'
+  return jax.default_backend() if device is None else device.platform
 
 
 def by_platform(
-    *, cpu: Callable[..., Any], default: Callable[..., Any]
+    *, default: Callable[..., Any], **forms: Callable[..., Any]
 ) -> Callable[..., Any]:
-  """Returns a function that calls `cpu` in programs for CPUs, else `default`.
+  """Returns a function that calls the form for the platform, if there is one.
 
   The choice is made during tracing. So it covers the forward pass, the residuals
-  and the backward pass, and no trace of the other form is in the program.
+  and the backward pass, and the program has no trace of other forms.
   `jax.lax.platform_dependent` would choose inside a custom VJP, with the same
   residuals for all platforms.
+
+  Args:
+    default: form for all other platforms.
+    **forms: forms by the name of their platform, such as `cpu`.
   """
 
   @functools.wraps(default)
   def chosen(*args: Any, **options: Any) -> Any:
-    return (cpu if is_target() else default)(*args, **options)
+    return forms.get(platform(), default)(*args, **options)
 
   return chosen

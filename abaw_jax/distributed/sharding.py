@@ -26,49 +26,59 @@ RULES = (
     (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1, ('fsdp',)),
     (r'(proj|fc2)/kernel$', -2, ('fsdp',)),
 )
+# Smaller leaves, and vectors, have a copy on every device of the axis `zero`.
+_MIN_ZERO_SIZE = 2**10
 
 
-def make_mesh(*, fsdp: int, devices: Sequence[Any] | None = None) -> Mesh:
-  """Returns a mesh of devices with axes `data` and `fsdp`.
+def make_mesh(
+    *, fsdp: int, zero: int = 1, devices: Sequence[Any] | None = None
+) -> Mesh:
+  """Returns a mesh of devices with axes `data`, `zero` and `fsdp`.
 
   Args:
-    fsdp: number of devices that share each parameter; divides the number of
-      devices in a slice.
+    fsdp: number of devices that share each parameter.
+    zero: number of devices, or of groups of `fsdp` devices, that share the
+      weights and moments between two steps; every step gathers the weights once.
     devices: devices of the mesh; None means all.
+
+  Raises:
+    InputError: `fsdp` times `zero` does not divide the number of devices in a
+      slice.
   """
   return Mesh(
-      arrange(devices or jax.devices(), fsdp=fsdp),
+      arrange(devices or jax.devices(), fsdp=fsdp, zero=zero),
       batch_sharding.BATCH_AXES,
       # With explicit axes, JAX would compile a step twice.
-      axis_types=(AxisType.Auto, AxisType.Auto),
+      axis_types=(AxisType.Auto,) * len(batch_sharding.BATCH_AXES),
   )
 
 
-def arrange(devices: Sequence[Any], *, fsdp: int) -> np.ndarray:
-  """Returns the devices as an array [data, fsdp].
+def arrange(devices: Sequence[Any], *, fsdp: int, zero: int = 1) -> np.ndarray:
+  """Returns the devices as an array [data, zero, fsdp].
 
-  Parameters are split only inside a slice (a TPU slice or a GPU node), because
-  its interconnect is fast. Only the axis `data` crosses slices.
+  Parameters and moments are split only inside a slice (a TPU slice or a GPU
+  node), because its interconnect is fast. Only the axis `data` crosses slices.
 
   Raises:
-    InputError: `fsdp` does not divide the number of devices in a slice.
+    InputError: `fsdp` times `zero` does not divide the number of devices in a
+      slice.
   """
   slices = len({getattr(device, 'slice_index', 0) for device in devices})
   count = len(devices) // slices
-  if count % fsdp:
+  if count % (fsdp * zero):
     where = f' of each of {slices} slices' if slices > 1 else ''
+    value = f'zero={zero} x fsdp={fsdp}' if zero > 1 else f'fsdp={fsdp}'
     raise errors.InputError(
-        f'config.mesh.fsdp={fsdp} does not divide the {count} devices{where}: '
+        f'config.mesh.{value} does not divide the {count} devices{where}: '
         'choose a divisor'
     )
+  shape = (count // (fsdp * zero), zero, fsdp)
   # For example, 8 of the 16 devices along an axis of a TPU slice.
   split = {'allow_split_physical_axes': True}
   if slices == 1:
-    return mesh_utils.create_device_mesh(
-        (count // fsdp, fsdp), devices, **split
-    )
+    return mesh_utils.create_device_mesh(shape, devices, **split)
   return mesh_utils.create_hybrid_device_mesh(
-      (count // fsdp, fsdp), (slices, 1), devices, **split
+      shape, (slices, 1, 1), devices, **split
   )
 
 
@@ -87,26 +97,71 @@ def path_name(path: tuple[Any, ...]) -> str:
   return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
-def state_shardings(state: Any, mesh: Mesh) -> Any:
+def state_shardings(state: Any, mesh: Mesh, *, gathered: bool = False) -> Any:
   """Returns a tree of shardings for a training state or its shapes.
 
   The path of an optimizer moment ends in the path of its parameter, so both
   have the same sharding.
+
+  Args:
+    state: tree of arrays or their shapes.
+    mesh: mesh with the axes of `make_mesh`.
+    gathered: whether the state is gathered over the axis `zero`, as the weights
+      during a step.
   """
 
   def place(path, leaf):
+    spec = [()] * leaf.ndim
     for pattern, axis, over in RULES:
       size = math.prod(mesh.shape[name] for name in over)
       if size == 1 or not re.search(pattern, path_name(path)):
         continue
       if leaf.ndim > max(axis, -axis - 1) and leaf.shape[axis] % size == 0:
-        spec = [None] * leaf.ndim
-        spec[axis] = over if over[1:] else over[0]
-        return NamedSharding(mesh, PartitionSpec(*spec))
+        spec[axis] = over
       break
-    return replicated(mesh)
+    used = [name for over in spec for name in over]
+    is_matrix = leaf.ndim > 1 and leaf.size >= _MIN_ZERO_SIZE
+    if is_matrix and not gathered and 'zero' not in used:
+      _split_over_zero(spec, leaf.shape, mesh)
+    names = [over[0] if len(over) == 1 else over or None for over in spec]
+    while names and names[-1] is None:
+      names.pop()
+    return NamedSharding(mesh, PartitionSpec(*names))
 
   return jax.tree_util.tree_map_with_path(place, state)
+
+
+def _split_over_zero(spec, shape, mesh) -> None:
+  """Adds `zero` to one axis; the parts are full tiles of a TPU if possible."""
+  zero = mesh.shape['zero']
+  axes = [
+      axis
+      for axis in range(len(shape))
+      if not spec[axis] and shape[axis] % zero == 0
+  ]
+  # A tile of bfloat16 has 16 x 128 elements. Without full tiles, XLA replaces the
+  # gather and the scatter by larger collectives.
+  tiles = (1,) * (len(shape) - 2) + (16, 128)
+  full = [i for i in axes if shape[i] % (zero * tiles[i - len(shape)]) == 0]
+  if zero > 1 and axes:
+    spec[(full or axes)[0]] = ('zero',)
+
+
+def constrain(tree: Any, *, gathered: bool) -> Any:
+  """Returns a tree of parameters or gradients with the shardings of a state.
+
+  Outside of a mesh, nothing changes.
+
+  Args:
+    tree: arrays that are being traced.
+    gathered: see `state_shardings`.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty or mesh.shape['zero'] == 1:
+    return tree
+  return jax.lax.with_sharding_constraint(
+      tree, state_shardings(tree, mesh, gathered=gathered)
+  )
 
 
 def check_batch(

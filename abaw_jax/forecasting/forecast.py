@@ -70,9 +70,7 @@ def make_forecast(
       devices.
   """
   batch_size, section = config['data']['batch_size'], config['optim']
-  mesh = sharding.make_mesh(
-      fsdp=config['mesh']['fsdp'], devices=topology.devices
-  )
+  mesh = sharding.make_mesh(**config['mesh'], devices=topology.devices)
   sharding.check_batch(
       batch_size,
       mesh,

@@ -145,7 +145,7 @@ def train_step(
   key = jax.random.fold_in(jax.random.key(seed), state.step)
   trained, statistics = variables.split(state.params)
   grads, metrics, moved, after = gradients.gradients(
-      trained,
+      sharding.constrain(trained, gathered=True),
       statistics,
       batch,
       key,
@@ -155,6 +155,7 @@ def train_step(
       sam_rho=sam_rho,
       sam_faithful=sam_faithful,
   )
+  grads = sharding.constrain(grads, gathered=False)
   updates, opt_state = optimizer.update(grads, state.opt_state, trained)
   metrics |= {
       'grad_norm': optax.tree.norm(grads),

@@ -58,7 +58,7 @@ def train(
         f'{workdir}: this run has ended; name another --workdir to train again'
     )
     return
-  mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
+  mesh = sharding.make_mesh(**config['mesh'])
   sharding.check_batch(
       config['data']['batch_size'],
       mesh,

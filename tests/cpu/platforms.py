@@ -11,7 +11,7 @@ DEVICES = {'cpu': 'cpu', 'tpu': 'TPU v5e', 'cuda': 'NVIDIA H100'}
 def lowered(function, platform: str, *args) -> str:
   """Returns the StableHLO text of a function, for a device of a platform."""
   mesh = jax.sharding.AbstractMesh(
-      (1, 1),
+      (1,) * len(batch_sharding.BATCH_AXES),
       batch_sharding.BATCH_AXES,
       abstract_device=jax.sharding.AbstractDevice(
           DEVICES[platform], num_cores=None, platform=platform

@@ -24,34 +24,38 @@ def test_one_slice_is_filled_row_by_row():
   devices = [Device(i) for i in range(8)]
   mesh = sharding.arrange(devices, fsdp=2)
   ids = np.vectorize(lambda device: device.id)(mesh)
-  np.testing.assert_array_equal(ids, np.arange(8).reshape(4, 2))
+  np.testing.assert_array_equal(ids, np.arange(8).reshape(4, 1, 2))
 
 
-@pytest.mark.parametrize('fsdp', [1, 2, 4])
-def test_parameters_are_split_only_inside_a_slice(fsdp):
+@pytest.mark.parametrize('zero', [1, 2])
+@pytest.mark.parametrize('fsdp', [1, 2])
+def test_parameters_are_split_only_inside_a_slice(fsdp, zero):
   # Devices may arrive in any order of their slices.
   devices = [Device(i, slice_index=i % 2) for i in range(8)]
-  mesh = sharding.arrange(devices, fsdp=fsdp)
-  assert mesh.shape == (8 // fsdp, fsdp)
+  mesh = sharding.arrange(devices, fsdp=fsdp, zero=zero)
+  assert mesh.shape == (8 // (fsdp * zero), zero, fsdp)
   assert sorted(device.id for device in mesh.ravel()) == list(range(8))
   for row in mesh:
-    assert len({device.slice_index for device in row}) == 1
+    assert len({device.slice_index for device in row.ravel()}) == 1
   # Along `data`, the devices of a slice are neighbors.
-  slices = [row[0].slice_index for row in mesh]
+  slices = [row[0, 0].slice_index for row in mesh]
   assert slices == sorted(slices)
 
 
 @pytest.mark.parametrize(
-    ('slices', 'fsdp', 'message'),
+    ('slices', 'zero', 'fsdp', 'message'),
     [
-        (1, 3, 'fsdp=3 does not divide the 8 devices:'),
-        (2, 8, 'fsdp=8 does not divide the 4 devices of each of 2 slices'),
+        (1, 1, 3, 'mesh.fsdp=3 does not divide the 8 devices:'),
+        (2, 1, 8, 'fsdp=8 does not divide the 4 devices of each of 2 slices'),
+        (2, 4, 2, 'zero=4 x fsdp=2 does not divide the 4 devices of each'),
     ],
 )
-def test_fsdp_that_does_not_divide_a_slice_is_refused(slices, fsdp, message):
+def test_parts_that_do_not_divide_a_slice_are_refused(
+    slices, zero, fsdp, message
+):
   devices = [Device(i, slice_index=i % slices) for i in range(8)]
   with pytest.raises(errors.InputError, match=message):
-    sharding.arrange(devices, fsdp=fsdp)
+    sharding.arrange(devices, fsdp=fsdp, zero=zero)
 
 
 @pytest.mark.parametrize(

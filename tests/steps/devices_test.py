@@ -21,7 +21,7 @@ DEVICES = {
     # Shows the warnings of XLA.
     'split': (
         EIGHT | {'TF_CPP_MIN_LOG_LEVEL': '1'},
-        ('--config.mesh.fsdp=2',),
+        ('--config.mesh.fsdp=2', '--config.mesh.zero=2'),
     ),
 }
 # The MAE uses microbatches.
@@ -104,7 +104,7 @@ def test_split_parameters_do_not_reshard_activations(workdirs):
   assert 'rematerialization' not in error
 
 
-def test_parameters_and_moments_are_split_in_halves(feature_dir):
+def test_parameters_and_moments_are_split_in_four(feature_dir):
   script = f"""
 import json
 import pathlib
@@ -116,12 +116,12 @@ from tests.training import runs
 
 flags.FLAGS.mark_as_parsed()
 config = runs.smoke('mtl', pathlib.Path({str(feature_dir)!r}))
-training = meshes.Training(config, devices=8, fsdp=2)
+training = meshes.Training(config, devices=8, zero=2, fsdp=2)
 training.start()
 training.batches.close()
 print(json.dumps({{
     sharding.path_name(path): [
-        'fsdp' in leaf.sharding.spec,
+        {{'zero', 'fsdp'}} <= set(leaf.sharding.spec),
         leaf.size / leaf.addressable_shards[0].data.size,
     ]
     for path, leaf in jax.tree_util.tree_leaves_with_path(training.state)
@@ -141,6 +141,6 @@ print(json.dumps({{
   kernels = {path: leaf for path, leaf in leaves.items() if 'kernel' in path}
   # The kernel and both of its moments.
   assert len(kernels) == 3
-  assert set(map(tuple, kernels.values())) == {(True, 2.0)}
+  assert set(map(tuple, kernels.values())) == {(True, 4.0)}
   biases = {path: leaf for path, leaf in leaves.items() if 'bias' in path}
   assert set(map(tuple, biases.values())) == {(False, 1.0)}

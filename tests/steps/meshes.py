@@ -12,13 +12,11 @@ from typing import Any
 
 from absl import flags
 import jax
-from jax.sharding import AxisType, Mesh
 import numpy as np
 
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import parameters
 from abaw_jax.distributed import sharding
-from abaw_jax.models.layers import batch_sharding
 from abaw_jax.steps import optimization, steps
 from abaw_jax.tasks import inputs, registry
 
@@ -26,12 +24,16 @@ from abaw_jax.tasks import inputs, registry
 class Training:
   """The same training as in the loop, on selected devices."""
 
-  def __init__(self, config: Mapping[str, Any], *, devices: int, fsdp: int):
+  def __init__(
+      self,
+      config: Mapping[str, Any],
+      devices: int = 1,
+      zero: int = 1,
+      fsdp: int = 1,
+  ):
     """Prepares training on the first `devices` devices."""
-    self.mesh = Mesh(
-        sharding.arrange(jax.devices()[:devices], fsdp=fsdp),
-        batch_sharding.BATCH_AXES,
-        axis_types=(AxisType.Auto, AxisType.Auto),
+    self.mesh = sharding.make_mesh(
+        fsdp=fsdp, zero=zero, devices=jax.devices()[:devices]
     )
     source = registry.make_task(config).source('train')
     task = registry.make_task(config)
@@ -87,7 +89,7 @@ class Training:
 
 def restored(config: Mapping[str, Any], workdir: pathlib.Path) -> list[Any]:
   """Returns the arrays of the newest saved state of a run."""
-  training = Training(config, devices=1, fsdp=1)
+  training = Training(config)
   training.restore(workdir)
   training.batches.close()
   return list(map(np.array, jax.tree.leaves(training.state)))
@@ -134,16 +136,14 @@ def main(folder: str) -> None:
   config = job['config']
   config['model']['hidden_dims'] = tuple(config['model']['hidden_dims'])
   meshes = {tuple(mesh) for pair in job['moves'].values() for mesh in pair}
-  trainings = {
-      mesh: Training(config, devices=mesh[0], fsdp=mesh[1]) for mesh in meshes
-  }
+  trainings = {mesh: Training(config, *mesh) for mesh in meshes}
   done = {
       name: move(
           *(trainings[tuple(mesh)] for mesh in pair), root / name, job['counts']
       )
       for name, pair in job['moves'].items()
   }
-  shapes = trainings[8, 4].shapes.params
+  shapes = trainings[8, 1, 4].shapes.params
   params, _ = parameters.load(pathlib.Path(job['here']), shapes)
   done['started'] = digests(params)
   (root / 'done.json').write_text(json.dumps(done))

@@ -18,13 +18,13 @@ from tests.training import runs
 
 # Updates on the mesh that saves, and on the mesh that restores.
 BEFORE, AFTER = 2, 3
-# (devices, fsdp) of the mesh that saves and the mesh that restores; (8, 2) is
-# data x fsdp = 4 x 2.
+# (devices, zero, fsdp) of the mesh that saves and the mesh that restores;
+# (8, 2, 2) is data x zero x fsdp = 2 x 2 x 2.
 MOVES = {
-    'eight to one': ((8, 2), (1, 1)),
-    'one to eight': ((1, 1), (8, 2)),
-    '4x2 to 2x4': ((8, 2), (8, 4)),
-    '2x4 to 4x2': ((8, 4), (8, 2)),
+    'eight to one': ((8, 2, 2), (1, 1, 1)),
+    'one to eight': ((1, 1, 1), (8, 8, 1)),
+    '2x2x2 to 2x1x4': ((8, 2, 2), (8, 1, 4)),
+    '2x1x4 to 2x2x2': ((8, 1, 4), (8, 2, 2)),
 }
 
 
@@ -45,7 +45,7 @@ def config(feature_dir) -> dict:
 def here(config, tmp_path_factory) -> pathlib.Path:
   """Returns the workdir of a checkpoint from this process, with one device."""
   workdir = tmp_path_factory.mktemp('here')
-  training = meshes.Training(config, devices=1, fsdp=1)
+  training = meshes.Training(config)
   training.start()
   training.run(BEFORE)
   training.save(workdir)
@@ -88,11 +88,11 @@ def test_parameters_and_moments_are_the_same_bits(moved, move):
 
 @pytest.mark.parametrize('move', MOVES)
 def test_parameters_and_moments_are_split_over_the_new_mesh(moved, move):
-  _, (_, fsdp) = MOVES[move]
+  _, (_, zero, fsdp) = MOVES[move]
   shares = moved[1][move]['shares']
   # The kernel and both of its moments.
   assert len(shares) == 3
-  assert set(shares.values()) == {1 / fsdp}
+  assert set(shares.values()) == {1 / (zero * fsdp)}
 
 
 @pytest.mark.parametrize('move', MOVES)
@@ -105,7 +105,7 @@ def test_training_continues_with_the_same_losses(moved, move):
 
 def test_one_device_resumes_from_a_checkpoint_of_eight(config, moved):
   root, results = moved
-  training = meshes.Training(config, devices=1, fsdp=1)
+  training = meshes.Training(config)
   training.restore(root / 'eight to one')
   found = meshes.digests(training.state)
   assert found == results['eight to one']['digests']
@@ -116,7 +116,7 @@ def test_one_device_resumes_from_a_checkpoint_of_eight(config, moved):
 
 
 def test_eight_devices_load_the_parameters_of_one(config, here, moved):
-  training = meshes.Training(config, devices=1, fsdp=1)
+  training = meshes.Training(config)
   params, step = parameters.load(here, training.shapes.params)
   assert step == BEFORE
   assert moved[1]['started'] == meshes.digests(params)
@@ -124,7 +124,7 @@ def test_eight_devices_load_the_parameters_of_one(config, here, moved):
 
 def test_another_depth_is_refused_with_parameter_paths(config, here):
   other = config | {'model': config['model'] | {'depth': 2}}
-  training = meshes.Training(other, devices=1, fsdp=1)
+  training = meshes.Training(other)
   path = 'encoder/layers_1/attn/qkv/kernel'
   with pytest.raises(errors.InputError, match=f'missing {path}') as resumed:
     training.restore(here)
@@ -151,7 +151,7 @@ def test_another_optimizer_is_refused_with_parameter_paths(
   # may change when a run resumes.
   other = config | {'optim': config['optim'] | change}
   assert run_files.check(here, other)
-  training = meshes.Training(other, devices=1, fsdp=1)
+  training = meshes.Training(other)
   with pytest.raises(errors.InputError, match=words) as error:
     training.restore(here)
   assert 'the state of another optimizer' in str(error)

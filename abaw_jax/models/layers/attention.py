@@ -6,23 +6,75 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from abaw_jax.models.layers import dense, positions
+from abaw_jax.cpu import dispatch
+from abaw_jax.models.layers import batch_sharding, dense, positions
 
 
-@jax.custom_vjp
 def attend(
-    query: Float[Array, 'b h q d'],
-    key: Float[Array, 'b h k d'],
-    value: Float[Array, 'b h k d'],
+    query: Float[Array, 'b q h d'],
+    key: Float[Array, 'b k h d'],
+    value: Float[Array, 'b k h d'],
     mask: Bool[Array, 'b #q k'] | None,
-) -> Float[Array, 'b h q d']:
+) -> Float[Array, 'b q h d']:
   """Returns softmax(query key^T / sqrt(d)) value per head, softmax in float32.
+
+  The mask is True where a query may attend to a key; None means everywhere.
+  """
+  return _attend_on_platform(query, key, value, mask)
+
+
+# Bytes of float32 logits that a TPU keeps in its vector memory, with room for the
+# other arrays of a block.
+_TPU_LOGITS = 20 * 2**20
+
+
+def _attend_on_tpu(query, key, value, mask):
+  """Returns `attend` without a q x k matrix in HBM.
+
+  The backward pass computes the logits again, which costs 1 to 2% of the FLOPs of
+  a ViT. A few rows at a time fit into the vector memory.
+  """
+  inputs = (query, key, value) + (() if mask is None else (mask,))
+
+  def local(*inputs):
+    rows = inputs[0].shape[0]
+    _, queries, heads, _ = inputs[0].shape
+    logits = 4 * rows * heads * queries * inputs[1].shape[1]
+    parts = min(rows, -(-logits // _TPU_LOGITS))
+    while rows % parts:
+      parts += 1
+    split = zip(*(jnp.split(x, parts) for x in inputs), strict=True)
+    return jnp.concatenate([_softmax_attention(*part) for part in split])
+
+  return batch_sharding.map_rows(local)(*inputs)
+
+
+@jax.checkpoint
+def _softmax_attention(query, key, value, mask=None):
+  query = query * jnp.asarray(query.shape[-1] ** -0.5, query.dtype)
+  logits = jnp.einsum(
+      'bqhd,bkhd->bhqk', query, key, preferred_element_type=jnp.float32
+  )
+  if mask is not None:
+    logits = jnp.where(mask[:, None], logits, jnp.finfo(logits.dtype).min)
+  probs = jax.nn.softmax(logits, axis=-1).astype(query.dtype)
+  return jnp.einsum('bhqk,bkhd->bqhd', probs, value)
+
+
+def _attend_with_few_passes(query, key, value, mask):
+  """Returns `attend` with half as many passes over q x k as autodiff.
 
   The product with `value` comes before the division by the row sums, and the
   custom VJP computes row sums from the output (Dao et al., arXiv 2205.14135,
-  B.2). This needs half as many passes over the q x k matrices as autodiff. The
-  mask is True where a query may attend to a key; None means everywhere.
+  B.2).
   """
+  heads = (x.transpose(0, 2, 1, 3) for x in (query, key, value))
+  return _attend_by_head(*heads, mask).transpose(0, 2, 1, 3)
+
+
+@jax.custom_vjp
+def _attend_by_head(query, key, value, mask):
+  """Returns `attend` for arrays b h n d."""
   return _attend(query, key, value, mask)[0]
 
 
@@ -65,13 +117,16 @@ def _attend_backward(saved, g):
   return d_query, d_key, d_value, None
 
 
-attend.defvjp(_attend_forward, _attend_backward)
+_attend_by_head.defvjp(_attend_forward, _attend_backward)
+_attend_on_platform = dispatch.by_platform(
+    default=_attend_with_few_passes, tpu=_attend_on_tpu
+)
 
 
 def _attend_dropped(query, key, value, mask, *, rate, rng):
   """Returns `attend` with element-wise dropout on the probabilities."""
   logits = jnp.einsum(
-      'bhqd,bhkd->bhqk', query, key, preferred_element_type=jnp.float32
+      'bqhd,bkhd->bhqk', query, key, preferred_element_type=jnp.float32
   )
   logits = logits * query.shape[-1] ** -0.5
   if mask is not None:
@@ -80,7 +135,7 @@ def _attend_dropped(query, key, value, mask, *, rate, rng):
   probs = jax.nn.softmax(logits, axis=-1)
   keep = jax.random.bernoulli(rng, 1.0 - rate, probs.shape)
   probs = jnp.where(keep, probs / (1.0 - rate), 0.0).astype(query.dtype)
-  return jnp.einsum('bhqk,bhkd->bhqd', probs, value)
+  return jnp.einsum('bhqk,bkhd->bqhd', probs, value)
 
 
 class Attention(nn.Module):
@@ -120,9 +175,9 @@ class Attention(nn.Module):
     """
     dim = x.shape[-1]
     qkv = dense.dense(3 * dim, 'qkv', self.dtype, self.qkv_initializer)(x)
-    qkv = qkv.reshape(*x.shape[:2], 3 * self.num_heads, dim // self.num_heads)
-    query, key, value = jax.lax.split(
-        qkv.transpose(0, 2, 1, 3), [self.num_heads] * 3, axis=1
+    query, key, value = (
+        part.reshape(*x.shape[:2], self.num_heads, dim // self.num_heads)
+        for part in jnp.split(qkv, 3, axis=-1)
     )
     if times is not None:
       query = positions.rotate(query, times)
@@ -133,5 +188,5 @@ class Attention(nn.Module):
       out = _attend_dropped(*heads, mask, rate=self.dropout, rng=rng)
     else:
       out = attend(*heads, mask)
-    out = out.transpose(0, 2, 1, 3).reshape(x.shape)
+    out = out.reshape(x.shape)
     return dense.dense(dim, 'proj', self.dtype, self.proj_initializer)(out)

@@ -1,11 +1,14 @@
 """Sharding of activations over the batch axes of a mesh."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Shaped
 
 # Mesh axes that split a batch; distributed/sharding.py builds the mesh.
-BATCH_AXES = ('data', 'fsdp')
+BATCH_AXES = ('data', 'zero', 'fsdp')
 
 
 def shard_batch(x: Shaped[Array, 'b *d']) -> Shaped[Array, 'b *d']:
@@ -17,3 +20,20 @@ def shard_batch(x: Shaped[Array, 'b *d']) -> Shaped[Array, 'b *d']:
   if jax.sharding.get_abstract_mesh().empty:
     return x
   return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES))
+
+
+def map_rows(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns a function that runs on the rows of each device separately.
+
+  Its arguments and result have a leading axis over the batch. If the devices do
+  not divide that axis, or if no mesh is set, it runs once on all rows.
+  """
+
+  def mapped(*inputs):
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1 or inputs[0].shape[0] % mesh.size:
+      return function(*inputs)
+    spec = PartitionSpec(BATCH_AXES)
+    return jax.shard_map(function, in_specs=spec, out_specs=spec)(*inputs)
+
+  return mapped

@@ -47,14 +47,14 @@ def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
 
 
 def rotate(
-    x: Float[Array, 'b h t d'], times: Float[Array, '#b t']
-) -> Float[Array, 'b h t d']:
+    x: Float[Array, 'b t h d'], times: Float[Array, '#b t']
+) -> Float[Array, 'b t h d']:
   """Returns queries or keys with rotary positions (Su et al., 2104.09864).
 
   Channels i and i + d/2 form a point, rotated by the angle time / 10000^(2i/d).
   So products of queries and keys depend only on time differences.
   """
-  angles = _angles(times, x.shape[-1])[:, None]
+  angles = _angles(times, x.shape[-1])[:, :, None]
   cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
   first, second = jnp.split(x, 2, axis=-1)
   return jnp.concatenate(

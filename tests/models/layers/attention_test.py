@@ -48,7 +48,7 @@ def test_dropout_keeps_the_expected_output():
 @pytest.mark.parametrize('mask', [None, MASK])
 def test_output_and_gradients_equal_pytorch(mask):
   query, key, value, g = (
-      jax.random.normal(jax.random.key(i), (2, 3, 5, 4)) for i in range(4)
+      jax.random.normal(jax.random.key(i), (2, 5, 3, 4)) for i in range(4)
   )
 
   def total(query, key, value):
@@ -58,10 +58,11 @@ def test_output_and_gradients_equal_pytorch(mask):
   inputs = [
       torch.tensor(np.array(x), requires_grad=True) for x in (query, key, value)
   ]
+  by_head = [x.transpose(1, 2) for x in inputs]
   allowed = None if mask is None else torch.tensor(np.array(mask))
   out = torch.nn.functional.scaled_dot_product_attention(
-      *inputs, attn_mask=None if mask is None else allowed[:, None]
-  )
+      *by_head, attn_mask=None if mask is None else allowed[:, None]
+  ).transpose(1, 2)
   np.testing.assert_allclose(
       attention.attend(query, key, value, mask), out.detach(), atol=1e-5
   )
@@ -71,7 +72,7 @@ def test_output_and_gradients_equal_pytorch(mask):
 
 
 def test_large_logits_have_a_finite_gradient():
-  x = 100.0 * jax.random.normal(jax.random.key(0), (1, 1, 4, 8))
+  x = 100.0 * jax.random.normal(jax.random.key(0), (1, 4, 1, 8))
   out, grad = jax.value_and_grad(
       lambda x: jnp.sum(attention.attend(x, x, x, None))
   )(x)
@@ -83,7 +84,7 @@ def test_large_logits_have_a_finite_gradient():
 
 def test_bfloat16_keeps_a_float32_softmax():
   query, key, value = (
-      jax.random.normal(jax.random.key(i), (2, 2, 64, 16)) for i in range(3)
+      jax.random.normal(jax.random.key(i), (2, 64, 2, 16)) for i in range(3)
   )
   exact = attention.attend(query, key, value, None)
   half = attention.attend(

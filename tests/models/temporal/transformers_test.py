@@ -162,12 +162,12 @@ def test_frame_times_start_at_the_first_frame_of_a_window(name):
 
 
 def test_rotary_products_depend_only_on_time_differences():
-  query, key = jnp.asarray(features(shape=(2, 1, 1, 5, 8)))
+  query, key = jnp.asarray(features(shape=(2, 1, 5, 1, 8)))
   times = jnp.array([[0.0, 1.0, 3.0, 4.0, 9.0]])
 
   def products(times):
     turned = positions.rotate(query, times), positions.rotate(key, times)
-    return jnp.einsum('bhqd,bhkd->bhqk', *turned)
+    return jnp.einsum('bqhd,bkhd->bhqk', *turned)
 
   np.testing.assert_allclose(products(times), products(times + 7), atol=1e-5)
   lengths = jnp.linalg.norm(positions.rotate(query, times), axis=-1)
