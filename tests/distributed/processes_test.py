@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.checkpoints import weights
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors, files, labels
 from abaw_jax.data import sources
 from abaw_jax.distributed import processes, sharding
 from abaw_jax.tasks import inputs, registry
@@ -100,7 +100,9 @@ def start(config, feature_dir, cache) -> Callable[..., list[subprocess.Popen]]:
   """Returns a function that starts two processes of the train command."""
 
   def start_both(
-      workdir: pathlib.Path, *more_of_last: str
+      workdir: pathlib.PurePath,
+      *more_of_last: str,
+      notes: pathlib.Path | None = None,
   ) -> list[subprocess.Popen]:
     started = []
     for index, place in enumerate(cluster(2)):
@@ -115,7 +117,7 @@ def start(config, feature_dir, cache) -> Callable[..., list[subprocess.Popen]]:
               *(f'--{key}={value}' for key, value in place.items()),
               *(more_of_last if index else ()),
               JAX_NUM_CPU_DEVICES='2',
-              WITNESS=str(witness(workdir, index)),
+              WITNESS=str(witness(notes or workdir, index)),
               **cache,
           )
       )
@@ -253,10 +255,11 @@ def test_two_processes_predict_and_extract_as_one(ends, data_dir):
       )
 
 
-def test_a_signal_to_one_process_ends_both(ends, start, tmp_path):
-  workdir = tmp_path / 'broken'
+def test_a_signal_to_one_process_ends_both(ends, start, gs_bucket, tmp_path):
+  # The processes share no disk, only a bucket.
+  workdir, notes = files.path(f'{gs_bucket}/broken'), tmp_path / 'broken'
   # SIGTERM to one process: both save the same step.
-  both = start(workdir)
+  both = start(workdir, notes=notes)
   resume_test.hit(both[1], signal.SIGTERM, lambda: lines(workdir) >= 5)
   status, out, error = runs.finish(both[0])
   assert [status, both[1].returncode] == [0, 0], out + error
@@ -267,8 +270,8 @@ def test_a_signal_to_one_process_ends_both(ends, start, tmp_path):
   assert max(runs.metrics(workdir)) == step < STEPS
 
   # SIGKILL to one process, some updates later: the other one ends too.
-  forget(workdir)
-  both = start(workdir)
+  forget(notes)
+  both = start(workdir, notes=notes)
   resume_test.hit(both[1], signal.SIGKILL, lambda: lines(workdir) >= step + 6)
   killed = time.monotonic()
   status, out, error = runs.finish(both[0])
@@ -278,17 +281,22 @@ def test_a_signal_to_one_process_ends_both(ends, start, tmp_path):
   assert 'another process does not answer' in error or 'another task' in error
   expected = [reads(ends / 'pair', index)[4 * step :] for index in (0, 1)]
   for index in (0, 1):
-    found = reads(workdir, index)
+    found = reads(notes, index)
     assert found == expected[index][: len(found)]
     assert len(found) >= 4 * 6
 
   # Both start again: the run ends like one without interruptions.
-  status, _, error = zip(*map(runs.finish, start(workdir)), strict=True)
+  status, _, error = zip(
+      *map(runs.finish, start(workdir, notes=notes)), strict=True
+  )
   assert status == (0, 0), error
   resume_test.assert_same_run(workdir, ends / 'pair')
+  # Process 0 wrote a file of events at each start.
+  assert len(list((workdir / 'tb').iterdir())) == 3
 
 
-def lines(workdir: pathlib.Path) -> int:
+def lines(workdir: pathlib.PurePath) -> int:
+  time.sleep(0.1)  # the emulator needs the processor, too
   return resume_test.num_lines(workdir)
 
 
