@@ -57,3 +57,13 @@ def download(remote: epath.Path, local: pathlib.Path) -> None:
   local.parent.mkdir(parents=True, exist_ok=True)
   with failures.named(str(remote)):
     paths.file_system(remote).get_file(os.fspath(remote), os.fspath(local))
+
+
+def move_folder(folder: epath.Path, target: epath.Path) -> None:
+  """Renames a folder: the bucket copies each object, then all are removed."""
+  with failures.named(str(folder)):
+    system = paths.file_system(folder)
+    _, _, root = os.fspath(folder).partition('://')  # `find` omits the scheme
+    for name in system.find(os.fspath(folder)):
+      system.cp_file(name, f'{os.fspath(target)}{name.removeprefix(root)}')
+    folder.rmtree()

@@ -10,7 +10,7 @@ import pathlib
 import re
 import shutil
 
-from abaw_jax.buckets import failures, paths
+from abaw_jax.buckets import failures, paths, transfers
 from abaw_jax.core import errors
 
 # Python and Orbax raise these if a file cannot be read or written.
@@ -118,5 +118,8 @@ def set_aside(folder: pathlib.PurePath) -> pathlib.PurePath:
     aside = folder.with_name(f'{folder.name}.unreadable{suffix}')
     if not aside.exists():
       break
-  folder.rename(aside)
+  if paths.is_bucket(folder):
+    transfers.move_folder(folder, aside)
+  else:
+    folder.rename(aside)
   return aside

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from abaw_jax.buckets import leases, transfers
-from abaw_jax.core import errors, failures, files, locks
+from abaw_jax.core import errors, failures, files, locks, storage_errors
 from tests.buckets import emulators
 from tests.core import locked
 
@@ -81,6 +81,17 @@ def test_an_incomplete_folder_has_no_last_file(bucket, monkeypatch):
   files.remove(folder)
   assert not folder.exists()
   files.remove(folder)
+
+
+def test_a_damaged_folder_is_renamed(bucket):
+  folder = files.path(f'{bucket}/damaged/3')
+  for name in ('a', 'deep/b'):
+    files.write(folder / name, name)
+  aside = storage_errors.set_aside(folder)
+  assert names(folder.parent) == ['3.unreadable']
+  assert (aside / 'deep' / 'b').read_text() == 'deep/b'
+  files.write(folder / 'a', '')
+  assert storage_errors.set_aside(folder).name == '3.unreadable-2'
 
 
 def test_the_second_command_learns_who_holds_the_folder(bucket, monkeypatch):
