@@ -28,8 +28,17 @@ _CREDENTIALS = {
 }
 
 
+# About 3 minutes; the default of TensorStore is a quarter of an hour.
+_RETRIES = {
+    f'{kind}_request_retries': {'max_retries': 10} for kind in ('gcs', 's3')
+}
+
+
 def folder(workdir: files.Path, name: str) -> files.Path:
   """Returns the absolute path of a folder of checkpoints in a workdir."""
+  if files.is_bucket(workdir):
+    tensorstore_utils._BASE_TS_CONTEXT.update(_RETRIES)
+    tensorstore_utils._DEFAULT_OCDBT_TS_CONTEXT.update(_RETRIES)
   if str(workdir).startswith('s3://'):
     _teach_orbax_s3()
   return files.absolute(workdir) / name
