@@ -65,8 +65,9 @@ def held(path: epath.Path, holder: str) -> Iterator[None]:
   finally:
     stop.set()
     renewal.join()
-    if (_read(path) or {}).get('token') == content['token']:
-      path.unlink(missing_ok=True)
+    with contextlib.suppress(Exception):  # then the lock is free after a while
+      if (_read(path) or {}).get('token') == content['token']:
+        path.unlink(missing_ok=True)
 
 
 def _create(path: epath.Path, content: dict[str, Any]) -> bool:

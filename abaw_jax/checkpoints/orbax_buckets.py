@@ -39,6 +39,7 @@ def folder(workdir: files.Path, name: str) -> files.Path:
   if files.is_bucket(workdir):
     tensorstore_utils._BASE_TS_CONTEXT.update(_RETRIES)
     tensorstore_utils._DEFAULT_OCDBT_TS_CONTEXT.update(_RETRIES)
+    _need_no_rights_on_the_bucket()
   if str(workdir).startswith('s3://'):
     _teach_orbax_s3()
   return files.absolute(workdir) / name
@@ -50,6 +51,26 @@ def async_options(workdir: files.Path) -> ocp.AsyncOptions:
   return ocp.AsyncOptions(
       create_directories_asynchronously=not files.is_bucket(workdir)
   )
+
+
+@functools.cache
+def _need_no_rights_on_the_bucket() -> None:
+  """Lets an account delete checkpoints that has rights on objects only.
+
+  Orbax asks whether the bucket has a hierarchical namespace, whose empty folders it
+  then removes. Without an answer, they stay.
+  """
+  ask = gcs_utils.is_hierarchical_namespace_enabled
+
+  def ask_if_allowed(path: Any) -> bool:
+    try:
+      return bool(ask(path))
+    except Exception as e:
+      if type(e).__name__ != 'Forbidden':
+        raise
+      return False
+
+  gcs_utils.is_hierarchical_namespace_enabled = ask_if_allowed
 
 
 @functools.cache

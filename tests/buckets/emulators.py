@@ -32,6 +32,8 @@ def forget_connections() -> None:
 @contextlib.contextmanager
 def environment(**values: str) -> Iterator[None]:
   """Sets environment variables for this process and its children."""
+  for package in ('gcsfs', 's3fs'):
+    pytest.importorskip(package)
   with pytest.MonkeyPatch.context() as patch:
     for name, value in values.items():
       patch.setenv(name, value)

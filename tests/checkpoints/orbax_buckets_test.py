@@ -68,6 +68,20 @@ def test_an_incomplete_checkpoint_is_removed_and_a_damaged_one_renamed(
   )
 
 
+def test_rights_on_objects_are_enough(gs_bucket, monkeypatch):
+  class Forbidden(Exception):
+    """As in google.api_core."""
+
+  def refuse(_):
+    raise Forbidden
+
+  folder = orbax_buckets.folder(files.path(f'{gs_bucket}/rights'), 'x')
+  files.write(folder / 'a', '')
+  monkeypatch.setattr(orbax_buckets.gcs_utils, 'get_bucket', refuse)
+  orbax_buckets.gcs_utils.rmtree(folder)
+  assert not folder.exists()
+
+
 def test_the_arrays_of_s3_go_to_the_named_server(s3_bucket, monkeypatch):
   spec = orbax_buckets._s3_kvstore('s3://bucket/run/1')
   assert spec.pop('endpoint').startswith('http://127.0.0.1:')
