@@ -159,10 +159,12 @@ def ends(config, cache, backbone, data_dir, tmp_path_factory):
   root = tmp_path_factory.mktemp('ends')
   started = {}
   for name, count in {'pair': 2, 'single': 1}.items():
+    # Features in memory or from disk make no difference.
+    data = config['data'] | {'in_memory': count == 2}
     for index, place in enumerate(cluster(count)):
       job = {
           'processes': place,
-          'config': config,
+          'config': config | {'data': data},
           'workdir': str(root / name),
           'backbone': str(backbone),
           'data_dir': str(data_dir),
