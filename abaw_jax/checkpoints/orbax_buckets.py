@@ -28,7 +28,7 @@ _CREDENTIALS = {
 }
 
 
-# About 3 minutes; the default of TensorStore is a quarter of an hour.
+# About 4 minutes; the default of TensorStore is a quarter of an hour.
 _RETRIES = {
     f'{kind}_request_retries': {'max_retries': 10} for kind in ('gcs', 's3')
 }
