@@ -10,17 +10,14 @@ so you can interrupt the command. --nocompile prints the table of the existing l
 
 from collections.abc import Iterator
 import itertools
-import json
 import math
 import pathlib
-import subprocess
-import sys
-import time
 
 from absl import flags
 
 from abaw_jax.configs import mae_tpu
 from abaw_jax.core import cli, text_table
+from benchmarks import compilations
 
 flags.DEFINE_string('file', None, 'JSONL file of results.', required=True)
 flags.DEFINE_enum(
@@ -85,41 +82,10 @@ def cases(table: str) -> Iterator[Case]:
     yield config_case(size, generation, chips, slices)
 
 
-def read_results(path: pathlib.Path) -> dict[Case, dict]:
-  """Returns the results in a file by their arguments."""
-  if not path.is_file():
-    return {}
-  lines = map(json.loads, path.read_text().splitlines())
-  return {key(line['command']): line for line in lines}
-
-
 def key(arguments) -> Case:
   """Returns arguments without the folder of the config."""
   config, *others = arguments
   return (config.rpartition('/')[2], *others)
-
-
-def compile_one(arguments: Case, path: pathlib.Path) -> None:
-  """Compiles in a new process, and adds a line to the file."""
-  start = time.perf_counter()
-  done = subprocess.run(
-      [sys.executable, '-m', 'abaw_jax.compile', *arguments],
-      cwd=CONFIG.parents[1],
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  # Status 1 means that the step does not fit, or that there was a traceback.
-  if done.returncode not in (0, 1) or not done.stdout:
-    print(f'{" ".join(arguments)}\n{done.stderr}', file=sys.stderr, flush=True)
-    return
-  line = json.loads(done.stdout.splitlines()[-1])
-  line |= {
-      'command': key(arguments),
-      'seconds': round(time.perf_counter() - start, 1),
-  }
-  with path.open('a') as file:
-    file.write(json.dumps(line) + '\n')
 
 
 def topology_table(results: dict[Case, dict]) -> Iterator[list[str]]:
@@ -190,9 +156,10 @@ def main() -> None:
   path = pathlib.Path(flags.FLAGS.file)
   if flags.FLAGS.compile:
     for arguments in cases(flags.FLAGS.table):
-      if key(arguments) not in read_results(path):
-        compile_one(arguments, path)
-  rows = list(TABLES[flags.FLAGS.table](read_results(path)))
+      compilations.compile_one(
+          path, key(arguments), ('abaw_jax.compile', *arguments)
+      )
+  rows = list(TABLES[flags.FLAGS.table](compilations.read(path)))
   print('\n'.join(text_table.markdown(rows)))
 
 

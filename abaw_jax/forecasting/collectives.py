@@ -22,11 +22,13 @@ _TRANSFER = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
-  """All collectives of one kind over one network, per step and device.
+  """Equal collectives over one network, per step and device.
 
   Attributes:
     kind: a key of SENT.
     network: 'ici' within a slice, 'dcn' between slices.
+    group: number of devices in each group.
+    overlapped: whether the program computes during the transfer.
     count: executions per step.
     num_bytes: size of the full arrays, before splitting or after gathering.
     sent_bytes: bytes that the device sends.
@@ -34,6 +36,8 @@ class Collective:
 
   kind: str
   network: str
+  group: int
+  overlapped: bool
   count: int
   num_bytes: int
   sent_bytes: int
@@ -42,7 +46,7 @@ class Collective:
 def find(
     program: hlo.Program, *, num_devices: int, num_slices: int = 1
 ) -> list[Collective]:
-  """Returns the collectives of a program by kind and network.
+  """Returns the collectives of a program, equal ones as one.
 
   Args:
     program: program of each device.
@@ -62,7 +66,12 @@ def find(
     ]
     size = sum(map(hlo.num_bytes, types))
     size *= group if kind == 'all-gather' else 1
-    total = sums.setdefault((kind, 'dcn' if transfer else 'ici'), [0, 0, 0])
+    overlapped = not transfer and (
+        instruction.opcode.endswith('-start')
+        or _is_started(program.computations[name])
+    )
+    key = kind, 'dcn' if transfer else 'ici', group, overlapped
+    total = sums.setdefault(key, [0, 0, 0])
     for i, number in enumerate((1, size, round(size * SENT[kind](group)))):
       total[i] += number * times
   return [Collective(*key, *total) for key, total in sorted(sums.items())]
@@ -93,6 +102,14 @@ def group_size(instruction: hlo.Instruction, num_devices: int) -> int:
   if re.search(r'replica_groups=(?!\{\})', text):
     raise ValueError(f'unknown format of replica groups: {text}')
   return num_devices
+
+
+def _is_started(computation: hlo.Computation) -> bool:
+  """Returns whether a fusion starts a collective and does not wait for it."""
+  return any(
+      'AsyncCollectiveStart' in instruction.attributes
+      for instruction in computation.values()
+  )
 
 
 def _kind(instruction: hlo.Instruction, computation: str) -> str | None:

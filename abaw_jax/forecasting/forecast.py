@@ -1,6 +1,6 @@
 """Costs of a train step on a TPU slice, without a TPU."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import re
 from typing import Any
@@ -57,6 +57,7 @@ def make_forecast(
     config: Mapping[str, Any],
     topology: topologies.Topology,
     example: Mapping[str, Array],
+    make_step: Callable[..., tuple[Any, Any]] | None = None,
 ) -> Forecast:
   """Compiles the train step of a config and returns its costs.
 
@@ -64,6 +65,8 @@ def make_forecast(
     config: plain nested dict of `configs/`.
     topology: devices to compile for.
     example: a batch of any size.
+    make_step: maps (task, mesh, example) to another jitted step and the shapes of
+      its state; None means the step of the training loop.
 
   Raises:
     InputError: a value of the config is wrong, or does not fit the number of
@@ -79,7 +82,7 @@ def make_forecast(
   )
   task = registry.make_task(config)
   with jax.set_mesh(mesh):
-    step, shapes = _make_step(config, task, mesh, example)
+    step, shapes = (make_step or _make_step)(task, mesh, example)
     try:
       compiled, total_bytes = compilation.compile_step(
           step, shapes, example, mesh, batch_size=batch_size
@@ -112,8 +115,7 @@ def make_forecast(
           flops=forecast.flops,
           remat=config['model'].get('remat', 'none'),
           hbm_bytes=hbm_bytes,
-          ici_bytes=_sent_bytes(collectives, 'ici'),
-          dcn_bytes=_sent_bytes(collectives, 'dcn'),
+          collectives=collectives,
           batch_size=batch_size,
       ),
   )
@@ -151,8 +153,9 @@ def suggest(
   return 'a smaller --config.data.batch_size, or more chips'
 
 
-def _make_step(config, task, mesh, example):
+def _make_step(task, mesh, example):
   """Returns (jitted step, shapes of the state) as in the training loop."""
+  config = task.config
   # The numbers of steps are constants; they do not change the costs.
   schedule = optimization.make_schedule(
       config, total_steps=100_000, warmup_steps=1_000
@@ -173,12 +176,6 @@ def _make_step(config, task, mesh, example):
       **optimization.step_options(config),
   )
   return step, shapes
-
-
-def _sent_bytes(
-    collectives: list[collectives_lib.Collective], network: str
-) -> int:
-  return sum(x.sent_bytes for x in collectives if x.network == network)
 
 
 def required_bytes(error: jax.errors.JaxRuntimeError) -> int:

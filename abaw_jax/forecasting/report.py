@@ -31,6 +31,7 @@ def to_json(
       or registry.task_class(config).name,
       'batch_size': config['data']['batch_size'],
       'microbatches': config['optim']['microbatches'],
+      'zero': config['mesh']['zero'],
       'fsdp': config['mesh']['fsdp'],
       'remat': config['model'].get('remat', 'none'),
       'scan': config['model'].get('scan', False),
@@ -102,7 +103,7 @@ def to_table(
   rows += [
       (
           f'{x["kind"]} over {x["network"].upper()}',
-          f'{x["count"]} per step, {_size(x["num_bytes"])}; each chip sends '
+          f'{x["count"]} per step{" while computing" * x["overlapped"]}, {_size(x["num_bytes"])}; each chip sends '
           f'{_size(x["sent_bytes"])}',
       )
       for x in line['collectives']
@@ -114,7 +115,8 @@ def to_table(
       ('time of HBM traffic', _ms(estimate.memory)),
       (
           'time of collectives',
-          f'ICI {_ms(estimate.ici)}, DCN {_ms(estimate.dcn)}',
+          f'ICI {_ms(estimate.ici)}, DCN {_ms(estimate.dcn)}, '
+          f'while computing {_ms(estimate.overlapped)}',
       ),
       (
           'estimate',
@@ -125,7 +127,7 @@ def to_table(
           'data sheet of a chip',
           f'{chip.flops / 1e12:g} TFLOP/s, '
           f'HBM {chip.hbm_bandwidth / 1e9:g} GB/s, '
-          f'ICI {topology.ici_bandwidth * chip.devices / 1e9:g} GB/s, '
+          f'ICI {topology.ici_bandwidth() * chip.devices / 1e9:g} GB/s, '
           f'DCN {chip.dcn_bandwidth / 1e9:g} GB/s',
       ),
       *(('assumed', text) for text in roofline.ASSUMPTIONS),

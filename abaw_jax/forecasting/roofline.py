@@ -1,7 +1,9 @@
 """Roofline estimate of the time of a step, from data sheets of the hardware."""
 
+from collections.abc import Sequence
 import dataclasses
 
+from abaw_jax.forecasting import collectives as collectives_lib
 from abaw_jax.forecasting import topologies
 
 # Assumed share of the peak FLOP/s in matrix multiplications (matmuls): sequences
@@ -16,8 +18,9 @@ RECOMPUTED = {'none': 0.0, 'dots': 0.0, 'all': 1 / 3}
 ASSUMPTIONS = (
     f'matmuls reach {MATMUL_EFFICIENCY} of the peak; each fusion reads its '
     'inputs from HBM and writes its outputs; both at the same time',
-    'collectives use the full bandwidth of all links along the axes of the '
-    'slice, and do not overlap with computation',
+    'collectives use the full bandwidth of all links along their axes of the '
+    'slice; only those that the compiler made asynchronous overlap with '
+    'computation',
     'input is never slow; an estimate, never measured on a TPU',
 )
 
@@ -29,15 +32,17 @@ class Estimate:
   Attributes:
     compute: matmuls at their assumed share of the peak.
     memory: HBM traffic at its bandwidth.
-    ici: collectives within a slice.
+    overlapped: collectives within a slice, during computation.
+    ici: other collectives within a slice.
     dcn: collectives between slices.
-    step: max(compute, memory) + ici + dcn.
+    step: max(compute, memory, overlapped) + ici + dcn.
     rows_per_s: rows per second, over all chips.
     mfu: model FLOP/s relative to the peak of all chips.
   """
 
   compute: float
   memory: float
+  overlapped: float
   ici: float
   dcn: float
   step: float
@@ -51,8 +56,7 @@ def estimate(
     flops: float,
     remat: str,
     hbm_bytes: float,
-    ici_bytes: float,
-    dcn_bytes: float,
+    collectives: Sequence[collectives_lib.Collective],
     batch_size: int,
 ) -> Estimate:
   """Returns the estimate of a step.
@@ -62,17 +66,31 @@ def estimate(
     flops: model FLOPs of a step, over all devices.
     remat: rematerialisation, a key of RECOMPUTED.
     hbm_bytes: HBM traffic of a device, reads and writes.
-    ici_bytes: bytes that a device sends within its slice.
-    dcn_bytes: bytes that a device sends to other slices.
+    collectives: communication of a step.
     batch_size: rows of a step, over all devices.
   """
   chip, num_devices = topology.chip, len(topology.devices)
   peak = chip.flops / chip.devices * num_devices
   compute = flops * (1 + RECOMPUTED[remat]) / (MATMUL_EFFICIENCY * peak)
   memory = hbm_bytes / (chip.hbm_bandwidth / chip.devices)
-  ici = ici_bytes / topology.ici_bandwidth if ici_bytes else 0.0
-  dcn = dcn_bytes / (chip.dcn_bandwidth / chip.devices)
-  step = max(compute, memory) + ici + dcn
+  seconds = {'overlapped': 0.0, 'ici': 0.0, 'dcn': 0.0}
+  for x in collectives:
+    if x.network == 'dcn':
+      bandwidth = chip.dcn_bandwidth / chip.devices
+    else:
+      bandwidth = topology.ici_bandwidth(x.group)
+    name = 'overlapped' if x.overlapped else x.network
+    seconds[name] += x.sent_bytes / bandwidth if x.sent_bytes else 0.0
+  step = (
+      max(compute, memory, seconds['overlapped'])
+      + seconds['ici']
+      + seconds['dcn']
+  )
   return Estimate(
-      compute, memory, ici, dcn, step, batch_size / step, flops / (step * peak)
+      compute=compute,
+      memory=memory,
+      **seconds,
+      step=step,
+      rows_per_s=batch_size / step,
+      mfu=flops / (step * peak),
   )

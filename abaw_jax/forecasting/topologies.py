@@ -1,6 +1,7 @@
 """TPU slices as targets of the compiler, without a TPU."""
 
 import dataclasses
+import itertools
 import math
 import os
 import re
@@ -59,21 +60,30 @@ class Topology:
   def num_chips(self) -> int:
     return self.num_slices * math.prod(self.shape)
 
-  @property
-  def ici_bandwidth(self) -> float:
-    """Maximum bytes/s that a device sends within its slice.
+  def ici_bandwidth(self, group: int = 0) -> float:
+    """Returns the maximum bytes/s that a device sends within its slice.
 
     A chip has one link along an axis, or two if the axis wraps around. An axis
     wraps if it is long enough; in three dimensions, all axes wrap or none.
+
+    Args:
+      group: number of devices that communicate; 0 means all. If they fill some
+        axes of the slice, only the links along these axes count.
     """
     wrapped = [size >= self.chip.wrap for size in self.shape]
     if len(self.shape) == 3:
       wrapped = [all(wrapped)] * 3
-    links = sum(
-        1 + is_wrapped
+    axes = [
+        (size, 1 + is_wrapped)
         for size, is_wrapped in zip(self.shape, wrapped, strict=True)
         if size > 1
-    )
+    ]
+    for count in range(1, len(axes)):
+      for some in itertools.combinations(axes, count):
+        if math.prod(size for size, _ in some) * self.chip.devices == group:
+          axes = list(some)
+          break
+    links = sum(links for _, links in axes)
     return links * self.chip.link_bandwidth / self.chip.devices
 
 

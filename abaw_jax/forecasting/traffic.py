@@ -12,6 +12,9 @@ _FREE = frozenset(
 )  # fmt: skip
 # Opcodes that read only a part of the first operand, as large as the result.
 _SLICES = frozenset({'dynamic-slice', 'slice', 'gather', 'slice-start'})
+# Opcodes that change a part of the first operand in place, and the position of the
+# operand with the new values.
+_UPDATES = {'dynamic-update-slice': 1, 'scatter': 2}
 
 
 def hbm_bytes(program: hlo.Program) -> int:
@@ -26,6 +29,7 @@ def hbm_bytes(program: hlo.Program) -> int:
       for name, instruction, times in program.walk()
       if instruction.opcode not in _FREE
       and not instruction.opcode.endswith('-done')
+      and '"AllocateBuffer"' not in instruction.attributes
   )
 
 
@@ -43,8 +47,13 @@ def _moved(program, computation, instruction) -> int:
   if instruction.opcode in _SLICES:
     read = hlo.num_bytes(instruction.type) * bool(hlo.hbm_bytes(operands[0]))
     return read + hlo.hbm_bytes(instruction.type)
-  if instruction.opcode == 'dynamic-update-slice':
-    return 2 * hlo.hbm_bytes(operands[1])
+  if position := _UPDATES.get(instruction.opcode):
+    # A scatter also reads the indices, and the old values to add to them.
+    others, changed = operands[1:position], operands[position]
+    scatter = instruction.opcode == 'scatter'
+    return (2 + scatter) * hlo.hbm_bytes(changed) + sum(
+        map(hlo.hbm_bytes, others)
+    )
   written = instruction.type
   if instruction.opcode.endswith('-start'):
     # The type lists operands and result, which have the same size.
@@ -85,15 +94,29 @@ def _read(fused, users, name, size) -> int:
       total += _read(fused, users, user.name, size)
     elif position == 0 and user.opcode in _SLICES:
       total += hlo.num_bytes(user.type)
-    elif position or user.opcode != 'dynamic-update-slice':
+    elif position or user.opcode not in _UPDATES:
       return size
+    elif user.opcode == 'scatter':
+      total += _changed(fused, user)
   return total
 
 
 def _written(fused, part, size) -> int:
   """Returns the bytes that a fusion writes of a result of `size` bytes."""
+  part = _without_bitcasts(fused, part)
+  if part.opcode not in _UPDATES:
+    return size
+  base = _without_bitcasts(fused, fused[part.operands[0]])
+  kept = 0 if base.opcode == 'parameter' else _written(fused, base, size)
+  return min(size, kept + _changed(fused, part))
+
+
+def _changed(fused, update) -> int:
+  """Returns the bytes of the new values of an update in place."""
+  return hlo.num_bytes(fused[update.operands[_UPDATES[update.opcode]]].type)
+
+
+def _without_bitcasts(fused, part):
   while part.opcode == 'bitcast':
     part = fused[part.operands[0]]
-  if part.opcode == 'dynamic-update-slice':
-    return hlo.num_bytes(fused[part.operands[1]].type)
-  return size
+  return part

@@ -114,6 +114,20 @@ def test_an_asynchronous_collective_counts_once():
   assert find(other)[0][2] == 2
 
 
+def test_started_collectives_are_overlapped():
+  lines = {
+      '%s = (f32[1024]{0}, f32[1024]{0}) all-reduce-start(%x), '
+      'replica_groups={{0,1}}': True,
+      '%s = f32[1024]{0} all-reduce(%x), replica_groups={{0,1}}': False,
+      '%s = f32[1024]{0} all-reduce(%x), replica_groups={{0,1}}\n  ROOT %c = '
+      '(f32[1024]{0}) custom-call(%s), '
+      'custom_call_target="AsyncCollectiveStart"': True,
+  }
+  for line, overlapped in lines.items():
+    found = collectives.find(hlo.parse(PROGRAM % line), num_devices=8)
+    assert [(x.group, x.overlapped) for x in found] == [(2, overlapped)], line
+
+
 def test_a_send_within_a_slice_is_no_collective():
   assert find('ROOT %r = (f32[64]{0}, u32[]) send(%z, %x), channel_id=1') == []
 

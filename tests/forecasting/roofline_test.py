@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from abaw_jax.forecasting import roofline, topologies
+from abaw_jax.forecasting import collectives, roofline, topologies
 from abaw_jax.telemetry import hardware
 
 
@@ -30,9 +30,16 @@ V5E = slices('v5e', 'TPU v5 lite', (2, 4))
 
 
 def estimate(topology, **numbers):
-  zeros = {'flops': 0.0, 'hbm_bytes': 0.0, 'ici_bytes': 0.0, 'dcn_bytes': 0.0}
+  zeros = {'flops': 0.0, 'hbm_bytes': 0.0, 'collectives': ()}
   rest = {'remat': 'none', 'batch_size': 8}
   return roofline.estimate(topology, **(zeros | rest | numbers))
+
+
+def sent(num_bytes, network='ici', group=8, overlapped=False):
+  """Returns a collective in which a device sends this number of bytes."""
+  return collectives.Collective(
+      'all-gather', network, group, overlapped, 1, 0, int(num_bytes)
+  )
 
 
 def test_compute_time_is_flops_over_the_share_of_the_peak():
@@ -53,7 +60,10 @@ def test_recomputed_flops_take_time_but_do_not_count_in_mfu():
 
 def test_memory_overlaps_with_compute_but_collectives_do_not():
   made = estimate(
-      V5E, flops=8 * 197e12, hbm_bytes=3 * 819e9, ici_bytes=2 * 100e9
+      V5E,
+      flops=8 * 197e12,
+      hbm_bytes=3 * 819e9,
+      collectives=(sent(2 * 100e9),),
   )
   assert made.memory == pytest.approx(3)
   # Two axes that do not wrap around: 50 GB/s each.
@@ -62,9 +72,31 @@ def test_memory_overlaps_with_compute_but_collectives_do_not():
   assert made.mfu == pytest.approx(1 / 5)
 
 
+def test_asynchronous_collectives_overlap_with_compute():
+  for seconds, step in ((1, 3), (5, 5)):
+    made = estimate(
+        V5E,
+        hbm_bytes=3 * 819e9,
+        collectives=(sent(seconds * 100e9, overlapped=True),),
+    )
+    assert (made.overlapped, made.ici) == pytest.approx((seconds, 0))
+    assert made.step == pytest.approx(step)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'group', 'links'),
+    [((16, 16), 256, 4), ((16, 16), 16, 2), ((2, 4), 2, 1), ((4, 8), 16, 2)],
+)
+def test_a_group_uses_the_links_along_its_axes(shape, group, links):
+  topology = slices('v5e', 'TPU v5 lite', shape)
+  assert topology.ici_bandwidth(group) == pytest.approx(links * 50e9)
+
+
 def test_slices_communicate_at_the_bandwidth_of_dcn():
   made = estimate(
-      slices('v5e', 'TPU v5 lite', (2, 4), 2), dcn_bytes=25e9 / 8, flops=1.0
+      slices('v5e', 'TPU v5 lite', (2, 4), 2),
+      collectives=(sent(25e9 / 8, 'dcn', 2),),
+      flops=1.0,
   )
   assert made.dcn == pytest.approx(1)
 
@@ -87,7 +119,7 @@ def test_slices_communicate_at_the_bandwidth_of_dcn():
 )
 def test_ici_bandwidth_of_a_slice(generation, kind, shape, gbytes):
   topology = slices(generation, kind, shape)
-  assert topology.ici_bandwidth == pytest.approx(gbytes * 1e9)
+  assert topology.ici_bandwidth() == pytest.approx(gbytes * 1e9)
 
 
 def test_two_devices_of_a_chip_share_its_resources():

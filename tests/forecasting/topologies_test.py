@@ -48,7 +48,7 @@ def test_every_slice_can_be_split(generation, fsdp):
   for shape in topologies.SLICES[generation][2:]:  # from 8 chips on
     devices = topologies.make_topology(f'{generation}:{shape}').devices
     mesh = sharding.arrange(devices, fsdp=fsdp)
-    assert mesh.shape == (len(devices) // fsdp, fsdp)
+    assert mesh.shape == (len(devices) // fsdp, 1, fsdp)
     assert {device.id for device in mesh.flat} == {d.id for d in devices}
 
 
