@@ -25,7 +25,7 @@ def mae_config(batch_size: int, **model: Any) -> Config:
   return _plain(mae.get_config().to_dict(), batch_size, model)
 
 
-def frame_config(backbone: str, batch_size: int, **model: Any) -> Config:
+def frame_config(backbone: str, batch_size: int, /, **model: Any) -> Config:
   """Returns the config of a frame model without augmentation.
 
   Args:

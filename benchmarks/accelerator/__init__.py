@@ -1,0 +1,1 @@
+"""One report about this project on an accelerator."""
