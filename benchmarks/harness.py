@@ -103,14 +103,14 @@ class Steps:
     import jax
 
     from abaw_jax.distributed import sharding
-    from abaw_jax.steps import optimization, steps
+    from abaw_jax.steps import optimization, skipping, steps
     from abaw_jax.tasks import registry
 
     self.task = registry.make_task(config)
     schedule = optimization.make_schedule(
         config, total_steps=1000, warmup_steps=10
     )
-    optimizer = steps.skip_non_finite(
+    optimizer = skipping.skip_non_finite(
         optimization.make_optimizer(self.task, schedule)
     )
     self._mesh = sharding.make_mesh(fsdp=1)
@@ -156,6 +156,14 @@ class Steps:
       )
     self._carry = {key: output[key] for key in self._carry}
     return output
+
+  def compile_predict(self) -> Any:
+    """Returns the compiled step of `predict`, to read its program."""
+    import jax
+
+    with jax.set_mesh(self._mesh):
+      batch = self._batches[0] | self._carry
+      return self._predict.lower(self.shapes.params, batch).compile()
 
   def _begin(self) -> None:
     """Places the initial weights and all batches on the device, once."""

@@ -10,7 +10,7 @@ import pytest
 
 from abaw_jax.configs import mae_tpu
 from abaw_jax.models import zoo
-from abaw_jax.steps import optimization, steps
+from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import registry
 from tests.training import runs
 
@@ -59,7 +59,7 @@ def test_every_variant_gives_a_train_state(name, variant):
       steps.init_state,
       batch=batch(config),
       task=task,
-      optimizer=steps.skip_non_finite(
+      optimizer=skipping.skip_non_finite(
           optimization.make_optimizer(task, schedule)
       ),
   )

@@ -64,7 +64,7 @@ COMMANDS = {room for room in ROOMS if not room.startswith('models')} - {
 OPEN = {'': COMMANDS, 'benchmarks': set(ROOMS)}
 
 # Packages that only some rooms may import.
-ONLY_IN = {'flax': ('cpu', 'models', 'tasks')}
+ONLY_IN = {'flax': ('benchmarks', 'cpu', 'models', 'tasks')}
 # Frameworks that would slow every command down.
 NOWHERE = {'tensorflow', 'torch', 'clu'}
 # Benchmarks compare with PyTorch.

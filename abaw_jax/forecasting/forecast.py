@@ -11,7 +11,7 @@ from jaxtyping import Array
 from abaw_jax.distributed import sharding
 from abaw_jax.forecasting import collectives as collectives_lib
 from abaw_jax.forecasting import hlo, roofline, topologies, traffic
-from abaw_jax.steps import compilation, optimization, steps
+from abaw_jax.steps import compilation, optimization, skipping, steps
 from abaw_jax.tasks import registry
 from abaw_jax.telemetry import hardware
 
@@ -160,7 +160,9 @@ def _make_step(task, mesh, example):
   schedule = optimization.make_schedule(
       config, total_steps=100_000, warmup_steps=1_000
   )
-  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
+  optimizer = skipping.skip_non_finite(
+      optimization.make_optimizer(task, schedule)
+  )
   _, shapes = steps.jit_init(
       task,
       optimizer,

@@ -12,7 +12,7 @@ import optax
 from abaw_jax.augmentation import augment, test_time_augmentation
 from abaw_jax.distributed import sharding
 from abaw_jax.models.layers import variables
-from abaw_jax.steps import carries, gradients, schedules
+from abaw_jax.steps import carries, gradients, schedules, skipping
 from abaw_jax.steps import ema as ema_lib
 from abaw_jax.tasks import task as task_lib
 
@@ -44,47 +44,6 @@ class TrainState:
   def weights(self) -> Any:
     """The weights that are evaluated and saved: the EMA, if there is one."""
     return self.params if self.average is None else self.average
-
-
-def skip_non_finite(
-    optimizer: optax.GradientTransformation,
-) -> optax.GradientTransformation:
-  """Returns an optimizer that skips and counts updates with NaN or Inf.
-
-  The same as `optax.apply_if_finite`, and the same state. That one computes the
-  update inside `lax.cond`. XLA fuses nothing into a conditional, so every gradient
-  would be written to memory in float32, and read again.
-  """
-
-  def init(params):
-    return optax.ApplyIfFiniteState(
-        notfinite_count=jnp.int32(0),
-        last_finite=jnp.bool_(True),
-        total_notfinite=jnp.int32(0),
-        inner_state=optimizer.init(params),
-    )
-
-  def update(grads, state, params=None):
-    finite = jnp.all(
-        jnp.stack([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)])
-    )
-    updates, inner = optimizer.update(grads, state.inner_state, params)
-    bad = jnp.int32(~finite)
-    return where(finite, updates, jax.tree.map(jnp.zeros_like, updates)), (
-        optax.ApplyIfFiniteState(
-            notfinite_count=bad * (state.notfinite_count + 1),
-            last_finite=finite,
-            total_notfinite=state.total_notfinite + bad,
-            inner_state=where(finite, inner, state.inner_state),
-        )
-    )
-
-  return optax.GradientTransformation(init, update)
-
-
-def where(condition: Array, x: PyTree, y: PyTree) -> PyTree:
-  """Returns the tree `x` if the scalar condition is True, else `y`."""
-  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), x, y)
 
 
 def init_state(
@@ -128,7 +87,7 @@ def train_step(
       int32 [b], equal in all rows, and, if it has one, `carry`, which is 0 in the
       rows where `start` is True.
     task: of the update.
-    optimizer: result of `skip_non_finite`.
+    optimizer: result of `skipping.skip_non_finite`.
     seed: of all random numbers.
     ema: decay of the EMA of the weights; 0 = no EMA.
     microbatches: see `gradients.gradients`, as for the next three.
@@ -165,13 +124,13 @@ def train_step(
 
   finite = opt_state.last_finite
   params = optax.apply_updates(trained, updates)
-  params |= where(finite, moved, statistics)
+  params |= skipping.where(finite, moved, statistics)
   average = state.average
   if ema:
-    average = where(
+    average = skipping.where(
         finite, ema_lib.update(average, params, state.step, ema=ema), average
     )
-  carry = where(finite, after, carry)
+  carry = skipping.where(finite, after, carry)
   return TrainState(state.step + 1, params, opt_state, average, carry), metrics
 
 

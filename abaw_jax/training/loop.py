@@ -20,7 +20,7 @@ from abaw_jax.core import errors, files
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
 from abaw_jax.models.layers import variables
-from abaw_jax.steps import compilation, optimization, steps
+from abaw_jax.steps import compilation, optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
 from abaw_jax.training import memory, restore, selection, triggers
@@ -94,7 +94,7 @@ class _Loop:
         warmup_steps=self._steps(config['optim']['warmup_epochs']),
         epoch_ends=self.epoch_ends,
     )
-    self.optimizer = steps.skip_non_finite(
+    self.optimizer = skipping.skip_non_finite(
         optimization.make_optimizer(self.task, self.schedule)
     )
     self.pictures = pictures.make_pictures(self.task, mesh, self.validation)

@@ -16,7 +16,7 @@ from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import parameters
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
-from abaw_jax.steps import steps
+from abaw_jax.steps import skipping, steps
 
 # After a failed restore, Orbax has coroutines that nobody awaits.
 pytestmark = [
@@ -42,7 +42,7 @@ def iterator():
 def state(step: int) -> steps.TrainState:
   """Returns a small state with the value `step`."""
   params = {'encoder': {'kernel': jnp.full((2, 3), float(step))}}
-  optimizer = steps.skip_non_finite(optax.adam(0.1))
+  optimizer = skipping.skip_non_finite(optax.adam(0.1))
   return steps.TrainState(jnp.int32(step), params, optimizer.init(params))
 
 

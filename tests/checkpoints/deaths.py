@@ -25,7 +25,7 @@ from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.core import errors
 from abaw_jax.data import pipeline
 from abaw_jax.distributed import preemption, sharding
-from abaw_jax.steps import steps
+from abaw_jax.steps import skipping, steps
 from tests.data import numbers
 from tests.steps import toy_task
 
@@ -96,7 +96,7 @@ def ids(iterator, count: int) -> list[int]:
 def _compiled():
   """Returns (function from a key to a state, shapes of the state, step)."""
   mesh = sharding.make_mesh(fsdp=1)
-  optimizer = steps.skip_non_finite(optax.adam(1e-3))
+  optimizer = skipping.skip_non_finite(optax.adam(1e-3))
   example = {'row': np.zeros(BATCH, np.int32)}
   init, shapes = steps.jit_init(Line(), optimizer, mesh, example)
   step = steps.jit_train_step(Line(), optimizer, mesh, shapes, seed=0)

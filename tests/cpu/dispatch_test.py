@@ -5,7 +5,7 @@ import functools
 import jax
 import pytest
 
-from abaw_jax.steps import optimization, steps
+from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from tests.cpu import platforms
 from tests.training import runs
@@ -25,7 +25,9 @@ def train_step(name):
   schedule = optimization.make_schedule(
       task.config, total_steps=9, warmup_steps=1
   )
-  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
+  optimizer = skipping.skip_non_finite(
+      optimization.make_optimizer(task, schedule)
+  )
   init = functools.partial(steps.init_state, task=task, optimizer=optimizer)
   state = jax.eval_shape(init, jax.random.key(0), batch)
 

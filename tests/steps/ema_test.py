@@ -10,7 +10,7 @@ from abaw_jax.checkpoints import parameters
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import evaluation
-from abaw_jax.steps import optimization, steps
+from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
 from tests.steps import sam_test
@@ -80,7 +80,7 @@ def restore(workdir, config):
   mesh = sharding.make_mesh(fsdp=1)
   _, shapes = steps.jit_init(
       task,
-      steps.skip_non_finite(optimization.make_optimizer(task, schedule)),
+      skipping.skip_non_finite(optimization.make_optimizer(task, schedule)),
       mesh,
       inputs.example(registry.make_task(config), source),
       ema=config['optim']['ema'],

@@ -17,7 +17,7 @@ import numpy as np
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.checkpoints import parameters
 from abaw_jax.distributed import sharding
-from abaw_jax.steps import optimization, steps
+from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 
 
@@ -38,7 +38,7 @@ class Training:
     source = registry.make_task(config).source('train')
     task = registry.make_task(config)
     schedule = optimization.make_schedule(config, total_steps=9, warmup_steps=0)
-    optimizer = steps.skip_non_finite(
+    optimizer = skipping.skip_non_finite(
         optimization.make_optimizer(task, schedule)
     )
     self.batches = inputs.train_batches(registry.make_task(config), source)

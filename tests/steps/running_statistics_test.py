@@ -9,7 +9,7 @@ import pytest
 
 from abaw_jax.distributed import sharding
 from abaw_jax.models.layers import batch_norm, variables
-from abaw_jax.steps import steps
+from abaw_jax.steps import skipping, steps
 from abaw_jax.tasks import registry
 from tests.steps import toy_task
 from tests.training import runs
@@ -43,7 +43,7 @@ class LineTask(toy_task.ToyTask):
 def make(batch, **options):
   """Returns (state, step) of LineTask on one device."""
   task, mesh = LineTask(), sharding.make_mesh(fsdp=1)
-  optimizer = steps.skip_non_finite(optax.adam(0.1))
+  optimizer = skipping.skip_non_finite(optax.adam(0.1))
   init, shapes = steps.jit_init(task, optimizer, mesh, batch)
   step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **options)
   return init(jax.random.key(0)), step

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from abaw_jax.distributed import sharding
-from abaw_jax.steps import steps
+from abaw_jax.steps import skipping, steps
 from tests.steps import toy_task
 
 DIM = 3
@@ -60,7 +60,7 @@ def make(optimizer, task=None, **options):
   """Returns (state, step) on one device."""
   task = task or CurveTask()
   mesh = sharding.make_mesh(fsdp=1)
-  optimizer = steps.skip_non_finite(optimizer)
+  optimizer = skipping.skip_non_finite(optimizer)
   init, shapes = steps.jit_init(
       task, optimizer, mesh, batch(), ema=options.get('ema', 0.0)
   )

@@ -9,7 +9,7 @@ import pytest
 
 from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.distributed import sharding
-from abaw_jax.steps import optimizers, steps
+from abaw_jax.steps import optimizers, skipping, steps
 from tests.steps import toy_task
 
 
@@ -39,7 +39,7 @@ def make(optimizer, *, task=None, **options):
   """Returns (state, step) of a task (default: LineTask) on one device."""
   task = task or LineTask()
   mesh = sharding.make_mesh(fsdp=1)
-  optimizer = steps.skip_non_finite(optimizer)
+  optimizer = skipping.skip_non_finite(optimizer)
   init, shapes = steps.jit_init(task, optimizer, mesh, BATCH)
   step = steps.jit_train_step(task, optimizer, mesh, shapes, seed=0, **options)
   return init(jax.random.key(0)), step
@@ -163,7 +163,7 @@ def test_later_updates_do_not_change_a_save(tmp_path):
       return loss, {'loss': loss}
 
   mesh = sharding.make_mesh(fsdp=1)
-  optimizer = steps.skip_non_finite(optax.adam(0.1))
+  optimizer = skipping.skip_non_finite(optax.adam(0.1))
   init, shapes = steps.jit_init(BigTask(), optimizer, mesh, BATCH)
   step = steps.jit_train_step(BigTask(), optimizer, mesh, shapes, seed=0)
   state, _ = step(init(key), BATCH)

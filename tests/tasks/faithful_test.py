@@ -7,7 +7,7 @@ import torch
 
 from abaw_jax.configs import mtl
 from abaw_jax.distributed import sharding
-from abaw_jax.steps import optimization, steps
+from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from tests.data import corpora
 from tests.models import temporal_models, torch_temporal
@@ -150,7 +150,9 @@ def train_ours(config, params) -> tuple[list[float], dict]:
   schedule = optimization.make_schedule(
       config, total_steps=ends[-1], warmup_steps=0, epoch_ends=ends
   )
-  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
+  optimizer = skipping.skip_non_finite(
+      optimization.make_optimizer(task, schedule)
+  )
   mesh = sharding.make_mesh(fsdp=1)
   init, shapes = steps.jit_init(
       task, optimizer, mesh, inputs.example(registry.make_task(config), source)

@@ -11,7 +11,7 @@ import numpy as np
 
 from abaw_jax.configs import identity
 from abaw_jax.distributed import sharding
-from abaw_jax.steps import optimization, steps
+from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import registry
 
 PEOPLE, BATCH, SIZE = 1200, 24, 32
@@ -93,7 +93,9 @@ def train(devices: int, fsdp: int) -> tuple[dict, dict]:
   task = registry.make_task(config)
   mesh = sharding.make_mesh(fsdp=fsdp, devices=jax.devices()[:devices])
   schedule = optimization.make_schedule(config, total_steps=9, warmup_steps=0)
-  optimizer = steps.skip_non_finite(optimization.make_optimizer(task, schedule))
+  optimizer = skipping.skip_non_finite(
+      optimization.make_optimizer(task, schedule)
+  )
   with jax.set_mesh(mesh):
     example = jax.tree.map(lambda x: jnp.zeros_like(x[:1]), make_batch())
     init, shapes = steps.jit_init(task, optimizer, mesh, example)
