@@ -46,12 +46,6 @@ def compare(section: section_lib.Section, config: sizes.Sizes) -> None:
   section.table(columns, rows())
 
 
-def _ours(query, key, value):
-  """Returns `attention.attend` of arrays [b, n, h, d], as in our layers."""
-  heads = (x.transpose(0, 2, 1, 3) for x in (query, key, value))
-  return attention.attend(*heads, None).transpose(0, 2, 1, 3)
-
-
 def _reference(query, key, value):
   """Returns attention by its definition."""
   logits = jnp.einsum('bqhd,bkhd->bhqk', query, key) / query.shape[-1] ** 0.5
@@ -59,7 +53,7 @@ def _reference(query, key, value):
 
 
 FORMS: dict[str, Callable[..., Any]] = {
-    'ours': _ours,
+    'ours': functools.partial(attention.attend, mask=None),
     'jax.nn, XLA': functools.partial(
         jax.nn.dot_product_attention, implementation='xla'
     ),
