@@ -127,12 +127,12 @@ def main() -> int:
     out = stack.enter_context(open(args.out, 'w')) if args.out else None
 
     def write(line: str) -> None:
-      for stream in filter(None, (sys.stdout, out)):
+      for stream in filter(None, (out, sys.stdout)):
         print(line, file=stream, flush=True)
 
-    write('# Report of an accelerator\n')
     ended = False
     try:
+      write('# Report of an accelerator\n')
       for number, job in enumerate(jobs):
         left = end - time.monotonic()
         if left < _START:
