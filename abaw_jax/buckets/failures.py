@@ -25,7 +25,16 @@ _URL = re.compile(r'(gs|s3|https?)://')
 
 
 class BucketError(OSError):
-  """A bucket that cannot be used; the text is the line for the user."""
+  """A bucket that cannot be used; the text is the line for the user.
+
+  Attributes:
+    advice: the line without the path.
+  """
+
+  def __init__(self, line: str, advice: str = ''):
+    """Initializes the error; `advice` is '' if it is the line."""
+    super().__init__(line)
+    self.advice = advice or line
 
 
 @contextlib.contextmanager
@@ -38,11 +47,13 @@ def named(path: str) -> Iterator[None]:
   except Exception as e:
     if (text := advice(e)) is None:
       raise
-    raise BucketError(f'{path}: {text}') from e
+    raise BucketError(f'{path}: {text}', text) from e
 
 
 def advice(error: BaseException) -> str | None:
   """Returns the cause and the fix of an error; None if no bucket is its cause."""
+  if isinstance(error, BucketError):
+    return error.advice
   text = ' '.join(str(error).split())
   package = type(error).__module__.partition('.')[0]
   # The classes of Python that gcsfs and s3fs raise have no file name.

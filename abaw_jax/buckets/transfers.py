@@ -15,6 +15,12 @@ if typing.TYPE_CHECKING:
 _THREADS = 8
 
 
+def write(path: epath.Path, content: bytes) -> None:
+  """Creates or replaces one object."""
+  with failures.named(str(path)):
+    paths.file_system(path).pipe_file(os.fspath(path), content)
+
+
 def upload(local: pathlib.Path, remote: epath.Path) -> None:
   """Creates or replaces one object."""
   with failures.named(str(remote)):

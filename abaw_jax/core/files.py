@@ -182,7 +182,7 @@ def write(path: Path, content: bytes | str) -> None:
   data = content.encode() if isinstance(content, str) else content
   with storage_errors.writing(path.parent, path.name):
     if paths.is_bucket(path):
-      path.write_bytes(data)
+      transfers.write(path, data)
       return
     with replacing(path) as temporary:
       temporary.write_bytes(data)

@@ -39,9 +39,10 @@ def writing(
     raise
   except Exception as e:
     if paths.is_bucket(folder) and (advice := failures.advice(e)):
+      where = resume_point()
       raise errors.InputError(
-          f'{folder}: cannot write {name}: {advice}; the same command continues'
-          f'{resume_point()}'
+          f'{folder}: cannot write {name}: {advice}'
+          + (f'; it continues{where}' if where else '')
       ) from e
     if _errno(e) is None:
       raise  # a bug, not a problem of the disk

@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from abaw_jax.core import files
+from abaw_jax.buckets import paths
+from abaw_jax.core import errors, files
 from abaw_jax.telemetry import events, mirror, writer
 
 pytestmark = pytest.mark.filterwarnings(
@@ -59,9 +60,14 @@ def test_a_lost_bucket_is_one_line(gs_bucket, monkeypatch):
     raise OSError('Cannot connect to host')
 
   with monkeypatch.context() as patch:
-    patch.setattr(type(workdir), 'write_bytes', fail)
-    with pytest.raises(files.errors.InputError, match='does not answer'):
+    patch.setattr(paths.file_system(workdir), 'pipe_file', fail)
+    with pytest.raises(errors.InputError) as caught:
       log.upload()
+  message = str(caught.value)
+  assert message.startswith(
+      f'{workdir}: cannot write metrics.jsonl: the bucket'
+  )
+  assert message.count('does not answer') == 1
   log.close()
   assert steps(workdir) == [1]
 
