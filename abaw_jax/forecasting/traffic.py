@@ -1,5 +1,7 @@
 """HBM traffic of a compiled step."""
 
+import re
+
 from abaw_jax.forecasting import hlo
 
 # Opcodes that move no data, or only mark the end of a transfer.
@@ -15,6 +17,8 @@ _SLICES = frozenset({'dynamic-slice', 'slice', 'gather', 'slice-start'})
 # Opcodes that change a part of the first operand in place, and the position of the
 # operand with the new values.
 _UPDATES = {'dynamic-update-slice': 1, 'scatter': 2}
+# Type of scratch memory at the end of a tuple.
+_SCRATCH = re.compile(r'[su]8\[\d+\]\{0\}\)$')
 
 
 def hbm_bytes(program: hlo.Program) -> int:
@@ -22,7 +26,12 @@ def hbm_bytes(program: hlo.Program) -> int:
 
   Each instruction reads its operands and writes its result once; a fusion is one
   instruction. Slices and updates in place count only the part that they touch.
-  Arrays in the vector memory of a TPU do not count.
+  Arrays in the vector memory of a TPU do not count. A kernel (`custom-call`) reads
+  its operands once, even if it reads parts of them several times.
+
+  XLA's own `bytes accessed` differs in three ways: it counts the body of a loop
+  once, it also counts traffic of vector memory, and it counts some operands of
+  products, gathers and scatters several times or entirely.
   """
   return sum(
       times * _moved(program, program.computations[name], instruction)
@@ -48,13 +57,16 @@ def _moved(program, computation, instruction) -> int:
     read = hlo.num_bytes(instruction.type) * bool(hlo.hbm_bytes(operands[0]))
     return read + hlo.hbm_bytes(instruction.type)
   if position := _UPDATES.get(instruction.opcode):
-    # A scatter also reads the indices, and the old values to add to them.
-    others, changed = operands[1:position], operands[position]
+    # A scatter also reads the old values, to add to them.
     scatter = instruction.opcode == 'scatter'
-    return (2 + scatter) * hlo.hbm_bytes(changed) + sum(
-        map(hlo.hbm_bytes, others)
+    changed = hlo.num_bytes(operands[position]) * (1 + scatter)
+    return changed * bool(hlo.hbm_bytes(operands[0])) + sum(
+        map(hlo.hbm_bytes, operands[1 : position + 1])
     )
   written = instruction.type
+  if instruction.opcode == 'custom-call':
+    # Kernels of NVIDIA's libraries also return their scratch memory.
+    written = _SCRATCH.sub(')', written)
   if instruction.opcode.endswith('-start'):
     # The type lists operands and result, which have the same size.
     written = ''
