@@ -7,7 +7,10 @@ r"""The MAE of configs/mae.py on TPU slices, with the paper's 224 pixels.
 A variant names the encoder, the TPU generation and the number of chips, in one or
 several slices: <vit_b|vit_l|vit_h>_<v4|v5e|v5p|v6e|v7x>_<8 to 256>. All variants
 have 4,096 images per update, as in He et al. (arXiv 2111.06377). They differ in the
-number of images that a chip differentiates at once.
+number of images that a chip differentiates at once, and in the number of chips that
+share weights and moments (ZeRO). These must be in one slice: with two slices of 8
+chips, add --config.mesh.zero=8. Blocks are unrolled, because a scan over blocks moves
+more bytes through HBM.
 
 Cost: estimated from compiled programs, see docs/scale.md; not measured. Score: not
 measured.
@@ -29,8 +32,9 @@ AT_ONCE = {
     'v7x': {'vit_b': 256, 'vit_l': 256, 'vit_h': 256},
 }
 DEVICES_PER_CHIP = {'v4': 1, 'v5e': 1, 'v5p': 1, 'v6e': 1, 'v7x': 2}
-# Where parameters and optimizer moments of 32 blocks do not fit into one device.
-FSDP = {('vit_h', 'v5e'): 8}
+# Devices that share weights and moments. More would split 768 and 1,280 rows into
+# parts that are not full tiles.
+ZERO = 16
 
 VARIANTS = tuple(
     f'{size}_{generation}_{chips}'
@@ -48,9 +52,9 @@ def get_config(variant: str = VARIANTS[0]) -> ml_collections.ConfigDict:
   config.model.image_size = 224
   config.model.patch_size = PATCH_SIZES[size]
   config.model.remat = 'dots'
-  config.model.scan = True
   config.data.batch_size = BATCH_SIZE
-  rows = BATCH_SIZE // (int(chips) * DEVICES_PER_CHIP[generation])
+  devices = int(chips) * DEVICES_PER_CHIP[generation]
+  rows = BATCH_SIZE // devices
   config.optim.microbatches = max(1, rows // AT_ONCE[generation][size])
-  config.mesh.fsdp = FSDP.get((size, generation), 1)
+  config.mesh.zero = min(ZERO, devices)
   return config

@@ -94,3 +94,29 @@ def test_bfloat16_keeps_a_float32_softmax():
   # bfloat16 has 8 bits of mantissa; a bfloat16 sum of 64 terms has larger
   # errors.
   np.testing.assert_allclose(half.astype(jnp.float32), exact, atol=0.03)
+
+
+@pytest.mark.parametrize('mask', [None, MASK])
+def test_the_form_for_tpus_is_equal(monkeypatch, mask):
+  # Two rows with 3 x 5 x 5 logits each: every row is a part.
+  monkeypatch.setattr(attention, '_TPU_LOGITS', 4 * 3 * 5 * 5)
+  query, key, value, g = (
+      jax.random.normal(jax.random.key(i), (2, 5, 3, 4)) for i in range(4)
+  )
+
+  def total(form, *heads):
+    return jnp.sum(g * form(*heads, mask))
+
+  for argnums in ((), (0, 1, 2)):
+    run = jax.grad(total, [n + 1 for n in argnums]) if argnums else total
+    found, expected = (
+        jax.jit(run, static_argnums=0)(form, query, key, value)
+        for form in (
+            attention._attend_on_tpu,
+            attention._attend_with_few_passes,
+        )
+    )
+    for a, b in zip(
+        jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
+    ):
+      np.testing.assert_allclose(a, b, atol=1e-5)
