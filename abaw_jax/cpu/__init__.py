@@ -1,1 +1,1 @@
-"""Code only for XLA's CPU compiler and for glibc; GPUs and TPUs skip it."""
+"""Code for XLA's CPU compiler and for glibc, and the choice of forms by platform."""
