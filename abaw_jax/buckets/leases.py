@@ -83,7 +83,9 @@ def _create(path: epath.Path, content: dict[str, Any]) -> bool:
 
 def _read(path: epath.Path) -> dict[str, Any] | None:
   try:
-    return json.loads(path.read_bytes())
+    # One request: `path.read_bytes` asks for the size first, and the holder may
+    # write between the two.
+    return json.loads(paths.file_system(path).cat_file(os.fspath(path)))
   except FileNotFoundError:
     return None
 
@@ -129,7 +131,9 @@ def _renew(
         )
         os._exit(2)
       content = content | {'renewed': time.time()}
-      path.write_bytes(json.dumps(content).encode())
+      paths.file_system(path).pipe_file(
+          os.fspath(path), json.dumps(content).encode()
+      )
     except Exception:
       continue  # the bucket does not answer; the main thread reports it
 

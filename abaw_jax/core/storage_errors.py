@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import tempfile
 
 from abaw_jax.buckets import failures, paths, transfers
 from abaw_jax.core import errors
@@ -46,6 +47,8 @@ def writing(
       ) from e
     if _errno(e) is None:
       raise  # a bug, not a problem of the disk
+    if paths.is_bucket(folder):  # the disk of temporary files is full
+      folder = pathlib.Path(tempfile.gettempdir())
     existing = next(x for x in (folder, *folder.parents) if x.exists())
     free = shutil.disk_usage(existing).free / 1e6
     raise errors.InputError(

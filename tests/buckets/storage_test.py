@@ -1,6 +1,7 @@
 """Files, locks and errors of buckets, with emulators of gs:// and s3://."""
 
 import asyncio
+import errno
 import json
 import time
 
@@ -197,6 +198,15 @@ def test_errors_of_libraries_are_explained(bucket):
   assert failures.explain(ValueError('a bug')) is None
   assert failures.explain(KeyError('a')) is None
   del path
+
+
+def test_a_full_disk_of_temporary_files_is_named(gs_bucket):
+  full = OSError(errno.ENOSPC, 'No space left on device')
+  with (
+      pytest.raises(errors.InputError, match=r'cannot write a \(No space left'),
+      storage_errors.writing(files.path(f'{gs_bucket}/x'), 'a'),
+  ):
+    raise full
 
 
 def test_a_missing_package_is_advised(monkeypatch):
