@@ -47,7 +47,7 @@ def _moved(program, computation, instruction) -> int:
   operands = [computation[name].type for name in instruction.operands]
   if instruction.opcode == 'fusion':
     fused = program.computations[instruction.called()[0]]
-    return _fused(fused, instruction, operands)
+    return _fused(program, fused, instruction, operands)
   if instruction.opcode in ('copy-start', 'slice-start'):
     # The type is a tuple of the output, the input and a counter.
     arrays = hlo.arrays(instruction.type)[:2]
@@ -74,18 +74,12 @@ def _moved(program, computation, instruction) -> int:
   return hlo.hbm_bytes(written) + sum(map(hlo.hbm_bytes, operands))
 
 
-def _fused(fused, instruction, operands) -> int:
+def _fused(program, fused, instruction, operands) -> int:
   """Returns the bytes that a fusion moves; `fused` is its body."""
-  users, parameters = {}, {}
-  for inner in fused.values():
-    if inner.opcode == 'parameter':
-      parameters[int(inner.attributes)] = inner.name
-    for position, name in enumerate(inner.operands):
-      users.setdefault(name, []).append((inner, position))
   total = 0
   for number, kind in enumerate(operands):
     if size := hlo.hbm_bytes(kind):
-      total += min(size, _read(fused, users, parameters[number], size))
+      total += min(size, _read_parameter(program, fused, number, size))
   root = next(inner for inner in fused.values() if inner.root)
   parts = [root]
   if root.opcode == 'tuple':
@@ -94,32 +88,54 @@ def _fused(fused, instruction, operands) -> int:
       parts, hlo.arrays(instruction.type), strict=False
   ):
     if in_hbm:
-      total += _written(fused, part, size)
+      total += _written(program, fused, part, size)
   return total
 
 
-def _read(fused, users, name, size) -> int:
+def _read_parameter(program, fused, number, size) -> int:
+  """Returns the bytes that the body of a fusion reads of one parameter."""
+  for inner in fused.values():
+    if inner.opcode == 'parameter' and int(inner.attributes) == number:
+      return _read(program, fused, inner.name, size)
+  return 0
+
+
+def _read(program, fused, name, size) -> int:
   """Returns the bytes that the body of a fusion reads of one value."""
+  if fused[name].root:
+    return size
   total = 0
-  for user, position in users.get(name, ()):
-    if user.opcode == 'bitcast':
-      total += _read(fused, users, user.name, size)
-    elif position == 0 and user.opcode in _SLICES:
-      total += hlo.num_bytes(user.type)
-    elif position or user.opcode not in _UPDATES:
-      return size
-    elif user.opcode == 'scatter':
-      total += _changed(fused, user)
+  for user in fused.values():
+    for position, operand in enumerate(user.operands):
+      if operand != name:
+        continue
+      if user.opcode == 'bitcast':
+        total += _read(program, fused, user.name, size)
+      elif user.opcode == 'fusion':  # a fusion inside of a fusion
+        body = program.computations[user.called()[0]]
+        total += _read_parameter(program, body, position, size)
+      elif position == 0 and user.opcode in _SLICES:
+        total += hlo.num_bytes(user.type)
+      elif position or user.opcode not in _UPDATES:
+        return size
+      elif user.opcode == 'scatter':
+        total += _changed(fused, user)
   return total
 
 
-def _written(fused, part, size) -> int:
+def _written(program, fused, part, size) -> int:
   """Returns the bytes that a fusion writes of a result of `size` bytes."""
   part = _without_bitcasts(fused, part)
+  if part.opcode == 'fusion' and not part.type.startswith('('):
+    fused = program.computations[part.called()[0]]
+    root = next(inner for inner in fused.values() if inner.root)
+    part = _without_bitcasts(fused, root)
   if part.opcode not in _UPDATES:
     return size
   base = _without_bitcasts(fused, fused[part.operands[0]])
-  kept = 0 if base.opcode == 'parameter' else _written(fused, base, size)
+  kept = 0
+  if base.opcode != 'parameter':
+    kept = _written(program, fused, base, size)
   return min(size, kept + _changed(fused, part))
 
 

@@ -53,8 +53,9 @@ def _attend_in_parts_forward(*inputs):
 
 
 def _attend_in_parts_backward(inputs, g):
-  # Without a barrier, XLA would keep the logits of the forward pass.
-  inputs = jax.lax.optimization_barrier(inputs)
+  # Without a barrier, XLA would keep the logits of the forward pass, or compute
+  # them again before `g` is there.
+  inputs, g = jax.lax.optimization_barrier((inputs, g))
   grads = []
   for query, key, value, part, *mask in _parts(*inputs[:3], g, *inputs[3:]):
     _, backward = jax.vjp(
