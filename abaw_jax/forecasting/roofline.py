@@ -15,10 +15,10 @@ MATMUL_EFFICIENCY = 0.5
 # recomputes only those of attention, which this ignores.
 RECOMPUTED = {'none': 0.0, 'dots': 0.0, 'all': 1 / 3}
 
-# Smallest, median and largest measured / estimated time of 20 steps on 2 cores of
+# Smallest, largest and median measured / estimated time of 20 steps on 2 cores of
 # a shared CPU (`python -m benchmarks.estimate`): of steps limited by matmuls 0.38 to
 # 0.91 (but 2.1 with one row), of AdamW with one row 2.4, of softmax and GELU alone 8.
-MEASURED = (0.38, 0.69, 8.1)
+MEASURED = (0.38, 8.1, 0.69)
 
 ASSUMPTIONS = (
     f'matmuls reach {MATMUL_EFFICIENCY} of the peak; each fusion reads its '
@@ -27,8 +27,8 @@ ASSUMPTIONS = (
     'slice; only those that the compiler made asynchronous overlap with '
     'computation',
     'input is never slow; an estimate, never measured on a TPU',
-    'on a CPU, 20 steps took {} to {} times the time estimated this way, median '
-    '{}'.format(MEASURED[0], MEASURED[2], MEASURED[1]),
+    f'on a CPU, 20 steps took {MEASURED[0]} to {MEASURED[1]} times the time '
+    f'estimated this way, median {MEASURED[2]}',
 )
 
 
