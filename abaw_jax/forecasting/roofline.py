@@ -16,8 +16,8 @@ MATMUL_EFFICIENCY = 0.5
 RECOMPUTED = {'none': 0.0, 'dots': 0.0, 'all': 1 / 3}
 
 # Smallest, largest and median measured / estimated time of 20 steps on 2 cores of
-# a shared CPU (`python -m benchmarks.estimate`): of steps limited by matmuls 0.38 to
-# 0.91 (but 2.1 with one row), of AdamW with one row 2.4, of softmax and GELU alone 8.
+# a shared CPU (`python -m benchmarks.estimate`): 16 steps limited by matmuls 0.38
+# to 0.91, two of one row 1.7 and 2.1, AdamW with one row 2.4, softmax and GELU 8.
 MEASURED = (0.38, 8.1, 0.69)
 
 ASSUMPTIONS = (
