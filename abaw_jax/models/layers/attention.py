@@ -1,7 +1,5 @@
 """Multi-head self-attention."""
 
-import functools
-
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,8 +24,11 @@ def attend(
 
 
 # Bytes of float32 logits that a TPU keeps in its vector memory, with room for the
-# other arrays of a block.
+# other arrays of a block, and the largest number of parts of a batch.
 _TPU_LOGITS = 20 * 2**20
+_MAX_PARTS = 16
+# Parts whose logits fit into the vector memory at the same time.
+_PARTS_AT_ONCE = 4
 
 
 def _attend_on_tpu(query, key, value, mask):
@@ -44,8 +45,7 @@ def _attend_in_parts(*inputs):
   a ViT. The gradient of each part is joined to the others; autodiff would pad it
   to all rows and add.
   """
-  parts = [_softmax_attention(*part) for part in _parts(*inputs)]
-  return jnp.concatenate(parts)
+  return _one_by_one(_softmax_attention, _parts(*inputs))
 
 
 def _attend_in_parts_forward(*inputs):
@@ -56,17 +56,15 @@ def _attend_in_parts_backward(inputs, g):
   # Without a barrier, XLA would keep the logits of the forward pass, or compute
   # them again before `g` is there.
   inputs, g = jax.lax.optimization_barrier((inputs, g))
-  grads = []
-  for query, key, value, part, *mask in _parts(*inputs[:3], g, *inputs[3:]):
-    _, backward = jax.vjp(
-        functools.partial(_softmax_attention, mask=mask[0] if mask else None),
-        query,
-        key,
-        value,
-    )
-    grads.append(backward(part))
-  joined = map(jnp.concatenate, zip(*grads, strict=True))
-  return (*joined, *(None for _ in inputs[3:]))
+
+  def gradients(query, key, value, g, *mask):
+    def attend(*heads):
+      return _softmax_attention(*heads, *mask)
+
+    return jax.vjp(attend, query, key, value)[1](g)
+
+  parts = _parts(*inputs[:3], g, *inputs[3:])
+  return (*_one_by_one(gradients, parts), *(None for _ in inputs[3:]))
 
 
 _attend_in_parts.defvjp(_attend_in_parts_forward, _attend_in_parts_backward)
@@ -76,11 +74,19 @@ def _parts(query, key, *others):
   """Returns parts of the rows of all arrays, for a small matrix of logits."""
   rows, queries, heads, _ = query.shape
   logits = 4 * rows * heads * queries * key.shape[1]
-  count = min(rows, -(-logits // _TPU_LOGITS))
-  while rows % count:
-    count += 1
-  split = (jnp.split(x, count) for x in (query, key, *others))
+  count = min(rows, _MAX_PARTS, -(-logits // _TPU_LOGITS))
+  split = (jnp.array_split(x, count) for x in (query, key, *others))
   return list(zip(*split, strict=True))
+
+
+def _one_by_one(function, parts):
+  """Returns the joined results; one of many parts waits for the one before."""
+  results = []
+  for part in parts:
+    if results and len(parts) > _PARTS_AT_ONCE:
+      results[-1], part = jax.lax.optimization_barrier((results[-1], part))
+    results.append(function(*part))
+  return jax.tree.map(lambda *x: jnp.concatenate(x), *results)
 
 
 def _softmax_attention(query, key, value, mask=None):

@@ -100,6 +100,7 @@ def test_bfloat16_keeps_a_float32_softmax():
 def test_the_form_for_tpus_is_equal(monkeypatch, mask):
   # Two rows with 3 x 5 x 5 logits each: every row is a part.
   monkeypatch.setattr(attention, '_TPU_LOGITS', 4 * 3 * 5 * 5)
+  monkeypatch.setattr(attention, '_PARTS_AT_ONCE', 1)
   query, key, value, g = (
       jax.random.normal(jax.random.key(i), (2, 5, 3, 4)) for i in range(4)
   )
