@@ -85,9 +85,7 @@ def test_training_batches_are_those_from_disk_also_resumed(
       for x in (source, filled(source))
   )
   with contextlib.closing(expected), contextlib.closing(found):
-    for ours, theirs in itertools.islice(
-        zip(found, expected, strict=True), 6
-    ):
+    for ours, theirs in itertools.islice(zip(found, expected, strict=True), 6):
       assert_same(ours, theirs)
     for batches in (found, expected):
       batches.set_state({'next_batch': 40})
