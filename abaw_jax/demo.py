@@ -13,6 +13,8 @@ import json
 import resource
 import sys
 
+from absl import flags
+
 from abaw_jax.core import cli, files
 
 cli.define_workdir('Folder of all datasets and runs.', required=True)
