@@ -184,8 +184,9 @@ def test_overwriting_resumes_too(tmp_path, monkeypatch):
         tree.run(source, tmp_path, overwrite=True, face_size=8)
     assert tree.metadata(tmp_path)['face_size'] == 0
     found = stamps(tree.unfinished(tmp_path) / 'dataset')
-    before = found if i == 0 else before
-    assert found == before
+    if i == 0:
+      first = found
+    assert found == first
   tree.run(source, tmp_path, overwrite=True, face_size=8)
   assert tree.metadata(tmp_path)['face_size'] == 8
   assert stamps(tree.folder(tmp_path)) == before
