@@ -189,7 +189,7 @@ def test_overwriting_resumes_too(tmp_path, monkeypatch):
     assert found == first
   tree.run(source, tmp_path, overwrite=True, face_size=8)
   assert tree.metadata(tmp_path)['face_size'] == 8
-  assert stamps(tree.folder(tmp_path)) == before
+  assert stamps(tree.folder(tmp_path)) == first
 
 
 def test_an_existing_dataset_is_kept_or_refused(tmp_path, capsys):
