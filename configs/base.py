@@ -111,6 +111,10 @@ def get_config() -> ml_collections.ConfigDict:
   # Parts of a batch that are differentiated one after the other, to save memory.
   # The update uses the mean of their gradients.
   config.optim.microbatches = 1
+  # Whether gradients of dense kernels are float32, also while they are summed over
+  # devices. Otherwise they have the dtype of the model, which is half as many bytes
+  # in bfloat16.
+  config.optim.float32_gradients = False
   # Sharpness-aware minimisation (Foret et al., arXiv 2010.01412): radius (L2) of
   # the perturbation of the weights. It doubles the cost; 0 = off.
   config.optim.sam_rho = 0.0

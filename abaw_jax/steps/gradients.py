@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 import optax
 
-from abaw_jax.models.layers import batch_sharding, variables
+from abaw_jax.models.layers import batch_sharding, dense, variables
 from abaw_jax.tasks import task as task_lib
 
 Result = tuple[PyTree, dict[str, Array], dict[str, Any], PyTree]
@@ -25,6 +25,7 @@ def gradients(
     freeze: str,
     sam_rho: float,
     sam_faithful: bool,
+    float32_gradients: bool,
 ) -> Result:
   """Returns gradients, scalars to log, new `batch_stats` and the next carry.
 
@@ -44,12 +45,15 @@ def gradients(
     freeze: top-level name of parameters without gradient; '' = none.
     sam_rho: radius; 0 = plain gradients.
     sam_faithful: whether the second pass updates the running statistics too.
+    float32_gradients: whether gradients of kernels are float32 from the start;
+      otherwise they have the compute dtype of the model until they are summed.
   """
 
   def loss(trained, statistics, batch, key):
     if freeze:
       trained = trained | {freeze: jax.lax.stop_gradient(trained[freeze])}
-    return task.loss(trained | statistics, batch, key)
+    with dense.float32_gradients(float32_gradients):
+      return task.loss(trained | statistics, batch, key)
 
   grad_fn = jax.grad(loss, has_aux=True)
 

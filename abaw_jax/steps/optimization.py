@@ -92,5 +92,8 @@ def update_flops(task: task_lib.Task, example: Mapping[str, Array]) -> int:
 
 def step_options(config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the options of `steps.train_step` in a config."""
-  keys = ('ema', 'microbatches', 'freeze', 'sam_rho', 'sam_faithful')
+  keys = (
+      'ema', 'microbatches', 'freeze', 'sam_rho', 'sam_faithful',
+      'float32_gradients',
+  )  # fmt: skip
   return {'seed': config['seed']} | {key: config['optim'][key] for key in keys}

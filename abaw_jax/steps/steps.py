@@ -74,6 +74,7 @@ def train_step(
     freeze: str = '',
     sam_rho: float = 0.0,
     sam_faithful: bool = False,
+    float32_gradients: bool = False,
     epoch_ends: tuple[int, ...] = (),
 ) -> tuple[TrainState, dict[str, Array]]:
   """Returns the next state and scalars to log.
@@ -94,6 +95,7 @@ def train_step(
     freeze: top-level name of parameters without gradient; '' = none.
     sam_rho: radius of sharpness-aware minimisation; 0 = off.
     sam_faithful: whether both of its passes update the running statistics.
+    float32_gradients: see `gradients.gradients`.
     epoch_ends: number of updates at the end of each epoch.
   """
   carry = carries.begin(state.carry, batch)
@@ -113,6 +115,7 @@ def train_step(
       freeze=freeze,
       sam_rho=sam_rho,
       sam_faithful=sam_faithful,
+      float32_gradients=float32_gradients,
   )
   grads = sharding.constrain(grads, gathered=False)
   updates, opt_state = optimizer.update(grads, state.opt_state, trained)

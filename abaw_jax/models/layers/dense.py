@@ -1,5 +1,8 @@
 """Dense layers, exact GELU and the MLP of transformers."""
 
+from collections.abc import Iterator
+import contextlib
+import contextvars
 import math
 from typing import Any
 
@@ -25,10 +28,42 @@ def dense(
   return nn.Dense(
       features,
       kernel_init=initializer,
+      promote_dtype=_promote,
       dot_general=dot_general,
       dtype=dtype,
       name=name,
   )
+
+
+@contextlib.contextmanager
+def float32_gradients(enabled: bool) -> Iterator[None]:
+  """Chooses the dtype of kernel gradients of functions that are traced inside.
+
+  Args:
+    enabled: whether gradients of kernels are float32. They are then summed in
+      float32 over a batch and over devices. Otherwise they have the compute dtype.
+  """
+  token = _FLOAT32_GRADIENTS.set(enabled)
+  try:
+    yield
+  finally:
+    _FLOAT32_GRADIENTS.reset(token)
+
+
+def casts() -> bool:
+  """Returns whether kernels may be cast before their layer."""
+  return not _FLOAT32_GRADIENTS.get()
+
+
+_FLOAT32_GRADIENTS = contextvars.ContextVar('float32_gradients', default=False)
+
+
+def _promote(inputs, kernel, bias, *, dtype):
+  """Returns inputs and bias in the compute dtype, and the kernel if it may be."""
+  inputs, cast, bias = nn.dtypes.promote_dtype(
+      inputs, kernel, bias, dtype=dtype
+  )
+  return inputs, cast if casts() else kernel, bias
 
 
 def dot_general(
@@ -41,11 +76,36 @@ def dot_general(
 
   `nn.Dense` gives more arguments, which always mean this product.
   """
-  return rematerialization.product(_product(x, kernel))
+  if kernel.dtype != x.dtype:
+    out = _product_with_float32_gradient(x, kernel)
+  else:
+    out = _product(x, kernel)
+  return rematerialization.product(out)
 
 
 # Without a reshape, which would copy the tiles of a TPU.
 _product = dispatch.by_platform(cpu=dense_vjp.dense, default=jnp.matmul)
+
+
+@jax.custom_vjp
+def _product_with_float32_gradient(x, kernel):
+  return _product(x, kernel.astype(x.dtype))
+
+
+def _product_forward(x, kernel):
+  return _product_with_float32_gradient(x, kernel), (x, kernel)
+
+
+def _product_backward(residuals, g):
+  x, kernel = residuals
+  rows = tuple(range(x.ndim - 1))
+  d_kernel = jax.lax.dot_general(
+      x, g, ((rows, rows), ((), ())), preferred_element_type=kernel.dtype
+  )
+  return _product(g, kernel.astype(x.dtype).T), d_kernel
+
+
+_product_with_float32_gradient.defvjp(_product_forward, _product_backward)
 
 
 @jax.custom_vjp

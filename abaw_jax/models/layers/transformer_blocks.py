@@ -116,4 +116,4 @@ def apply_blocks(
 
 def _to_compute_dtype(leaf, dtype):
   """Returns a kernel in the compute dtype; norms and biases stay float32."""
-  return leaf.astype(dtype) if leaf.ndim > 1 else leaf
+  return leaf.astype(dtype) if leaf.ndim > 1 and dense.casts() else leaf
