@@ -207,6 +207,7 @@ def _jit(task: Any) -> Any:
         freeze='',
         sam_rho=0.0,
         sam_faithful=False,
+        float32_gradients=False,
     )
     return [metrics['loss'], task.predict(params, batch), grads]
 

@@ -56,7 +56,8 @@ def test_no_device_holds_all_logits_or_all_classes(on_eight):
   # Gradients of classes are not sent either.
   assert on_eight['sent'] == []
   alone, split = on_eight['memory']
-  assert split < alone / 3
+  # The backbone is not split.
+  assert split < alone / 2.5
 
 
 def test_augmentation_does_not_depend_on_the_devices(on_eight):
