@@ -54,7 +54,7 @@ def _local_folder(data_dir: files.Path) -> pathlib.Path:
 
 
 def _copy_metadata(remote: files.Path, local: pathlib.Path) -> None:
-  """Copies what the builder compares with its arguments, if a dataset exists."""
+  """Copies the metadata that the builder compares, if a dataset exists."""
   for info in remote.glob(f'*/*/{_INFO}'):
     folder = local / info.parent.relative_to(remote)
     if any(folder.glob('*array_record*')):

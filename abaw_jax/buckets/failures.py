@@ -1,4 +1,4 @@
-"""Errors of buckets: which there are, and what a user can do about them."""
+"""Errors of buckets: their causes, and the advice for the user."""
 
 from collections.abc import Iterator
 import contextlib

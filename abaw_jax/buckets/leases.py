@@ -135,7 +135,8 @@ def _renew(
           os.fspath(path), json.dumps(content).encode()
       )
     except Exception:
-      continue  # the bucket does not answer; the main thread reports it
+      # The bucket does not answer. The main thread reports it at its next write.
+      continue
 
 
 def _has_died(content: dict[str, Any]) -> bool:
