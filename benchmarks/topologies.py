@@ -4,7 +4,7 @@ r"""Compiles the train step of the MAE for TPU slices of every size.
   python -m benchmarks.topologies --file=topologies.jsonl --table=scaling
 
 Each step of configs/mae_tpu.py is compiled by a process of `abaw_jax.compile`, one
-after the other, which adds a line to the file. Existing lines are not compiled again,
+after the other, which adds a line to the file. --sizes and --generations select some. Existing lines are not compiled again,
 so you can interrupt the command. --nocompile prints the table of the existing lines.
 """
 
@@ -24,6 +24,12 @@ flags.DEFINE_enum(
     'table', 'topologies', ['topologies', 'scaling'], 'Table to print.'
 )
 flags.DEFINE_bool('compile', True, 'Whether to compile missing lines.')
+flags.DEFINE_multi_enum(
+    'sizes', list(mae_tpu.PATCH_SIZES), list(mae_tpu.PATCH_SIZES), 'Encoders.'
+)
+flags.DEFINE_multi_enum(
+    'generations', list(mae_tpu.AT_ONCE), list(mae_tpu.AT_ONCE), 'TPUs.'
+)
 
 CONFIG = pathlib.Path(mae_tpu.__file__)
 # (chips, slices) of a row, in the order of compilation.
@@ -77,7 +83,7 @@ def cases(table: str) -> Iterator[Case]:
       yield scaling_case(chips, weak=weak)
     return
   for (chips, slices), size, generation in itertools.product(
-      SIZES, mae_tpu.PATCH_SIZES, mae_tpu.AT_ONCE
+      SIZES, flags.FLAGS.sizes, flags.FLAGS.generations
   ):
     yield config_case(size, generation, chips, slices)
 

@@ -186,6 +186,8 @@ def add_vit(config: ml_collections.ConfigDict) -> None:
   config.model.positions = 'sincos'  # 'sincos' (fixed) or 'learned'
   config.model.drop_path = 0.0  # stochastic depth
   config.model.scan = False  # compile one block and loop over it
+  # Whether an NVIDIA GPU uses cuDNN's fused attention; needs bfloat16.
+  config.model.cudnn_attention = False
 
 
 def add_mixture(config: ml_collections.ConfigDict) -> None:

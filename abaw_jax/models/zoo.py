@@ -37,6 +37,7 @@ def make_vit(
     remat: str,
     scan: bool,
     dtype: str,
+    cudnn_attention: bool = False,
     pool: str = 'mean',
     dim: int = 0,
     depth: int = 0,
@@ -59,6 +60,11 @@ def make_vit(
         f'config.model.image_size={image_size} is not a multiple of '
         f'config.model.patch_size={patch_size}: choose sizes that divide'
     )
+  if cudnn_attention and dtype == 'float32':
+    raise errors.InputError(
+        'config.model.cudnn_attention=True needs config.model.dtype=bfloat16: '
+        'cuDNN has no fused attention in float32'
+    )
   return vit.ViT(
       **sizes,
       image_size=image_size,
@@ -69,6 +75,7 @@ def make_vit(
       remat=remat,
       scan=scan,
       dtype=choices.choose(dtypes.DTYPES, dtype, 'model.dtype'),
+      cudnn_attention=cudnn_attention,
   )
 
 

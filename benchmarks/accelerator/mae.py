@@ -46,6 +46,7 @@ def compared(section: section_lib.Section, config: sizes.Sizes) -> None:
 def label(case: sizes.MaeCase) -> str:
   """Returns the name of a case."""
   form = 'scan' if case.scan else 'unrolled'
+  form += ', cuDNN attention' if case.cudnn else ''
   return f'{case.backbone}, {case.images} images, remat {case.remat}, {form}'
 
 
@@ -55,8 +56,11 @@ def make_steps(
   """Returns (steps of a case, images per update, FLOPs of an update)."""
   images = case.images * jax.device_count()
   model = {
-      'backbone': case.backbone, 'remat': case.remat, 'scan': case.scan
-  }  # fmt: skip
+      'backbone': case.backbone,
+      'remat': case.remat,
+      'scan': case.scan,
+      'cudnn_attention': case.cudnn,
+  }
   settings = cases.mae_config(images, **config.mae | model)
   batch = cases.images(images, config.mae['image_size'])
   steps = harness.Steps(settings, [batch], **options)

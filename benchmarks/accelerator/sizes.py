@@ -15,12 +15,14 @@ class MaeCase:
     images: images per update and device.
     remat: value of `model.remat`.
     scan: value of `model.scan`.
+    cudnn: value of `model.cudnn_attention`, which only NVIDIA GPUs use.
   """
 
   backbone: str
   images: int
   remat: str = 'none'
   scan: bool = False
+  cudnn: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,9 @@ FULL = Sizes(
     mae_cases=(
         MaeCase(backbone='vit_b', images=256),
         MaeCase(backbone='vit_l', images=128, scan=True),
+        MaeCase(backbone='vit_b', images=256, cudnn=True),
         MaeCase(backbone='vit_l', images=128),
+        MaeCase(backbone='vit_l', images=128, cudnn=True),
         MaeCase(backbone='vit_l', images=256),
         MaeCase(backbone='vit_b', images=512),
         MaeCase(backbone='vit_l', images=512, remat='dots', scan=True),

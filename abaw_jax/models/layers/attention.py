@@ -15,12 +15,31 @@ def attend(
     key: Float[Array, 'b k h d'],
     value: Float[Array, 'b k h d'],
     mask: Bool[Array, 'b #q k'] | None,
+    *,
+    cudnn: bool = False,
 ) -> Float[Array, 'b q h d']:
   """Returns softmax(query key^T / sqrt(d)) value per head, softmax in float32.
 
-  The mask is True where a query may attend to a key; None means everywhere.
+  Args:
+    query: queries of each head.
+    key: keys.
+    value: values.
+    mask: True where a query may attend to a key; None means everywhere.
+    cudnn: whether an NVIDIA GPU uses cuDNN's fused attention. It needs bfloat16 or
+      float16, and a width that is a multiple of 8, and here no mask. Other
+      platforms ignore it.
   """
+  if cudnn and mask is None and dispatch.platform() in _NVIDIA:
+    return batch_sharding.map_rows(_attend_with_cudnn)(query, key, value)
   return _attend_on_platform(query, key, value, mask)
+
+
+_NVIDIA = ('gpu', 'cuda')  # names of the platform in JAX
+
+
+def _attend_with_cudnn(query, key, value):
+  """Returns `attend` without a q x k matrix in memory, also for gradients."""
+  return jax.nn.dot_product_attention(query, key, value, implementation='cudnn')
 
 
 # Bytes of float32 logits that a TPU keeps in its vector memory, with room for the
@@ -186,6 +205,7 @@ class Attention(nn.Module):
     qkv_initializer: initializer of the stacked query-key-value kernel.
     proj_initializer: initializer of the output projection.
     dtype: compute dtype; parameters are float32.
+    cudnn: see `attend`; has no effect with dropout.
   """
 
   num_heads: int
@@ -193,6 +213,7 @@ class Attention(nn.Module):
   qkv_initializer: nn.initializers.Initializer = dense.XAVIER
   proj_initializer: nn.initializers.Initializer = dense.XAVIER
   dtype: DTypeLike = jnp.float32
+  cudnn: bool = False
 
   @nn.compact
   def __call__(
@@ -226,6 +247,6 @@ class Attention(nn.Module):
       rng = self.make_rng('dropout')
       out = _attend_dropped(*heads, mask, rate=self.dropout, rng=rng)
     else:
-      out = attend(*heads, mask)
+      out = attend(*heads, mask, cudnn=self.cudnn)
     out = out.reshape(x.shape)
     return dense.dense(dim, 'proj', self.dtype, self.proj_initializer)(out)

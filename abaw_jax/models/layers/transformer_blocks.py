@@ -25,11 +25,13 @@ class Block(nn.Module):
     num_heads: attention heads.
     mlp_dim: hidden width of the MLP.
     dtype: compute dtype; parameters are float32.
+    cudnn: see `attention.attend`.
   """
 
   num_heads: int
   mlp_dim: int
   dtype: DTypeLike = jnp.float32
+  cudnn: bool = False
 
   @nn.compact
   def __call__(
@@ -43,9 +45,9 @@ class Block(nn.Module):
     x = batch_sharding.shard_batch(x)
     drop = stochastic_depth.DropPath
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
-    y = attention.Attention(self.num_heads, dtype=self.dtype, name='attn')(
-        y, train=train
-    )
+    y = attention.Attention(
+        self.num_heads, dtype=self.dtype, cudnn=self.cudnn, name='attn'
+    )(y, train=train)
     x = x + drop()(y, drop_path, train=train)
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm2')(x)
     y = dense.Mlp(self.mlp_dim, dtype=self.dtype, name='mlp')(y)

@@ -108,6 +108,7 @@ class MAE(nn.Module):
             num_heads=self.decoder_num_heads,
             mlp_dim=4 * self.decoder_dim,
             dtype=dtype,
+            cudnn=self.encoder.cudnn_attention,
         )
         for _ in range(self.decoder_depth)
     ]

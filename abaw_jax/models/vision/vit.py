@@ -61,6 +61,7 @@ class ViT(nn.Module):
     scan: whether one block is compiled for all, see
       `transformer_blocks.apply_blocks`.
     dtype: compute dtype; parameters are float32.
+    cudnn_attention: see `attention.attend`.
   """
 
   image_size: int
@@ -75,6 +76,7 @@ class ViT(nn.Module):
   remat: str = 'none'
   scan: bool = False
   dtype: DTypeLike = jnp.float32
+  cudnn_attention: bool = False
 
   def setup(self):
     self.patch_embed = dense.dense(self.dim, None, self.dtype)
@@ -91,6 +93,7 @@ class ViT(nn.Module):
             num_heads=self.num_heads,
             mlp_dim=int(self.dim * self.mlp_ratio),
             dtype=self.dtype,
+            cudnn=self.cudnn_attention,
         )
         for _ in range(self.depth)
     ]

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from abaw_jax.configs import frame as frame_config
+from abaw_jax.configs import mae as mae_config
+from abaw_jax.core import errors
+from abaw_jax.cpu import dispatch
+from abaw_jax.models import zoo
 from abaw_jax.models.layers import attention
 
 MASK = jnp.array([[[True] * 5], [[True, True, False, True, False]]])
@@ -121,3 +126,58 @@ def test_the_form_for_tpus_is_equal(monkeypatch, mask):
         jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
     ):
       np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_cudnn_computes_attention_without_a_mask_on_nvidia_gpus_only(
+    monkeypatch,
+):
+  calls, on_xla = [], jax.nn.dot_product_attention
+
+  def attend_with_xla(query, key, value, *, implementation):
+    calls.append(implementation)
+    return on_xla(query, key, value, implementation='xla')
+
+  monkeypatch.setattr(jax.nn, 'dot_product_attention', attend_with_xla)
+  heads = [jax.random.normal(jax.random.key(i), (2, 5, 3, 8)) for i in range(3)]
+  expected = attention.attend(*heads, None)
+  cpu = attention.attend(*heads, None, cudnn=True)
+  assert not calls
+  np.testing.assert_array_equal(cpu, expected)
+
+  monkeypatch.setattr(dispatch, 'platform', lambda: 'gpu')
+  attention.attend(*heads, MASK, cudnn=True)
+  attention.attend(*heads, None)
+  assert not calls
+  found = attention.attend(*heads, None, cudnn=True)
+  assert calls == ['cudnn']
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', ['mae', 'frame'])
+def test_the_config_turns_on_cudnn_in_every_block(name, monkeypatch):
+  flags = []
+
+  def attend(query, key, value, mask, *, cudnn):
+    flags.append(cudnn)
+    return query
+
+  monkeypatch.setattr(attention, 'attend', attend)
+  config = (mae_config if name == 'mae' else frame_config).get_config()
+  section = config.model.to_dict() | {
+      'backbone': 'vit_nano', 'cudnn_attention': True
+  }  # fmt: skip
+  model = zoo.make_model(**section)
+  images = jnp.zeros((1, 112, 112, 3))
+  noise = (jnp.zeros((1, 196)),) if name == 'mae' else ()
+  jax.eval_shape(
+      lambda: model.init(jax.random.key(0), images, *noise, train=False)
+  )
+  assert flags
+  assert all(flags)
+
+
+def test_cudnn_refuses_float32():
+  section = frame_config.get_config().model.to_dict()
+  section |= {'cudnn_attention': True, 'dtype': 'float32'}
+  with pytest.raises(errors.InputError, match=r'needs config.model.dtype=bf'):
+    zoo.make_model(**section)
