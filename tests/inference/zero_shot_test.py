@@ -151,7 +151,7 @@ def test_logits_are_gathered_as_published():
       'Anger', 'Contempt', 'Disgust', 'Fear', 'Happiness', 'Neutral', 'Sadness',
       'Surprise', 'valence', 'arousal',
   )  # fmt: skip
-  lsd = labels.NATIVE_EXPRESSIONS['lsd'].values()
+  lsd = tuple(labels.NATIVE_EXPRESSIONS['lsd'].values())
   assert labels.positions(order, lsd) == (0, 2, 3, 4, 6, 7)
   assert labels.positions(order, labels.EXPRESSIONS) == (*GATHER[8], -1)
   logits = np.arange(10, dtype=np.float32)[None]
