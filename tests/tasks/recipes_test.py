@@ -273,7 +273,9 @@ def test_the_loss_of_mt_emotieffnet_is_that_of_one_layer_of_ten_units(root):
   loss, _ = task.loss(params, batch, jax.random.key(1))
   images = task.augmentation.train(jax.random.key(1), batch['image'])
   output, _ = variables.apply(task.model, params, images, train=True)
-  ours = [params['heads'][k] for k in ('expression', 'valence', 'arousal')]
+  ours = [
+      params['heads'][k]['out'] for k in ('expression', 'valence', 'arousal')
+  ]
   layer = torch.nn.Linear(output['embedding'].shape[-1], 10)
   kernel, bias = (
       torch.tensor(np.concatenate([np.asarray(x[k]) for x in ours], axis=-1))
