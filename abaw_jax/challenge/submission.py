@@ -35,6 +35,12 @@ def write(
     InputError: an image has another name, the predictions belong to another
       list, or a video has no prediction.
   """
+  for task, name in (('va', 'valence and arousal'), ('au', 'action units')):
+    if not rows.predicts(task):
+      raise errors.InputError(
+          f'{path}: the model predicts no {name}, which every line of the file '
+          'needs; blend it with a model that does (another --workdir)'
+      )
   video, frame_id = _names(images)
   _check_rows(rows, video, frame_id)
   filled = interpolation.fill(
