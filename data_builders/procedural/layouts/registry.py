@@ -12,6 +12,7 @@ from abaw_jax.data_builders.procedural.layouts import (
     raf_db,
     sample,
 )
+from abaw_jax.data_builders.procedural.rendering import video_plan
 
 
 class Layout(NamedTuple):
@@ -23,8 +24,11 @@ class Layout(NamedTuple):
     write_lists: (out, lines by split); called after all faces are written.
     splits: split of the plan -> split of the layout.
     folders: folders of the images in `out`.
-    videos: default number of people.
-    frames: default mean number of faces per person.
+    videos: default number of videos, one person each in the photo domain.
+    frames: default mean number of faces per video.
+    domains: default domain of each split of the plan.
+    basic: whether faces show only the six basic expressions, with the class priors
+      of the LSD challenge.
   """
 
   write: Callable[[pathlib.Path, str, Iterator[sample.Face]], list[str]]
@@ -33,6 +37,8 @@ class Layout(NamedTuple):
   folders: tuple[str, ...] = ()
   videos: int = 48
   frames: int = 30
+  domains: dict[str, str] = video_plan.in_domain('photo')
+  basic: bool = False
 
 
 _ALL = {'train': 'all', 'validation': 'all', 'test': 'all'}

@@ -96,6 +96,7 @@ class Identity:
   rest: np.ndarray  # offsets of emotion.AUS in a face at rest
   gain: np.ndarray  # visible strength of each of emotion.AUS, around 1
   texture_seed: int
+  texture: float = 1.0  # strength of the pattern and the lines of the skin
 
 
 def _pick(rng: np.random.Generator, shares: dict[str, float]) -> str:
@@ -181,4 +182,16 @@ def sample(rng: np.random.Generator) -> Identity:
       rest=_resting(rng),
       gain=np.clip(rng.normal(1.2, 0.12, len(emotion.AUS)), 0.9, 1.5),
       texture_seed=int(rng.integers(2**31)),
+  )
+
+
+def retouched(who: Identity) -> Identity:
+  """Returns the person as a face generator shows people: young, smooth, posed."""
+  return dataclasses.replace(
+      who,
+      age=0.3 * who.age,
+      glasses='none',
+      freckles=0.0,
+      rest=0.4 * who.rest,
+      texture=0.35,
   )
