@@ -95,9 +95,7 @@ def write(
   Raises:
     InputError: `out` has other content, or a number is out of range.
   """
-  plan = plan_lib.make(
-      videos, frames, seed, domains=plan_lib.in_domain(domain)
-  )
+  plan = plan_lib.make(videos, frames, seed, domains=plan_lib.in_domain(domain))
   card = {
       'version': VERSION,
       'args': {'videos': videos, 'frames': frames, 'seed': seed},
