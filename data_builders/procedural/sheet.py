@@ -89,7 +89,9 @@ def pictures(seed: int, domain: str) -> np.ndarray:
       for video in plan[:PEOPLE]
   ]
   rows = zip(_BASIC, zip(*films, strict=True), strict=True)
-  return np.vstack([_row(name, faces, [''] * PEOPLE) for name, faces in rows])
+  return np.vstack([
+      _row(name, list(faces), [''] * PEOPLE) for name, faces in rows
+  ])  # fmt: skip
 
 
 def write(path: pathlib.Path, *, seed: int, domain: str | None = None) -> str:
