@@ -186,12 +186,13 @@ def sample(rng: np.random.Generator) -> Identity:
 
 
 def retouched(who: Identity) -> Identity:
-  """Returns the person as a face generator shows people: young, smooth, posed."""
+  """Returns the person as a generator shows people: young, smooth, large eyes."""
   return dataclasses.replace(
       who,
       age=0.3 * who.age,
       glasses='none',
       freckles=0.0,
+      eye_size=1.1 * who.eye_size,
       rest=0.4 * who.rest,
       texture=0.35,
   )

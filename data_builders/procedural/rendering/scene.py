@@ -2,7 +2,7 @@
 
 A corpus has two domains. `photo` is the default: faces as cameras see them.
 `synthetic` faces look like the output of a face generator: even light, a plain
-wall, few details, no noise.
+wall, a tighter crop, few details, no noise.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ def _studio(rng: np.random.Generator) -> Scene:
       blur=0.0,
       noise=0.0,
       quality=95,
-      zoom=1.12,
+      zoom=1.2,
       occluder=None,
       bank=np.zeros((NOISE, NOISE, 3), np.float32),
       detail=_DETAIL,
