@@ -9,7 +9,8 @@ The corpus replaces the real data, which need a signed agreement: the same
 builder reads both. --layout writes faces in the layout of another dataset, with
 the labels of that dataset. --domain=synthetic writes faces that look generated:
 smooth, evenly lit, of few people, with the class balance of the LSD challenge.
-People of the two domains are different. The folder is complete if it contains `corpus.json`.
+People of the two domains are different. The folder is complete if it contains
+`corpus.json`.
 """
 
 import os
