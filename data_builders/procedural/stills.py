@@ -72,7 +72,7 @@ def write(
     layout: a key of registry.LAYOUTS.
     videos: number of videos, one person each, but four videos for one
       synthetic person; None means the number of the layout.
-    frames: mean number of faces per person; None means the number of the layout.
+    frames: mean number of faces per video; None means the number of the layout.
     seed: random seed; the files depend on it, not on `workers`.
     workers: processes that render.
     domain: domain of all splits; None means the domains of the layout.
