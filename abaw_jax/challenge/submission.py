@@ -71,9 +71,9 @@ def write_lsd(
   absent = np.setdiff1d(np.arange(len(images)), rows.row)
   if absent.size:
     raise errors.InputError(
-        f'row {absent[0]} of the list ({images[absent[0]]}): it has no '
-        f'prediction, like {absent.size - 1:,} other rows; build the dataset '
-        'with all images and predict its split test'
+        f'row {absent[0]} of the list ({images[absent[0]]}): {absent.size:,} of '
+        f'{len(images):,} rows have no prediction, this is the first; build the '
+        'dataset with all images and predict its split test'
     )
   order = np.argsort(rows.row)
   codes = np.argmax(rows.expression[order][:, _LSD_COLUMNS], axis=-1)

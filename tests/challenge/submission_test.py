@@ -230,7 +230,7 @@ def test_lsd_needs_a_prediction_for_each_image_of_the_list(tmp_path):
   rows = _lsd_rows([p for p, _ in LSD], images)
   path = tmp_path / 'lsd.txt'
   fewer = rows.take(np.array([0, 1, 4, 5]))
-  message = r'row 2 of the list \(2.jpg\): it has no prediction, like 1 other'
+  message = r'row 2 of the list \(2.jpg\): 2 of 6 rows have no prediction'
   with pytest.raises(errors.InputError, match=message):
     submission.write_lsd(path, images, fewer)
   with pytest.raises(errors.InputError, match='that line of the list is video'):
