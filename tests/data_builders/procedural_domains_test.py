@@ -171,6 +171,21 @@ def test_folders_of_people_have_all_their_videos(tmp_path):
     stills.write(tmp_path, 'identities', **args)
 
 
+def test_lsd_has_synthetic_faces_in_train_and_photos_elsewhere(tmp_path):
+  args = {'videos': 9, 'frames': 5, 'seed': 0, 'workers': 1}
+  stills.write(tmp_path / 'both', 'lsd', **args)
+  stills.write(tmp_path / 'photo', 'lsd', domain='photo', **args)
+
+  def images(corpus_name: str, folder: str) -> set[bytes]:
+    paths = (tmp_path / corpus_name / folder).rglob('*.jpg')
+    return {path.read_bytes() for path in paths}
+
+  for folder in ('validation_set_real_images', 'lsd_test_data'):
+    assert images('both', folder) == images('photo', folder)
+  train = 'training_set_synthetic_images'
+  assert not images('both', train) & images('photo', train)
+
+
 def test_videos_in_the_synthetic_domain(tmp_path):
   args = {'videos': 3, 'frames': 4, 'seed': 0, 'workers': 1}
   corpus.write(tmp_path, domain='synthetic', **args)

@@ -9,6 +9,7 @@ from abaw_jax.data_builders.procedural.layouts import (
     emotionet,
     fer_plus,
     identities,
+    lsd,
     raf_db,
     sample,
 )
@@ -42,6 +43,7 @@ class Layout(NamedTuple):
 
 
 _ALL = {'train': 'all', 'validation': 'all', 'test': 'all'}
+_THREE = {split: split for split in _ALL}
 _TWO = {'train': 'train', 'validation': 'validation', 'test': 'validation'}
 
 LAYOUTS = {
@@ -54,13 +56,21 @@ LAYOUTS = {
     'fer_plus': Layout(
         fer_plus.write,
         fer_plus.write_lists,
-        {'train': 'train', 'validation': 'validation', 'test': 'test'},
+        _THREE,
     ),
     'raf_db': Layout(
         raf_db.write,
         raf_db.write_lists,
         {'train': 'train', 'validation': 'test', 'test': 'test'},
         (raf_db.FOLDER,),
+    ),
+    'lsd': Layout(
+        lsd.write,
+        lsd.write_lists,
+        _THREE,
+        lsd.FOLDERS,
+        domains={**video_plan.in_domain('photo'), 'train': 'synthetic'},
+        basic=True,
     ),
     'emotionet': Layout(
         emotionet.write, emotionet.write_lists, _ALL, (emotionet.FOLDER,)
