@@ -14,11 +14,14 @@ Predictions of each run are written to <workdir>/predictions/<split>.npz. --data
 predicts another dataset, in <workdir>/predictions/<dataset>/. The blend of all runs
 is written to --table (.parquet or .csv with named columns, or .npz) and to
 --submission, the challenge file. It has one row for each line of --list, in the same
-order. --model is a folder of weights of an expression classifier that abaw-jax
-convert wrote. It needs --data, and predicts valence and arousal only if it has such
-outputs, and no action units. With several models, only those that predict a task are
-blended in it. Rows without a prediction are interpolated from other frames of their video and
-counted; --missing=error refuses them.
+order. Rows without a prediction are interpolated from other frames of their video and
+counted; --missing=error refuses them. --task=lsd writes the file of learning from
+synthetic data, in which every row needs a prediction.
+
+--model is a folder of weights of an expression classifier that abaw-jax convert
+wrote. It needs --data, and predicts valence and arousal only if it has such outputs,
+and no action units. With several models, only those that predict a task are blended
+in it.
 
 --strides turns on the adaptive frame rate: it reads as few frames as possible for an
 expression, and prints costs and scores, also for fixed strides. --second turns on the
@@ -49,6 +52,7 @@ flags.DEFINE_string(
 flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
 flags.DEFINE_string('submission', None, 'Challenge file to write.')
 flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
+flags.DEFINE_enum('task', 'mtl', ('mtl', 'lsd'), 'Challenge of the submission.')
 flags.DEFINE_enum(
     'missing',
     'interpolate',
@@ -226,6 +230,7 @@ def _blend(args, outputs: list[files.Path], postprocessing) -> list[str]:
             cli.path('submission'),
             cli.path('list'),
             rows,
+            task=args.task,
             missing=args.missing,
         )
     )
