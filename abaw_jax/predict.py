@@ -6,13 +6,22 @@ r"""Predicts a split with the best checkpoint of a run, or of several, blended.
   abaw-jax predict --workdir=runs/cv --split=test \
       --postprocessing=runs/cv/postprocessing.json --submission=mtl.txt --list=LIST
 
+  abaw-jax predict --model=weights/emotieffnet --data=DATA_DIR/s_aff_wild2 \
+      --split=validation --table=zero_shot.csv
+
 Labels are not needed. A folder of abaw-jax crossvalidate counts as all of its runs.
 Predictions of each run are written to <workdir>/predictions/<split>.npz. --data
 predicts another dataset, in <workdir>/predictions/<dataset>/. The blend of all runs
 is written to --table (.parquet or .csv with named columns, or .npz) and to
 --submission, the challenge file. It has one row for each line of --list, in the same
 order. Rows without a prediction are interpolated from other frames of their video and
-counted; --missing=error refuses them.
+counted; --missing=error refuses them. --task=lsd writes the file of learning from
+synthetic data, in which every row needs a prediction.
+
+--model is a folder of weights of an expression classifier that abaw-jax convert
+wrote. It needs --data, and predicts valence and arousal only if it has such outputs,
+and no action units. With several models, only those that predict a task are blended
+in it.
 
 --strides turns on the adaptive frame rate: it reads as few frames as possible for an
 expression, and prints costs and scores, also for fixed strides. --second turns on the
@@ -28,7 +37,8 @@ from absl import flags
 
 from abaw_jax.core import cli, errors, files, labels, numbers
 
-cli.define_paths('workdir', 'Folder of a run.', required=True)
+cli.define_paths('workdir', 'Folder of a run.')
+cli.define_paths('model', 'Folder of a converted expression classifier.')
 cli.define_processes()
 flags.DEFINE_enum('split', 'test', labels.SPLITS, 'Split to predict.')
 flags.DEFINE_string(
@@ -42,6 +52,7 @@ flags.DEFINE_string(
 flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
 flags.DEFINE_string('submission', None, 'Challenge file to write.')
 flags.DEFINE_string('list', None, 'List of the images, from the organisers.')
+flags.DEFINE_enum('task', 'mtl', ('mtl', 'lsd'), 'Challenge of the submission.')
 flags.DEFINE_enum(
     'missing',
     'interpolate',
@@ -102,6 +113,10 @@ def main() -> None:
   ]
   for workdir in workdirs:
     _check_run(workdir)
+  models = cli.paths('model')
+  for model in models:
+    _check_model(model)
+  workdirs += models
   postprocessing = report.read_postprocessing(
       cli.path('postprocessing'), len(workdirs)
   )
@@ -123,6 +138,12 @@ def _check(args) -> None:
   """Raises an InputError if flags do not go together."""
   from abaw_jax.scoring import prediction_files
 
+  if not args.workdir and not args.model:
+    raise errors.InputError('give --workdir=RUN or --model=WEIGHTS')
+  if args.model and not args.data:
+    raise errors.InputError(
+        '--model has no dataset of its own; give --data=DATA_DIR/DATASET'
+    )
   if bool(args.submission) != bool(args.list):
     raise errors.InputError(
         'give both --submission=FILE and --list=LIST: the list defines the rows '
@@ -162,6 +183,18 @@ def _check_run(workdir: files.Path) -> None:
     )
 
 
+def _check_model(folder: files.Path) -> None:
+  """Raises an InputError if this is not a folder of a converted classifier."""
+  from abaw_jax.checkpoints import weights
+
+  if not weights.is_folder(folder):
+    raise errors.InputError(
+        f'--model={folder}: it is not a folder of weights, which abaw-jax '
+        'convert writes; give a run as --workdir'
+    )
+  weights.read_labels(folder)
+
+
 def _blend(args, outputs: list[files.Path], postprocessing) -> list[str]:
   """Writes the blend of the runs; returns the report."""
   from abaw_jax.reports import predictions as report
@@ -197,6 +230,7 @@ def _blend(args, outputs: list[files.Path], postprocessing) -> list[str]:
             cli.path('submission'),
             cli.path('list'),
             rows,
+            task=args.task,
             missing=args.missing,
         )
     )

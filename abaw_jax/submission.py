@@ -3,12 +3,17 @@ r"""Writes, checks and scores the submission file of a challenge.
   abaw-jax submission write mtl.txt --predictions=blend.npz --list=LIST
   abaw-jax submission check mtl.txt --list=LIST
   abaw-jax submission score mtl.txt --labels=ANNOTATIONS
+  abaw-jax submission write lsd.txt --task=lsd --predictions=test.npz --list=LIST
 
 `write` takes predictions of a test set in any order and writes one row for each line
 of the list. Rows without a prediction are interpolated and counted. `check` compares
 a file with the list: number and order of rows, ranges, whole numbers, NaN, final
 newline. `score` prints P_MTL with the number of labelled rows, for a split with known
-labels. --task=lsd checks and scores learning from synthetic data.
+labels.
+
+With --task=lsd, the file is that of learning from synthetic data, with the most
+probable of its 6 expressions. There, each row of the list needs a prediction, and
+`score` prints the macro F1.
 """
 
 import math
@@ -52,22 +57,19 @@ def main(action: str, file: str) -> None:
     return
   list_path = files.path(given['list'])
   if action == 'write':
-    if task != 'mtl':
-      raise errors.InputError(
-          '--task=lsd: predictions have the expressions of s-Aff-Wild2; write '
-          'supports only --task=mtl'
-      )
-    _write(path, list_path, files.path(given['predictions']))
+    _write(path, list_path, files.path(given['predictions']), task)
   else:
     _check(path, list_path, task)
 
 
-def _write(path: files.Path, list_path: files.Path, source: files.Path) -> None:
+def _write(
+    path: files.Path, list_path: files.Path, source: files.Path, task: str
+) -> None:
   from abaw_jax.reports import predictions as report
   from abaw_jax.scoring import prediction_files
 
   rows = prediction_files.read(source)
-  print(report.write_submission(path, list_path, rows))
+  print(report.write_submission(path, list_path, rows, task=task))
 
 
 def _check(path: files.Path, list_path: files.Path, task: str) -> None:

@@ -13,7 +13,7 @@ with --hold_out=images), else verification.
 
 `iresnet_*` is ArcFace (Deng et al., arXiv 1801.07698) with AdamW in place of SGD
 (rate 0.1, momentum 0.9, decay 5e-4, batch 512); its learning rates do not apply to
-AdamW. `efficientnet_b0` is the second stage of HSE-NN on VGGFace2: softmax, SAM and
+AdamW. `efficientnet_b0` (and `efficientnet_b2`, 260 pixels) is the second stage of HSE-NN on VGGFace2: softmax, SAM and
 Adam at a constant rate of 1e-4, batches of 48, 10 epochs, held-out images of all
 people. The first stage trains the class weights alone for one epoch:
 --config.optim.freeze=backbone --config.optim.lr=1e-3 --config.optim.end_lr=1e-3
@@ -28,7 +28,10 @@ import ml_collections
 
 from abaw_jax.configs import base
 
-VARIANTS = ('iresnet_50', 'iresnet_100', 'efficientnet_b0', 'small', 'smoke')
+VARIANTS = (
+    'iresnet_50', 'iresnet_100', 'efficientnet_b0', 'efficientnet_b2', 'small',
+    'smoke',
+)  # fmt: skip
 
 
 def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
@@ -62,13 +65,13 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   # of HSE-NN does.
   config.optim.move_frozen_statistics = False
 
-  if variant == 'efficientnet_b0':
-    config.model.image_size = 224
+  if variant in ('efficientnet_b0', 'efficientnet_b2'):
+    config.model.image_size = 224 if variant == 'efficientnet_b0' else 260
     config.model.head = 'linear'
     config.loss.name = 'softmax'
     config.loss.margin = 0.0
     config.loss.scale = 1.0
-    config.data.face_size = 256
+    config.data.face_size = config.model.image_size * 8 // 7
     config.data.batch_size = 48
     config.augment.crop_scale = 0.08
     config.optim.lr = config.optim.end_lr = 1e-4

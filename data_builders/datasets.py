@@ -47,6 +47,12 @@ def _raf_db() -> Any:
   return raf_db_dataset_builder.Builder
 
 
+def _lsd() -> Any:
+  from abaw_jax.data_builders.lsd import lsd_dataset_builder
+
+  return lsd_dataset_builder.Builder
+
+
 def _emotionet() -> Any:
   from abaw_jax.data_builders.emotionet import emotionet_dataset_builder
 
@@ -76,6 +82,7 @@ DATASETS = {
     ),
     'fer_plus': Dataset(_fer_plus, {'frames': 'fer_plus'}),
     'raf_db': Dataset(_raf_db, {'frames': 'raf_db', 'published': 'raf_db'}),
+    'lsd': Dataset(_lsd, {'frames': 'lsd'}),
     'emotionet': Dataset(_emotionet, {'frames': 'emotionet'}),
     'face_images': Dataset(_face_images),
     'identities': Dataset(_identities, {'folders': 'identities'}),

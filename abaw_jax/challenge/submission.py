@@ -5,6 +5,8 @@ without spaces, and the last line ends with a newline, too:
 
   image,valence,arousal,expression,aus
   video45_1/00001.jpg,0.711800,0.314700,7,0,0,0,1,1,1,1,0,0,0,1,0
+
+The track "learning from synthetic data" (LSD) has the columns image,expression.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,8 @@ from abaw_jax.core import files as file_io
 from abaw_jax.postprocessing import interpolation
 from abaw_jax.scoring import metrics, predictions
 
+# Columns of the LSD expressions, in the order of the codes, among ours.
+_LSD_COLUMNS = [labels.EXPRESSIONS.index(name) for name in files.LSD]
 _IMAGE = re.compile(r'([^/]+)/([0-9]{1,9})\.jpe?g', re.IGNORECASE)
 
 
@@ -35,6 +39,12 @@ def write(
     InputError: an image has another name, the predictions belong to another
       list, or a video has no prediction.
   """
+  for task, name in (('va', 'valence and arousal'), ('au', 'action units')):
+    if not rows.predicts(task):
+      raise errors.InputError(
+          f'{path}: the model predicts no {name}, which every line of the file '
+          'needs; blend it with a model that does (another --workdir)'
+      )
   video, frame_id = _names(images)
   _check_rows(rows, video, frame_id)
   filled = interpolation.fill(
@@ -50,6 +60,32 @@ def write(
   ]
   file_io.write(path, '\n'.join([header, *lines]) + '\n')
   return len(images) - len(rows)
+
+
+def write_lsd(
+    path: file_io.Path, images: Sequence[str], rows: predictions.Predictions
+) -> None:
+  """Writes the LSD submission: the most probable of its 6 expressions.
+
+  Neutral and Other are left out, so any classifier of our 8 expressions can be
+  used. `images` is the test list; `rows` may have any order.
+
+  Raises:
+    InputError: the predictions belong to another list, or an image has none.
+  """
+  _check_rows(rows, np.array(images), np.zeros(len(images), int))
+  absent = np.setdiff1d(np.arange(len(images)), rows.row)
+  if absent.size:
+    raise errors.InputError(
+        f'row {absent[0]} of the list ({images[absent[0]]}): {absent.size:,} of '
+        f'{len(images):,} rows have no prediction, this is the first; build the '
+        'dataset with all images and predict its split test'
+    )
+  order = np.argsort(rows.row)
+  codes = np.argmax(rows.expression[order][:, _LSD_COLUMNS], axis=-1)
+  header, _ = files.TASKS['lsd']
+  lines = [f'{i},{code}' for i, code in zip(images, codes, strict=True)]
+  file_io.write(path, '\n'.join([header, *lines]) + '\n')
 
 
 def check(path: file_io.Path, images: Sequence[str], task: str = 'mtl') -> str:

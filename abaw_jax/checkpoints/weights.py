@@ -194,6 +194,21 @@ def _load(origin, shapes, renames=None):
   return params, {'weights': origin.name, 'sha256': checksum}
 
 
+def read_labels(folder: files.Path) -> tuple[str, ...]:
+  """Returns the names of a converted classifier's outputs, in order.
+
+  Raises:
+    InputError: the weights have no classifier, or its labels are not known.
+  """
+  order = (_read_card(folder).get('labels') or {}).get('order')
+  if not isinstance(order, list):
+    raise errors.InputError(
+        f'{folder}: {_CARD} names no expressions (labels.order is {order!r}); '
+        'give weights of an expression classifier'
+    )
+  return tuple(order)
+
+
 def _read_card(folder: files.Path) -> dict[str, Any]:
   path = folder / _CARD
   try:

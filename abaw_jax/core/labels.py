@@ -4,7 +4,7 @@ The order and the values are those of the s-Aff-Wild2 files (Kollias, ABAW4 MTL
 challenge).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from jaxtyping import Bool, Float, Int, Int8, UInt8
@@ -103,6 +103,12 @@ def expression_id(dataset: str, code: int) -> int:
   name = NATIVE_EXPRESSIONS[dataset][code]
   name = _REPLACEMENTS.get(name, name)
   return EXPRESSIONS.index(name) if name in EXPRESSIONS else EXPRESSION_MISSING
+
+
+def positions(order: Sequence[str], wanted: Iterable[str]) -> tuple[int, ...]:
+  """Returns the position in `order` of each wanted name; -1 where it is absent."""
+  places = {name: i for i, name in enumerate(order)}
+  return tuple(places.get(name, -1) for name in wanted)
 
 
 def recording(video: str) -> str:

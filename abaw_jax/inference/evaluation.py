@@ -6,12 +6,12 @@ from typing import Any
 
 import jax
 
-from abaw_jax.checkpoints import runs
+from abaw_jax.checkpoints import runs, weights
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import prediction
 from abaw_jax.steps import steps
-from abaw_jax.tasks import inputs, registry
+from abaw_jax.tasks import classifier, inputs, registry
 from abaw_jax.tasks import task as task_lib
 
 
@@ -30,7 +30,7 @@ def evaluate(
   `predictions/<split>.json` holds the scores; NaN becomes null.
 
   Args:
-    workdir: of the run.
+    workdir: of the run, or a folder of weights of an expression classifier.
     split: to predict.
     data: `<data_dir>/<dataset>` of another dataset than the run's own; its
       predictions have a folder of their own, see `file`.
@@ -53,7 +53,11 @@ def evaluate(
         batches=inputs.eval_batches(task, source),
         mesh=mesh,
     )
-    rows = prediction.predict_as(weights_of, predict, workdir, task, shapes)
+    if weights.is_folder(workdir):
+      section = runs.read_config(workdir)['model']
+      rows = predict(weights.load(workdir, section, shapes)[0])
+    else:
+      rows = prediction.predict_as(weights_of, predict, workdir, task, shapes)
   rows = source.listed(rows)
   scores = task.scores(rows)
   if jax.process_index() == 0:  # all have the same rows
@@ -75,10 +79,12 @@ def read_config(
   """
   config = runs.read_config(workdir)
   if 'data' not in config:
-    raise errors.InputError(
-        f'{workdir}: holds weights and no run, so there is no dataset to score '
-        'on; name the workdir of a run'
-    )
+    if data is None:
+      raise errors.InputError(
+          f'{workdir}: holds weights and no run, so there is no dataset to score '
+          'on; give --data=DATA_DIR/DATASET, or the workdir of a run'
+      )
+    return classifier.complete(config, weights.read_labels(workdir), data)
   if data is not None:
     config['data'] |= _other_data(config['data'], data)
     return config

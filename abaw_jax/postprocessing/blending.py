@@ -66,18 +66,21 @@ def blend(
 ) -> predictions.Predictions:
   """Returns the weighted blend of aligned members.
 
-  Weights are by task of TASKS, not negative, and sum to 1. The methods `expr` and
-  `au` are keys of EXPRESSIONS and AUS.
+  Weights are by task of TASKS, not negative, and sum to 1. A member that does not
+  predict a task has no weight in it. The methods `expr` and `au` are keys of
+  EXPRESSIONS and AUS.
   """
+  va_members, va = _predicting(members, 'va', weights)
+  au_members, present = _predicting(members, 'au', weights)
   return dataclasses.replace(
       members[0],
       data=fingerprint.merged(*(member.data for member in members)),
-      valence=_mean(_stack(members, 'valence'), weights['va']),
-      arousal=_mean(_stack(members, 'arousal'), weights['va']),
+      valence=_mean(_stack(va_members, 'valence'), va),
+      arousal=_mean(_stack(va_members, 'arousal'), va),
       expression=EXPRESSIONS[expr](
           _stack(members, 'expression'), weights['expr']
       ),
-      au=AUS[au](_stack(members, 'au'), weights['au']),
+      au=AUS[au](_stack(au_members, 'au'), present),
   )
 
 
@@ -115,6 +118,18 @@ def _moved(weights, giver: int, taker: int, step: float):
   moved[giver] -= part
   moved[taker] += part
   return moved
+
+
+def _predicting(members, task: str, weights):
+  """Returns the members that predict a task, all if none does, and their weights."""
+  found = np.array([member.predicts(task) for member in members])
+  if not found.any():
+    found[:] = True  # the blend is NaN, too
+  used = weights[task][found]
+  if not used.sum():
+    used = np.ones(len(used))
+  chosen = [m for m, ok in zip(members, found, strict=True) if ok]
+  return chosen, weights[task] if found.all() else used / used.sum()
 
 
 def _stack(members, name: str) -> Float[np.ndarray, 'm n *k']:

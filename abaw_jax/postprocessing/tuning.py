@@ -143,7 +143,11 @@ def fit(
       len(members), expr=settings.expr, au=settings.au
   )
   usable = members[0].labelled_rows
-  tasks = [task for task in blending.TASKS if usable[task].any()]
+  tasks = [
+      task
+      for task in blending.TASKS
+      if usable[task].any() and any(m.predicts(task) for m in members)
+  ]
   if 'weights' in settings.steps and len(members) > 1:
     found = {task: _weights(members, task, settings) for task in tasks}
     result = dataclasses.replace(result, weights=result.weights | found)

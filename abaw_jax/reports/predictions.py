@@ -140,15 +140,21 @@ def write_submission(
     list_path: files.Path,
     rows: predictions.Predictions,
     *,
+    task: str = 'mtl',
     missing: str = 'interpolate',
 ) -> str:
   """Writes and checks the challenge file; returns a message.
+
+  `task` is 'mtl' or 'lsd'. Rows of 'lsd' are never interpolated.
 
   Raises:
     InputError: predictions belong to another list, or `missing` is 'error' and a
       row of the list has no prediction.
   """
   images = challenge_files.read_list(list_path)
+  if task == 'lsd':
+    submission.write_lsd(path, images, rows)
+    return f'{submission.check(path, images, task)}, all values in range'
   absent = np.setdiff1d(np.arange(len(images)), rows.row)
   if absent.size and missing == 'error':
     raise errors.InputError(

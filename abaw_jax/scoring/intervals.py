@@ -61,6 +61,7 @@ def bootstrap(
   Predictions of the same rows get the same resamples, so their scores may be
   subtracted draw by draw.
   """
+  rows = rows.scorable()
   recording = labels.recording_ids(rows.video)
   count = int(recording.max()) + 1
   rng = np.random.default_rng(seed)

@@ -40,7 +40,7 @@ class Schema(NamedTuple):
   """How a field of `Predictions` is kept in files.
 
   A mask has no column, because the cells of missing labels are empty. All labels
-  may be left out together.
+  may be left out together. A model may predict no valence and arousal, or no AUs.
   """
 
   array: str  # name in an .npz file
@@ -49,6 +49,7 @@ class Schema(NamedTuple):
   mask: str | None = None  # field that is True where this label may be used
   size: int = 1  # values of a row
   optional: bool = False  # whether the field may be left out
+  task: str = ''  # predictions of a task may be left out together
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -63,10 +64,10 @@ SCHEMA = {
     'video': Schema('video', np.str_, ('video',), optional=True),
     'frame_id': Schema('frame_id', np.int64, ('frame',), optional=True),
     'row': Schema('row', np.int64, ('row',)),
-    'valence': Schema('pred_valence', np.float64, ('valence',)),
-    'arousal': Schema('pred_arousal', np.float64, ('arousal',)),
+    'valence': Schema('pred_valence', np.float64, ('valence',), task='va'),
+    'arousal': Schema('pred_arousal', np.float64, ('arousal',), task='va'),
     'expression': Schema('pred_expression', np.float64, _EXPRESSIONS, size=8),
-    'au': Schema('pred_au', np.float64, labels.AU_NAMES, size=12),
+    'au': Schema('pred_au', np.float64, labels.AU_NAMES, size=12, task='au'),
     'target_valence': Schema('valence', np.float64, ('label_valence',), 'va'),
     'target_arousal': Schema('arousal', np.float64, ('label_arousal',), 'va'),
     'target_expression': Schema(
@@ -86,15 +87,18 @@ class Predictions:
   The predicted expression is always the most probable one, and an AU is present
   where its probability is at least 0.5. Calibration changes the probabilities
   and not this rule, so a reader of a file needs no other information.
+
+  Valence and arousal, or AUs, that the model does not predict are NaN in all rows,
+  and have no array and no column in files.
   """
 
   video: Shaped[np.ndarray, 'n'] = None  # names
   frame_id: Int[np.ndarray, 'n'] = None  # true frame numbers
   row: Int[np.ndarray, 'n']  # line of the split's list file, 0-based
-  valence: Float[np.ndarray, 'n']  # unbounded
-  arousal: Float[np.ndarray, 'n']
+  valence: Float[np.ndarray, 'n'] = None  # unbounded
+  arousal: Float[np.ndarray, 'n'] = None
   expression: Float[np.ndarray, 'n 8']  # probabilities, sum 1
-  au: Float[np.ndarray, 'n 12']  # probabilities
+  au: Float[np.ndarray, 'n 12'] = None  # probabilities
   target_valence: Float[np.ndarray, 'n'] = None  # [-1, 1]
   target_arousal: Float[np.ndarray, 'n'] = None
   target_expression: Int[np.ndarray, 'n'] = None  # index into EXPRESSIONS
@@ -110,8 +114,9 @@ class Predictions:
   def __post_init__(self):
     for name, schema in SCHEMA.items():
       if getattr(self, name) is None:
-        zeros = np.zeros((len(self.row), *schema.shape), schema.dtype)
-        object.__setattr__(self, name, zeros)
+        value = np.nan if schema.task else schema.dtype()
+        shape = (len(self.row), *schema.shape)
+        object.__setattr__(self, name, np.full(shape, value, schema.dtype))
 
   @classmethod
   def from_rows(cls, rows: Mapping[str, np.ndarray]) -> Predictions:
@@ -119,16 +124,19 @@ class Predictions:
 
     Raises:
       ValueError: an array is missing, or has another kind or shape. Labels may
-        be missing only all together.
+        be missing only all together; so may valence and arousal.
     """
     n = len(rows['row']) if np.ndim(rows.get('row')) else 0
     labelled = any(
         schema.mask and schema.array in rows for schema in SCHEMA.values()
     )
+    tasks = {s.task for s in SCHEMA.values() if s.array in rows}
     fields = {}
     for name, schema in SCHEMA.items():
       if schema.array not in rows:
         if schema.optional or (schema.mask and not labelled):
+          continue
+        if schema.task and schema.task not in tasks:
           continue
         raise ValueError(f'it has no array {schema.array}')
       array = np.asarray(rows[schema.array])
@@ -144,11 +152,23 @@ class Predictions:
   def to_rows(self) -> dict[str, np.ndarray]:
     """Returns the arrays of an .npz file."""
     return {
-        schema.array: getattr(self, name) for name, schema in SCHEMA.items()
+        schema.array: getattr(self, name)
+        for name, schema in SCHEMA.items()
+        if not schema.task or self.predicts(schema.task)
     }
 
   def __len__(self) -> int:
     return len(self.row)
+
+  def predicts(self, task: str) -> bool:
+    """Returns whether there are predictions of 'va', 'expr' or 'au'."""
+    fields = [getattr(self, k) for k, v in SCHEMA.items() if v.task == task]
+    return task == 'expr' or not all(np.isnan(x).all() for x in fields)
+
+  def scorable(self) -> Predictions:
+    """Returns the same rows without the labels of tasks that are not predicted."""
+    va, au = self.predicts('va'), self.predicts('au')
+    return dataclasses.replace(self, va=self.va & va, au_mask=self.au_mask & au)
 
   @property
   def labelled(self) -> bool:
@@ -180,12 +200,16 @@ class Predictions:
     )
 
   def scores(self) -> dict[str, float]:
-    """Returns the scores of all labelled rows, see `metrics.multi_task_scores`."""
+    """Returns the scores of all labelled rows, see `metrics.multi_task_scores`.
+
+    Scores of tasks that are not predicted are NaN.
+    """
+    rows = self.scorable()
     same = ('valence', 'arousal', *(k for k, v in SCHEMA.items() if v.mask))
     return metrics.multi_task_scores(
-        expression=np.argmax(self.expression, axis=-1),
-        au=self.au >= 0.5,
-        **{name: getattr(self, name) for name in same},
+        expression=np.argmax(rows.expression, axis=-1),
+        au=rows.au >= 0.5,
+        **{name: getattr(rows, name) for name in same},
     )
 
 
@@ -259,6 +283,8 @@ def _rules(rows: Predictions) -> Iterator[tuple]:
   yield 'video', rows.video, rows.video != '', expected
   for field, (low, high, expected) in _RANGES.items():
     schema, values = SCHEMA[field], getattr(rows, field)
+    if schema.task and not rows.predicts(schema.task):
+      continue
     valid = (values >= low) & (values <= high)
     if schema.mask:
       valid |= ~getattr(rows, schema.mask)

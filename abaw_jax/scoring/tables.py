@@ -5,7 +5,8 @@ One row for each row of the list: `video` (text), `frame`, `row`, `valence`,
 and `expression`, the name of the most probable one (for people; it is not read
 back). An AU is present where its probability is at least 0.5. Tables with labels
 also have `label_valence`, `label_arousal`, `label_expression` (a name) and
-`label_AU01` .. `label_AU26` (0 or 1). A missing label is an empty cell.
+`label_AU01` .. `label_AU26` (0 or 1). A missing label is an empty cell. A model that
+predicts no valence and arousal, or no AUs, has no such columns.
 """
 
 from collections.abc import Callable
@@ -82,7 +83,8 @@ def _table(rows: predictions.Predictions) -> pa.Table:
     missing = ~getattr(rows, schema.mask) if schema.mask else None
     if field == 'target_expression':
       values = names[np.where(missing, 0, values)]
-    for i, column in enumerate(schema.columns):
+    absent = schema.task and not rows.predicts(schema.task)
+    for i, column in enumerate(() if absent else schema.columns):
       at = (slice(None), i) if schema.shape else slice(None)
       arrays[column] = pa.array(
           values[at],
@@ -106,8 +108,10 @@ def _read(
         'value'
     ) from e
   labelled = not _types(_LABELS).keys().isdisjoint(table.column_names)
-  fields = _FIELDS if labelled else _OUTPUTS
-  types, required = _types(fields), _types(_OUTPUTS)
+  fields = _present(_FIELDS if labelled else _OUTPUTS, table.column_names)
+  types, required = _types(fields), _types(
+      _present(_OUTPUTS, table.column_names)
+  )
   columns, known = {}, {}
   for name, kind in types.items():
     if name not in table.column_names:
@@ -141,6 +145,16 @@ def _read(
   data = json.loads((table.schema.metadata or {}).get(_DATA, '{}'))
   rows = predictions.Predictions.from_rows(arrays)
   return dataclasses.replace(rows, data=data)
+
+
+def _present(fields: dict, columns: list[str]) -> dict[str, predictions.Schema]:
+  """Returns the fields without those of tasks that have no column."""
+  tasks = {
+      schema.task
+      for schema in fields.values()
+      if not set(columns).isdisjoint(schema.columns)
+  }
+  return {k: v for k, v in fields.items() if not v.task or v.task in tasks}
 
 
 def _expression_ids(path: files.Path, columns) -> np.ndarray:

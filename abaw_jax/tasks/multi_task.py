@@ -111,9 +111,10 @@ class LabelTask(task.Task):
 
   def rows(self, output: task.Batch, batch: task.Batch) -> dict[str, Array]:
     """Returns labels, masks and predictions; probabilities instead of logits."""
-    output = {k: output[k] for k in heads.TASK_DIMS}
+    output = {k: output[k] for k in heads.TASK_DIMS if k in output}
     output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
-    output['au'] = jax.nn.sigmoid(output['au'])
+    if 'au' in output:
+      output['au'] = jax.nn.sigmoid(output['au'])
     return super().rows(output, batch)
 
   def scores(self, rows: task.Rows) -> dict[str, float]:

@@ -15,6 +15,7 @@ TASKS: dict[str, type[task_lib.Task]] = {
     'temporal': temporal.TemporalTask,
     'vit': classifier.ViTClassifier,
     'convnet': classifier.ConvNetClassifier,
+    'zero_shot': classifier.ZeroShotTask,
 }
 
 

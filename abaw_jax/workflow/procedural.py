@@ -22,6 +22,7 @@ STILLS = {
     'fer_plus': ('fer_plus', 'frames', 2),
     'raf_db': ('raf_db', 'frames', 3),
     'emotionet': ('emotionet', 'frames', 4),
+    'lsd': ('lsd', 'frames', 6),
 }
 FEATURES = 'small'
 ROOT = pathlib.Path('data') / 'procedural'

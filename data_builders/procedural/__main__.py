@@ -2,11 +2,15 @@ r"""Renders videos of parametric faces in the on-disk layout of s-Aff-Wild2.
 
   abaw-jax render --out=DIR [--videos=N --frames=N --seed=S]
   abaw-jax render --layout=fer_plus --out=DIR
+  abaw-jax render --domain=synthetic --out=DIR
   abaw-jax render --sheet=docs/contact_sheet.png
 
 The corpus replaces the real data, which need a signed agreement: the same
 builder reads both. --layout writes faces in the layout of another dataset, with
-the labels of that dataset. The folder is complete if it contains `corpus.json`.
+the labels of that dataset. --domain=synthetic writes faces that look generated:
+smooth, evenly lit, of few people, with the class balance of the LSD challenge.
+People of the two domains are different. The folder is complete if it contains
+`corpus.json`.
 """
 
 import os
@@ -27,9 +31,14 @@ _LAYOUT = flags.DEFINE_enum(
     datasets.RENDERED_LAYOUTS,
     'Layout of the corpus.',
 )
+_DOMAIN = flags.DEFINE_enum(
+    'domain', None, ('photo', 'synthetic'), 'Domain of all splits (default: the'
+    ' domains of the layout, mostly photo). With --sheet: show faces as the'
+    ' pictures of this domain.',
+)  # fmt: skip
 _VIDEOS = flags.DEFINE_integer(
-    'videos', None, 'Videos in all splits, one person each (default 220; fewer'
-    ' for single faces).', lower_bound=1,
+    'videos', None, 'Videos in all splits, one person each, or four videos for one'
+    ' synthetic person (default 220; fewer for single faces).', lower_bound=1,
 )  # fmt: skip
 _FRAMES = flags.DEFINE_integer(
     'frames', None, 'Mean number of annotated frames per video (default 90;'
@@ -48,16 +57,19 @@ def main() -> None:
   if (_OUT.value is None) == (_SHEET.value is None):
     raise errors.InputError('give either --out=DIR or --sheet=FILE.png')
   if _SHEET.value is not None:
-    print(sheet.write(pathlib.Path(_SHEET.value), seed=_SEED.value))
+    path = pathlib.Path(_SHEET.value)
+    print(sheet.write(path, seed=_SEED.value, domain=_DOMAIN.value))
     return
   out = files.local_path(_OUT.value, '--out')
   videos, frames = _VIDEOS.value, _FRAMES.value
   common = {'seed': _SEED.value, 'workers': _WORKERS.value}
   if _LAYOUT.value == datasets.VIDEO_LAYOUT:
+    common['domain'] = _DOMAIN.value or 'photo'
     print(
         corpus.write(out, videos=videos or 220, frames=frames or 90, **common)
     )
   else:
+    common['domain'] = _DOMAIN.value
     print(
         stills.write(out, _LAYOUT.value, videos=videos, frames=frames, **common)
     )

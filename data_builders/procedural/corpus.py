@@ -74,7 +74,13 @@ def render(video: plan_lib.Video, out: pathlib.Path) -> Rendered:
 
 
 def write(
-    out: pathlib.Path, *, videos: int, frames: int, seed: int, workers: int
+    out: pathlib.Path,
+    *,
+    videos: int,
+    frames: int,
+    seed: int,
+    workers: int,
+    domain: str = 'photo',
 ) -> str:
   """Renders the corpus in `out` unless it is complete; returns a line about it.
 
@@ -84,15 +90,18 @@ def write(
     frames: mean number of annotated frames per video.
     seed: random seed; the files depend on it, not on `workers`.
     workers: processes that render.
+    domain: one of scene.DOMAINS.
 
   Raises:
     InputError: `out` has other content, or a number is out of range.
   """
-  plan = plan_lib.make(videos, frames, seed)
+  plan = plan_lib.make(videos, frames, seed, domains=plan_lib.in_domain(domain))
   card = {
       'version': VERSION,
       'args': {'videos': videos, 'frames': frames, 'seed': seed},
   }
+  if domain != 'photo':
+    card['args']['domain'] = domain
   if not card_lib.prepare(out, card, FOLDERS):
     return f'{out} already contains this corpus; nothing to do'
   done: dict[str, Rendered] = {}

@@ -1,6 +1,7 @@
-"""The contact sheet: examples of all expressions and action units."""
+"""Contact sheets: expressions and action units, or the pictures of a domain."""
 
 import functools
+import itertools
 import pathlib
 
 import cv2
@@ -8,7 +9,13 @@ import numpy as np
 
 from abaw_jax.core import errors, files, labels
 from abaw_jax.data_builders.procedural.rendering import bust as bust_lib
-from abaw_jax.data_builders.procedural.rendering import canvas, emotion, painter
+from abaw_jax.data_builders.procedural.rendering import (
+    canvas,
+    emotion,
+    film,
+    painter,
+    video_plan,
+)
 from abaw_jax.data_builders.procedural.rendering import face as face_lib
 from abaw_jax.data_builders.procedural.rendering import identity as identity_lib
 
@@ -18,6 +25,7 @@ _TITLE = 70  # width of the title of a row in pixels
 _LAMP = np.array([-0.25, -0.35, 0.55, 0.44])
 _PAPER = np.array([196.0, 204.0, 212.0])
 _INK = (40, 40, 40)
+_BASIC = labels.EXPRESSIONS[1:7]  # without Neutral and Other
 
 
 def portrait(bust: bust_lib.Bust, units: np.ndarray) -> np.ndarray:
@@ -70,8 +78,29 @@ def make(seed: int) -> np.ndarray:
   return np.vstack(rows)
 
 
-def write(path: pathlib.Path, *, seed: int) -> str:
-  """Writes the sheet to a PNG file; returns a line about it.
+def pictures(seed: int, domain: str) -> np.ndarray:
+  """Returns uint8 RGB: basic expressions of six people as a domain shows them."""
+  acted = np.stack([emotion.prototype(name) for name in _BASIC])
+  plan = video_plan.make(
+      6 * PEOPLE, 12, seed, domains=video_plan.in_domain(domain)
+  )
+  films = [
+      itertools.islice(film.shoot(video, acted).pictures, len(acted))
+      for video in plan[:PEOPLE]
+  ]
+  rows = zip(_BASIC, zip(*films, strict=True), strict=True)
+  return np.vstack([
+      _row(name, list(faces), [''] * PEOPLE) for name, faces in rows
+  ])  # fmt: skip
+
+
+def write(path: pathlib.Path, *, seed: int, domain: str | None = None) -> str:
+  """Writes a sheet to a PNG file; returns a line about it.
+
+  Args:
+    path: file to write.
+    seed: random seed.
+    domain: one of scene.DOMAINS; None means the sheet of `make`.
 
   Raises:
     InputError: the file cannot be written there.
@@ -81,7 +110,7 @@ def write(path: pathlib.Path, *, seed: int) -> str:
         f'--sheet={path}: name a .png file in a folder that exists'
     )
   # Five bits per channel look the same and make the file three times smaller.
-  image = make(seed) & 0xF8
+  image = (pictures(seed, domain) if domain else make(seed)) & 0xF8
   best = [cv2.IMWRITE_PNG_COMPRESSION, 9]
   _, encoded = cv2.imencode('.png', image[..., ::-1], best)
   files.write(path, encoded.tobytes())

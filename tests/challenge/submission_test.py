@@ -190,6 +190,54 @@ def test_lsd_scores_are_the_macro_f1_of_6_classes(tmp_path):
     submission.check(tmp_path / 'lsd', images, 'lsd')
 
 
+def _lsd_rows(expression, images):
+  n = len(images)
+  return predictions.Predictions(
+      video=np.array(images),
+      frame_id=np.zeros(n, int),
+      row=np.arange(n),
+      valence=np.zeros(n),
+      arousal=np.zeros(n),
+      expression=np.array(expression),
+      au=np.zeros([n, 12]),
+  )
+
+
+# Neutral Anger Disgust Fear Happiness Sadness Surprise Other -> written code.
+LSD = [
+    ((0.50, 0.20, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05), 0),
+    ((0.05, 0.05, 0.20, 0.05, 0.05, 0.05, 0.05, 0.50), 1),
+    ((0.00, 0.10, 0.10, 0.50, 0.10, 0.10, 0.10, 0.00), 2),
+    ((0.00, 0.10, 0.10, 0.10, 0.50, 0.10, 0.10, 0.00), 3),
+    ((0.30, 0.00, 0.10, 0.10, 0.10, 0.30, 0.10, 0.00), 4),
+    ((0.02, 0.02, 0.01, 0.03, 0.04, 0.05, 0.06, 0.77), 5),
+]
+
+
+def test_lsd_writes_the_most_probable_of_its_classes(tmp_path):
+  images = [f'{i}.jpg' for i in (4, 0, 3, 1, 5, 2)]
+  probabilities, codes = zip(*LSD, strict=True)
+  rows = _lsd_rows(probabilities, images)
+  path = tmp_path / 'lsd.txt'
+  submission.write_lsd(path, images, rows.take(np.array([3, 0, 5, 1, 4, 2])))
+  want = [f'{i},{c}' for i, c in zip(images, codes, strict=True)]
+  assert path.read_text().split('\n') == ['image,expression', *want, '']
+  submission.check(path, images, 'lsd')
+
+
+def test_lsd_needs_a_prediction_for_each_image_of_the_list(tmp_path):
+  images = [f'{i}.jpg' for i in range(6)]
+  rows = _lsd_rows([p for p, _ in LSD], images)
+  path = tmp_path / 'lsd.txt'
+  fewer = rows.take(np.array([0, 1, 4, 5]))
+  message = r'row 2 of the list \(2.jpg\): 2 of 6 rows have no prediction'
+  with pytest.raises(errors.InputError, match=message):
+    submission.write_lsd(path, images, fewer)
+  with pytest.raises(errors.InputError, match='that line of the list is video'):
+    submission.write_lsd(path, images[::-1], rows)
+  assert not path.exists()
+
+
 @pytest.mark.parametrize('text', ['0.7_1', '0.\u0667', 'nan', ''])
 def test_labels_are_ascii_numbers(tmp_path, text):
   path = tmp_path / 'labels'

@@ -153,6 +153,27 @@ def raf_db(root: pathlib.Path) -> pathlib.Path:
   return root
 
 
+LSD_CLASSES = ('ANGRER', 'DISGUST', 'FEAR', 'HAPPINESS', 'SADNESS', 'SURPRISE')
+
+
+def lsd(root: pathlib.Path, anger: str = 'ANGRER') -> pathlib.Path:
+  """Writes LSD; `anger` is the spelling of that folder."""
+  seed = 0
+  for folder, count in (
+      ('training_set_synthetic_images', 2),
+      ('validation_set_real_images', 1),
+  ):
+    for name in (anger, *LSD_CLASSES[1:]):
+      for i in range(count):
+        put(root / folder / name / f'{i + 1}.jpg', pixels(seed))
+        seed += 1
+  for i in range(3):
+    put(root / 'lsd_test_data' / f'{i}.jpg', pixels(seed + i))
+  lines = ['image,expression', '2.jpg', '0.jpg', '1.jpg']
+  write(root / 'LSD_Challenge_test_set_release.txt', *lines)
+  return root
+
+
 def emotionet(root: pathlib.Path) -> pathlib.Path:
   """Writes two lists of EmotioNet with different columns, and images in folders."""
   rows = {

@@ -17,6 +17,7 @@ from tests.data_builders import labelled_tree as tree
 LISTS = {
     'fer_plus': (tree.fer_csv, 'fer2013new.csv'),
     'raf_db': (tree.raf_db, 'basic/EmoLabel/list_patition_label.txt'),
+    'lsd': (tree.lsd, 'LSD_Challenge_test_set_release.txt'),
     'emotionet': (tree.emotionet, 'a.csv'),
     's_aff_wild2': (
         lambda root: aff_wild2_tree.small().write(root),

@@ -24,6 +24,7 @@ TASKS = {
     'affectnet': ('va', 'expr'),
     'fer_plus': ('expr',),
     'raf_db': ('expr',),
+    'lsd': ('expr',),
     'emotionet': ('au_mask',),
     'identities': (),
 }

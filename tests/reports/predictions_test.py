@@ -134,3 +134,19 @@ def test_missing_predictions_can_be_an_error(files, tmp_path):
       tmp_path / 'mtl.txt', files['list'], rows, missing='error'
   )
   assert ' 0 of them interpolated' in message
+
+
+def test_lsd_has_six_classes_and_no_interpolated_row(tmp_path):
+  rows = made.make(videos=6, frames=1)
+  rows.frame_id[:] = 0
+  rows = rows.take(np.unique(rows.video, return_index=True)[1])
+  rows = dataclasses.replace(rows, row=np.arange(len(rows)))
+  (tmp_path / 'list').write_text('image,expression\n' + '\n'.join(rows.video))
+  path = tmp_path / 'lsd.txt'
+  message = report.write_submission(path, tmp_path / 'list', rows, task='lsd')
+  assert f'{len(rows)} rows as in the list' in message
+  _, codes = challenge_files.read_submission(path, 'lsd')
+  np.testing.assert_array_equal(codes[:, 0], rows.expression[:, 1:7].argmax(-1))
+  fewer = rows.take(rows.row != 4)
+  with pytest.raises(errors.InputError, match='1 of 6 rows have no prediction'):
+    report.write_submission(path, tmp_path / 'list', fewer, task='lsd')

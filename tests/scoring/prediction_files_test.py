@@ -109,7 +109,7 @@ def test_tables_have_the_named_columns(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'pred_au': None}, 'it has no array pred_au; take'),
+        ({'pred_arousal': None}, 'it has no array pred_arousal; take'),
         (
             {'pred_au': np.zeros([80, 8])},
             r'pred_au is float64 \[80, 8\]; expected float \[80, 12\]',

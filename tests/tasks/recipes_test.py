@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from abaw_jax.checkpoints import parameters
 from abaw_jax.checkpoints import runs as run_files
@@ -16,6 +17,8 @@ from abaw_jax.data_builders import build
 from abaw_jax.data_builders.procedural import stills
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import evaluation
+from abaw_jax.models import zoo
+from abaw_jax.models.layers import variables
 from abaw_jax.steps import steps
 from abaw_jax.tasks import frame, inputs, registry
 from abaw_jax.training import loop
@@ -25,6 +28,7 @@ from tests.training import runs
 # Labelled tasks of the validation split, by recipe.
 PARTS = {
     'affectnet': {'VA', 'EXPR'},
+    'mt_emotieffnet': {'VA', 'EXPR'},
     'fer_plus': {'EXPR'},
     'raf_db': {'EXPR'},
     'emotionet': {'AU'},
@@ -244,3 +248,50 @@ def test_rendered_layouts_get_the_names_of_built_datasets(
       errors.InputError, match="'lsd' cannot be rendered; choose"
   ):
     procedural.resolve(config, 'frames')
+
+
+def test_mt_emotieffnet_has_both_stages_of_both_sizes():
+  module = runs.CONFIGS['mt_emotieffnet']
+  for size, width, pixels in (('b0', 1280, 224), ('b2', 1408, 260)):
+    heads, full = (module.get_config(size + x) for x in ('_heads', ''))
+    assert (heads.optim.freeze, full.optim.freeze) == ('backbone', '')
+    assert (heads.epochs, full.epochs) == (3.0, 6.0)
+    assert (heads.optim.lr, full.optim.lr) == (1e-3, 1e-4)
+    for config in (heads, full):
+      assert config.optim.sam_rho == 0.05
+      assert config.model.image_size == pixels
+      assert zoo.make_backbone(config.model.to_dict()).dim == width
+
+
+def test_the_loss_of_mt_emotieffnet_is_that_of_one_layer_of_ten_units(root):
+  config = smoke('mt_emotieffnet', root)
+  source = registry.make_task(config).source('train')
+  task = registry.make_task(config).fitted(source)
+  batch = task.transform(train=True)([source[i] for i in range(8)], rows=8)
+  batch = jax.tree.map(jnp.asarray, batch)
+  params = task.init(jax.random.key(0), batch)
+  loss, _ = task.loss(params, batch, jax.random.key(1))
+  images = task.augmentation.train(jax.random.key(1), batch['image'])
+  output, _ = variables.apply(task.model, params, images, train=True)
+  ours = [
+      params['heads'][k]['out'] for k in ('expression', 'valence', 'arousal')
+  ]
+  layer = torch.nn.Linear(output['embedding'].shape[-1], 10)
+  kernel, bias = (
+      torch.tensor(np.concatenate([np.asarray(x[k]) for x in ours], axis=-1))
+      for k in ('kernel', 'bias')
+  )
+  layer.weight.data, layer.bias.data = kernel.T, bias
+  z = layer(torch.tensor(np.asarray(output['embedding'])))
+  counts = np.bincount(
+      [r['expression'] for r in source if r['expr']], minlength=8
+  )
+  weight = torch.tensor(counts.max() / np.maximum(counts, 1)).float()
+  label = torch.tensor(np.asarray(batch['expression'])).long()
+  want = torch.nn.functional.cross_entropy(z[:, :8], label, weight=weight)
+  for i, name in enumerate(('valence', 'arousal'), start=8):
+    x, y = z[:, i], torch.tensor(np.asarray(batch[name]))
+    covariance = ((x - x.mean()) * (y - y.mean())).sum() / (len(x) - 1)
+    shift = (x.mean() - y.mean()) ** 2
+    want += (1 - 2 * covariance / (x.var() + y.var() + shift)) / 2
+  np.testing.assert_allclose(loss, want.item(), rtol=1e-4)

@@ -44,7 +44,8 @@ def shots(
   shift = 0.7 * dynamics.wander(rng, (length, 2), 0.8)[at]
   swing = 0.1 * dynamics.wander(rng, (length, 2), 4.0)[at]
   place = dynamics.wander(rng, (length, 2), 1.5)[at]
-  dim, focus, hidden = dynamics.wander(rng, (length, 3), 0.2)[at].T
+  lapses = dynamics.wander(rng, (length, 3), 0.2)[at].T
+  dim, focus, hidden = np.zeros_like(lapses) if scene.steady else lapses
   return [
       Shot(
           pose=track.pose[i],
@@ -122,6 +123,9 @@ def take(
     picture = cv2.blur(picture, (1 + 2 * int(shot.smear), 1))
   if shot.blur > 0.2:
     picture = cv2.GaussianBlur(picture, (0, 0), shot.blur)
+  if scene.detail < canvas.CROP:
+    small = cv2.resize(picture, (scene.detail,) * 2, None, 0, 0, cv2.INTER_AREA)
+    picture = cv2.resize(small, (canvas.CROP,) * 2, None, 0, 0, cv2.INTER_CUBIC)
   gy, gx = shot.grain.tolist()
   grain = scene.bank[gy : gy + canvas.CROP, gx : gx + canvas.CROP]
   return cv2.addWeighted(

@@ -57,11 +57,23 @@ def _use_one_core() -> None:
   cv2.setNumThreads(1)
 
 
-def shoot(video: plan_lib.Video) -> Film:
-  """Returns a video of one person; its pictures are rendered one by one."""
-  who = identity_lib.sample(np.random.default_rng([*video.key, 0]))
+def shoot(video: plan_lib.Video, acted: np.ndarray | None = None) -> Film:
+  """Returns a video of one person; its pictures are rendered one by one.
+
+  Args:
+    video: plan of the video.
+    acted: [k, len(emotion.AUS)] intensities that replace the face of the first
+      k frames; the labels do not change.
+  """
+  who = identity_lib.sample(np.random.default_rng([*video.person, 0]))
+  if video.domain == 'synthetic':
+    who = identity_lib.retouched(who)
   track = dynamics.simulate(video, who)
-  scene = scene_lib.sample(np.random.default_rng([*video.place, 2]))
+  if acted is not None:
+    track.units[: len(acted)] = acted
+    track.blink[: len(acted)] = 0
+  rng = np.random.default_rng([*video.place, 2])
+  scene = scene_lib.sample(rng, video.domain)
   return Film(track, scene.quality, _pictures(video, who, track, scene))
 
 

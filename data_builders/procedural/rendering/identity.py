@@ -96,6 +96,7 @@ class Identity:
   rest: np.ndarray  # offsets of emotion.AUS in a face at rest
   gain: np.ndarray  # visible strength of each of emotion.AUS, around 1
   texture_seed: int
+  texture: float = 1.0  # strength of the pattern and the lines of the skin
 
 
 def _pick(rng: np.random.Generator, shares: dict[str, float]) -> str:
@@ -181,4 +182,17 @@ def sample(rng: np.random.Generator) -> Identity:
       rest=_resting(rng),
       gain=np.clip(rng.normal(1.2, 0.12, len(emotion.AUS)), 0.9, 1.5),
       texture_seed=int(rng.integers(2**31)),
+  )
+
+
+def retouched(who: Identity) -> Identity:
+  """Returns the person as a generator shows people: young, smooth, large eyes."""
+  return dataclasses.replace(
+      who,
+      age=0.3 * who.age,
+      glasses='none',
+      freckles=0.0,
+      eye_size=1.1 * who.eye_size,
+      rest=0.4 * who.rest,
+      texture=0.35,
   )

@@ -200,8 +200,8 @@ def build(who: identity_lib.Identity) -> Relief:
       (base + who.age * old) * _crease(blur, points)
       for base, old, blur, points in _LASTING
   )
-  folds.append(0.4 * lasting)
-  depth_of_lines = 0.22 + 0.24 * who.age
+  folds.append(0.4 * who.texture * lasting)
+  depth_of_lines = who.texture * (0.22 + 0.24 * who.age)
   nothing = np.zeros_like(_X)
   for unit in emotion.AUS:
     heights.append(

@@ -1,4 +1,9 @@
-"""The scene of a video: room, light and camera."""
+"""The scene of a video: room, light and camera.
+
+A corpus has two domains. `photo` is the default: faces as cameras see them.
+`synthetic` faces look like the output of a face generator: even light, a plain
+wall, a tighter crop, few details, no noise.
+"""
 
 import dataclasses
 
@@ -8,6 +13,8 @@ import numpy as np
 from abaw_jax.data_builders.procedural.rendering import canvas, occluder
 
 NOISE = 256  # side of the noise bank
+DOMAINS = ('photo', 'synthetic')
+_DETAIL = 52  # pixels per side that a generator really draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Scene:
   zoom: float
   occluder: str | None
   bank: np.ndarray  # float32 [NOISE, NOISE, 3] unit noise
+  detail: int = canvas.CROP  # pixels per side before the picture is enlarged
+  steady: bool = False  # no frame has bad focus, bad exposure or an occluder
 
 
 def _backdrop(rng: np.random.Generator) -> np.ndarray:
@@ -45,8 +54,31 @@ def _backdrop(rng: np.random.Generator) -> np.ndarray:
   return cv2.GaussianBlur(image, (0, 0), rng.uniform(1.5, 5))
 
 
-def sample(rng: np.random.Generator) -> Scene:
-  """Returns a random room, light and camera."""
+def _studio(rng: np.random.Generator) -> Scene:
+  """Returns the scene of a generated face."""
+  wall = np.array([rng.uniform(120, 215)] * 3) + rng.normal(0, 8, 3)
+  ramp = np.linspace(0.1, -0.1, canvas.GRID)[:, None, None]
+  backdrop = np.broadcast_to(wall * (1 + ramp), (canvas.GRID, canvas.GRID, 3))
+  return Scene(
+      backdrop=np.clip(backdrop, 0, 255).astype(np.uint8),
+      lamp=np.array([rng.normal(0, 0.06), -0.12, 0.3, 0.82]),
+      tint=np.array([1.05, 1.0, 0.96]),
+      gain=1.0,
+      blur=0.0,
+      noise=0.0,
+      quality=95,
+      zoom=1.2,
+      occluder=None,
+      bank=np.zeros((NOISE, NOISE, 3), np.float32),
+      detail=_DETAIL,
+      steady=True,
+  )
+
+
+def sample(rng: np.random.Generator, domain: str = 'photo') -> Scene:
+  """Returns a random room, light and camera of one of DOMAINS."""
+  if domain == 'synthetic':
+    return _studio(rng)
   lamp = np.array([rng.normal(0, 0.45), rng.uniform(-0.75, 0.1), 0.85])
   lamp *= rng.uniform(0.45, 0.85) / np.linalg.norm(lamp)
   ambient = 1.0 - 0.82 * np.linalg.norm(lamp)

@@ -33,7 +33,7 @@ def complexion(
   """Returns factors of the skin colour, float32 [GRID, GRID, 4]; alpha is 1."""
   tone = np.ones((canvas.GRID, canvas.GRID, 3))
   for cells, amount in ((64, 0.012), (24, 0.012), (8, 0.015)):
-    tone *= 1 + amount * _noise(rng, cells)
+    tone *= 1 + amount * who.texture * _noise(rng, cells)
   rose = np.array([0.02, -0.09, -0.08])
   shadow = rng.uniform(-0.25, 0.0, 3) * who.makeup
   for colour, place in (

@@ -4,12 +4,13 @@ The plan sets the statistics of each split (class priors, rates of missing label
 one identity per video) before rendering starts.
 """
 
+from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
 
 from abaw_jax.core import errors, labels
-from abaw_jax.data_builders.procedural.rendering import emotion
+from abaw_jax.data_builders.procedural.rendering import emotion, scene
 
 VIDEOS = {'train': 257, 'validation': 50, 'test': 82}  # s-Aff-Wild2
 REPEATED = {
@@ -26,6 +27,14 @@ PRIORS = {
     'validation': _SHIFTED,
     'test': _SHIFTED,
 }
+# Share of each expression among the images of the LSD challenge: generated faces
+# of train, real faces of validation. Neutral and Other are absent.
+LSD_PRIORS = {
+    'synthetic': (0, 0.066, 0.055, 0.039, 0.264, 0.522, 0.054, 0),
+    'photo': (0, 0.172, 0.054, 0.112, 0.367, 0.166, 0.129, 0),
+}
+# Generated faces show few people: videos per person.
+_CAST = {'photo': 1, 'synthetic': 4}
 
 # (VA, expression, AU labelled) -> fraction of the rows. In train, 73 % of the rows
 # have VA, 64 % an expression, 73 % AUs, and 37 % have all three.
@@ -58,11 +67,13 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-  """The plan of one video; `key` and `place` seed its random generators."""
+  """The plan of one video; `person`, `key` and `place` seed its generators."""
 
   name: str
   split: str
-  key: tuple[int, ...]  # (seed, split, position), for person and emotions
+  domain: str  # one of scene.DOMAINS
+  person: tuple[int, ...]  # the same for all videos of a person
+  key: tuple[int, ...]  # (seed, split and domain, position), for emotions
   place: tuple[int, ...]  # for the scene; two subjects of a video share it
   frames: int
   repeated: int  # rows that the list has twice
@@ -87,6 +98,11 @@ def split_sizes(videos: int) -> dict[str, int]:
   return {'train': train, 'validation': validation, 'test': test}
 
 
+def in_domain(domain: str) -> dict[str, str]:
+  """Returns the same domain for every split."""
+  return dict.fromkeys(VIDEOS, domain)
+
+
 def _quota(shares: np.ndarray, total: int) -> np.ndarray:
   """Returns integers in the ratio of `shares`, with the sum `total`."""
   exact = np.asarray(shares) / np.sum(shares) * total
@@ -96,12 +112,15 @@ def _quota(shares: np.ndarray, total: int) -> np.ndarray:
   return counts
 
 
-def _deck(split: str, total: int, rng: np.random.Generator) -> list[Segment]:
+def _deck(
+    split: str, priors: tuple[float, ...], total: int, rng: np.random.Generator
+) -> list[Segment]:
   """Returns the shuffled segments of a split with the planned class priors."""
-  counts = _quota(np.array(PRIORS[split]), total)
-  while total >= len(counts) and counts.min() == 0:
-    counts[counts.argmin()] += 1
-    counts[counts.argmax()] -= 1
+  counts = _quota(np.array(priors), total)
+  if total >= np.count_nonzero(priors):
+    for missing in np.flatnonzero((counts == 0) & (np.array(priors) > 0)):
+      counts[missing] += 1
+      counts[counts.argmax()] -= 1
   patterns = list(LABELLED[split])
   edges = np.cumsum(list(LABELLED[split].values()))
   deck, step = [], 0
@@ -130,13 +149,25 @@ def _name(position: int, number: int) -> str:
   )[position % 5]
 
 
-def make(videos: int, frames: int, seed: int) -> list[Video]:
+def make(
+    videos: int,
+    frames: int,
+    seed: int,
+    *,
+    domains: Mapping[str, str] | None = None,
+    basic: bool = False,
+) -> list[Video]:
   """Returns the videos of a corpus in the order of its lists.
+
+  No person is in two splits or in two domains.
 
   Args:
     videos: number of videos in all splits.
     frames: mean number of annotated frames per video.
     seed: random seed.
+    domains: domain of each split; None means photos.
+    basic: whether all faces show one of the six basic expressions, with the class
+      priors of the LSD challenge. Synthetic faces always do.
 
   Raises:
     InputError: a number is too small.
@@ -147,9 +178,14 @@ def make(videos: int, frames: int, seed: int) -> list[Video]:
   plan = []
   for s, (split, size) in enumerate(split_sizes(videos).items()):
     rng = np.random.default_rng([seed, 1 + s])
+    domain = (domains or in_domain('photo'))[split]
+    group = s + len(VIDEOS) * scene.DOMAINS.index(domain)
+    real = domain == 'photo' and not basic
+    priors = PRIORS[split] if real else LSD_PRIORS[domain]
+    people = -(-size // _CAST[domain])
     lengths = np.rint(frames * rng.uniform(0.6, 1.4, size)).astype(int)
     segments = np.maximum(np.rint(lengths * MEAN_GAP / SEGMENT), 1).astype(int)
-    deck = _deck(split, int(segments.sum()), rng)
+    deck = _deck(split, priors, int(segments.sum()), rng)
     rows = int(lengths.sum())
     repeated = np.bincount(
         rng.integers(size, size=max(1, round(rows * REPEATED[split]))),
@@ -162,8 +198,10 @@ def make(videos: int, frames: int, seed: int) -> list[Video]:
           Video(
               name=_name(i, 1 + int(numbers[len(plan) - (twin != i)])),
               split=split,
-              key=(seed, s, i),
-              place=(seed, s, twin),
+              domain=domain,
+              person=(seed, group, i % people),
+              key=(seed, group, i),
+              place=(seed, group, twin),
               frames=int(lengths[i]),
               repeated=int(min(repeated[i], lengths[i])),
               unlabelled=min(blank, int(lengths[i])) if i == 0 else 0,

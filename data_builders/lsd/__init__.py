@@ -1,0 +1,1 @@
+"""LSD: synthetic training faces and real validation faces with six expressions."""
