@@ -54,6 +54,7 @@ def scaling_case(chips: int, *, weak: bool) -> Case:
       *config_case('vit_l', 'v5e', 8, 1)[:1],
       f'--topology={slice_name("v5e", chips)}',
       f'--config.data.batch_size={batch_size}',
+      f'--config.mesh.zero={min(mae_tpu.ZERO, chips)}',
       f'--config.optim.microbatches={max(1, batch_size // chips // at_once)}',
   )
 
