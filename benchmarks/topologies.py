@@ -1,10 +1,11 @@
-r"""Compiles the train step of the MAE for TPU slices of every size.
+r"""Compiles the train step of the MAE for TPU slices.
 
   python -m benchmarks.topologies --file=topologies.jsonl
   python -m benchmarks.topologies --file=topologies.jsonl --table=scaling
 
-Each step of configs/mae_tpu.py is compiled by a process of `abaw_jax.compile`, one
-after the other, which adds a line to the file. Existing lines are not compiled again,
+The first table has the smallest and the largest slices of configs/mae_tpu.py, the other
+one has ViT-L on 1 to 256 chips of v5e. A process of `abaw_jax.compile` compiles each step,
+one after the other, and adds a line to the file. Existing lines are not compiled again,
 so you can interrupt the command. --nocompile prints the table of the existing lines.
 """
 
