@@ -2,16 +2,17 @@
 
 Every training window that is read becomes a line of the file $WITNESS. Every
 shard of features that is written becomes a line of that file with the suffix
-`.shards`. `stages` in place of `train` trains, evaluates and extracts as one of
-several processes.
+`.shards`. `stages` in place of `train` trains, evaluates, predicts and extracts as
+one of several processes.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import sys
 
-from abaw_jax.core import cli
+from abaw_jax.core import cli, files
 from abaw_jax.sequences import feature_datasets, windows
 
 
@@ -38,8 +39,12 @@ def note(path: pathlib.Path) -> None:
 
 
 def stages(text: str) -> None:
-  """Trains, evaluates and extracts; the JSON object in `text` is the job."""
+  """Trains, evaluates, predicts and extracts; `text` is the job, a JSON object."""
   job = json.loads(text)
+  workdir = job['workdir']
+  from abaw_jax import predict  # defines flags
+
+  sys.argv += [f'--workdir={workdir}', f'--table={workdir}/test.csv']
 
   def main():
     from abaw_jax.distributed import processes
@@ -47,8 +52,11 @@ def stages(text: str) -> None:
     from abaw_jax.training import loop
 
     with processes.joined(**job['processes']):
-      loop.train(job['config'], pathlib.Path(job['workdir']))
-      evaluation.evaluate(pathlib.Path(job['workdir']), 'validation')
+      loop.train(job['config'], files.path(workdir))
+      evaluation.evaluate(files.path(workdir), 'validation')
+      # A process can join others only once.
+      processes.joined = lambda **_: contextlib.nullcontext()
+      predict.main()
       extraction.extract(
           init_from=pathlib.Path(job['backbone']),
           data_dir=pathlib.Path(job['data_dir']),
