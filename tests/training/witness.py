@@ -38,6 +38,24 @@ def note(path: pathlib.Path) -> None:
   feature_datasets.FeatureWriter.write = noted_write
 
 
+def check_order_of_rows() -> None:
+  """Checks predictions where the devices of a process are no neighbors."""
+  import jax
+  import numpy as np
+
+  from abaw_jax.distributed import sharding
+  from abaw_jax.inference import prediction
+
+  devices = np.array(jax.devices())[[0, 2, 1, 3]].reshape(-1, 1, 1)
+  axes = sharding.make_mesh(fsdp=1).axis_names
+  mesh = jax.sharding.Mesh(devices, axes)
+  rows = np.split(np.arange(8), jax.process_count())[jax.process_index()]
+  step = jax.jit(lambda _, x: x, out_shardings=sharding.replicated(mesh))
+  batch = {'row': rows, 'real': rows < 7}
+  found = prediction.predict_rows(step, None, [batch], mesh)
+  np.testing.assert_array_equal(found['row'], np.arange(7))
+
+
 def stages(text: str) -> None:
   """Trains, evaluates, predicts and extracts; `text` is the job, a JSON object."""
   job = json.loads(text)
@@ -52,6 +70,7 @@ def stages(text: str) -> None:
     from abaw_jax.training import loop
 
     with processes.joined(**job['processes']):
+      check_order_of_rows()
       loop.train(job['config'], files.path(workdir))
       evaluation.evaluate(files.path(workdir), 'validation')
       # A process can join others only once.
