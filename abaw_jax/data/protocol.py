@@ -86,3 +86,36 @@ class Source(Protocol):
       rows: predictions, as `listed` returns them.
     """
     ...
+
+
+class Wrapper(Source):
+  """The records of another source; subclasses change their order or content."""
+
+  def __init__(self, source: Any):
+    """Keeps the source, which has `with_fields`."""
+    self._source = source
+
+  def with_fields(self, *fields: str) -> Any:
+    """Returns the records of the other source with these fields only."""
+    return self._source.with_fields(*fields)
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each dataset, by name."""
+    return self._source.fingerprints()
+
+  def names(self, rows: Mapping[str, np.ndarray]) -> Rows:
+    """Returns the fields that identify each record; see `Source`."""
+    return self._source.names(rows)
+
+  def where(self, index: int) -> str:
+    """Returns the dataset and the name of a record for error messages."""
+    return self._source.where(index)
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._source[index]
+
+  def __repr__(self) -> str:
+    return f'{type(self).__name__}({self._source!r})'
