@@ -47,7 +47,8 @@ def pytest_configure(config):
   # Worker processes of Grain read flags, and pytest does not parse them.
   flags.FLAGS.mark_as_parsed()
   # Not set in the environment: JAX writes cache entries in place, so a child
-  # process that a test kills could leave a damaged entry.
+  # process that a test kills could leave a damaged entry. `runs.environment` gives
+  # the cache to other child processes.
   if config.pluginmanager.hasplugin('cacheprovider'):
     folder = str(config.cache.mkdir('jax'))
     jax.config.update('jax_compilation_cache_dir', folder)

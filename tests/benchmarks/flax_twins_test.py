@@ -98,11 +98,11 @@ def test_mae_has_the_same_predictions_and_gradients(options):
     return jnp.sum(jnp.square(pred) * mask[..., None]), mask
 
   twin = flax_twins.MAE(model)
-  (ours, mask), grads = jax.value_and_grad(
-      lambda params: loss(model, params), has_aux=True
+  (ours, mask), grads = jax.jit(
+      jax.value_and_grad(lambda params: loss(model, params), has_aux=True)
   )(params)
-  (theirs, twin_mask), twin_grads = jax.value_and_grad(
-      lambda params: loss(twin, params), has_aux=True
+  (theirs, twin_mask), twin_grads = jax.jit(
+      jax.value_and_grad(lambda params: loss(twin, params), has_aux=True)
   )(convert(params))
   np.testing.assert_allclose(ours, theirs, rtol=1e-5)
   np.testing.assert_array_equal(mask, twin_mask)
