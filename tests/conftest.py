@@ -14,11 +14,13 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # no notices of XLA
 os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
 # Most compiled programs of tests run once, so optimisation by LLVM, and fusion
 # through MLIR, cost more time than they save. Results change by rounding only.
-# Versions from 0.11 on reject the last flag.
+# Small programs compile faster in one part. Versions from 0.11 on reject the last
+# flag.
 os.environ.setdefault(
     'XLA_FLAGS',
     '--xla_backend_optimization_level=0 '
     '--xla_llvm_disable_expensive_passes=true '
+    '--xla_cpu_parallel_codegen_split_count=1 '
     + '--xla_cpu_use_fusion_emitters=false'
     * (jaxlib_version.__version_info__ < (0, 11)),
 )
@@ -52,7 +54,8 @@ def pytest_configure(config):
   if config.pluginmanager.hasplugin('cacheprovider'):
     folder = str(config.cache.mkdir('jax'))
     jax.config.update('jax_compilation_cache_dir', folder)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+    # Also programs of one operation, because there are thousands of them.
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 @pytest.fixture(scope='session')
