@@ -1,5 +1,6 @@
 """Settings of all tests: strict, on the CPU, and with one compilation cache."""
 
+import gc
 from importlib import abc
 import os
 import pathlib
@@ -46,6 +47,7 @@ pytest_plugins = ['tests.buckets.fixtures', 'tests.feature_fixtures']
 
 
 def pytest_configure(config):
+  gc.disable()  # until all tests are imported
   # Worker processes of Grain read flags, and pytest does not parse them.
   flags.FLAGS.mark_as_parsed()
   # Not set in the environment: JAX writes cache entries in place, so a child
@@ -56,6 +58,12 @@ def pytest_configure(config):
     jax.config.update('jax_compilation_cache_dir', folder)
     # Also programs of one operation, because there are thousands of them.
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+def pytest_collection_finish():
+  # No later collection of garbage visits the modules and the tests.
+  gc.freeze()
+  gc.enable()
 
 
 @pytest.fixture(scope='session')
