@@ -1,5 +1,7 @@
 """The twins in plain Flax compute the same losses as our models."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,7 +83,9 @@ def test_mae_has_the_same_predictions_and_gradients(options):
   model = zoo.make_model(name='mae', **VIT, **DECODER, **options)
   images = jax.random.normal(jax.random.key(0), (3, SIZE, SIZE, 3))
   noise = jax.random.uniform(jax.random.key(1), (3, (SIZE // PATCH) ** 2))
-  params = variables.init(model, jax.random.key(2), images, noise)
+  params = jax.jit(variables.init, static_argnums=0)(
+      model, jax.random.key(2), images, noise
+  )
 
   def convert(params):
     return {
@@ -98,11 +102,11 @@ def test_mae_has_the_same_predictions_and_gradients(options):
     return jnp.sum(jnp.square(pred) * mask[..., None]), mask
 
   twin = flax_twins.MAE(model)
-  (ours, mask), grads = jax.value_and_grad(
-      lambda params: loss(model, params), has_aux=True
+  (ours, mask), grads = jax.jit(
+      jax.value_and_grad(lambda params: loss(model, params), has_aux=True)
   )(params)
-  (theirs, twin_mask), twin_grads = jax.value_and_grad(
-      lambda params: loss(twin, params), has_aux=True
+  (theirs, twin_mask), twin_grads = jax.jit(
+      jax.value_and_grad(lambda params: loss(twin, params), has_aux=True)
   )(convert(params))
   np.testing.assert_allclose(ours, theirs, rtol=1e-5)
   np.testing.assert_array_equal(mask, twin_mask)
@@ -118,9 +122,12 @@ def test_the_vit_has_the_same_embedding():
   options = {'remat': 'none', 'scan': False}
   model = zoo.make_backbone({'name': 'vit', 'pool': 'mean', **VIT, **options})
   images = jax.random.normal(jax.random.key(0), (2, SIZE, SIZE, 3))
-  params = variables.init(model, jax.random.key(1), images)
-  ours, _ = variables.apply(model, params, images, train=False)
-  theirs, _ = variables.apply(
-      flax_twins.ViT(model), vit(params, **options), images, train=False
+  params = jax.jit(variables.init, static_argnums=0)(
+      model, jax.random.key(1), images
   )
+  apply = jax.jit(
+      functools.partial(variables.apply, train=False), static_argnums=0
+  )
+  ours, _ = apply(model, params, images)
+  theirs, _ = apply(flax_twins.ViT(model), vit(params, **options), images)
   np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -143,11 +143,12 @@ def test_a_process_whose_lock_is_taken_ends(gs_bucket, monkeypatch, capsys):
   monkeypatch.setattr(leases.os, '_exit', end_thread)
   folder = files.path(f'{gs_bucket}/locks/taken')
   with locks.held(folder, inside=True):
-    content = json.loads((folder / 'lock').read_text())
-    taken = content | {'token': 'theirs', 'holder': 'process 7'}
-    (folder / 'lock').write_text(json.dumps(taken))
+    taken = json.dumps({'token': 'theirs', 'holder': 'process 7'})
     end = time.monotonic() + 10
     while not ends and time.monotonic() < end:
+      # Again and again, because a renewal that has already read the lock replaces
+      # this object.
+      (folder / 'lock').write_text(taken)
       time.sleep(0.05)
   assert ends == [2]
   assert 'process 7 has taken over' in capsys.readouterr().err
