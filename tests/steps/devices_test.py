@@ -43,8 +43,9 @@ PROCESSES = (
 
 
 def main(jobs: str) -> None:
-  """Trains one config after the other; `jobs` are (config, workdir) as JSON."""
-  for config, workdir in json.loads(jobs):
+  """Trains after JSON: a list of (workdir, experiment, data, overrides)."""
+  for workdir, experiment, data, overrides in json.loads(jobs):
+    config = runs.smoke(experiment, pathlib.Path(data), **overrides)
     loop.train(config, pathlib.Path(workdir))
 
 
@@ -56,17 +57,15 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
   for (experiment, devices), options in RUNS.items():
     data = feature_dir if experiment == 'mtl' else data_dir
     source = registry.make_task(runs.smoke(experiment, data)).source('train')
-    config = runs.smoke(
-        experiment,
-        data,
-        data__batch_size=BATCH,
-        epochs=STEPS * BATCH / len(source),
-        eval_epochs=0.0,
-        optim__warmup_epochs=0.0,
-        log_steps=1,
-        **options,
-    )
-    jobs[experiment, devices] = config, str(root / f'{experiment}_{devices}')
+    overrides = options | {
+        'data__batch_size': BATCH,
+        'epochs': STEPS * BATCH / len(source),
+        'eval_epochs': 0.0,
+        'optim__warmup_epochs': 0.0,
+        'log_steps': 1,
+    }
+    workdir = str(root / f'{experiment}_{devices}')
+    jobs[experiment, devices] = workdir, experiment, str(data), overrides
   started = [
       runs.start(
           'tests.steps.devices_test',
@@ -86,7 +85,7 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
     assert status == 0, error
     results |= dict.fromkeys(keys, (out, error))
   return {
-      key: (pathlib.Path(jobs[key][1]), *texts)
+      key: (pathlib.Path(jobs[key][0]), *texts)
       for key, texts in results.items()
   }
 
