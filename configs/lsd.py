@@ -52,6 +52,8 @@ def get_config(variant: str = 'b0') -> ml_collections.ConfigDict:
   config.augment.fit = 'squash'
   config.augment.flip = True
   config.augment.jitter = (0.3, 0.3, 0.3, 0.1)
+  if variant == 'small':
+    config.optim.lr = config.optim.end_lr = 1e-4
   if variant != 'smoke':
     config.data.batch_size = 64
     config.epochs = 3.0 if 'heads' in variant else 5.0
