@@ -22,7 +22,9 @@ update batch statistics in both passes of SAM and in a frozen backbone. Its last
 trains all parameters without SAM (optim.sam_rho=0), but its notes say with SAM. A loss
 divided by the weights, as for AffectNet, is loss.class_weight_mean=weights.
 
-Cost and score: docs/results.md; other variants are not measured.
+Cost and score: on rendered photos of other people, `small_heads` (83 updates, without
+SAM) reaches a macro F1 of 0.299, `small` after it (66 updates) 0.317, and its blend with
+the network before training 0.342 (docs/results.md). Other variants: not measured.
 """
 
 import ml_collections
