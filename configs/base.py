@@ -216,8 +216,8 @@ def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
   # in the published code of AIM3-RUC.
   config.loss.va_mean = 'labelled'
   # Class weights of the expressions: 'none'; 'counts', the count of the largest
-  # class divided by that of the class; or eight numbers in the order of
-  # labels.EXPRESSIONS.
+  # class divided by that of the class; 'mean_counts', the mean count divided by that
+  # of the class; or eight numbers in the order of labels.EXPRESSIONS.
   config.loss.class_weights = 'none'
   # Denominator of the weighted cross-entropy: the sum of 'weights' over the rows,
   # as in PyTorch, or the number of 'rows'.

@@ -45,13 +45,18 @@ class LabelCounts:
       au_present += (mask & (np.atleast_2d(record['au']) == 1)).sum(axis=0)
     return cls(expression, au_present, au_known)
 
-  def class_weights(self) -> Float[np.ndarray, '8']:
-    """Returns max(count) / count of each expression; 0 if its count is 0.
+  def class_weights(self, numerator: str = 'max') -> Float[np.ndarray, '8']:
+    """Returns the numerator / count of each expression; 0 if its count is 0.
 
     Weight 0 keeps label smoothing from training an expression without rows.
+
+    Args:
+      numerator: the 'max' or the 'mean' of the counts that are not 0.
     """
     count = self.expression
-    return np.where(count, count.max() / np.maximum(count, 1), 0.0)
+    seen = count[count > 0] if count.any() else np.zeros(1)
+    top = seen.max() if numerator == 'max' else seen.mean()
+    return np.where(count, top / np.maximum(count, 1), 0.0)
 
   def expression_shares(self) -> Float[np.ndarray, '8']:
     """Returns the frequency of each expression; a count of 0 is taken as 1."""

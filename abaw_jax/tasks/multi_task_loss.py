@@ -20,6 +20,8 @@ VA_LOSSES = {
     'mse': losses.mse_loss,
 }
 VA_MEANS = ('labelled', 'all')
+# Numerators of class weights that are computed from counts.
+CLASS_WEIGHTS = {'counts': 'max', 'mean_counts': 'mean'}
 CLASS_WEIGHT_MEANS = ('weights', 'rows')
 AU_WEIGHTS = ('none', 'counts')
 # Keys of the `loss` section that `make` reads.
@@ -162,25 +164,26 @@ def make(
 
 def needs_counts(section: Mapping[str, Any]) -> bool:
   """Returns whether a `loss` section needs label counts."""
-  by_counts = (section['class_weights'], section['au_weights'])
-  return 'counts' in by_counts or bool(section['prior_adjustment'])
+  chosen = {section['class_weights'], section['au_weights']}
+  by_counts = not chosen.isdisjoint(('counts', *CLASS_WEIGHTS))
+  return by_counts or bool(section['prior_adjustment'])
 
 
 def _class_weights(text: str, counts) -> Floats | None:
   """Returns a factor for each expression; None means 1."""
   if text == 'none':
     return None
-  if text == 'counts':
-    return _floats(counts and counts.class_weights())
+  if text in CLASS_WEIGHTS:
+    return _floats(counts and counts.class_weights(CLASS_WEIGHTS[text]))
   try:
     weights = tuple(numbers.number(part.strip()) for part in text.split(','))
   except ValueError:
     weights = ()
   if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
     raise errors.InputError(
-        f"config.loss.class_weights={text}: give 'none', 'counts' or "
-        f'{labels.NUM_EXPRESSIONS} numbers of at least 0, separated by commas, '
-        f'in the order {", ".join(labels.EXPRESSIONS)}'
+        f"config.loss.class_weights={text}: give 'none', 'counts', "
+        f"'mean_counts' or {labels.NUM_EXPRESSIONS} numbers of at least 0, "
+        f'separated by commas, in the order {", ".join(labels.EXPRESSIONS)}'
     )
   return weights
 
