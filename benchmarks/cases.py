@@ -74,7 +74,7 @@ def images(count: int, size: int) -> Batch:
 def labelled_images(count: int, size: int) -> Batch:
   """Returns a batch of random images that all have random labels."""
   rng = np.random.default_rng(1)
-  return images(count, size) | _labels(rng, (count,), labelled=1.0)
+  return images(count, size) | labels(rng, (count,), labelled=1.0)
 
 
 def windows(
@@ -102,7 +102,7 @@ def windows(
             'start': np.full(videos, start == 0),
             'real': np.ones(videos, bool),
         }
-        | _labels(rng, shape, labelled=0.9)
+        | labels(rng, shape, labelled=0.9)
     )
   return batches
 
@@ -168,7 +168,7 @@ def _plain(config: Config, batch_size: int, model: Config) -> Config:
   return config
 
 
-def _labels(rng, shape: tuple[int, ...], *, labelled: float) -> Batch:
+def labels(rng, shape: tuple[int, ...], *, labelled: float) -> Batch:
   """Returns random labels for a share of the frames."""
   return {
       'valence': rng.uniform(-1, 1, shape).astype(np.float32),

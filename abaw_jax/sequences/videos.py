@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import functools
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 import numpy as np
 
 from abaw_jax.core import fingerprint
@@ -74,14 +74,51 @@ class Videos:
 
     Args:
       update: gets the number of new frames after each video.
+
+    Raises:
+      InputError: a feature is NaN or infinite.
     """
     features = np.empty((self._bounds[-1], self.dim), np.float32)
     for video_id, size in enumerate(self.sizes):
-      part = self._read(video_id, 0, size)['features']
-      features[self._bounds[video_id] : self._bounds[video_id + 1]] = part
+      part = self._read(video_id, 0, size)
+      transforms.check_features(
+          part['features'], part['video'], part['frame_id']
+      )
+      features[slice(*self._bounds[video_id : video_id + 2])] = part['features']
       update(size)
     features.flags.writeable = False  # windows are views
     self._features = features
+
+  def gather(
+      self,
+      video_id: Int[np.ndarray, 'n'],
+      start: Int[np.ndarray, 'n'],
+      *,
+      length: int,
+      rows: int,
+  ) -> dict[str, np.ndarray] | None:
+    """Returns the frames of n windows at once, padded to [rows, length, ...].
+
+    The fields are those of `transforms.window_batch` that every frame has. None if
+    features are not in memory, or are normalized by video.
+    """
+    if self._features is None or self.norm == 'video':
+      return None
+    bounds = np.asarray(self._bounds)
+    first = bounds[video_id] + start
+    position = first[:, None] + np.arange(length)
+    inside = position < bounds[video_id + 1, None]
+    mask = np.zeros((rows, length), bool)
+    mask[: len(first)] = inside
+    index = np.zeros((rows, length), int)
+    index[: len(first)] = np.where(inside, position, 0)
+    columns = {'features': self._features, **self.table.columns}
+    found = {name: column[index] for name, column in columns.items()}
+    if not mask.all():
+      for column in found.values():
+        column[~mask] = 0
+    kept = {name: found[name] for name in ('features', *table_lib.KEYS)}
+    return kept | transforms.without_sentinels(found) | {'frame_mask': mask}
 
   def frames(
       self, video_id: int, start: int, stop: int, *, padded: int = 0
