@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.core import errors
+from abaw_jax.sequences import video_sources
 from abaw_jax.sequences import videos as videos_lib
 
 LAST_WINDOWS = ('shift', 'short')
 
 
-class Windows(videos_lib.VideoSource):
+class Windows(video_sources.VideoSource):
   """Windows of up to `length` consecutive frames of one video.
 
   The windows of a video start at its frames 0, stride, 2 stride, ... until they
@@ -59,7 +60,7 @@ class Windows(videos_lib.VideoSource):
   def batch(
       self, indices: Sequence[int], *, rows: int
   ) -> dict[str, np.ndarray] | None:
-    """Returns the batch of some windows, if their features are in memory."""
+    """Returns the batch of some windows, if `Videos.gather` does."""
     video_id, start = self._windows[np.asarray(indices)].T
     found = self.videos.gather(video_id, start, length=self._length, rows=rows)
     if found is None:
