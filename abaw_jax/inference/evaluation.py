@@ -37,7 +37,8 @@ def evaluate(
       predictions have a folder of their own, see `file`.
     data_dir: folder of all built datasets, if it was moved after the training.
     weights_of: weights that predict, one of `prediction.choices`.
-    contempt: for a folder of weights, see `classifier.complete`.
+    contempt: of a folder of weights; 'left_out', or 'other', which takes Contempt
+      for Other as the confidence filter of HSE-NN does.
 
   Raises:
     InputError: there is no such run, checkpoint or split, or the run's own dataset
@@ -88,7 +89,9 @@ def read_config(
           'on; give --data=DATA_DIR/DATASET, or the workdir of a run'
       )
     order = weights.read_labels(workdir)
-    return classifier.complete(config, order, data, contempt)
+    if contempt == 'other':
+      order = tuple('Other' if x == 'Contempt' else x for x in order)
+    return classifier.complete(config, order, data)
   if data is not None:
     config['data'] |= _other_data(config['data'], data)
     return config

@@ -14,8 +14,6 @@ from abaw_jax.tasks import frame, task
 from abaw_jax.tasks import images as image_tasks
 
 _BATCH_SIZE = 64  # of a folder of weights
-# What the logit of Contempt is for datasets without this expression.
-CONTEMPTS = ('left_out', 'other')
 
 Batch, Params = task.Batch, task.Params
 
@@ -64,12 +62,11 @@ class ConvNetClassifier(ViTClassifier):
 class ZeroShotTask(frame.FrameTask):
   """Expressions, and valence and arousal if the classifier has them.
 
-  There are no action units.
+  The logit of Contempt is left out. The probability of Other, which the classifier
+  does not know, is 0. There are no action units.
 
   Attributes:
     order: names of the classifier's outputs.
-    other: the output that counts as Other, which the classifier does not know. If
-      there is no such output, the probability of Other is 0.
   """
 
   name: ClassVar[str] = 'zero_shot'
@@ -78,7 +75,6 @@ class ZeroShotTask(frame.FrameTask):
   model: classifier.Classifier
   loss_fn: None = None
   order: tuple[str, ...]
-  other: str = 'Other'
 
   @classmethod
   def make_model(cls, section: Mapping[str, Any]) -> classifier.Classifier:
@@ -86,8 +82,7 @@ class ZeroShotTask(frame.FrameTask):
 
   @classmethod
   def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-    names = {'order': config['outputs'], 'other': config['other']}
-    return {'mixup': 0.0} | names
+    return {'mixup': 0.0, 'order': config['outputs']}
 
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
@@ -103,8 +98,7 @@ class ZeroShotTask(frame.FrameTask):
         for name in ('valence', 'arousal')
         if name in self.order
     }
-    wanted = (*labels.EXPRESSIONS[:-1], self.other)
-    return va | {'expression': gather(logits, self.order, wanted)}
+    return va | {'expression': gather(logits, self.order, labels.EXPRESSIONS)}
 
 
 def gather(
@@ -123,10 +117,7 @@ def gather(
 
 
 def complete(
-    config: Mapping[str, Any],
-    order: tuple[str, ...],
-    data: files.Path,
-    contempt: str = 'left_out',
+    config: Mapping[str, Any], order: tuple[str, ...], data: files.Path
 ) -> dict[str, Any]:
   """Returns the config of a folder of weights as one that predicts a dataset.
 
@@ -134,8 +125,6 @@ def complete(
     config: sections `model` and `augment` of a converted classifier.
     order: names of its outputs.
     data: `<data_dir>/<dataset>` to predict.
-    contempt: one of CONTEMPTS; 'other' takes Contempt for Other, as HSE-NN's
-      confidence filter does.
 
   Raises:
     InputError: the classifier lacks an expression.
@@ -150,7 +139,6 @@ def complete(
       **config,
       'model': config['model'] | {'name': 'zero_shot'},
       'outputs': order,
-      'other': 'Contempt' if contempt == 'other' else 'Other',
       'mesh': {'fsdp': 1},
       'data': {
           'dir': str(data.parent),
