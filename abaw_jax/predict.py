@@ -20,9 +20,9 @@ synthetic data, in which every row needs a prediction.
 
 --model is a folder of weights of an expression classifier that abaw-jax convert
 wrote. It needs --data, and predicts valence and arousal only if it has such outputs,
-and no action units. Its Contempt is left out, or with --contempt=other counts as Other,
-which is how HSE-NN's confidence filter reads it. With several models, only those that predict a task are blended
-in it.
+and no action units. Its Contempt is left out, or with --contempt=other counts as
+Other, which is how HSE-NN's confidence filter reads it. With several models, only
+those that predict a task are blended in it.
 
 --strides turns on the adaptive frame rate: it reads as few frames as possible for an
 expression, and prints costs and scores, also for fixed strides. --second turns on the

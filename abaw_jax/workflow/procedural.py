@@ -2,7 +2,7 @@
 
 Everything lies under one root: `source/` (the corpus in the layout of
 s-Aff-Wild2), `s_aff_wild2/` (built from it), `mae/` and `frame/` (runs of the
-backbone) and `s_aff_wild2_features/small/`, with `small_scores/` where a config reads
+backbone) and `s_aff_wild2_features/small/`, with `small_scores/` if a config reads
 the scores of the backbone's heads too. `procedural/tiny` is the same with few frames
 and a backbone that learns for seconds, under `tiny/`; for identity models `people/` and
 `identities/`; for `procedural/<dataset>`, faces in the layout of another dataset,
