@@ -271,6 +271,9 @@ def _load(
   if not indices:
     padded = transform([examples[0]], rows=rows + 1)
     return {field: value[1:] for field, value in padded.items()}
+  batch = examples.batch(indices, rows=rows)
+  if batch is not None:
+    return batch
   current = None  # the example that the transform processes
 
   def read():

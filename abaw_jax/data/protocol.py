@@ -1,6 +1,6 @@
 """The interface of every data source: training, evaluation and messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +21,10 @@ class TrainingExamples(Protocol):
 
   def where(self, index: int) -> str:
     """Returns the name of an example for error messages, see `Source.where`."""
+    ...
+
+  def batch(self, indices: Sequence[int], *, rows: int) -> Rows | None:
+    """Returns the batch of some examples, or None; see `Source.batch`."""
     ...
 
   def num_examples(self, epochs: float | int) -> float | int:
@@ -54,6 +58,15 @@ class Source(Protocol):
     """
     del index
     return ''
+
+  def batch(self, indices: Sequence[int], *, rows: int) -> Rows | None:
+    """Returns the batch of some examples, padded to `rows`, if that is faster.
+
+    It is the same batch as the task's transform makes. None means that the examples
+    must be read one by one and transformed.
+    """
+    del indices, rows
+    return None
 
   def for_training(self, seed: int) -> TrainingExamples:
     """Returns the examples in the order of training.

@@ -58,7 +58,10 @@ class LabelTask(task.Task):
       counts: of the training labels; without them every class weighs the same.
     """
     section = config['loss']
-    options = {key: section[key] for key in multi_task_loss.KEYS}
+    # Configs of older runs lack some keys.
+    options = {
+        key: section[key] for key in multi_task_loss.KEYS if key in section
+    }
     return multi_task_loss.make(**options, counts=counts)
 
   def label_counts(self, source: Any) -> label_counts.LabelCounts:
