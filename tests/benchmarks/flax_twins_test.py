@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
-from benchmarks import flax_twins
+from abaw_jax.tasks import inputs, registry
+from benchmarks import cases, flax_twins, traffic
 
 SIZE, PATCH, HEADS = 32, 8, 2
 VIT = {
@@ -101,7 +103,7 @@ def test_mae_has_the_same_predictions_and_gradients(options):
     (pred, mask), _ = variables.apply(model, params, images, noise, train=True)
     return jnp.sum(jnp.square(pred) * mask[..., None]), mask
 
-  twin = flax_twins.MAE(model)
+  twin = flax_twins.MAE.like(model)
   (ours, mask), grads = jax.jit(
       jax.value_and_grad(lambda params: loss(model, params), has_aux=True)
   )(params)
@@ -131,3 +133,29 @@ def test_the_vit_has_the_same_embedding():
   ours, _ = apply(model, params, images)
   theirs, _ = apply(flax_twins.ViT(model), vit(params, **options), images)
   np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['frame', 'mae'])
+def test_the_compared_steps_have_the_same_inputs_and_parameters(name):
+  model = {'image_size': SIZE, 'patch_size': PATCH}
+  if name == 'mae':
+    config = cases.mae_config(4, backbone='vit_nano', **model)
+  else:
+    config = cases.frame_config('vit_nano', 4, **model)
+  task = registry.make_task(config)
+  example = inputs.example_without_data(task)
+  mesh = sharding.make_mesh(fsdp=1, devices=jax.devices()[:1])
+  batch = {
+      key: jax.ShapeDtypeStruct((4, *x.shape[1:]), x.dtype)
+      for key, x in example.items()
+  }
+  step, state = traffic.make_twin_step(task, mesh, example)
+  after, metrics = jax.eval_shape(step, state, batch)
+  assert metrics['loss'].shape == metrics['grad_norm'].shape == ()
+  assert jax.tree.structure(after) == jax.tree.structure(state)
+  ours = jax.eval_shape(lambda: task.init(jax.random.key(0), example))
+  sizes = [
+      sum(x.size for x in jax.tree.leaves(params))
+      for params in (ours, state.params)
+  ]
+  assert sizes[0] == sizes[1]
