@@ -268,7 +268,10 @@ def test_probabilities_replace_classes():
         ({'va_mean': 'none'}, r"va_mean: .*'none'.* labelled, all"),
         ({'va_mean': 'all'}, 'ccc is not a mean'),
         ({'class_weights': '1,2'}, 'class_weights=1,2: .*8 numbers'),
-        ({'class_weights': 'count'}, "give 'none', 'counts', 'mean_counts' or 8 numbers"),
+        (
+            {'class_weights': 'count'},
+            "give 'none', 'counts', 'mean_counts' or 8 numbers",
+        ),
         ({'au_weights': 'all'}, 'none, counts'),
         ({'class_weight_mean': 'sum'}, 'weights, rows, product'),
         ({'task_weights': 'rows'}, 'none, counts'),
