@@ -18,16 +18,26 @@ from abaw_jax.sequences import feature_datasets, windows
 
 def note(path: pathlib.Path) -> None:
   """Makes each read of a window and each written shard add a line."""
-  read, write = (
+  read, read_batch, write = (
       windows.Windows.__getitem__,
+      windows.Windows.batch,
       feature_datasets.FeatureWriter.write,
   )
 
-  def noted_read(self, index):
-    if ' train,' in repr(self):
+  def add(source, indices):
+    if ' train,' in repr(source):
       with path.open('a') as file:
-        file.write(f'{index}\n')
+        file.writelines(f'{index}\n' for index in indices)
+
+  def noted_read(self, index):
+    add(self, [index])
     return read(self, index)
+
+  def noted_batch(self, indices, *, rows):
+    found = read_batch(self, indices, rows=rows)
+    if found is not None:
+      add(self, indices)
+    return found
 
   def noted_write(self, shard, records):
     write(self, shard, records)
@@ -35,6 +45,7 @@ def note(path: pathlib.Path) -> None:
       file.write(f'{shard.path.name}\n')
 
   windows.Windows.__getitem__ = noted_read
+  windows.Windows.batch = noted_batch
   feature_datasets.FeatureWriter.write = noted_write
 
 
