@@ -27,7 +27,7 @@ from tests.training import runs
 
 # Labelled tasks of the validation split, by recipe.
 PARTS = {
-    'affectnet': {'VA', 'EXPR'},
+    # The config `affectnet` differs in the resize only.
     'mt_emotieffnet': {'VA', 'EXPR'},
     'fer_plus': {'EXPR'},
     'raf_db': {'EXPR'},
