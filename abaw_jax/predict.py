@@ -54,7 +54,7 @@ flags.DEFINE_enum(
     'contempt',
     'left_out',
     ('left_out', 'other'),
-    'What the Contempt of --model is.',
+    'Whether the Contempt of --model is left out or counts as Other.',
 )
 flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
 flags.DEFINE_string('submission', None, 'Challenge file to write.')
