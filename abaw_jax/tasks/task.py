@@ -178,6 +178,11 @@ class Task(abc.ABC):
     return flops.train_flops(self.model, batch, freeze=freeze)
 
   @property
+  def rates(self) -> Mapping[str, float]:
+    """Learning rate of a part of the model / `optim.lr`; 1 for other parts."""
+    return {}
+
+  @property
   def num_blocks(self) -> int:
     """Transformer blocks of the backbone, for layer-wise decay; 0 means none."""
     return 0

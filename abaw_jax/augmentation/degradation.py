@@ -1,0 +1,290 @@
+"""Low-resolution images from good ones, as Real-ESRGAN makes them.
+
+Two stages of blur, resize, noise and JPEG, then a sinc filter (Wang et al., arXiv
+2107.10833). Each image has its own draws; the published code draws the filters and
+the kinds of noise once per batch, and mixes batches in a queue instead.
+
+Sizes change from image to image, so images lie on a canvas, see `canvas.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
+
+from abaw_jax.augmentation import blur_kernels, canvas, jpeg, noise
+from abaw_jax.core import errors
+
+Image = Float[Array, 'n n 3']
+Number = Float[Array, '']
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+  """Distributions of one stage. A range has its least and its largest value.
+
+  Attributes:
+    blur_prob: probability of a blur.
+    kernel_probs: of each of `blur_kernels.KINDS`, up to a common factor.
+    sinc_prob: probability that the kernel is a sinc filter instead.
+    blur_sigma: range of standard deviations of kernels, in pixels.
+    generalized_beta: range of shapes of generalised Gaussians, around 1.
+    plateau_beta: the same of plateaus.
+    resize_probs: of an enlargement, of a reduction, and of no resize, up to a
+      common factor.
+    resize_range: range of the factor of the resize, around 1.
+    gaussian_prob: probability that the noise is Gaussian; otherwise Poisson.
+    noise_sigma: range of standard deviations, in units of 1 / 255.
+    poisson_scale: range of factors of Poisson noise.
+    grey_prob: probability that noise is equal in all channels.
+    jpeg_quality: range of the quality.
+  """
+
+  blur_prob: float
+  kernel_probs: Sequence[float]
+  sinc_prob: float
+  blur_sigma: Sequence[float]
+  generalized_beta: Sequence[float]
+  plateau_beta: Sequence[float]
+  resize_probs: Sequence[float]
+  resize_range: Sequence[float]
+  gaussian_prob: float
+  noise_sigma: Sequence[float]
+  poisson_scale: Sequence[float]
+  grey_prob: float
+  jpeg_quality: Sequence[float]
+
+
+class Draws(NamedTuple):
+  """The random choices of a stage for one image.
+
+  Attributes:
+    kernel: of the blur.
+    factor: of the resize.
+    method: index of its filter in `canvas.FILTERS`.
+    noise_key: of the noise of each pixel.
+    is_gaussian: whether the noise is Gaussian; otherwise Poisson.
+    is_grey: whether it is equal in all channels.
+    sigma: of Gaussian noise, in units of 1 / 255.
+    poisson_scale: factor of Poisson noise.
+    quality: of the JPEG compression.
+  """
+
+  kernel: blur_kernels.Kernel
+  factor: Number
+  method: Int[Array, '']
+  noise_key: Key[Array, '']
+  is_gaussian: Bool[Array, '']
+  is_grey: Bool[Array, '']
+  sigma: Number
+  poisson_scale: Number
+  quality: Number
+
+
+class FinalDraws(NamedTuple):
+  """The random choices after the two stages for one image.
+
+  Attributes:
+    kernel: a sinc filter, or the identity.
+    method: index of the filter of the last resize in `canvas.FILTERS`.
+    is_jpeg_last: whether the last JPEG compression follows resize and sinc
+      filter; otherwise it precedes them.
+  """
+
+  kernel: blur_kernels.Kernel
+  method: Int[Array, '']
+  is_jpeg_last: Bool[Array, '']
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Degradation:
+  """The full pipeline: a function from keys and images to small images.
+
+  Attributes:
+    scale: side of a good image / side of the small image.
+    first: the first stage.
+    second: the second stage; its factors count from the side of the small image.
+    final_sinc_prob: probability of the last sinc filter.
+  """
+
+  scale: int
+  first: Stage
+  second: Stage
+  final_sinc_prob: float
+
+  @classmethod
+  def from_config(cls, section: Mapping[str, Any], scale: int) -> 'Degradation':
+    """Returns the pipeline of a `degradation` section of a config.
+
+    Raises:
+      InputError: a range is empty, or probabilities are all 0.
+    """
+    for name in ('first', 'second'):
+      _check(section[name], f'config.degradation.{name}')
+    return cls(
+        scale=scale,
+        first=Stage(**section['first']),
+        second=Stage(**section['second']),
+        final_sinc_prob=section['final_sinc_prob'],
+    )
+
+  def __call__(
+      self, keys: Key[Array, 'b'], images: Float[Array, 'b s s 3']
+  ) -> Float[Array, 'b s_ s_ 3']:
+    """Returns small images with values that 8 bits can hold.
+
+    Args:
+      keys: one key per image.
+      images: square RGB images in 0..1 whose side `scale` divides.
+    """
+    return jax.vmap(self._one)(keys, images)
+
+  def _one(self, key: Key[Array, ''], image: Image) -> Image:
+    first_key, second_key, final_key = jax.random.split(key, 3)
+    side = image.shape[0]
+    small = side // self.scale
+    draws = stage_draws(first_key, self.first)
+    image, length = blur_resize_noise(
+        draws, image, side, side, most=self.first.resize_range[1]
+    )
+    image = jpeg.compress(image, draws.quality, length)
+    draws = stage_draws(second_key, self.second)
+    image, length = blur_resize_noise(
+        draws, image, length, small, most=self.second.resize_range[1]
+    )
+    last = final_draws(final_key, self.final_sinc_prob)
+    image = jnp.where(
+        last.is_jpeg_last, image, jpeg.compress(image, draws.quality, length)
+    )
+    image = canvas.resize(image, length, small, last.method, side=small)
+    image = canvas.correlate(image, last.kernel, small)
+    image = jnp.where(
+        last.is_jpeg_last, jpeg.compress(image, draws.quality, small), image
+    )
+    return jnp.round(jnp.clip(image, 0.0, 1.0) * 255) / 255
+
+
+def stage_draws(key: Key[Array, ''], stage: Stage) -> Draws:
+  """Returns the random choices of a stage for one image."""
+  keys = iter(jax.random.split(key, 11))
+  kernel = jnp.where(
+      jax.random.bernoulli(next(keys), stage.blur_prob),
+      blur_kernels.random_kernel(
+          next(keys),
+          sinc_prob=stage.sinc_prob,
+          probs=stage.kernel_probs,
+          sigma=stage.blur_sigma,
+          generalized_beta=stage.generalized_beta,
+          plateau_beta=stage.plateau_beta,
+      ),
+      blur_kernels.identity(),
+  )
+  least, most = stage.resize_range
+  change = blur_kernels.choose(next(keys), stage.resize_probs)
+  ranges = jnp.float32([(1, most), (least, 1), (1, 1)])[change]
+  return Draws(
+      kernel=kernel,
+      factor=_uniform(next(keys), ranges),
+      method=jax.random.randint(next(keys), (), 0, len(canvas.FILTERS)),
+      noise_key=next(keys),
+      is_gaussian=jax.random.bernoulli(next(keys), stage.gaussian_prob),
+      is_grey=jax.random.bernoulli(next(keys), stage.grey_prob),
+      sigma=_uniform(next(keys), stage.noise_sigma),
+      poisson_scale=_uniform(next(keys), stage.poisson_scale),
+      quality=_uniform(next(keys), stage.jpeg_quality),
+  )
+
+
+def final_draws(key: Key[Array, ''], sinc_prob: float) -> FinalDraws:
+  """Returns the random choices after the stages for one image."""
+  choice_key, size_key, sinc_key, method_key, order_key = jax.random.split(
+      key, 5
+  )
+  size = blur_kernels.random_size(size_key)
+  return FinalDraws(
+      kernel=jnp.where(
+          jax.random.bernoulli(choice_key, sinc_prob),
+          blur_kernels.random_sinc(sinc_key, size, jnp.pi / 3),
+          blur_kernels.identity(),
+      ),
+      method=jax.random.randint(method_key, (), 0, len(canvas.FILTERS)),
+      is_jpeg_last=jax.random.bernoulli(order_key),
+  )
+
+
+def blur_resize_noise(
+    draws: Draws, image: Image, length: canvas.Length, base: int, *, most: float
+) -> tuple[Image, Int[Array, '']]:
+  """Returns (the image after a stage without its JPEG, its side).
+
+  Args:
+    draws: of the stage.
+    image: canvas.
+    length: side of the image.
+    base: side of the image that a factor of 1 gives.
+    most: largest factor of the resize.
+  """
+  image = canvas.correlate(image, draws.kernel, length)
+  new_length = jnp.floor(base * draws.factor).astype(jnp.int32)
+  new_length = jnp.maximum(new_length, 1)
+  image = canvas.resize(
+      image,
+      length,
+      new_length,
+      draws.method,
+      side=max(1, int(base * max(most, 1.0))),
+  )
+  added = jnp.where(
+      draws.is_gaussian,
+      noise.gaussian(
+          draws.noise_key, image, sigma=draws.sigma, is_grey=draws.is_grey
+      ),
+      noise.poisson(
+          draws.noise_key,
+          image,
+          scale=draws.poisson_scale,
+          is_grey=draws.is_grey,
+          length=new_length,
+      ),
+  )
+  return jnp.clip(image + added, 0.0, 1.0), new_length
+
+
+@functools.partial(jax.vmap, in_axes=0)
+def sharpen(images: Float[Array, 'n n 3']) -> Float[Array, 'n n 3']:
+  """Returns images in 0..1 after the unsharp mask of Real-ESRGAN's targets.
+
+  Half of the difference to a blurred image is added where it is above 10 / 255.
+  """
+  offsets = np.arange(51) - 25
+  weights = np.exp(-(offsets**2) / (2 * 8.0**2))
+  kernel = jnp.float32(np.outer(weights, weights) / weights.sum() ** 2)
+  side = images.shape[0]
+  residual = images - canvas.correlate(images, kernel, side)
+  mask = (jnp.abs(residual) * 255 > 10).astype(jnp.float32)
+  mask = canvas.correlate(mask, kernel, side)
+  sharp = jnp.clip(images + 0.5 * residual, 0.0, 1.0)
+  return mask * sharp + (1 - mask) * images
+
+
+def _uniform(key, limits) -> Number:
+  return jax.random.uniform(key, minval=limits[0], maxval=limits[1])
+
+
+def _check(section: Mapping[str, Any], name: str) -> None:
+  for key, value in section.items():
+    if key.endswith('_probs') and not sum(value):
+      raise errors.InputError(f'{name}.{key}={value}: make one of them positive')
+    if not key.endswith(('_prob', '_probs')) and value[0] > value[1]:
+      raise errors.InputError(
+          f'{name}.{key}={value}: the first is larger than the second; swap them'
+      )
+    if key in ('resize_range', 'generalized_beta', 'plateau_beta') and not (
+        value[0] <= 1 <= value[1]
+    ):
+      raise errors.InputError(f'{name}.{key}={value}: give a range around 1')

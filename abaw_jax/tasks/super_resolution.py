@@ -1,0 +1,263 @@
+"""The task of enlarging images: Real-ESRGAN's two stages of training.
+
+The first stage minimises the L1 error. The second one adds a discriminator, and the
+published code alternates: the generator moves against the old discriminator, then
+the discriminator moves on images that the generator made before it moved. Here, one
+loss holds both. The discriminator is constant in the generator's part, and the
+images are constant in the discriminator's part. So one gradient holds the gradients
+of both, and one Adam, which treats each number on its own, is two.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any, ClassVar
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, UInt8
+import numpy as np
+
+from abaw_jax.augmentation import augment, canvas, degradation
+from abaw_jax.core import errors
+from abaw_jax.data import image_sources, protocol
+from abaw_jax.models import super_resolution_zoo, zoo
+from abaw_jax.models.layers import batch_sharding, variables
+from abaw_jax.scoring import image_quality
+from abaw_jax.tasks import images as image_tasks
+from abaw_jax.tasks import task
+
+Batch, Params = task.Batch, task.Params
+Images = Float[Array, 'b h w 3']
+
+_DISCRIMINATOR = 'discriminator'
+# Sides of maps are halved three times.
+_MULTIPLE = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SuperResolutionTask(image_tasks.ImageTask):
+  """Enlarges images that the device makes small; reads no label.
+
+  Attributes:
+    degradation: makes small images from good ones.
+    l1: weight of the L1 error.
+    adversarial: weight of the generator's adversarial loss.
+    sharpen: whether the targets of the generator are sharpened, as published.
+  """
+
+  name: ClassVar[str] = 'sr'
+  score: ClassVar[str] = 'PSNR'
+  backbone: ClassVar[str] = super_resolution_zoo.GENERATOR
+  has_layout: ClassVar[bool] = True
+  picture: ClassVar[str] = 'enlarged'
+  columns: ClassVar[tuple[str, ...]] = (
+      'small', 'lanczos', 'enlarged', 'original',
+  )  # fmt: skip
+
+  model: super_resolution_zoo.SuperResolution
+  degradation: degradation.Degradation
+  l1: float
+  adversarial: float
+  sharpen: bool
+
+  def __post_init__(self):
+    for name, side in (
+        ('model.image_size', self.augmentation.size),
+        ('data.face_size', image_tasks.face_size(self.config)),
+    ):
+      multiple = self.degradation.scale * 4
+      if self.model.discriminator:
+        multiple = max(multiple, _MULTIPLE)
+      if side % multiple:
+        raise errors.InputError(
+            f'config.{name}={side}: give a multiple of {multiple}'
+        )
+    if tuple(self.augmentation.mean) != (0,) * 3 or (
+        tuple(self.augmentation.std) != (1,) * 3
+    ):
+      raise errors.InputError(
+          f'config.augment.mean={self.augmentation.mean} and '
+          f'config.augment.std={self.augmentation.std}: set them to 0 and 1; '
+          'these networks read pixels from 0 to 1'
+      )
+
+  @classmethod
+  def make_model(cls, section: Mapping[str, Any]) -> nn.Module:
+    keys = {k: v for k, v in section.items() if k != 'image_size'}
+    return zoo.make_model(**keys)
+
+  @classmethod
+  def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+    scale = config['model']['scale']
+    section = config['degradation']
+    return {
+        'degradation': degradation.Degradation.from_config(section, scale)
+    } | {key: config['loss'][key] for key in ('l1', 'adversarial', 'sharpen')}
+
+  def source(self, split: str) -> protocol.Source:
+    return image_sources.image_source(self.config['data'], split)
+
+  @property
+  def rates(self) -> Mapping[str, float]:
+    return {_DISCRIMINATOR: self.config['optim']['discriminator_rate']}
+
+  def flops(self, batch: Batch) -> int:
+    del batch
+    side = self.augmentation.size
+    small = side // self.degradation.scale
+    total = 3 * self.model.generator.flops(small, small)
+    if self.model.discriminator:
+      # Forward and backward: to the image; to the weights for two images.
+      total += (2 + 3 + 3) * self.model.discriminator.flops(side, side)
+    return total
+
+  def init(self, key: Key[Array, ''], batch: Batch) -> Params:
+    del batch
+    small = self.augmentation.size // self.degradation.scale
+    return variables.init(self.model, key, jnp.zeros((1, small, small, 3)))
+
+  def loss(
+      self, params: Params, batch: Batch, key: Key[Array, '']
+  ) -> tuple[Float[Array, ''], dict[str, Any]]:
+    """Returns (the sum of all losses, scalars to log)."""
+    crop_key, image_key, small_key = jax.random.split(key, 3)
+    crops = augment.random_crop(
+        crop_key, batch['image'], size=self.augmentation.size
+    )
+    originals = self.augmentation.train(image_key, crops)
+    targets = originals
+    if self.sharpen:
+      targets = batch_sharding.map_rows(degradation.sharpen)(originals)
+    small = self._small(jax.random.split(small_key, len(targets)), targets)
+    enlarged, _ = variables.apply(self.model, params, small, train=True)
+    l1 = jnp.mean(jnp.abs(enlarged - targets))
+    loss, scalars = self.l1 * l1, {'l1': l1}
+    if self.model.discriminator:
+      losses, moved = self._adversarial(params, enlarged, originals)
+      generator, discriminator = losses
+      loss += self.adversarial * generator + discriminator
+      scalars |= {'generator': generator, 'discriminator': discriminator}
+      scalars |= moved
+    return loss, {'loss': loss} | scalars
+
+  def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
+    """Returns PSNR and SSIM [b] of each image, and those of Lanczos.
+
+    `clean_` is for images that are only made smaller, by the mean over pixels.
+    """
+    originals = batch['image'].astype(jnp.float32) / 255
+    pairs = {
+        '': self._small(_fixed_keys(batch['image']), originals),
+        'clean_': self._reduced(originals),
+    }
+    output = {}
+    for condition, small in pairs.items():
+      results = {
+          '': self._enlarge(params, small),
+          'lanczos_': _lanczos(small, originals.shape),
+      }
+      for name, result in results.items():
+        result = jnp.round(jnp.clip(result, 0.0, 1.0) * 255) / 255
+        for measure, function in (
+            ('PSNR', image_quality.psnr),
+            ('SSIM', image_quality.ssim),
+        ):
+          output[f'{condition}{name}{measure}'] = function(result, originals)
+    return output
+
+  def scores(self, rows: task.Rows) -> dict[str, float]:
+    """Returns means over images by the names of `predict`."""
+    return {
+        key.removeprefix('pred_'): float(np.mean(values, dtype=np.float64))
+        for key, values in rows.items()
+        if key.startswith('pred_')
+    }
+
+  def summary(self, scores: Mapping[str, float]) -> str:
+    parts = (
+        f'PSNR {scores[f"{name}PSNR"]:.2f} SSIM {scores[f"{name}SSIM"]:.4f}'
+        for name in ('', 'lanczos_')
+    )
+    return ', Lanczos '.join(parts)
+
+  def draw(
+      self, params: Params, images: UInt8[Array, 'b h w 3'], key: Key[Array, '']
+  ) -> dict[str, Array]:
+    """Returns images, uint8 [b, h, w, 3] by column, and the L1 `loss` [b].
+
+    `small` is the input of the network with repeated pixels.
+    """
+    del key
+    originals = images.astype(jnp.float32) / 255
+    small = self._small(_fixed_keys(images), originals)
+    enlarged = self._enlarge(params, small)
+    shown = {
+        'small': jax.image.resize(small, originals.shape, 'nearest'),
+        'lanczos': _lanczos(small, originals.shape),
+        'enlarged': enlarged,
+        'original': originals,
+    }
+    loss = jnp.mean(jnp.abs(enlarged - originals), axis=(1, 2, 3))
+    return jax.tree.map(self.augmentation.pixels, shown) | {'loss': loss}
+
+  def _adversarial(self, params, enlarged, originals):
+    """Returns the losses of generator and discriminator, and new statistics.
+
+    As published, the discriminator sees three batches one after the other, and
+    each moves the vectors of its spectral norms.
+    """
+    moved = params[variables.STATISTICS][_DISCRIMINATOR]
+    weights = params[_DISCRIMINATOR]
+
+    def logits(weights, images):
+      nonlocal moved
+      output, new = variables.apply(
+          self.model.discriminator,
+          weights | {variables.STATISTICS: moved},
+          images,
+          train=True,
+      )
+      moved = new[variables.STATISTICS]
+      return output
+
+    fooled = logits(jax.lax.stop_gradient(weights), enlarged)
+    real = logits(weights, originals)
+    fake = logits(weights, jax.lax.stop_gradient(enlarged))
+    # Cross-entropy of logits.
+    generator = jnp.mean(jax.nn.softplus(-fooled))
+    discriminator = jnp.mean(jax.nn.softplus(-real)) + jnp.mean(
+        jax.nn.softplus(fake)
+    )
+    statistics = params[variables.STATISTICS] | {_DISCRIMINATOR: moved}
+    return (generator, discriminator), {variables.STATISTICS: statistics}
+
+  def _small(self, keys: Key[Array, 'b'], images: Images) -> Images:
+    """Returns degraded images, without gradient."""
+    # Each device transforms its own rows: XLA would gather them first.
+    return batch_sharding.map_rows(self.degradation)(keys, images)
+
+  def _reduced(self, images: Images) -> Images:
+    side = images.shape[1]
+    small = side // self.degradation.scale
+    method = canvas.FILTERS.index('area')
+    reduced = jax.vmap(
+        lambda image: canvas.resize(image, side, small, method, side=small)
+    )(images)
+    return jnp.round(reduced * 255) / 255
+
+  def _enlarge(self, params: Params, images: Images) -> Images:
+    return variables.apply(self.model, params, images, train=False)[0]
+
+
+def _lanczos(images: Images, shape: tuple[int, ...]) -> Images:
+  return jax.image.resize(images, shape, 'lanczos3')
+
+
+def _fixed_keys(images: UInt8[Array, 'b h w 3']) -> Key[Array, 'b']:
+  """Returns a key for each image that depends on its pixels alone.
+
+  So its degradation is the same in every evaluation.
+  """
+  sums = jnp.sum(images.astype(jnp.uint32), axis=(1, 2, 3))
+  return jax.vmap(lambda x: jax.random.fold_in(jax.random.key(0), x))(sums)
