@@ -20,7 +20,11 @@ ROOMS = {
     'models/vision': 'core cpu models/layers',
     'models/temporal': 'core cpu models/layers',
     'models/multi_task': 'core models/layers models/temporal',
-    'models': 'core models/layers models/vision models/temporal models/multi_task',
+    'models/super_resolution': 'core models/layers',
+    'models': (
+        'core models/layers models/vision models/temporal models/multi_task '
+        'models/super_resolution'
+    ),
     'data': 'core buckets',
     'sequences': 'core data',
     'augmentation': 'core',

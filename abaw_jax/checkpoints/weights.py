@@ -110,6 +110,18 @@ def load_backbone(
   return _load_part(origin, model, shapes, 'backbone')
 
 
+def load_generator(
+    origin: files.Path, shapes: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Returns the weights of a network that enlarges images, and their origin.
+
+  Args:
+    origin: as in `load`.
+    shapes: `super_resolution_zoo.param_shapes` of its config, with sharding.
+  """
+  return _load(origin, shapes, {name: name for name in shapes})
+
+
 def write_folder(
     folder: files.Path,
     params: Mapping[str, np.ndarray],

@@ -116,7 +116,7 @@ def test_every_model_has_flops():
     model = zoo.make_model(name=name, **section)
     assert flops.forward_flops(model, batch) > 0
   # Convolutional networks have their own tests.
-  assert set(MODELS) | {'convnet'} == set(zoo.MODELS)
+  assert set(MODELS) | {'convnet', 'sr'} == set(zoo.MODELS)
 
 
 SCRIPTED = {
