@@ -34,7 +34,8 @@ ROOMS = {
     'reports': 'core scoring postprocessing challenge',
     'tasks': (
         'core models models/layers models/vision models/temporal '
-        'models/multi_task data sequences augmentation scoring'
+        'models/multi_task models/super_resolution data sequences augmentation '
+        'scoring'
     ),
     'distributed': 'core models/layers',
     'steps': 'core cpu models/layers augmentation tasks distributed',

@@ -52,7 +52,9 @@ def load(
   config = runs.read_config(origin)
   source, target = map(registry.task_class, (config, {'model': model}))
   if source is target:
-    params, card = _load(origin, shapes)
+    wanted = target.stored(config['model'], shapes)
+    parts = None if wanted is shapes else {name: name for name in wanted}
+    params, card = _load(origin, wanted, parts)
     _check_hidden_options(origin, config['model'], model)
     return params, card
   if source.name not in target.starts_from:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from abaw_jax.core import choices, errors
 from abaw_jax.models.layers import dtypes, rematerialization
-from abaw_jax.models.super_resolution import compact, rrdb
+from abaw_jax.models.super_resolution import compact, discriminator, rrdb
 
 # Top-level name of the weights of the network that enlarges.
 GENERATOR = 'generator'
@@ -24,20 +24,24 @@ NETWORKS = {
 
 
 class SuperResolution(nn.Module):
-  """A model whose only part is the network that enlarges.
+  """A network that enlarges and, in adversarial training, a discriminator.
 
   Attributes:
     generator: maps images [b h w 3] in [0, 1] to larger ones.
+    discriminator: maps such images to logits of being real; None = none.
   """
 
   generator: nn.Module
+  discriminator: nn.Module | None = None
 
   def __call__(
       self, images: Float[Array, 'b h w 3'], *, train: bool
   ) -> Float[Array, 'b h_ w_ 3']:
     """Returns enlarged images, not clipped."""
-    del train
-    return self.generator(images)
+    enlarged = self.generator(images)
+    if self.is_initializing() and self.discriminator:
+      self.discriminator(enlarged, train=train)
+    return enlarged
 
 
 def make_super_resolution(
@@ -48,12 +52,14 @@ def make_super_resolution(
     growth: int = 0,
     blocks: int = 0,
     convs: int = 0,
+    discriminator_width: int = 0,
     remat: str = 'none',
     dtype: str,
 ) -> SuperResolution:
   """Returns the model whose network has the name `network`.
 
-  Sizes of the other network have no effect, and `remat` is for 'rrdb'.
+  Sizes of the other network have no effect, and `remat` is for 'rrdb'. A
+  `discriminator_width` of 0 means no discriminator.
 
   Raises:
     InputError: a name is unknown, or a size is missing.
@@ -73,7 +79,10 @@ def make_super_resolution(
         'least 1; set them in config.model'
     )
   return SuperResolution(
-      module(scale, **{name: sizes[name] for name in wanted}, **options)
+      module(scale, **{name: sizes[name] for name in wanted}, **options),
+      discriminator.UNetDiscriminator(discriminator_width, options['dtype'])
+      if discriminator_width
+      else None,
   )
 
 

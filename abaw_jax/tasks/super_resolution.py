@@ -95,6 +95,13 @@ class SuperResolutionTask(image_tasks.ImageTask):
         'degradation': degradation.Degradation.from_config(section, scale)
     } | {key: config['loss'][key] for key in ('l1', 'adversarial', 'sharpen')}
 
+  @classmethod
+  def stored(cls, model: Mapping[str, Any], shapes: Params) -> Params:
+    """Returns the generator, and the discriminator if the weights have one."""
+    if model.get('discriminator_width'):
+      return dict(shapes)
+    return {cls.backbone: shapes[cls.backbone]}
+
   def source(self, split: str) -> protocol.Source:
     return image_sources.image_source(self.config['data'], split)
 

@@ -89,6 +89,21 @@ class Task(abc.ABC):
     del model
     return ()
 
+  @classmethod
+  def stored(cls, model: Mapping[str, Any], shapes: Params) -> Params:
+    """Returns the parameters that weights to start from must have.
+
+    Args:
+      model: `model` section of those weights, of a model of the same name.
+      shapes: parameters of the new model.
+
+    Returns:
+      `shapes` itself, or a new dict of top-level parts; then other parts are
+      ignored.
+    """
+    del model
+    return shapes
+
   # Data.
 
   @abc.abstractmethod
