@@ -6,9 +6,10 @@ kernel is symmetric about its centre.
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
+
+from abaw_jax.augmentation import draws as draws_lib
 
 SIZE = 21
 SIZES = tuple(range(7, SIZE + 1, 2))
@@ -20,7 +21,6 @@ KINDS = (
 _POINTS = 64
 
 Kernel = Float[Array, '21 21']
-Number = Float[Array, '']
 
 
 def identity() -> Kernel:
@@ -30,12 +30,12 @@ def identity() -> Kernel:
 
 def bell(
     *,
-    size: Int[Array, ''],
-    sigma_x: Number,
-    sigma_y: Number,
-    radians: Number,
-    beta: Number,
-    plateau: Bool[Array, ''],
+    size: draws_lib.Integer,
+    sigma_x: draws_lib.Number,
+    sigma_y: draws_lib.Number,
+    radians: draws_lib.Number,
+    beta: draws_lib.Number,
+    plateau: draws_lib.Flag,
 ) -> Kernel:
   """Returns a generalised Gaussian or a plateau.
 
@@ -58,7 +58,7 @@ def bell(
   return _cut(values, size)
 
 
-def sinc(*, size: Int[Array, ''], cutoff: Number) -> Kernel:
+def sinc(*, size: draws_lib.Integer, cutoff: draws_lib.Number) -> Kernel:
   """Returns a circular low-pass filter, which makes ringing.
 
   Args:
@@ -87,18 +87,18 @@ def bessel_j1(x: Float[Array, '*b']) -> Float[Array, '*b']:
 
 
 def random_bell(
-    key: PRNGKeyArray,
-    size: Int[Array, ''],
+    draws: draws_lib.Draws,
+    size: draws_lib.Integer,
     *,
     probs: Sequence[float],
     sigma: Sequence[float],
     generalized_beta: Sequence[float],
     plateau_beta: Sequence[float],
 ) -> Kernel:
-  """Returns a random kernel that is not a sinc filter.
+  """Returns a random kernel that is not a sinc filter; uses six numbers.
 
   Args:
-    key: of the draws.
+    draws: random numbers.
     size: side, an odd number up to 21.
     probs: probability of each of KINDS, up to a common factor.
     sigma: least and largest standard deviation in pixels.
@@ -106,65 +106,47 @@ def random_bell(
       the shapes are below 1.
     plateau_beta: the same for a plateau.
   """
-  kind_key, sigma_key, angle_key, beta_key = jax.random.split(key, 4)
-  kind = choose(kind_key, probs)
+  kind = draws.index(probs)
   is_iso = kind % 2 == 0
-  sigmas = jax.random.uniform(sigma_key, (2,), minval=sigma[0], maxval=sigma[1])
-  angle = jax.random.uniform(angle_key, minval=-jnp.pi, maxval=jnp.pi)
-  below_key, share_key = jax.random.split(beta_key)
-  is_below = jax.random.bernoulli(below_key)
-  share = jax.random.uniform(share_key)
+  sigma_x, sigma_y = draws.uniform(sigma), draws.uniform(sigma)
+  angle = draws.uniform((-jnp.pi, jnp.pi))
   ranges = jnp.float32([(1, 1), generalized_beta, plateau_beta])[kind // 2]
-  least = jnp.where(is_below, ranges[0], 1.0)
-  most = jnp.where(is_below, 1.0, ranges[1])
+  is_below = draws.happens(0.5)
+  limits = jnp.where(is_below, ranges[0], 1.0), jnp.where(
+      is_below, 1.0, ranges[1]
+  )
   return bell(
       size=size,
-      sigma_x=sigmas[0],
-      sigma_y=jnp.where(is_iso, sigmas[0], sigmas[1]),
+      sigma_x=sigma_x,
+      sigma_y=jnp.where(is_iso, sigma_x, sigma_y),
       radians=jnp.where(is_iso, 0.0, angle),
-      beta=least + share * (most - least),
+      beta=draws.uniform(limits),
       plateau=kind // 2 == 2,
   )
 
 
 def random_kernel(
-    key: PRNGKeyArray, *, sinc_prob: float, **bells: Sequence[float]
+    draws: draws_lib.Draws, *, sinc_prob: float, **bells: Sequence[float]
 ) -> Kernel:
-  """Returns a random kernel of a random size.
+  """Returns a random kernel of a random size; uses nine numbers.
 
   The cutoff of a sinc filter is at least pi / 3, or pi / 5 from size 13 on.
 
   Args:
-    key: of the draws.
+    draws: random numbers.
     sinc_prob: probability of a sinc filter.
     **bells: options of `random_bell`.
   """
-  size_key, choice_key, sinc_key, bell_key = jax.random.split(key, 4)
-  size = random_size(size_key)
+  size = random_size(draws)
+  is_sinc = draws.happens(sinc_prob)
   least = jnp.where(size < 13, jnp.pi / 3, jnp.pi / 5)
-  return jnp.where(
-      jax.random.bernoulli(choice_key, sinc_prob),
-      random_sinc(sinc_key, size, least),
-      random_bell(bell_key, size, **bells),
-  )
+  filtered = sinc(size=size, cutoff=draws.uniform((least, jnp.pi)))
+  return jnp.where(is_sinc, filtered, random_bell(draws, size, **bells))
 
 
-def random_sinc(
-    key: PRNGKeyArray, size: Int[Array, ''], least: Number | float
-) -> Kernel:
-  """Returns a sinc filter with a random cutoff from `least` to pi."""
-  cutoff = jax.random.uniform(key, minval=least, maxval=jnp.pi)
-  return sinc(size=size, cutoff=cutoff)
-
-
-def random_size(key: PRNGKeyArray) -> Int[Array, '']:
-  """Returns one of SIZES; all are equally likely."""
-  return jnp.array(SIZES)[jax.random.randint(key, (), 0, len(SIZES))]
-
-
-def choose(key: PRNGKeyArray, probs: Sequence[float]) -> Int[Array, '']:
-  """Returns a random index with these probabilities, up to a common factor."""
-  return jax.random.choice(key, len(probs), p=jnp.float32(probs))
+def random_size(draws: draws_lib.Draws) -> Int[Array, '']:
+  """Returns one of SIZES; all are equally likely. Uses one number."""
+  return jnp.array(SIZES)[draws.index((1,) * len(SIZES))]
 
 
 def _offsets() -> tuple[Float[Array, '21 1'], Float[Array, '1 21']]:
@@ -173,7 +155,7 @@ def _offsets() -> tuple[Float[Array, '21 1'], Float[Array, '1 21']]:
   return places[:, None], places[None]
 
 
-def _cut(values: Kernel, size: Int[Array, '']) -> Kernel:
+def _cut(values: Kernel, size: draws_lib.Integer) -> Kernel:
   """Returns the values within a square of side `size`, divided by their sum."""
   y, x = map(jnp.abs, _offsets())
   kept = jnp.where(jnp.maximum(y, x) <= size // 2, values, 0.0)

@@ -6,23 +6,26 @@ outside the image have any value; nothing here reads them.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+
+from abaw_jax.augmentation import draws
 
 FILTERS = ('area', 'bilinear', 'bicubic')
 _CUBIC = -0.75  # of OpenCV and PyTorch
 
 Image = Float[Array, 'n n c']
-Length = Int[Array, ''] | int
 
 
-def replicated(image: Image, length: Length, side: int) -> Float[Array, 'm m c']:
+def replicated(
+    image: Image, length: draws.Integer, side: int
+) -> Float[Array, 'm m c']:
   """Returns a canvas of this side with the border of the image repeated."""
   place = jnp.minimum(jnp.arange(side), length - 1)
   return image[place][:, place]
 
 
 def correlate(
-    image: Image, kernel: Float[Array, 'k k'], length: Length
+    image: Image, kernel: Float[Array, 'k k'], length: draws.Integer
 ) -> Image:
   """Returns the image filtered with one kernel, as OpenCV's `filter2D`.
 
@@ -50,9 +53,9 @@ def correlate(
 
 def resize(
     image: Image,
-    length: Length,
-    new_length: Length,
-    method: Int[Array, ''] | int,
+    length: draws.Integer,
+    new_length: draws.Integer,
+    method: draws.Integer,
     *,
     side: int,
 ) -> Float[Array, '{side} {side} c']:
@@ -77,9 +80,9 @@ def resize(
 
 
 def resize_weights(
-    length: Length,
-    new_length: Length,
-    method: Int[Array, ''] | int,
+    length: draws.Integer,
+    new_length: draws.Integer,
+    method: draws.Integer,
     *,
     rows: int,
     columns: int,

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 import numpy as np
 
 from abaw_jax.augmentation import blur_kernels, canvas, jpeg, noise
+from abaw_jax.augmentation import draws as draws_lib
 from abaw_jax.core import errors
 
 Image = Float[Array, 'n n 3']
-Number = Float[Array, '']
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,14 +60,13 @@ class Stage:
   jpeg_quality: Sequence[float]
 
 
-class Draws(NamedTuple):
+class Choices(NamedTuple):
   """The random choices of a stage for one image.
 
   Attributes:
     kernel: of the blur.
     factor: of the resize.
     method: index of its filter in `canvas.FILTERS`.
-    noise_key: of the noise of each pixel.
     is_gaussian: whether the noise is Gaussian; otherwise Poisson.
     is_grey: whether it is equal in all channels.
     sigma: of Gaussian noise, in units of 1 / 255.
@@ -76,17 +75,16 @@ class Draws(NamedTuple):
   """
 
   kernel: blur_kernels.Kernel
-  factor: Number
-  method: Int[Array, '']
-  noise_key: Key[Array, '']
-  is_gaussian: Bool[Array, '']
-  is_grey: Bool[Array, '']
-  sigma: Number
-  poisson_scale: Number
-  quality: Number
+  factor: draws_lib.Number
+  method: draws_lib.Integer
+  is_gaussian: draws_lib.Flag
+  is_grey: draws_lib.Flag
+  sigma: draws_lib.Number
+  poisson_scale: draws_lib.Number
+  quality: draws_lib.Number
 
 
-class FinalDraws(NamedTuple):
+class FinalChoices(NamedTuple):
   """The random choices after the two stages for one image.
 
   Attributes:
@@ -97,8 +95,8 @@ class FinalDraws(NamedTuple):
   """
 
   kernel: blur_kernels.Kernel
-  method: Int[Array, '']
-  is_jpeg_last: Bool[Array, '']
+  method: draws_lib.Integer
+  is_jpeg_last: draws_lib.Flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,38 +142,38 @@ class Degradation:
     """
     return jax.vmap(self._one)(keys, images)
 
-  def _one(self, key: Key[Array, ''], image: Image) -> Image:
-    first_key, second_key, final_key = jax.random.split(key, 3)
+  def _one(self, key: Key[Array, ''], image: Image) -> Float[Array, 'm m 3']:
+    keys = jax.random.split(key, 5)
     side = image.shape[0]
     small = side // self.scale
-    draws = stage_draws(first_key, self.first)
+    choices = stage_choices(keys[0], self.first)
     image, length = blur_resize_noise(
-        draws, image, side, side, most=self.first.resize_range[1]
+        choices, keys[1], image, side, side, most=self.first.resize_range[1]
     )
-    image = jpeg.compress(image, draws.quality, length)
-    draws = stage_draws(second_key, self.second)
+    image = jpeg.compress(image, choices.quality, length)
+    choices = stage_choices(keys[2], self.second)
     image, length = blur_resize_noise(
-        draws, image, length, small, most=self.second.resize_range[1]
+        choices, keys[3], image, length, small, most=self.second.resize_range[1]
     )
-    last = final_draws(final_key, self.final_sinc_prob)
+    last = final_choices(keys[4], self.final_sinc_prob)
     image = jnp.where(
-        last.is_jpeg_last, image, jpeg.compress(image, draws.quality, length)
+        last.is_jpeg_last, image, jpeg.compress(image, choices.quality, length)
     )
     image = canvas.resize(image, length, small, last.method, side=small)
     image = canvas.correlate(image, last.kernel, small)
     image = jnp.where(
-        last.is_jpeg_last, jpeg.compress(image, draws.quality, small), image
+        last.is_jpeg_last, jpeg.compress(image, choices.quality, small), image
     )
     return jnp.round(jnp.clip(image, 0.0, 1.0) * 255) / 255
 
 
-def stage_draws(key: Key[Array, ''], stage: Stage) -> Draws:
+def stage_choices(key: Key[Array, ''], stage: Stage) -> Choices:
   """Returns the random choices of a stage for one image."""
-  keys = iter(jax.random.split(key, 11))
+  draws = draws_lib.Draws(key, 18)
   kernel = jnp.where(
-      jax.random.bernoulli(next(keys), stage.blur_prob),
+      draws.happens(stage.blur_prob),
       blur_kernels.random_kernel(
-          next(keys),
+          draws,
           sinc_prob=stage.sinc_prob,
           probs=stage.kernel_probs,
           sigma=stage.blur_sigma,
@@ -185,70 +183,67 @@ def stage_draws(key: Key[Array, ''], stage: Stage) -> Draws:
       blur_kernels.identity(),
   )
   least, most = stage.resize_range
-  change = blur_kernels.choose(next(keys), stage.resize_probs)
-  ranges = jnp.float32([(1, most), (least, 1), (1, 1)])[change]
-  return Draws(
+  ranges = jnp.float32([(1, most), (least, 1), (1, 1)])
+  return Choices(
       kernel=kernel,
-      factor=_uniform(next(keys), ranges),
-      method=jax.random.randint(next(keys), (), 0, len(canvas.FILTERS)),
-      noise_key=next(keys),
-      is_gaussian=jax.random.bernoulli(next(keys), stage.gaussian_prob),
-      is_grey=jax.random.bernoulli(next(keys), stage.grey_prob),
-      sigma=_uniform(next(keys), stage.noise_sigma),
-      poisson_scale=_uniform(next(keys), stage.poisson_scale),
-      quality=_uniform(next(keys), stage.jpeg_quality),
+      factor=draws.uniform(ranges[draws.index(stage.resize_probs)]),
+      method=draws.index((1,) * len(canvas.FILTERS)),
+      is_gaussian=draws.happens(stage.gaussian_prob),
+      is_grey=draws.happens(stage.grey_prob),
+      sigma=draws.uniform(stage.noise_sigma),
+      poisson_scale=draws.uniform(stage.poisson_scale),
+      quality=draws.uniform(stage.jpeg_quality),
   )
 
 
-def final_draws(key: Key[Array, ''], sinc_prob: float) -> FinalDraws:
+def final_choices(key: Key[Array, ''], sinc_prob: float) -> FinalChoices:
   """Returns the random choices after the stages for one image."""
-  choice_key, size_key, sinc_key, method_key, order_key = jax.random.split(
-      key, 5
+  draws = draws_lib.Draws(key, 5)
+  sinc = blur_kernels.sinc(
+      size=blur_kernels.random_size(draws),
+      cutoff=draws.uniform((jnp.pi / 3, jnp.pi)),
   )
-  size = blur_kernels.random_size(size_key)
-  return FinalDraws(
-      kernel=jnp.where(
-          jax.random.bernoulli(choice_key, sinc_prob),
-          blur_kernels.random_sinc(sinc_key, size, jnp.pi / 3),
-          blur_kernels.identity(),
-      ),
-      method=jax.random.randint(method_key, (), 0, len(canvas.FILTERS)),
-      is_jpeg_last=jax.random.bernoulli(order_key),
+  return FinalChoices(
+      kernel=jnp.where(draws.happens(sinc_prob), sinc, blur_kernels.identity()),
+      method=draws.index((1,) * len(canvas.FILTERS)),
+      is_jpeg_last=draws.happens(0.5),
   )
 
 
 def blur_resize_noise(
-    draws: Draws, image: Image, length: canvas.Length, base: int, *, most: float
-) -> tuple[Image, Int[Array, '']]:
+    choices: Choices,
+    key: Key[Array, ''],
+    image: Image,
+    length: draws_lib.Integer,
+    base: int,
+    *,
+    most: float,
+) -> tuple[Float[Array, 'm m 3'], Int[Array, '']]:
   """Returns (the image after a stage without its JPEG, its side).
 
   Args:
-    draws: of the stage.
+    choices: of the stage.
+    key: of the noise of each pixel.
     image: canvas.
     length: side of the image.
     base: side of the image that a factor of 1 gives.
     most: largest factor of the resize.
   """
-  image = canvas.correlate(image, draws.kernel, length)
-  new_length = jnp.floor(base * draws.factor).astype(jnp.int32)
+  image = canvas.correlate(image, choices.kernel, length)
+  new_length = jnp.floor(base * choices.factor).astype(jnp.int32)
   new_length = jnp.maximum(new_length, 1)
-  image = canvas.resize(
-      image,
-      length,
-      new_length,
-      draws.method,
-      side=max(1, int(base * max(most, 1.0))),
-  )
+  side = max(1, int(base * most))
+  image = canvas.resize(image, length, new_length, choices.method, side=side)
+  normal = jax.random.normal(key, image.shape)
+  is_grey = choices.is_grey
   added = jnp.where(
-      draws.is_gaussian,
-      noise.gaussian(
-          draws.noise_key, image, sigma=draws.sigma, is_grey=draws.is_grey
-      ),
+      choices.is_gaussian,
+      noise.gaussian(normal, sigma=choices.sigma, is_grey=is_grey),
       noise.poisson(
-          draws.noise_key,
+          normal,
           image,
-          scale=draws.poisson_scale,
-          is_grey=draws.is_grey,
+          scale=choices.poisson_scale,
+          is_grey=is_grey,
           length=new_length,
       ),
   )
@@ -272,14 +267,12 @@ def sharpen(images: Float[Array, 'n n 3']) -> Float[Array, 'n n 3']:
   return mask * sharp + (1 - mask) * images
 
 
-def _uniform(key, limits) -> Number:
-  return jax.random.uniform(key, minval=limits[0], maxval=limits[1])
-
-
 def _check(section: Mapping[str, Any], name: str) -> None:
   for key, value in section.items():
     if key.endswith('_probs') and not sum(value):
-      raise errors.InputError(f'{name}.{key}={value}: make one of them positive')
+      raise errors.InputError(
+          f'{name}.{key}={value}: make one of them positive'
+      )
     if not key.endswith(('_prob', '_probs')) and value[0] > value[1]:
       raise errors.InputError(
           f'{name}.{key}={value}: the first is larger than the second; swap them'

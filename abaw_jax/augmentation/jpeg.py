@@ -8,10 +8,10 @@ Unlike there, values are not rounded to 8 bits between the steps.
 import functools
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 import numpy as np
 
-from abaw_jax.augmentation import canvas
+from abaw_jax.augmentation import canvas, draws
 
 _BLOCK = 8
 # Quantisation of ITU-T T.81, annex K.1, for quality 50.
@@ -33,26 +33,30 @@ _CHROMA = (
     *((99,) * 8,) * 4,
 )
 # ITU-R BT.601, as in JFIF, with chroma around 0.
-_TO_YCC = np.float32([
-    (0.299, 0.587, 0.114),
-    (-0.168735892, -0.331264108, 0.5),
-    (0.5, -0.418687589, -0.081312411),
-])
-_TO_RGB = np.linalg.inv(_TO_YCC)
-_DCT = np.float32([
+_TO_YCC = np.float32(
     [
-        np.sqrt((2 if u else 1) / _BLOCK)
-        * np.cos((2 * x + 1) * u * np.pi / (2 * _BLOCK))
-        for x in range(_BLOCK)
+        (0.299, 0.587, 0.114),
+        (-0.168735892, -0.331264108, 0.5),
+        (0.5, -0.418687589, -0.081312411),
     ]
-    for u in range(_BLOCK)
-])
+)
+_TO_RGB = np.linalg.inv(_TO_YCC)
+_DCT = np.float32(
+    [
+        [
+            np.sqrt((2 if u else 1) / _BLOCK)
+            * np.cos((2 * x + 1) * u * np.pi / (2 * _BLOCK))
+            for x in range(_BLOCK)
+        ]
+        for u in range(_BLOCK)
+    ]
+)
 
 
 def compress(
     image: Float[Array, 'n n 3'],
-    quality: Float[Array, ''],
-    length: Int[Array, ''] | int,
+    quality: draws.Number,
+    length: draws.Integer,
 ) -> Float[Array, 'n n 3']:
   """Returns the image after JPEG compression, clipped to 0..1.
 
@@ -82,7 +86,7 @@ def compress(
 
 
 def tables(
-    quality: Float[Array, ''],
+    quality: draws.Number,
 ) -> tuple[Float[Array, '8 8'], Float[Array, '8 8']]:
   """Returns the quantisation of luma and of chroma, as libjpeg."""
   factor = jnp.floor(jnp.where(quality < 50, 5000 / quality, 200 - 2 * quality))
@@ -99,9 +103,7 @@ def _quantized(
   """Returns a plane after quantisation of the DCT of its blocks."""
   count = plane.shape[0] // _BLOCK
   blocks = plane.reshape(count, _BLOCK, count, _BLOCK)
-  turn = functools.partial(
-      jnp.einsum, 'ux,vy,ixjy->iujv', precision='highest'
-  )
+  turn = functools.partial(jnp.einsum, 'ux,vy,ixjy->iujv', precision='highest')
   steps = table[None, :, None]
   found = jnp.round(turn(_DCT, _DCT, blocks) / steps)
   blocks = turn(_DCT.T, _DCT.T, found * steps)
@@ -109,7 +111,7 @@ def _quantized(
 
 
 def _doubled(
-    plane: Float[Array, 'n n'], length: Int[Array, ''] | int
+    plane: Float[Array, 'n n'], length: draws.Integer
 ) -> Float[Array, 'm m']:
   """Returns a plane of twice the side; each pixel is 3/4 near and 1/4 next."""
   place = jnp.arange(plane.shape[0])

@@ -181,10 +181,11 @@ def make_optimizer(
 
     def scale_parts(updates, params=None):
       del params
-      return {
-          name: jax.tree.map(lambda x, rate=rates.get(name, 1.0): x * rate, part)
-          for name, part in updates.items()
-      }
+
+      def scale(name, part):
+        return jax.tree.map(lambda x: x * rates.get(name, 1.0), part)
+
+      return {name: scale(name, part) for name, part in updates.items()}
 
     steps.append(optax.stateless(scale_parts))
   if not freeze:
