@@ -29,6 +29,7 @@ from abaw_jax.tasks import task
 
 Batch, Params = task.Batch, task.Params
 Images = Float[Array, 'b h w 3']
+Resized = Float[Array, 'b h_ w_ 3']
 
 _DISCRIMINATOR = 'discriminator'
 # Sides of maps are halved three times.
@@ -96,7 +97,9 @@ class SuperResolutionTask(image_tasks.ImageTask):
     } | {key: config['loss'][key] for key in ('l1', 'adversarial', 'sharpen')}
 
   @classmethod
-  def stored(cls, model: Mapping[str, Any], shapes: Params) -> Params:
+  def stored(
+      cls, model: Mapping[str, Any], shapes: Mapping[str, Any]
+  ) -> Mapping[str, Any]:
     """Returns the generator, and the discriminator if the weights have one."""
     if model.get('discriminator_width'):
       return dict(shapes)
@@ -239,12 +242,12 @@ class SuperResolutionTask(image_tasks.ImageTask):
     statistics = params[variables.STATISTICS] | {_DISCRIMINATOR: moved}
     return (generator, discriminator), {variables.STATISTICS: statistics}
 
-  def _small(self, keys: Key[Array, 'b'], images: Images) -> Images:
+  def _small(self, keys: Key[Array, 'b'], images: Images) -> Resized:
     """Returns degraded images, without gradient."""
     # Each device transforms its own rows: XLA would gather them first.
     return batch_sharding.map_rows(self.degradation)(keys, images)
 
-  def _reduced(self, images: Images) -> Images:
+  def _reduced(self, images: Images) -> Resized:
     side = images.shape[1]
     small = side // self.degradation.scale
     method = canvas.FILTERS.index('area')
@@ -253,11 +256,11 @@ class SuperResolutionTask(image_tasks.ImageTask):
     )(images)
     return jnp.round(reduced * 255) / 255
 
-  def _enlarge(self, params: Params, images: Images) -> Images:
+  def _enlarge(self, params: Params, images: Images) -> Resized:
     return variables.apply(self.model, params, images, train=False)[0]
 
 
-def _lanczos(images: Images, shape: tuple[int, ...]) -> Images:
+def _lanczos(images: Images, shape: tuple[int, ...]) -> Resized:
   return jax.image.resize(images, shape, 'lanczos3')
 
 

@@ -90,12 +90,14 @@ class Task(abc.ABC):
     return ()
 
   @classmethod
-  def stored(cls, model: Mapping[str, Any], shapes: Params) -> Params:
-    """Returns the parameters that weights to start from must have.
+  def stored(
+      cls, model: Mapping[str, Any], shapes: Mapping[str, Any]
+  ) -> Mapping[str, Any]:
+    """Returns the shapes of parameters that weights to start from must have.
 
     Args:
       model: `model` section of those weights, of a model of the same name.
-      shapes: parameters of the new model.
+      shapes: of the parameters of the new model.
 
     Returns:
       `shapes` itself, or a new dict of top-level parts; then other parts are

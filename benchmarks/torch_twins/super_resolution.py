@@ -83,3 +83,41 @@ class SRVGGNetCompact(nn.Module):
       y = layer(y)
     nearest = F.interpolate(x, scale_factor=self.scale, mode='nearest')
     return F.pixel_shuffle(y, self.scale) + nearest
+
+
+class UNetDiscriminatorSN(nn.Module):
+  """Discriminator of Real-ESRGAN with spectral normalisation."""
+
+  def __init__(self, width: int):
+    super().__init__()
+
+    def norm(i, o, size=3, stride=1):
+      layer = nn.Conv2d(i, o, size, stride, 1, bias=False)
+      return nn.utils.spectral_norm(layer)
+
+    self.conv0 = conv(3, width)
+    self.conv1 = norm(width, 2 * width, 4, 2)
+    self.conv2 = norm(2 * width, 4 * width, 4, 2)
+    self.conv3 = norm(4 * width, 8 * width, 4, 2)
+    self.conv4 = norm(8 * width, 4 * width)
+    self.conv5 = norm(4 * width, 2 * width)
+    self.conv6 = norm(2 * width, width)
+    self.conv7 = norm(width, width)
+    self.conv8 = norm(width, width)
+    self.conv9 = conv(width, 1)
+
+  def forward(self, x):
+    def twice(x):
+      return F.interpolate(
+          x, scale_factor=2, mode='bilinear', align_corners=False
+      )
+
+    x0 = leaky_relu(self.conv0(x))
+    x1 = leaky_relu(self.conv1(x0))
+    x2 = leaky_relu(self.conv2(x1))
+    x3 = leaky_relu(self.conv3(x2))
+    x4 = leaky_relu(self.conv4(twice(x3))) + x2
+    x5 = leaky_relu(self.conv5(twice(x4))) + x1
+    x6 = leaky_relu(self.conv6(twice(x5))) + x0
+    out = leaky_relu(self.conv8(leaky_relu(self.conv7(x6))))
+    return self.conv9(out)
