@@ -104,8 +104,8 @@ def get_config(variant: str = 'net_x4') -> ml_collections.ConfigDict:
     config.model.image_size = 32
     config.data.face_size = 64
     config.data.batch_size = 8
-    config.epochs = 1.0
-    config.plot_steps = 4
+    config.epochs = 0.2
+    config.plot_steps = 10
   return config
 
 

@@ -5,6 +5,7 @@ kernel is symmetric about its centre.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -90,10 +91,10 @@ def random_bell(
     draws: draws_lib.Draws,
     size: draws_lib.Integer,
     *,
-    probs: Sequence[float],
-    sigma: Sequence[float],
-    generalized_beta: Sequence[float],
-    plateau_beta: Sequence[float],
+    probs: Sequence[draws_lib.Number],
+    sigma: Sequence[draws_lib.Number],
+    generalized_beta: Sequence[draws_lib.Number],
+    plateau_beta: Sequence[draws_lib.Number],
 ) -> Kernel:
   """Returns a random kernel that is not a sinc filter; uses six numbers.
 
@@ -110,7 +111,7 @@ def random_bell(
   is_iso = kind % 2 == 0
   sigma_x, sigma_y = draws.uniform(sigma), draws.uniform(sigma)
   angle = draws.uniform((-jnp.pi, jnp.pi))
-  ranges = jnp.float32([(1, 1), generalized_beta, plateau_beta])[kind // 2]
+  ranges = jnp.array([(1.0, 1.0), generalized_beta, plateau_beta])[kind // 2]
   is_below = draws.happens(0.5)
   limits = jnp.where(is_below, ranges[0], 1.0), jnp.where(
       is_below, 1.0, ranges[1]
@@ -126,7 +127,7 @@ def random_bell(
 
 
 def random_kernel(
-    draws: draws_lib.Draws, *, sinc_prob: float, **bells: Sequence[float]
+    draws: draws_lib.Draws, *, sinc_prob: draws_lib.Number, **bells: Any
 ) -> Kernel:
   """Returns a random kernel of a random size; uses nine numbers.
 

@@ -22,10 +22,11 @@ from abaw_jax.augmentation import draws as draws_lib
 from abaw_jax.core import errors
 
 Image = Float[Array, 'n n 3']
+# Uniform numbers that the choices of a stage, and those at the end, take.
+STAGE_NUMBERS, FINAL_NUMBERS = 18, 5
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(NamedTuple):
   """Distributions of one stage. A range has its least and its largest value.
 
   Attributes:
@@ -45,19 +46,19 @@ class Stage:
     jpeg_quality: range of the quality.
   """
 
-  blur_prob: float
-  kernel_probs: Sequence[float]
-  sinc_prob: float
-  blur_sigma: Sequence[float]
-  generalized_beta: Sequence[float]
-  plateau_beta: Sequence[float]
-  resize_probs: Sequence[float]
-  resize_range: Sequence[float]
-  gaussian_prob: float
-  noise_sigma: Sequence[float]
-  poisson_scale: Sequence[float]
-  grey_prob: float
-  jpeg_quality: Sequence[float]
+  blur_prob: draws_lib.Number
+  kernel_probs: Sequence[draws_lib.Number]
+  sinc_prob: draws_lib.Number
+  blur_sigma: Sequence[draws_lib.Number]
+  generalized_beta: Sequence[draws_lib.Number]
+  plateau_beta: Sequence[draws_lib.Number]
+  resize_probs: Sequence[draws_lib.Number]
+  resize_range: Sequence[draws_lib.Number]
+  gaussian_prob: draws_lib.Number
+  noise_sigma: Sequence[draws_lib.Number]
+  poisson_scale: Sequence[draws_lib.Number]
+  grey_prob: draws_lib.Number
+  jpeg_quality: Sequence[draws_lib.Number]
 
 
 class Choices(NamedTuple):
@@ -143,33 +144,51 @@ class Degradation:
     return jax.vmap(self._one)(keys, images)
 
   def _one(self, key: Key[Array, ''], image: Image) -> Float[Array, 'm m 3']:
-    keys = jax.random.split(key, 5)
     side = image.shape[0]
     small = side // self.scale
-    choices = stage_choices(keys[0], self.first)
-    image, length = blur_resize_noise(
-        choices, keys[1], image, side, side, most=self.first.resize_range[1]
+    choice_key, noise_key = jax.random.split(key)
+    numbers = jax.random.uniform(
+        choice_key, (2 * STAGE_NUMBERS + FINAL_NUMBERS,)
     )
-    image = jpeg.compress(image, choices.quality, length)
-    choices = stage_choices(keys[2], self.second)
-    image, length = blur_resize_noise(
-        choices, keys[3], image, length, small, most=self.second.resize_range[1]
+    # Both stages at once, which halves the time of compilation.
+    both = jax.tree.map(lambda *x: jnp.float32(x), self.first, self.second)
+    choices = jax.vmap(stage_choices)(
+        numbers[:-FINAL_NUMBERS].reshape(2, STAGE_NUMBERS), both
     )
-    last = final_choices(keys[4], self.final_sinc_prob)
+    first, second = jax.tree.map(lambda x: x[0], choices), jax.tree.map(
+        lambda x: x[1], choices
+    )
+    last = final_choices(numbers[-FINAL_NUMBERS:], self.final_sinc_prob)
+    sides = (
+        max(1, int(side * self.first.resize_range[1])),
+        max(1, int(small * self.second.resize_range[1])),
+    )
+    normal = jax.random.normal(noise_key, (sides[0] ** 2 + sides[1] ** 2, 3))
+    normals = jnp.split(normal, [sides[0] ** 2])
+
+    image, length = blur_resize_noise(
+        first, normals[0].reshape(sides[0], sides[0], 3), image, side, side
+    )
+    image = jpeg.compress(image, first.quality, length)
+    image, length = blur_resize_noise(
+        second, normals[1].reshape(sides[1], sides[1], 3), image, length, small
+    )
     image = jnp.where(
-        last.is_jpeg_last, image, jpeg.compress(image, choices.quality, length)
+        last.is_jpeg_last, image, jpeg.compress(image, second.quality, length)
     )
     image = canvas.resize(image, length, small, last.method, side=small)
     image = canvas.correlate(image, last.kernel, small)
     image = jnp.where(
-        last.is_jpeg_last, jpeg.compress(image, choices.quality, small), image
+        last.is_jpeg_last, jpeg.compress(image, second.quality, small), image
     )
     return jnp.round(jnp.clip(image, 0.0, 1.0) * 255) / 255
 
 
-def stage_choices(key: Key[Array, ''], stage: Stage) -> Choices:
-  """Returns the random choices of a stage for one image."""
-  draws = draws_lib.Draws(key, 18)
+def stage_choices(
+    numbers: Float[Array, 'n'], stage: Stage
+) -> Choices:
+  """Returns the choices of a stage for one image, from uniform numbers."""
+  draws = draws_lib.Draws(numbers)
   kernel = jnp.where(
       draws.happens(stage.blur_prob),
       blur_kernels.random_kernel(
@@ -183,7 +202,7 @@ def stage_choices(key: Key[Array, ''], stage: Stage) -> Choices:
       blur_kernels.identity(),
   )
   least, most = stage.resize_range
-  ranges = jnp.float32([(1, most), (least, 1), (1, 1)])
+  ranges = jnp.array([(1.0, most), (least, 1.0), (1.0, 1.0)])
   return Choices(
       kernel=kernel,
       factor=draws.uniform(ranges[draws.index(stage.resize_probs)]),
@@ -196,9 +215,11 @@ def stage_choices(key: Key[Array, ''], stage: Stage) -> Choices:
   )
 
 
-def final_choices(key: Key[Array, ''], sinc_prob: float) -> FinalChoices:
-  """Returns the random choices after the stages for one image."""
-  draws = draws_lib.Draws(key, 5)
+def final_choices(
+    numbers: Float[Array, 'n'], sinc_prob: float
+) -> FinalChoices:
+  """Returns the choices after the stages for one image; see `stage_choices`."""
+  draws = draws_lib.Draws(numbers)
   sinc = blur_kernels.sinc(
       size=blur_kernels.random_size(draws),
       cutoff=draws.uniform((jnp.pi / 3, jnp.pi)),
@@ -212,29 +233,25 @@ def final_choices(key: Key[Array, ''], sinc_prob: float) -> FinalChoices:
 
 def blur_resize_noise(
     choices: Choices,
-    key: Key[Array, ''],
+    normal: Float[Array, 'm m 3'],
     image: Image,
     length: draws_lib.Integer,
     base: int,
-    *,
-    most: float,
 ) -> tuple[Float[Array, 'm m 3'], Int[Array, '']]:
   """Returns (the image after a stage without its JPEG, its side).
 
   Args:
     choices: of the stage.
-    key: of the noise of each pixel.
+    normal: standard normal numbers on the canvas of the result.
     image: canvas.
     length: side of the image.
     base: side of the image that a factor of 1 gives.
-    most: largest factor of the resize.
   """
   image = canvas.correlate(image, choices.kernel, length)
   new_length = jnp.floor(base * choices.factor).astype(jnp.int32)
   new_length = jnp.maximum(new_length, 1)
-  side = max(1, int(base * most))
+  side = normal.shape[0]
   image = canvas.resize(image, length, new_length, choices.method, side=side)
-  normal = jax.random.normal(key, image.shape)
   is_grey = choices.is_grey
   added = jnp.where(
       choices.is_gaussian,

@@ -1,11 +1,12 @@
-"""Random choices of one image, from uniform numbers that are drawn at once."""
+"""Random choices of one image, from uniform numbers that are drawn at once.
+
+One call of the generator compiles much faster than one for each choice.
+"""
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
-import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 # Traced, or known when a program is compiled.
 Number = Float[Array, ''] | float
@@ -14,14 +15,10 @@ Flag = Bool[Array, ''] | bool
 
 
 class Draws:
-  """Uniform numbers; each is used once.
+  """Uniform numbers in [0, 1); each is used once."""
 
-  One call of the generator compiles much faster than one for each choice.
-  """
-
-  def __init__(self, key: PRNGKeyArray, count: int):
-    """Draws `count` numbers."""
-    self._numbers = iter(jax.random.uniform(key, (count,)))
+  def __init__(self, numbers: Float[Array, 'n']):
+    self._numbers = iter(numbers)
 
   def uniform(
       self, limits: Sequence[Number] | Float[Array, '2']
@@ -29,14 +26,12 @@ class Draws:
     """Returns a number between two limits."""
     return limits[0] + next(self._numbers) * (limits[1] - limits[0])
 
-  def happens(self, probability: float) -> Bool[Array, '']:
+  def happens(self, probability: Number) -> Bool[Array, '']:
     """Returns True with this probability."""
     return next(self._numbers) < probability
 
-  def index(self, probs: Sequence[float]) -> Int[Array, '']:
+  def index(self, probs: Sequence[Number]) -> Int[Array, '']:
     """Returns an index with these probabilities, up to a common factor."""
-    bounds = np.cumsum(probs)[:-1] / np.sum(probs)
-    number = next(self._numbers)
-    return sum(
-        (number >= np.float32(bound)).astype(jnp.int32) for bound in bounds
-    )
+    bounds = jnp.cumsum(jnp.array(probs, jnp.float32))
+    number = next(self._numbers) * bounds[-1]
+    return jnp.sum(number >= bounds[:-1], dtype=jnp.int32)

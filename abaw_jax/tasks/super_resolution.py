@@ -50,6 +50,7 @@ class SuperResolutionTask(image_tasks.ImageTask):
   name: ClassVar[str] = 'sr'
   score: ClassVar[str] = 'PSNR'
   backbone: ClassVar[str] = super_resolution_zoo.GENERATOR
+  default_data: ClassVar[str] = 'people'
   has_layout: ClassVar[bool] = True
   picture: ClassVar[str] = 'enlarged'
   columns: ClassVar[tuple[str, ...]] = (

@@ -74,12 +74,12 @@ def test_an_index_and_a_size_have_their_probabilities():
   probs = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
   count = 20_000
 
-  def draw(key):
-    numbers = draws.Draws(key, 2)
-    return numbers.index(probs), blur_kernels.random_size(numbers)
+  def draw(numbers):
+    chosen = draws.Draws(numbers)
+    return chosen.index(probs), blur_kernels.random_size(chosen)
 
-  keys = jax.random.split(jax.random.key(0), count)
-  kinds, sizes = jax.jit(jax.vmap(draw))(keys)
+  numbers = jax.random.uniform(jax.random.key(0), (count, 2))
+  kinds, sizes = jax.jit(jax.vmap(draw))(numbers)
   for found, values, expected in (
       (kinds, range(6), probs),
       (sizes, blur_kernels.SIZES, [1 / 8] * 8),
@@ -103,8 +103,8 @@ def test_a_random_kernel_has_its_shape_and_its_share_of_sinc_filters():
     make = functools.partial(
         blur_kernels.random_kernel, sinc_prob=sinc_prob, probs=probs, **options
     )
-    keys = jax.random.split(jax.random.key(1), count)
-    found = jax.jit(jax.vmap(lambda key: make(draws.Draws(key, 9))))(keys)
+    numbers = jax.random.uniform(jax.random.key(1), (count, 9))
+    found = jax.jit(jax.vmap(lambda x: make(draws.Draws(x))))(numbers)
     return np.asarray(found)
 
   iso, aniso = kernels(0, 0.1), kernels(3, 0.0)

@@ -1,7 +1,5 @@
 """The pipeline equals OpenCV's steps for fixed choices, and draws as published."""
 
-import dataclasses
-
 import cv2
 import jax
 import jax.numpy as jnp
@@ -26,16 +24,20 @@ def images(count: int, side: int = 32) -> np.ndarray:
 @pytest.fixture(name='drawn', scope='module')
 def _drawn():
   """Returns COUNT choices of both stages and of the end."""
-  keys = jax.random.split(jax.random.key(0), COUNT)
+  numbers = jax.random.uniform(
+      jax.random.key(0), (COUNT, degradation.STAGE_NUMBERS)
+  )
 
-  def draw(key):
+  def draw(numbers):
     return (
-        degradation.stage_choices(key, PUBLISHED.first),
-        degradation.stage_choices(key, PUBLISHED.second),
-        degradation.final_choices(key, PUBLISHED.final_sinc_prob),
+        degradation.stage_choices(numbers, PUBLISHED.first),
+        degradation.stage_choices(numbers, PUBLISHED.second),
+        degradation.final_choices(
+            numbers[: degradation.FINAL_NUMBERS], PUBLISHED.final_sinc_prob
+        ),
     )
 
-  return jax.device_get(jax.jit(jax.vmap(draw))(keys))
+  return jax.device_get(jax.jit(jax.vmap(draw))(numbers))
 
 
 def check_share(found: np.ndarray, expected: float) -> None:
@@ -108,14 +110,14 @@ def test_a_stage_equals_opencv(factor):
       poisson_scale=1.0,
       quality=95.0,
   )
-  key = jax.random.key(3)
+  normal = jax.random.normal(jax.random.key(3), (48, 48, 3))
   found, length = degradation.blur_resize_noise(
-      choices, key, jnp.asarray(image), 32, 32, most=1.5
+      choices, normal, jnp.asarray(image), 32, 32
   )
   side = int(np.float32(32) * np.float32(factor))
   blurred = cv2.GaussianBlur(image, (13, 13), 1.5)
   resized = cv2.resize(blurred, (side, side), interpolation=cv2.INTER_LINEAR)
-  added = np.asarray(jax.random.normal(key, (48, 48, 3)))[:side, :side]
+  added = np.asarray(normal)[:side, :side]
   expected = np.clip(resized + added * 4 / 255, 0, 1)
   assert length == side
   np.testing.assert_allclose(found[:side, :side], expected, atol=1e-5)
@@ -138,12 +140,11 @@ def test_images_do_not_depend_on_each_other():
   area = np.stack(
       [cv2.resize(x, (8, 8), interpolation=cv2.INTER_AREA) for x in pixels]
   )
-  np.testing.assert_allclose(small.mean((1, 2)), area.mean((1, 2)), atol=0.15)
+  np.testing.assert_allclose(small.mean((1, 2)), area.mean((1, 2)), atol=0.25)
 
 
 def test_without_blur_noise_and_resize_the_result_is_that_of_a_small_resize():
-  stage = dataclasses.replace(
-      PUBLISHED.first,
+  stage = PUBLISHED.first._replace(
       blur_prob=0.0,
       resize_probs=(0, 0, 1),
       gaussian_prob=1.0,
