@@ -1,8 +1,9 @@
 """Networks that enlarge images, and Lanczos interpolation as the baseline."""
 
+import abc
 from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,7 @@ class Result(NamedTuple):
   bad: list[str]  # one line each
 
 
-class Upscaler(Protocol):
+class Upscaler(abc.ABC):
   """Enlarges images.
 
   Attributes:
@@ -43,12 +44,13 @@ class Upscaler(Protocol):
   scale: int
   card: Mapping[str, Any]
 
+  @abc.abstractmethod
   def __call__(self, images: Iterable[Keyed]) -> Iterator[Keyed]:
     """Yields (key, enlarged image) for every (key, image), in any order."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Lanczos:
+class Lanczos(Upscaler):
   """Lanczos interpolation of Pillow (three lobes)."""
 
   scale: int
@@ -68,7 +70,7 @@ class Lanczos:
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class Network(Upscaler):
   """A network with its weights, on all devices of a mesh.
 
   Attributes:
