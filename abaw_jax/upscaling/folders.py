@@ -60,8 +60,10 @@ def _plan(
     source: pathlib.Path, out: pathlib.Path, encoding: pictures.Encoding
 ) -> list[Job]:
   """Returns all images with their targets, in the order of their names."""
-  root = source.parent if source.is_file() else source
-  found = [source] if source.is_file() else sorted(_images(source, out))
+  root = (source.parent if source.is_file() else source).absolute()
+  found = [source.absolute()]
+  if source.is_dir():
+    found = sorted(_images(source, out))
   if not found:
     raise errors.InputError(
         f'{source}: has no image ({", ".join(pictures.SUFFIXES)}); give a folder '
@@ -92,12 +94,14 @@ def _plan(
 
 
 def _images(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields the images in a folder and below it, without those in `out`."""
+  """Yields the images in a folder and below it, without new ones of `out`."""
+  folder, out = folder.absolute(), out.absolute()
+  made = out if folder in out.parents else None
   for path in folder.rglob('*'):
     if (
         path.suffix.lower() in pictures.SUFFIXES
         and not files.is_clutter(path.relative_to(folder).as_posix())
-        and out not in path.parents
+        and made not in path.parents
         and path.is_file()
     ):
       yield path
