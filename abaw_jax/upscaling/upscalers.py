@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -69,7 +70,7 @@ class Lanczos(Upscaler):
       yield key, np.asarray(picture)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Network(Upscaler):
   """A network with its weights, on all devices of a mesh.
 
@@ -91,16 +92,20 @@ class Network(Upscaler):
 
   def __call__(self, images: Iterable[Keyed]) -> Iterator[Keyed]:
     """See `Upscaler`."""
-    split = sharding.over_batch(self.mesh)
-    enlarge = jax.jit(self.enlarge, out_shardings=split)
-
-    def step(batch: UInt8[np.ndarray, 'b h w 3']) -> Array:
-      with jax.set_mesh(self.mesh):
-        return enlarge(self.params, jax.device_put(batch, split))
-
     return tiling.Tiler(
-        step, scale=self.scale, multiple=self.mesh.size, **self.tiles
+        self._step, scale=self.scale, multiple=self.mesh.size, **self.tiles
     )(images)
+
+  def _step(self, batch: UInt8[np.ndarray, 'b h w 3']) -> Array:
+    """Starts the enlargement of a batch."""
+    batch = jax.device_put(batch, sharding.over_batch(self.mesh))
+    with jax.set_mesh(self.mesh):
+      return self._compiled(self.params, batch)
+
+  @functools.cached_property
+  def _compiled(self) -> Any:
+    """The jitted `enlarge`; another one would be compiled again."""
+    return jax.jit(self.enlarge, out_shardings=sharding.over_batch(self.mesh))
 
   def enlarge(
       self, params: Any, images: UInt8[Array, 'b h w 3']

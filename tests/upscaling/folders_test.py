@@ -185,6 +185,19 @@ def test_a_killed_command_resumes_with_several_devices(tmp_path):
     np.testing.assert_allclose(found, want, atol=0.5 + 1e-3)
 
 
+def test_a_network_is_compiled_once_for_images_of_one_size(tmp_path):
+  twin = twins.SRVGGNetCompact(2, 4, 1)
+  torch.save(twin.state_dict(), tmp_path / 'compact.pth')
+  convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
+  network = upscalers.load(str(tmp_path / 'weights'), batch_size=2)
+  for side in (30, 32):
+    image = np.zeros((side, 32, 3), np.uint8)
+    for _ in range(2):
+      assert len(list(network(enumerate([image] * 5)))) == 5
+  # Batches of 2 and of 1.
+  assert network._compiled._cache_size() == 2
+
+
 def test_area_interpolation_equals_pillow():
   rng = np.random.default_rng(0)
   image = rng.random((8, 12)).astype(np.float32)
