@@ -58,6 +58,8 @@ def upscale(
     )
     title = f'{out / (name or dataset.parent.name) / dataset.name}'
     lines.append(_line(title, result, upscaler.scale, start))
+    if result.bad:
+      lines[-1] += '; the dataset is not complete without them'
     bad += result.bad
   if not found:
     start = time.monotonic()

@@ -93,7 +93,7 @@ def upscale(
       options=fingerprint['options'],
       overwrite=overwrite,
   )
-  rows = info.metadata['rows']
+  rows = info.metadata.get('rows') or {k: len(x) for k, x in records.items()}
   enlarged = [split for split in records if not splits or split in splits]
   num_images = sum(rows[split] for split in enlarged)
   if writer.finished:
