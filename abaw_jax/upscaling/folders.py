@@ -46,6 +46,7 @@ def upscale(
   if source.is_file() and out.suffix.lower() in pictures.SUFFIXES:
     if pictures.Encoding('same').suffix(out.suffix) != out.suffix:
       raise errors.InputError(f'--out={out}: give a .png or .jpg file')
+    _check_kept(source, out)
     return _write([Job(source, out)], upscaler, encoding.quality)
   jobs = _plan(source, out, encoding)
   with locks.held(out, inside=True):
@@ -86,11 +87,16 @@ def _plan(
       raise errors.InputError(
           f'{" and ".join(same)}: would both become {target}; rename one of them'
       )
-    if target.resolve() == pathlib.Path(same[0]).resolve():
-      raise errors.InputError(
-          f'--out={out}: would replace {target}; give another folder'
-      )
+    _check_kept(pathlib.Path(same[0]), target)
   return jobs
+
+
+def _check_kept(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Raises an InputError if a target is an original image."""
+  if source.resolve() == target.resolve():
+    raise errors.InputError(
+        f'--out: would replace the original {source}; give another place'
+    )
 
 
 def _images(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:

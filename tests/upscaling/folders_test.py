@@ -125,6 +125,7 @@ def test_images_of_the_target_are_no_input(source):
     ('name', 'out', 'words'),
     [
         ('faces', 'faces', 'would replace'),
+        ('faces/a.png', 'faces/a.png', 'would replace'),
         ('faces/ANGER/b.jpg', 'x.bmp', 'give a .png or .jpg file'),
         ('nothing', 'out', 'nothing: does not exist'),
         ('void', 'out', 'void: has no image'),
