@@ -12,10 +12,9 @@ from jaxtyping import Array, Float, UInt8
 import numpy as np
 from PIL import Image
 
-from abaw_jax.checkpoints import runs, weights
+from abaw_jax.checkpoints import generators
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
-from abaw_jax.models import super_resolution_zoo
 from abaw_jax.upscaling import tiling
 
 LANCZOS = 'lanczos'
@@ -185,39 +184,24 @@ def load(
           '--model=lanczos: give --scale, such as --scale=2'
       )
     return Lanczos(scale)
-  origin = files.path(model)
-  config = runs.read_config(origin)
-  section = super_resolution_zoo.section(config['model'])
-  if section is None:
-    raise errors.InputError(
-        f'--model={model}: is a {config["model"]["name"]} model, which does not '
-        'enlarge images; give a run of configs/sr.py, converted weights of '
-        'Real-ESRGAN, or lanczos'
-    )
-  if dtype is not None:
-    section['dtype'] = dtype
-  generator = super_resolution_zoo.make_super_resolution(**section).generator
-  scale = scale or generator.scale
-  if scale > generator.scale:
-    raise errors.InputError(
-        f'--scale={scale}: the network of {model} enlarges {generator.scale} '
-        'times; give a scale up to that'
-    )
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices())
   batch_size = batch_size or BATCH_PER_DEVICE * mesh.size
   sharding.check_batch(batch_size, mesh, '--batch_size')
-  shapes = super_resolution_zoo.param_shapes(section)
-  place = sharding.replicated(mesh)
-  shapes = sharding.with_shardings(
-      shapes, jax.tree.map(lambda _: place, shapes)
+  network, params, section, source = generators.load(
+      files.path(model), sharding.replicated(mesh), dtype=dtype
   )
-  params, source = weights.load_generator(origin, shapes)
+  scale = scale or network.scale
+  if scale > network.scale:
+    raise errors.InputError(
+        f'--scale={scale}: the network of {model} enlarges {network.scale} '
+        'times; give a scale up to that'
+    )
   if overlap is None:
-    overlap = min(generator.receptive_field, MAX_OVERLAP)
+    overlap = min(network.receptive_field, MAX_OVERLAP)
   tiles = {'tile': tile, 'overlap': overlap}
   return Network(
-      generator=generator,
-      params=params[super_resolution_zoo.GENERATOR],
+      generator=network,
+      params=params,
       mesh=mesh,
       scale=scale,
       card={'model': source, 'scale': scale, 'network': section} | tiles,

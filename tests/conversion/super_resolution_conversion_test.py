@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.conversion import convert
+from abaw_jax.conversion import convert, parity_check
 from abaw_jax.core import errors
 from benchmarks.torch_twins import super_resolution as twins
 
@@ -58,6 +58,22 @@ def test_the_ema_is_preferred_and_reported(tmp_path):
     assert torch.equal(written['conv_hr.weight'], state['conv_hr.weight'])
   card = json.loads((tmp_path / 'params_ema' / 'card.json').read_text())
   assert card['report']['state_dict'] == 'params_ema'
+
+
+def test_outputs_of_the_original_are_compared(tmp_path):
+  twin = NETWORKS['rrdb'][0]()
+  torch.save(twin.state_dict(), tmp_path / 'rrdb.pth')
+  convert.import_weights(tmp_path / 'rrdb.pth', tmp_path / 'weights')
+  images = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), np.uint8)
+  pixels = torch.tensor(images.transpose(0, 3, 1, 2) / np.float32(255))
+  enlarged = twin(pixels).detach().permute(0, 2, 3, 1).numpy()
+  file = tmp_path / 'reference.npz'
+  np.savez(file, images=images, enlarged=enlarged)
+  (line,) = parity_check.check_outputs(tmp_path / 'weights', file)
+  assert line.startswith('enlarged: differs by at most ')
+  np.savez(file, images=images, enlarged=1.001 * enlarged)
+  with pytest.raises(errors.InputError, match='gives other outputs: enlarged'):
+    parity_check.check_outputs(tmp_path / 'weights', file)
 
 
 @pytest.mark.parametrize(

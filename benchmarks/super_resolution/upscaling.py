@@ -1,7 +1,7 @@
 r"""Times `upscale` against PyTorch.
 
-  python -m benchmarks.upscaling
-  python -m benchmarks.upscaling --networks=rrdb_4_23 --pixels=112 --batch_size=32 \
+  python -m benchmarks.super_resolution.upscaling
+  python -m benchmarks.super_resolution.upscaling --networks=rrdb_4_23 --pixels=112 --batch_size=32 \
       --images=512 --device=gpu --dtype=bfloat16
 
 Both sides have the same random weights. `network` enlarges images in memory, from
@@ -24,16 +24,16 @@ import torch
 
 from abaw_jax.core import cli
 from benchmarks import harness
-from benchmarks.torch_twins import super_resolution
+from benchmarks.torch_twins import super_resolution as twins
 
 # Arguments of the networks by name: scale, width, and growth and blocks, or
 # convolutions.
 NETWORKS = {
-    'rrdb_4_23': (super_resolution.RRDBNet, (4, 64, 32, 23)),
-    'rrdb_2_23': (super_resolution.RRDBNet, (2, 64, 32, 23)),
-    'rrdb_4_6': (super_resolution.RRDBNet, (4, 64, 32, 6)),
-    'compact_4_32': (super_resolution.SRVGGNetCompact, (4, 64, 32)),
-    'compact_4_16': (super_resolution.SRVGGNetCompact, (4, 64, 16)),
+    'rrdb_4_23': (twins.RRDBNet, (4, 64, 32, 23)),
+    'rrdb_2_23': (twins.RRDBNet, (2, 64, 32, 23)),
+    'rrdb_4_6': (twins.RRDBNet, (4, 64, 32, 6)),
+    'compact_4_32': (twins.SRVGGNetCompact, (4, 64, 32)),
+    'compact_4_16': (twins.SRVGGNetCompact, (4, 64, 16)),
 }
 
 flags.DEFINE_list(

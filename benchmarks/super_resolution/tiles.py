@@ -1,11 +1,11 @@
 r"""Measures how much the overlap of tiles changes an enlarged image.
 
-  python -m benchmarks.tiles
-  python -m benchmarks.tiles --models=weights/x4plus,runs/sr --tile=256
+  python -m benchmarks.super_resolution.tiles
+  python -m benchmarks.super_resolution.tiles --models=weights/x4plus,runs/sr --tile=256
 
 A row has the largest and the mean difference between an image from tiles and the
 undivided image, in grey levels before rounding. A model is a folder of weights or a
-run, or a name such as rrdb_4_23 (`benchmarks.upscaling`) for initial weights. The
+run, or a name such as rrdb_4_23 (`upscaling`) for initial weights. The
 image has four rendered faces of 112 pixels.
 """
 
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from abaw_jax.core import cli
-from benchmarks import harness, upscaling
+from benchmarks import harness
+from benchmarks.super_resolution import upscaling
 
 flags.DEFINE_list('models', ['rrdb_4_6'], 'Models.')
 flags.DEFINE_list(
