@@ -14,8 +14,8 @@ from benchmarks.torch_twins import super_resolution as twins
 # By name: PyTorch's network, and its `model` section.
 NETWORKS = {
     'rrdb': (
-        lambda: twins.RRDBNet(2, width=8, growth=4, blocks=3),
-        {'scale': 2, 'width': 8, 'growth': 4, 'blocks': 3},
+        lambda: twins.RRDBNet(2, width=8, growth=4, blocks=1),
+        {'scale': 2, 'width': 8, 'growth': 4, 'blocks': 1},
     ),
     'compact': (
         lambda: twins.SRVGGNetCompact(4, width=8, convs=2),
@@ -24,8 +24,10 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize('key', ['params_ema', 'params', None])
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize(
+    ('name', 'key'),
+    [('rrdb', 'params_ema'), ('compact', 'params'), ('compact', None)],
+)
 def test_a_file_becomes_a_folder_and_a_file_again(name, key, tmp_path):
   make, sizes = NETWORKS[name]
   state = make().state_dict()
@@ -80,9 +82,9 @@ def test_outputs_of_the_original_are_compared(tmp_path):
     ('change', 'options', 'words'),
     [
         (
-            lambda state: state.pop('body.1.rdb2.conv3.bias'),
+            lambda state: state.pop('body.0.rdb2.conv3.bias'),
             {},
-            'missing body.1.rdb2.conv3.bias',
+            'missing body.0.rdb2.conv3.bias',
         ),
         (
             lambda state: state.update({'extra.weight': torch.zeros(2)}),
