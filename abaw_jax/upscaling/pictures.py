@@ -48,7 +48,7 @@ class Encoding(NamedTuple):
     if not jpeg:
       return grid.encode_png(pixels)
     return simplejpeg.encode_jpeg(
-        np.ascontiguousarray(pixels), self.quality, 'RGB', '420'
+        np.ascontiguousarray(pixels), self.quality, 'RGB', '420', fastdct=False
     )
 
 
