@@ -35,6 +35,24 @@ class Window(NamedTuple):
   last: int
 
 
+def check(tile: int, overlap: int) -> None:
+  """Raises an InputError if there are no such `windows`."""
+  if tile % STEP:
+    raise errors.InputError(
+        f'--tile={tile}: is no multiple of {STEP}; choose one'
+    )
+  if tile <= 2 * _aligned(overlap):
+    raise errors.InputError(
+        f'--overlap={overlap}: leaves nothing of --tile={tile}; choose a tile '
+        f'larger than {2 * _aligned(overlap)}'
+    )
+
+
+def _aligned(overlap: int) -> int:
+  """Returns the overlap that keeps squares of pixels together."""
+  return math.ceil(overlap / _ALIGNMENT) * _ALIGNMENT
+
+
 def windows(length: int, tile: int, overlap: int) -> list[Window]:
   """Returns windows of `tile` pixels that together keep [0, length) once.
 
@@ -46,7 +64,7 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
   """
   if length <= tile:
     return [Window(0, length, 0, length)]
-  stride = tile - 2 * overlap
+  stride = tile - 2 * _aligned(overlap)
   starts = [*range(0, length - tile, stride), length - tile]
   # Windows meet in the middle of what both read.
   cuts = [
@@ -103,15 +121,7 @@ class Tiler:
   overlap: int
 
   def __post_init__(self):
-    if self.tile % STEP:
-      raise errors.InputError(
-          f'--tile={self.tile}: is no multiple of {STEP}; choose one'
-      )
-    if self.tile <= 2 * self._overlap:
-      raise errors.InputError(
-          f'--overlap={self.overlap}: leaves nothing of --tile={self.tile}; '
-          f'choose a tile larger than {2 * self._overlap}'
-      )
+    check(self.tile, self.overlap)
 
   def __call__(
       self, images: Iterable[tuple[Any, UInt8[np.ndarray, 'h w 3']]]
@@ -134,11 +144,6 @@ class Tiler:
     while running:
       yield from self._finish(*running.popleft())
 
-  @property
-  def _overlap(self) -> int:
-    """The overlap that keeps squares of pixels together."""
-    return math.ceil(self.overlap / _ALIGNMENT) * _ALIGNMENT
-
   def _tiles(self, key, image) -> Iterator[_Tile]:
     height, width, _ = image.shape
     padding = [(0, -side % STEP) for side in (height, width)]
@@ -146,8 +151,8 @@ class Tiler:
       image = np.pad(image, [*padding, (0, 0)], 'reflect')
     places = [
         (rows, columns)
-        for rows in windows(image.shape[0], self.tile, self._overlap)
-        for columns in windows(image.shape[1], self.tile, self._overlap)
+        for rows in windows(image.shape[0], self.tile, self.overlap)
+        for columns in windows(image.shape[1], self.tile, self.overlap)
     ]
     canvas = _Canvas(key, height, width, missing=len(places))
     for rows, columns in places:

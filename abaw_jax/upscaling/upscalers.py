@@ -198,6 +198,7 @@ def load(
     )
   if overlap is None:
     overlap = min(network.receptive_field, MAX_OVERLAP)
+  tiling.check(tile, overlap)
   tiles = {'tile': tile, 'overlap': overlap}
   return Network(
       generator=network,

@@ -232,6 +232,7 @@ def test_wrong_options_are_one_line(tmp_path, options, words):
         tmp_path / 'out',
         **{'model': str(tmp_path / 'weights')} | options,
     )
+  assert not (tmp_path / 'out').exists()
 
 
 def test_formats_follow_the_suffix():
