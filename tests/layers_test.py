@@ -26,7 +26,8 @@ ROOMS = {
         'models/super_resolution'
     ),
     'data': 'core buckets',
-    'sequences': 'core data',
+    'derived': 'core',
+    'sequences': 'core data derived',
     'augmentation': 'core',
     'scoring': 'core',
     'postprocessing': 'core scoring',
@@ -48,6 +49,9 @@ ROOMS = {
     'inference': (
         'core models models/layers data sequences augmentation tasks '
         'distributed steps checkpoints telemetry'
+    ),
+    'upscaling': (
+        'core models data derived distributed checkpoints telemetry'
     ),
     'conversion': (
         'core models models/layers models/vision tasks distributed porting '

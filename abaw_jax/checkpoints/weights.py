@@ -112,14 +112,14 @@ def load_backbone(
   return _load_part(origin, model, shapes, 'backbone')
 
 
-def load_generator(
+def load_parts(
     origin: files.Path, shapes: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Returns the weights of a network that enlarges images, and their origin.
+  """Returns some top-level parts of a model, and their origin, as `load`.
 
   Args:
-    origin: as in `load`.
-    shapes: `super_resolution_zoo.param_shapes` of its config, with sharding.
+    origin: as in `load`, of a model with these parts.
+    shapes: nested dict of their `jax.ShapeDtypeStruct`s with sharding.
   """
   return _load(origin, shapes, {name: name for name in shapes})
 

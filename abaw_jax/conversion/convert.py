@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from abaw_jax.checkpoints import runs, weights
+from abaw_jax.checkpoints import generators, runs, weights
 from abaw_jax.conversion import (
     config_inference,
     converted,
@@ -154,9 +154,10 @@ def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
     InputError: if there are no such weights, or `out` has other content.
   """
   model = runs.read_config(init_from)['model']
-  if section := super_resolution_zoo.section(model):
-    model = section
-    params, source = weights.load_generator(init_from, param_shapes(model))
+  if 'network' in model:
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    _, params, model, source = generators.load(init_from, place)
+    params = {super_resolution_zoo.GENERATOR: params}
   else:
     if not tasks.task_class({'model': model}).has_layout:
       model = zoo.backbone_section(model)

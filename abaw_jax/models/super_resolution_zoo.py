@@ -1,7 +1,6 @@
 """Builds networks that enlarge images from the `model` section of a config."""
 
 from collections.abc import Mapping
-import inspect
 from typing import Any
 
 from flax import linen as nn
@@ -87,14 +86,15 @@ def make_super_resolution(
 
 
 def section(model: Mapping[str, Any]) -> dict[str, Any] | None:
-  """Returns the arguments of `make_super_resolution` in a `model` section.
+  """Returns the keys of the network that enlarges in a `model` section.
 
-  None if the model does not enlarge images.
+  They are arguments of `make_super_resolution`. None if there is no such network.
   """
   if 'network' not in model:
     return None
-  wanted = inspect.signature(make_super_resolution).parameters
-  return {key: model[key] for key in wanted if key in model}
+  _, sizes = choices.choose(NETWORKS, model['network'], 'model.network')
+  keys = ('network', 'scale', *sizes, 'remat', 'dtype')
+  return {key: model[key] for key in keys if key in model}
 
 
 def param_shapes(model: Mapping[str, Any]) -> dict[str, Any]:

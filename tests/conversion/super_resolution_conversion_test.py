@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.conversion import convert
+from abaw_jax.conversion import convert, parity_check
 from abaw_jax.core import errors
 from benchmarks.torch_twins import super_resolution as twins
 
 # By name: PyTorch's network, and its `model` section.
 NETWORKS = {
     'rrdb': (
-        lambda: twins.RRDBNet(2, width=8, growth=4, blocks=3),
-        {'scale': 2, 'width': 8, 'growth': 4, 'blocks': 3},
+        lambda: twins.RRDBNet(2, width=8, growth=4, blocks=1),
+        {'scale': 2, 'width': 8, 'growth': 4, 'blocks': 1},
     ),
     'compact': (
         lambda: twins.SRVGGNetCompact(4, width=8, convs=2),
@@ -24,8 +24,10 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize('key', ['params_ema', 'params', None])
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize(
+    ('name', 'key'),
+    [('rrdb', 'params_ema'), ('compact', 'params'), ('compact', None)],
+)
 def test_a_file_becomes_a_folder_and_a_file_again(name, key, tmp_path):
   make, sizes = NETWORKS[name]
   state = make().state_dict()
@@ -60,13 +62,29 @@ def test_the_ema_is_preferred_and_reported(tmp_path):
   assert card['report']['state_dict'] == 'params_ema'
 
 
+def test_outputs_of_the_original_are_compared(tmp_path):
+  twin = NETWORKS['rrdb'][0]()
+  torch.save(twin.state_dict(), tmp_path / 'rrdb.pth')
+  convert.import_weights(tmp_path / 'rrdb.pth', tmp_path / 'weights')
+  images = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), np.uint8)
+  pixels = torch.tensor(images.transpose(0, 3, 1, 2) / np.float32(255))
+  enlarged = twin(pixels).detach().permute(0, 2, 3, 1).numpy()
+  file = tmp_path / 'reference.npz'
+  np.savez(file, images=images, enlarged=enlarged)
+  (line,) = parity_check.check_outputs(tmp_path / 'weights', file)
+  assert line.startswith('enlarged: differs by at most ')
+  np.savez(file, images=images, enlarged=1.001 * enlarged)
+  with pytest.raises(errors.InputError, match='gives other outputs: enlarged'):
+    parity_check.check_outputs(tmp_path / 'weights', file)
+
+
 @pytest.mark.parametrize(
     ('change', 'options', 'words'),
     [
         (
-            lambda state: state.pop('body.1.rdb2.conv3.bias'),
+            lambda state: state.pop('body.0.rdb2.conv3.bias'),
             {},
-            'missing body.1.rdb2.conv3.bias',
+            'missing body.0.rdb2.conv3.bias',
         ),
         (
             lambda state: state.update({'extra.weight': torch.zeros(2)}),

@@ -1,6 +1,5 @@
 """Changes of resolution, and the convolution that the networks share."""
 
-import math
 from typing import Any
 
 from flax import linen as nn
@@ -69,9 +68,3 @@ def unshuffle(
   h, w = h // scale, w // scale
   x = x.reshape(b, h, scale, w, scale, c).transpose(0, 1, 3, 5, 2, 4)
   return x.reshape(b, h, w, c * scale**2)
-
-
-def side(channels: int) -> int:
-  """Returns the scale whose square has so many channels, 0 if there is none."""
-  scale = math.isqrt(channels)
-  return scale if scale**2 == channels else 0
