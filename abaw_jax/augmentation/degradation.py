@@ -163,8 +163,11 @@ class Degradation:
         max(1, int(side * self.first.resize_range[1])),
         max(1, int(small * self.second.resize_range[1])),
     )
-    normal = jax.random.normal(noise_key, (sides[0] ** 2 + sides[1] ** 2, 3))
-    normals = jnp.split(normal, [sides[0] ** 2])
+    # A vector compiles faster than an array of images.
+    normal = jax.random.normal(
+        noise_key, (3 * (sides[0] ** 2 + sides[1] ** 2),)
+    )
+    normals = jnp.split(normal, [3 * sides[0] ** 2])
 
     image, length = blur_resize_noise(
         first, normals[0].reshape(sides[0], sides[0], 3), image, side, side
@@ -184,9 +187,7 @@ class Degradation:
     return jnp.round(jnp.clip(image, 0.0, 1.0) * 255) / 255
 
 
-def stage_choices(
-    numbers: Float[Array, 'n'], stage: Stage
-) -> Choices:
+def stage_choices(numbers: Float[Array, 'n'], stage: Stage) -> Choices:
   """Returns the choices of a stage for one image, from uniform numbers."""
   draws = draws_lib.Draws(numbers)
   kernel = jnp.where(
@@ -215,9 +216,7 @@ def stage_choices(
   )
 
 
-def final_choices(
-    numbers: Float[Array, 'n'], sinc_prob: float
-) -> FinalChoices:
+def final_choices(numbers: Float[Array, 'n'], sinc_prob: float) -> FinalChoices:
   """Returns the choices after the stages for one image; see `stage_choices`."""
   draws = draws_lib.Draws(numbers)
   sinc = blur_kernels.sinc(

@@ -14,7 +14,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from abaw_jax.models.layers import batch_sharding, rematerialization
+from abaw_jax.models.layers import (
+    batch_sharding,
+    initializers,
+    rematerialization,
+)
 from abaw_jax.models.super_resolution import pixels
 
 # Side of the squares of pixels that become channels first, by scale. The network
@@ -24,8 +28,7 @@ _CONVS, _DENSE_BLOCKS = 5, 3
 _RESIDUAL = 0.2  # weight of a residual branch
 
 _leaky_relu = functools.partial(jax.nn.leaky_relu, negative_slope=0.2)
-# Kaiming normal, scaled by 0.1.
-_KERNEL = nn.initializers.variance_scaling(2.0 * 0.1**2, 'fan_in', 'normal')
+_VARIANCE = 2.0 * 0.1**2  # Kaiming normal, scaled by 0.1
 
 
 class DenseBlock(nn.Module):
@@ -50,7 +53,9 @@ class DenseBlock(nn.Module):
           dense.shape[-1],
           dtype=self.dtype,
           name=f'conv{i}',
-          kernel_init=_KERNEL,
+          kernel_init=initializers.scaled_normal(
+              pixels.SIZE**2 * dense.shape[-1], _VARIANCE
+          ),
           bias_init=nn.initializers.zeros,
       )(dense)
       maps.append(_leaky_relu(out))
