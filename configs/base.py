@@ -16,6 +16,7 @@ _KEYS = {
         'optim.sam_rho loss.weights.valence loss.weights.arousal '
         'loss.weights.expression loss.weights.au loss.prior_adjustment '
         'loss.mixup loss.least_loss loss.l2 loss.l1 loss.adversarial '
+        'loss.perceptual_weight '
         'optim.discriminator_rate'
     ),
     'a number in [0, 1)': (

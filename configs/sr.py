@@ -59,6 +59,10 @@ def get_config(variant: str = 'net_x4') -> ml_collections.ConfigDict:
   config.loss = ml_collections.ConfigDict()
   config.loss.l1 = 1.0  # weight of the L1 error
   config.loss.adversarial = 0.1  # weight of the generator's adversarial loss
+  # Folder of converted weights of a convolutional network, whose feature maps of the
+  # output and of the target shall be equal; '' = no such loss.
+  config.loss.perceptual = ''
+  config.loss.perceptual_weight = 1.0
   # Whether the targets of the generator are sharpened, as published. PSNR and SSIM
   # compare with the images themselves.
   config.loss.sharpen = True

@@ -19,10 +19,11 @@ from jaxtyping import Array, Float, Key, UInt8
 import numpy as np
 
 from abaw_jax.augmentation import augment, canvas, degradation
-from abaw_jax.core import errors
+from abaw_jax.core import errors, files
 from abaw_jax.data import image_sources, protocol
-from abaw_jax.models import super_resolution_zoo, zoo
+from abaw_jax.models import perceptual, super_resolution_zoo, zoo
 from abaw_jax.models.layers import batch_sharding, variables
+from abaw_jax.models.super_resolution import adversarial
 from abaw_jax.scoring import image_quality
 from abaw_jax.tasks import images as image_tasks
 from abaw_jax.tasks import task
@@ -31,7 +32,7 @@ Batch, Params = task.Batch, task.Params
 Images = Float[Array, 'b h w 3']
 Resized = Float[Array, 'b h_ w_ 3']
 
-_DISCRIMINATOR = 'discriminator'
+_DISCRIMINATOR, _PERCEPTUAL = 'discriminator', 'perceptual'
 # Sides of maps are halved three times.
 _MULTIPLE = 8
 
@@ -44,7 +45,9 @@ class SuperResolutionTask(image_tasks.ImageTask):
     degradation: makes small images from good ones.
     l1: weight of the L1 error.
     adversarial: weight of the generator's adversarial loss.
+    perceptual_weight: weight of the perceptual loss.
     sharpen: whether the targets of the generator are sharpened, as published.
+    judge: the perceptual loss; None = no such loss.
   """
 
   name: ClassVar[str] = 'sr'
@@ -61,7 +64,9 @@ class SuperResolutionTask(image_tasks.ImageTask):
   degradation: degradation.Degradation
   l1: float
   adversarial: float
+  perceptual_weight: float
   sharpen: bool
+  judge: perceptual.PerceptualLoss | None
 
   def __post_init__(self):
     for name, side in (
@@ -75,13 +80,10 @@ class SuperResolutionTask(image_tasks.ImageTask):
         raise errors.InputError(
             f'config.{name}={side}: give a multiple of {multiple}'
         )
-    if tuple(self.augmentation.mean) != (0,) * 3 or (
-        tuple(self.augmentation.std) != (1,) * 3
-    ):
+    if {*self.augmentation.mean} != {0} or {*self.augmentation.std} != {1}:
       raise errors.InputError(
-          f'config.augment.mean={self.augmentation.mean} and '
-          f'config.augment.std={self.augmentation.std}: set them to 0 and 1; '
-          'these networks read pixels from 0 to 1'
+          'config.augment.mean and config.augment.std: set them to 0 and 1; these '
+          'networks read pixels from 0 to 1'
       )
 
   @classmethod
@@ -93,18 +95,44 @@ class SuperResolutionTask(image_tasks.ImageTask):
   def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
     scale = config['model']['scale']
     section = config['degradation']
+    keys = ('l1', 'adversarial', 'perceptual_weight', 'sharpen')
+    judge = None
+    if _PERCEPTUAL in config:
+      judge = perceptual.PerceptualLoss.from_section(config[_PERCEPTUAL])
     return {
-        'degradation': degradation.Degradation.from_config(section, scale)
-    } | {key: config['loss'][key] for key in ('l1', 'adversarial', 'sharpen')}
+        'degradation': degradation.Degradation.from_config(section, scale),
+        'judge': judge,
+    } | {key: config['loss'][key] for key in keys}
+
+  @classmethod
+  def complete(cls, config: dict[str, Any]) -> dict[str, Any]:
+    """Returns the config with the sections of the perceptual loss's backbone.
+
+    So a trained run does not need the folder of its weights.
+
+    Raises:
+      InputError: `loss.perceptual` is no folder of a convolutional network.
+    """
+    if not config['loss']['perceptual']:
+      return config
+    folder = files.absolute(files.path(config['loss']['perceptual']))
+    return config | {
+        'loss': config['loss'] | {'perceptual': str(folder)},
+        _PERCEPTUAL: perceptual.read_section(folder),
+    }
 
   @classmethod
   def stored(
       cls, model: Mapping[str, Any], shapes: Mapping[str, Any]
   ) -> Mapping[str, Any]:
     """Returns the generator, and the discriminator if the weights have one."""
+    names = [cls.backbone]
     if model.get('discriminator_width'):
-      return dict(shapes)
-    return {cls.backbone: shapes[cls.backbone]}
+      names.append(_DISCRIMINATOR)
+      # Otherwise, the statistics hold weights that `statistics` reads.
+      if _PERCEPTUAL not in shapes.get(variables.STATISTICS, {}):
+        names.append(variables.STATISTICS)
+    return {name: shapes[name] for name in names if name in shapes}
 
   def source(self, split: str) -> protocol.Source:
     return image_sources.image_source(self.config['data'], split)
@@ -119,14 +147,31 @@ class SuperResolutionTask(image_tasks.ImageTask):
     small = side // self.degradation.scale
     total = 3 * self.model.generator.flops(small, small)
     if self.model.discriminator:
-      # Forward and backward: to the image; to the weights for two images.
+      # Forward and backward to an image, and to the weights for two images.
       total += (2 + 3 + 3) * self.model.discriminator.flops(side, side)
+    if self.judge is not None:
+      total += 4 * self.judge.backbone.flops  # as above; and of the target
     return total
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
     del batch
     small = self.augmentation.size // self.degradation.scale
-    return variables.init(self.model, key, jnp.zeros((1, small, small, 3)))
+    weights = variables.init(self.model, key, jnp.zeros((1, small, small, 3)))
+    if self.judge is None:
+      return weights
+    # `statistics` has the values.
+    statistics = weights.get(variables.STATISTICS, {}) | {
+        _PERCEPTUAL: self.judge.empty_weights()
+    }
+    return weights | {variables.STATISTICS: statistics}
+
+  def statistics(self, source: Any) -> dict[str, Any]:
+    """Returns the weights of the perceptual loss, which no update changes."""
+    del source
+    if self.judge is None:
+      return {}
+    folder = files.path(self.config['loss'][_PERCEPTUAL])
+    return {_PERCEPTUAL: perceptual.read_weights(folder)}
 
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
@@ -144,12 +189,23 @@ class SuperResolutionTask(image_tasks.ImageTask):
     enlarged, _ = variables.apply(self.model, params, small, train=True)
     l1 = jnp.mean(jnp.abs(enlarged - targets))
     loss, scalars = self.l1 * l1, {'l1': l1}
+    if self.judge is not None:
+      weights = params[variables.STATISTICS][_PERCEPTUAL]
+      distance = self.judge.distance(weights, enlarged, targets)
+      loss += self.perceptual_weight * distance
+      scalars |= {'perceptual': distance}
     if self.model.discriminator:
-      losses, moved = self._adversarial(params, enlarged, originals)
-      generator, discriminator = losses
+      statistics = params[variables.STATISTICS]
+      generator, discriminator, moved = adversarial.losses(
+          self.model.discriminator,
+          params[_DISCRIMINATOR]
+          | {variables.STATISTICS: statistics[_DISCRIMINATOR]},
+          enlarged,
+          originals,
+      )
       loss += self.adversarial * generator + discriminator
       scalars |= {'generator': generator, 'discriminator': discriminator}
-      scalars |= moved
+      scalars[variables.STATISTICS] = statistics | {_DISCRIMINATOR: moved}
     return loss, {'loss': loss} | scalars
 
   def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
@@ -211,37 +267,6 @@ class SuperResolutionTask(image_tasks.ImageTask):
     }
     loss = jnp.mean(jnp.abs(enlarged - originals), axis=(1, 2, 3))
     return jax.tree.map(self.augmentation.pixels, shown) | {'loss': loss}
-
-  def _adversarial(self, params, enlarged, originals):
-    """Returns the losses of generator and discriminator, and new statistics.
-
-    As published, the discriminator sees three batches one after the other, and
-    each moves the vectors of its spectral norms.
-    """
-    moved = params[variables.STATISTICS][_DISCRIMINATOR]
-    weights = params[_DISCRIMINATOR]
-
-    def logits(weights, images):
-      nonlocal moved
-      output, new = variables.apply(
-          self.model.discriminator,
-          weights | {variables.STATISTICS: moved},
-          images,
-          train=True,
-      )
-      moved = new[variables.STATISTICS]
-      return output
-
-    fooled = logits(jax.lax.stop_gradient(weights), enlarged)
-    real = logits(weights, originals)
-    fake = logits(weights, jax.lax.stop_gradient(enlarged))
-    # Cross-entropy of logits.
-    generator = jnp.mean(jax.nn.softplus(-fooled))
-    discriminator = jnp.mean(jax.nn.softplus(-real)) + jnp.mean(
-        jax.nn.softplus(fake)
-    )
-    statistics = params[variables.STATISTICS] | {_DISCRIMINATOR: moved}
-    return (generator, discriminator), {variables.STATISTICS: statistics}
 
   def _small(self, keys: Key[Array, 'b'], images: Images) -> Resized:
     """Returns degraded images, without gradient."""

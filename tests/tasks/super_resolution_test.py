@@ -25,7 +25,7 @@ from benchmarks.torch_twins import super_resolution as twins
 from tests.training import runs
 
 SIDE, STEPS, FAILS_AT = 32, 3, 5
-RATE, DISCRIMINATOR_RATE, EPSILON = 1e-2, 0.5, 1e-5
+RATE, DISCRIMINATOR_RATE, EPSILON = 1e-2, 0.5, 1e-4
 
 
 class Mean(degradation.Degradation):  # without random choices
