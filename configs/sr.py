@@ -95,13 +95,13 @@ def get_config(variant: str = 'net_x4') -> ml_collections.ConfigDict:
     config.loss.sharpen = False
     config.optim.lr = 1e-3
     config.optim.end_lr = 0.0
-    config.epochs = 4.0
+    config.epochs = 12.0
     config.eval_epochs = 0.0
     config.plot_steps = 500
   if variant == 'small_gan':
     config.model.discriminator_width = 16
     config.optim.lr = 2e-4
-    config.epochs = 2.0
+    config.epochs = 4.0
   if variant == 'smoke':
     config.model.width = config.model.discriminator_width = 8
     config.model.convs = 2
