@@ -10,6 +10,7 @@ of both, and one Adam, which treats each number on its own, is two.
 
 from collections.abc import Mapping
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 from flax import linen as nn
@@ -33,8 +34,6 @@ Images = Float[Array, 'b h w 3']
 Resized = Float[Array, 'b h_ w_ 3']
 
 _DISCRIMINATOR, _PERCEPTUAL = 'discriminator', 'perceptual'
-# Sides of maps are halved three times.
-_MULTIPLE = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,13 +68,12 @@ class SuperResolutionTask(image_tasks.ImageTask):
   judge: perceptual.PerceptualLoss | None
 
   def __post_init__(self):
+    # The networks halve maps twice and three times.
+    multiple = math.lcm(8, self.degradation.scale)
     for name, side in (
         ('model.image_size', self.augmentation.size),
         ('data.face_size', image_tasks.face_size(self.config)),
     ):
-      multiple = self.degradation.scale * 4
-      if self.model.discriminator:
-        multiple = max(multiple, _MULTIPLE)
       if side % multiple:
         raise errors.InputError(
             f'config.{name}={side}: give a multiple of {multiple}'
@@ -88,13 +86,18 @@ class SuperResolutionTask(image_tasks.ImageTask):
 
   @classmethod
   def make_model(cls, section: Mapping[str, Any]) -> nn.Module:
-    keys = {k: v for k, v in section.items() if k != 'image_size'}
-    return zoo.make_model(**keys)
+    if 'image_size' not in section:
+      raise errors.InputError(
+          'converted weights of a super-resolution network only enlarge images; '
+          'use `abaw-jax upscale`, or start a run of configs/sr.py from them'
+      )
+    return zoo.make_model(
+        **{k: section[k] for k in section.keys() - {'image_size'}}
+    )
 
   @classmethod
   def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-    scale = config['model']['scale']
-    section = config['degradation']
+    scale, section = config['model']['scale'], config['degradation']
     keys = ('l1', 'adversarial', 'perceptual_weight', 'sharpen')
     judge = None
     if _PERCEPTUAL in config:
@@ -142,10 +145,10 @@ class SuperResolutionTask(image_tasks.ImageTask):
     return {_DISCRIMINATOR: self.config['optim']['discriminator_rate']}
 
   def flops(self, batch: Batch) -> int:
-    del batch
     side = self.augmentation.size
-    small = side // self.degradation.scale
-    total = 3 * self.model.generator.flops(small, small)
+    total = 3 * self.model.generator.flops(
+        *[side // self.degradation.scale] * 2
+    )
     if self.model.discriminator:
       # Forward and backward to an image, and to the weights for two images.
       total += (2 + 3 + 3) * self.model.discriminator.flops(side, side)
@@ -154,16 +157,15 @@ class SuperResolutionTask(image_tasks.ImageTask):
     return total
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:
-    del batch
     small = self.augmentation.size // self.degradation.scale
     weights = variables.init(self.model, key, jnp.zeros((1, small, small, 3)))
-    if self.judge is None:
-      return weights
-    # `statistics` has the values.
-    statistics = weights.get(variables.STATISTICS, {}) | {
-        _PERCEPTUAL: self.judge.empty_weights()
-    }
-    return weights | {variables.STATISTICS: statistics}
+    if self.judge is not None:
+      found = weights.setdefault(variables.STATISTICS, {})
+      # `statistics` has the values.
+      weights[variables.STATISTICS] = found | {
+          _PERCEPTUAL: self.judge.empty_weights()
+      }
+    return weights
 
   def statistics(self, source: Any) -> dict[str, Any]:
     """Returns the weights of the perceptual loss, which no update changes."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from abaw_jax.augmentation import degradation
 from abaw_jax.checkpoints import weights
+from abaw_jax.core import errors
 from abaw_jax.inference import evaluation
 from abaw_jax.models.layers import variables
 from abaw_jax.porting.layouts import registry as layouts
@@ -228,3 +229,21 @@ def test_the_second_stage_starts_from_the_first_and_resumes(
   shapes = jax.tree.map(lambda x: x.update(sharding=place), shapes)
   loaded, _ = weights.load(whole, gan['model'], shapes)
   assert loaded.keys() == {'generator', 'discriminator', 'batch_stats'}
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'words'),
+    [
+        ({'data__face_size': 36}, 'config.data.face_size=36: give a multiple'),
+        ({'augment__mean': (0.5, 0.5, 0.5)}, 'set them to 0 and 1'),
+        ({'loss__adversarial': -1.0}, 'loss.adversarial=-1.0: give a number'),
+    ],
+)
+def test_a_wrong_value_is_named(overrides, words):
+  with pytest.raises(errors.InputError, match=words):
+    registry.make_task(runs.smoke('sr', pathlib.Path('unused'), **overrides))
+
+
+def test_converted_weights_do_not_train():
+  with pytest.raises(errors.InputError, match='abaw-jax upscale'):
+    registry.make_task({'model': {'name': 'sr', 'network': 'compact'}})
