@@ -49,6 +49,9 @@ def ssim(images: Images, originals: Images) -> Float[Array, 'b']:
   return jnp.mean(luminance * structure, axis=(1, 2, 3))
 
 
+MEASURES = {'PSNR': psnr, 'SSIM': ssim}
+
+
 def _windows(length: int) -> Float[np.ndarray, 'n {length}']:
   """Returns one window in each row, shifted by one pixel from row to row."""
   offsets = np.arange(-_RADIUS, _RADIUS + 1)

@@ -228,10 +228,7 @@ class SuperResolutionTask(image_tasks.ImageTask):
       }
       for name, result in results.items():
         result = jnp.round(jnp.clip(result, 0.0, 1.0) * 255) / 255
-        for measure, function in (
-            ('PSNR', image_quality.psnr),
-            ('SSIM', image_quality.ssim),
-        ):
+        for measure, function in image_quality.MEASURES.items():
           output[f'{condition}{name}{measure}'] = function(result, originals)
     return output
 
