@@ -241,11 +241,11 @@ class SuperResolutionTask(image_tasks.ImageTask):
     }
 
   def summary(self, scores: Mapping[str, float]) -> str:
-    parts = (
-        f'PSNR {scores[f"{name}PSNR"]:.2f} SSIM {scores[f"{name}SSIM"]:.4f}'
-        for name in ('', 'lanczos_')
+    return ', '.join(
+        f'{name.replace("_", " ")}PSNR {scores[f"{name}PSNR"]:.2f} '
+        f'SSIM {scores[f"{name}SSIM"]:.4f}'
+        for name in ('', 'lanczos_', 'clean_', 'clean_lanczos_')
     )
-    return ', Lanczos '.join(parts)
 
   def draw(
       self, params: Params, images: UInt8[Array, 'b h w 3'], key: Key[Array, '']
