@@ -50,9 +50,7 @@ ROOMS = {
         'core models models/layers data sequences augmentation tasks '
         'distributed steps checkpoints telemetry'
     ),
-    'upscaling': (
-        'core models data derived distributed checkpoints telemetry'
-    ),
+    'upscaling': ('core models data derived distributed checkpoints telemetry'),
     'conversion': (
         'core models models/layers models/vision tasks distributed porting '
         'porting/layouts checkpoints inference'
