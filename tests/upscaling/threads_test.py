@@ -27,7 +27,7 @@ def test_a_result_does_not_wait_for_more_items():
     yield 1
     time.sleep(0.1)
     yield 2
-    assert seen == [1]
+    assert seen[:1] == [1]
 
   seen = []
   for result in threads.mapped(int, items()):
