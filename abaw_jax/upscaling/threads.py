@@ -18,7 +18,7 @@ def mapped(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     pending = collections.deque()
     for item in items:
       pending.append(pool.submit(function, item))
-      if len(pending) > _AHEAD:
+      while pending and (pending[0].done() or len(pending) > _AHEAD):
         yield pending.popleft().result()
     while pending:
       yield pending.popleft().result()
