@@ -20,8 +20,9 @@ synthetic data, in which every row needs a prediction.
 
 --model is a folder of weights of an expression classifier that abaw-jax convert
 wrote. It needs --data, and predicts valence and arousal only if it has such outputs,
-and no action units. With several models, only those that predict a task are blended
-in it.
+and no action units. Its Contempt is left out, or with --contempt=other counts as
+Other, which is how HSE-NN's confidence filter reads it. With several models, only
+those that predict a task are blended in it.
 
 --strides turns on the adaptive frame rate: it reads as few frames as possible for an
 expression, and prints costs and scores, also for fixed strides. --second turns on the
@@ -48,6 +49,12 @@ flags.DEFINE_string(
     'data_dir',
     None,
     'Folder of the datasets, if it was moved after the training.',
+)
+flags.DEFINE_enum(
+    'contempt',
+    'left_out',
+    ('left_out', 'other'),
+    'Whether the Contempt of --model is left out or counts as Other.',
 )
 flags.DEFINE_string('table', None, 'File to write: .parquet, .csv or .npz.')
 flags.DEFINE_string('submission', None, 'Challenge file to write.')
@@ -124,7 +131,11 @@ def main() -> None:
   with processes.joined(**cli.processes()):
     for workdir, file in zip(workdirs, outputs, strict=True):
       evaluation.evaluate(
-          workdir, args.split, data=data, data_dir=cli.path('data_dir')
+          workdir,
+          args.split,
+          data=data,
+          data_dir=cli.path('data_dir'),
+          contempt=args.contempt,
       )
       journal.say(f'predictions: {file}')
       for line in runs.untrained_note(runs.read_untrained(workdir)):

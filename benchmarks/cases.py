@@ -3,11 +3,17 @@
 import pathlib
 from typing import Any
 
+import cv2
 import numpy as np
 
 DATASET = 's_aff_wild2'  # the layout of `write_corpus`
 # Image sizes of face networks; all others use 224, the size for ImageNet.
 _SIZES = {'iresnet': 112}
+# Of `write_faces`: number of videos and mean number of frames, standard deviation of
+# camera noise in grey levels, and quality of the JPEG files.
+_VIDEOS, _FRAMES = 16, 32
+_GRAIN = 4.0
+_QUALITY = 90
 
 Config = dict[str, Any]
 Batch = dict[str, np.ndarray]
@@ -74,7 +80,7 @@ def images(count: int, size: int) -> Batch:
 def labelled_images(count: int, size: int) -> Batch:
   """Returns a batch of random images that all have random labels."""
   rng = np.random.default_rng(1)
-  return images(count, size) | _labels(rng, (count,), labelled=1.0)
+  return images(count, size) | labels(rng, (count,), labelled=1.0)
 
 
 def windows(
@@ -102,7 +108,7 @@ def windows(
             'start': np.full(videos, start == 0),
             'real': np.ones(videos, bool),
         }
-        | _labels(rng, shape, labelled=0.9)
+        | labels(rng, shape, labelled=0.9)
     )
   return batches
 
@@ -127,6 +133,43 @@ def write_corpus(
       DATASET, source_dir=source, data_dir=folder, configs=('sequences',)
   )
   return sorted(source.rglob('*.jpg'))
+
+
+def write_faces(root: pathlib.Path, size: int) -> pathlib.Path:
+  """Creates faces and the dataset `face_images/folders`, if they are missing.
+
+  Faces of 112 pixels are procedural faces without changes. Larger faces are
+  enlarged, with noise, so that they have the detail of photographs.
+
+  Args:
+    root: folder for all sizes.
+    size: side of the faces in pixels.
+
+  Returns:
+    Folder of the dataset; its folder `files` has the images.
+  """
+  from abaw_jax.data_builders import build
+  from abaw_jax.data_builders.procedural import corpus
+
+  corpus.write(
+      root / 'rendered', videos=_VIDEOS, frames=_FRAMES, seed=0, workers=2
+  )
+  folder = root / str(size)
+  files = folder / 'files'
+  if not files.exists():
+    draft = folder / 'draft'
+    draft.mkdir(parents=True, exist_ok=True)
+    rendered = sorted((root / 'rendered').rglob('*.jpg'))
+    for number, path in enumerate(rendered):
+      image = path.read_bytes()
+      if size != 112:
+        image = _enlarged(image, size, number)
+      (draft / f'{number:06d}.jpg').write_bytes(image)
+    draft.rename(files)
+  build.build(
+      'face_images', source_dir=files, data_dir=folder, configs=('folders',)
+  )
+  return folder
 
 
 def write_weights(folder: pathlib.Path, backbone: str, **model: Any):
@@ -168,7 +211,7 @@ def _plain(config: Config, batch_size: int, model: Config) -> Config:
   return config
 
 
-def _labels(rng, shape: tuple[int, ...], *, labelled: float) -> Batch:
+def labels(rng, shape: tuple[int, ...], *, labelled: float) -> Batch:
   """Returns random labels for a share of the frames."""
   return {
       'valence': rng.uniform(-1, 1, shape).astype(np.float32),
@@ -179,3 +222,12 @@ def _labels(rng, shape: tuple[int, ...], *, labelled: float) -> Batch:
       'expr': rng.random(shape) < labelled,
       'au_mask': np.repeat(rng.random((*shape, 1)) < labelled, 12, axis=-1),
   }
+
+
+def _enlarged(encoded: bytes, size: int, seed: int) -> bytes:
+  image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+  image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
+  grain = np.random.default_rng(seed).normal(0.0, _GRAIN, image.shape)
+  image = np.clip(np.round(image + grain), 0, 255).astype(np.uint8)
+  options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+  return cv2.imencode('.jpg', image, options)[1].tobytes()

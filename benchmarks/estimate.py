@@ -197,6 +197,10 @@ def spread(times: Sequence[tuple[float, float]]) -> str:
 def main() -> None:
   """Prints the table, and the spread of its ratios."""
   args = flags.FLAGS
+  made = make_cases()
+  wanted = [x for x in made if x.startswith(tuple(args.cases or ('',)))]
+  if not wanted:
+    cli.fail(f'--cases: no step has this prefix; choose from {", ".join(made)}')
   harness.share_device(args.device)
   import jax
 
@@ -204,10 +208,8 @@ def main() -> None:
   times = []
 
   def rows():
-    for name, make in make_cases().items():
-      if not name.startswith(tuple(args.cases or ('',))):
-        continue
-      for kind, case in make():
+    for name in wanted:
+      for kind, case in made[name]():
         cells, *seconds = make_row(f'{name} {kind}'.strip(), case)
         times.append(seconds)
         yield cells

@@ -5,6 +5,9 @@ They use the layers of Flax as they are, as Google's big_vision does: autodiff,
 Flax computes the softmax in the compute dtype.
 """
 
+from __future__ import annotations
+
+import dataclasses
 from typing import Any
 
 from flax import linen as nn
@@ -106,10 +109,18 @@ class ViT(nn.Module):
     return jnp.mean(x[:, 1:], axis=1, dtype=jnp.float32)
 
 
-class MAE(nn.Module):
-  """The twin of `like`."""
+class MAE(mae.MAE):
+  """The twin of a MAE, with the same fields."""
 
-  like: mae.MAE
+  @classmethod
+  def like(cls, model: mae.MAE) -> MAE:
+    """Returns the twin of a model."""
+    fields = {field.name for field in dataclasses.fields(model)}
+    fields -= {'parent', 'name'}
+    return cls(**{name: getattr(model, name) for name in fields})
+
+  def setup(self):
+    """Has no parameters of our model."""
 
   @nn.compact
   def __call__(
@@ -121,10 +132,10 @@ class MAE(nn.Module):
   ) -> tuple[Float[Array, 'b n d'], Bool[Array, 'b n']]:
     """Returns predicted patches in image order and the mask, True = hidden."""
     del train
-    twin, encoder = self.like, self.like.encoder
-    dim, dtype = twin.decoder_dim, encoder.dtype
-    order, rank, mask = mae.random_masking(noise, twin.mask_ratio)
-    visible = int(noise.shape[-1] * (1.0 - twin.mask_ratio))
+    encoder = self.encoder
+    dim, dtype = self.decoder_dim, encoder.dtype
+    order, rank, mask = mae.random_masking(noise, self.mask_ratio)
+    visible = int(noise.shape[-1] * (1.0 - self.mask_ratio))
     x = ViT(encoder)(images, order[:, :visible])
     x = nn.Dense(dim, dtype=dtype)(x)
     token = self.param('mask_token', nn.initializers.normal(0.02), (1, 1, dim))
@@ -135,8 +146,8 @@ class MAE(nn.Module):
     x = jnp.concatenate([x[:, :1], patches], axis=1)
     x += jnp.asarray(positions.sincos_2d(encoder.grid, dim)[None], dtype)
     x = Blocks(
-        twin.decoder_depth,
-        twin.decoder_num_heads,
+        self.decoder_depth,
+        self.decoder_num_heads,
         encoder.remat,
         encoder.scan,
         dtype,

@@ -46,14 +46,24 @@ def rate(seconds: Sequence[float], count: int, unit: str) -> str:
 
 
 def define_device() -> None:
-  """Defines the flag --device."""
-  flags.DEFINE_enum('device', 'cpu', ['cpu', 'gpu'], 'Device of both sides.')
+  """Defines the flag --device; --help shows the flags of `cli`."""
+  flags.DEFINE_enum(
+      'device',
+      'cpu',
+      ['cpu', 'gpu'],
+      'Device of both sides.',
+      module_name=cli.__name__,
+  )
 
 
 def define_clock() -> None:
   """Defines the flag --clock."""
   flags.DEFINE_enum(
-      'clock', 'wall', list(CLOCKS), 'Wall time, or CPU time of the process.'
+      'clock',
+      'wall',
+      list(CLOCKS),
+      'Wall time, or CPU time of the process.',
+      module_name=cli.__name__,
   )
 
 

@@ -35,7 +35,7 @@ import numpy as np
 from abaw_jax.augmentation import augment
 from abaw_jax.core import cli
 from abaw_jax.data import memory, pipeline, sources, transforms
-from benchmarks import faces, harness
+from benchmarks import cases, harness
 from benchmarks.torch_twins import loader as torch_loader
 
 flags.DEFINE_string(
@@ -253,7 +253,7 @@ def main() -> None:
     )
     sizes = [text.partition(':')[0] for text in flags.FLAGS.sizes]
     folders = {
-        size: faces.prepare(pathlib.Path(root), int(size)) for size in sizes
+        size: cases.write_faces(pathlib.Path(root), int(size)) for size in sizes
     }
     print(f'images per second, {jax.devices()[0].device_kind}')
     harness.print_table(_COLUMNS, make_rows(folders))

@@ -21,7 +21,7 @@ flags.DEFINE_integer('features', 1622, 'Width of the features.')
 flags.DEFINE_integer('rounds', 200, 'Rounds.')
 harness.define_clock()
 
-_COLUMNS = ('frames at once', 'ours', '90 % below', 'PyTorch', 'ratio')
+_COLUMNS = ('frames at once', 'ours', '90th percentile', 'PyTorch', 'ratio')
 
 
 def make_config() -> dict:

@@ -1,11 +1,13 @@
-r"""Compiles the train step of the MAE for TPU slices of every size.
+r"""Compiles the train step of the MAE for TPU slices.
 
   python -m benchmarks.topologies --file=topologies.jsonl
   python -m benchmarks.topologies --file=topologies.jsonl --table=scaling
 
-Each step of configs/mae_tpu.py is compiled by a process of `abaw_jax.compile`, one
-after the other, which adds a line to the file. --sizes and --generations select some. Existing lines are not compiled again,
-so you can interrupt the command. --nocompile prints the table of the existing lines.
+The first table has the smallest and the largest slices of configs/mae_tpu.py, the other
+one has ViT-L on 1 to 256 chips of v5e. A process of `abaw_jax.compile` compiles each step,
+one after the other, and adds a line to the file. --sizes and --generations select columns
+and rows of the first table. Existing lines are not compiled again, so you can interrupt
+the command. --nocompile prints the table of the existing lines.
 """
 
 from collections.abc import Iterator
@@ -28,15 +30,16 @@ flags.DEFINE_multi_enum(
     'sizes', list(mae_tpu.PATCH_SIZES), list(mae_tpu.PATCH_SIZES), 'Encoders.'
 )
 flags.DEFINE_multi_enum(
-    'generations', list(mae_tpu.AT_ONCE), list(mae_tpu.AT_ONCE), 'TPUs.'
+    'generations',
+    list(mae_tpu.DEVICES_PER_CHIP),
+    list(mae_tpu.DEVICES_PER_CHIP),
+    'TPUs.',
 )
 
 CONFIG = pathlib.Path(mae_tpu.__file__)
 # (chips, slices) of a row, in the order of compilation.
 SIZES = ((8, 1), (256, 2), (256, 1))
-SCALING = (1, 4, 8, 16, 64, 256)
-# Images per chip, for weak scaling.
-ROWS = 64
+SCALING = (1, 8, 64, 256)
 
 Case = tuple[str, ...]  # the arguments of the command
 
@@ -50,17 +53,16 @@ def config_case(size: str, generation: str, chips: int, slices: int) -> Case:
   )
 
 
-def scaling_case(chips: int, *, weak: bool) -> Case:
-  """Returns the arguments for ViT-L on v5e, with weak or strong scaling."""
-  batch_size = ROWS * chips if weak else mae_tpu.BATCH_SIZE
-  if not weak and chips in mae_tpu.CHIPS:
+def scaling_case(chips: int) -> Case:
+  """Returns the arguments for ViT-L on v5e."""
+  if chips in mae_tpu.CHIPS:
     return config_case('vit_l', 'v5e', chips, 1)
-  at_once = mae_tpu.AT_ONCE['v5e']['vit_l']
+  rows = mae_tpu.BATCH_SIZE // chips
   return (
       *config_case('vit_l', 'v5e', 8, 1)[:1],
       f'--topology={slice_name("v5e", chips)}',
-      f'--config.data.batch_size={batch_size}',
-      f'--config.optim.microbatches={max(1, batch_size // chips // at_once)}',
+      f'--config.mesh.zero={min(mae_tpu.ZERO, chips)}',
+      f'--config.optim.microbatches={rows // mae_tpu.AT_ONCE["vit_l"]}',
   )
 
 
@@ -79,8 +81,7 @@ def slice_name(generation: str, chips: int) -> str:
 def cases(table: str) -> Iterator[Case]:
   """Yields the cases of a table, the most important first."""
   if table == 'scaling':
-    for weak, chips in itertools.product((True, False), SCALING):
-      yield scaling_case(chips, weak=weak)
+    yield from map(scaling_case, SCALING)
     return
   for (chips, slices), size, generation in itertools.product(
       SIZES, flags.FLAGS.sizes, flags.FLAGS.generations
@@ -98,7 +99,8 @@ def topology_table(results: dict[Case, dict]) -> Iterator[list[str]]:
   """Yields the column names and rows of the table of all slices."""
   yield ['slices', 'chips', *mae_tpu.PATCH_SIZES]
   for generation, (chips, slices) in itertools.product(
-      mae_tpu.AT_ONCE, sorted(SIZES, key=lambda size: (size[1], size[0]))
+      flags.FLAGS.generations,
+      sorted(SIZES, key=lambda size: (size[1], size[0])),
   ):
     lines = [
         results.get(key(config_case(size, generation, chips, slices)))
@@ -116,15 +118,14 @@ def topology_table(results: dict[Case, dict]) -> Iterator[list[str]]:
 def scaling_table(results: dict[Case, dict]) -> Iterator[list[str]]:
   """Yields the column names and rows of the table of 1 to 256 chips."""
   yield [
-      'images', 'chips', 'per chip', 'GiB per chip', 'a chip sends', 'matmuls',
-      'HBM', 'collectives', 'step', 'images/s per chip',
+      'chips', 'images per chip', 'GiB per chip', 'a chip sends', 'matmuls', 'HBM',
+      'collectives', 'step', 'images/s per chip',
   ]  # fmt: skip
-  for weak, chips in itertools.product((True, False), SCALING):
-    line = results.get(key(scaling_case(chips, weak=weak)))
+  for chips in SCALING:
+    line = results.get(key(scaling_case(chips)))
     if line is None:
       continue
     row = [
-        f'{line["batch_size"]:,}',
         f'{chips}',
         f'{line["batch_size"] // chips} in {line["microbatches"]}',
         f'{line["total_bytes"] / 2**30:.1f}',

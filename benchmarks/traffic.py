@@ -101,7 +101,7 @@ def make_twin_step(task, mesh, example):
   from benchmarks import flax_twins
 
   if task.name == 'mae':
-    model = flax_twins.MAE(task.model)
+    model = flax_twins.MAE.like(task.model)
   else:
     model = task.model.clone(backbone=flax_twins.ViT(task.model.backbone))
   task = dataclasses.replace(task, model=model)

@@ -84,7 +84,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.data = ml_collections.ConfigDict()
   # Dataset that `abaw-jax build` wrote. 'procedural' renders a dataset under data/
   # on first use; 'procedural/affectnet' renders it in the layout of AffectNet. The
-  # same works for fer_plus, raf_db, lsd and emotionet.
+  # same works for fer_plus, raf_db, lsd and emotionet. 'procedural/tiny' is a tiny
+  # corpus for temporal models.
   config.data.name = 'procedural'
   # --data_dir of the build, on a disk or in a gs:// or s3:// bucket; optional for
   # procedural.
@@ -230,6 +231,12 @@ def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
   config.loss.weights.arousal = 1.0
   config.loss.weights.expression = 1.0
   config.loss.weights.au = 1.0
+  # Further factors of the tasks: 'none', or 'counts', the largest number of labelled
+  # rows divided by that of the task.
+  config.loss.task_weights = 'none'
+  # Rows without a label of a task are 'left_out' of its loss, or count as 'zeros',
+  # outputs and labels of 0, as in HSE-NN's joint model.
+  config.loss.masked_rows = 'left_out'
   # 'ccc', 1 - CCC; 'half_ccc', (1 - CCC) / 2 with unbiased variances, as in
   # MT-EmotiEffNet; or 'mse'.
   config.loss.va_loss = 'ccc'
@@ -237,11 +244,12 @@ def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
   # in the published code of AIM3-RUC.
   config.loss.va_mean = 'labelled'
   # Class weights of the expressions: 'none'; 'counts', the count of the largest
-  # class divided by that of the class; or eight numbers in the order of
-  # labels.EXPRESSIONS.
+  # class divided by that of the class; 'mean_counts', the mean count divided by that
+  # of the class; or eight numbers in the order of labels.EXPRESSIONS.
   config.loss.class_weights = 'none'
   # Denominator of the weighted cross-entropy: the sum of 'weights' over the rows,
-  # as in PyTorch, or the number of 'rows'.
+  # as in PyTorch, or the number of 'rows'. 'product' is the mean weight times the
+  # unweighted mean, a mistake of HSE-NN's joint model (docs/temporal.md).
   config.loss.class_weight_mean = 'weights'
   config.loss.label_smoothing = 0.0  # of expressions, from 0 to 1
   # Logit adjustment (Menon et al., arXiv 2007.07314): in training, this factor

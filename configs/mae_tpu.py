@@ -6,9 +6,9 @@ r"""The MAE of configs/mae.py on TPU slices, with the paper's 224 pixels.
 
 A variant names the encoder, the TPU generation and the number of chips, in one or
 several slices: <vit_b|vit_l|vit_h>_<v4|v5e|v5p|v6e|v7x>_<8 to 256>. All variants
-have 4,096 images per update, as in He et al. (arXiv 2111.06377). They differ in the
-number of images that a chip differentiates at once, and in the number of chips that
-share weights and moments (ZeRO). These must be in one slice: with two slices of 8
+have 4,096 images per update, as in He et al. (arXiv 2111.06377), in microbatches of 64
+(vit_b), 32 (vit_l) or 16 (vit_h) images per device, and share weights and moments
+between up to 16 devices (ZeRO). These must be in one slice: with two slices of 8
 chips, add --config.mesh.zero=8. Blocks are unrolled, because a scan over blocks moves
 more bytes through HBM.
 
@@ -23,14 +23,9 @@ from abaw_jax.configs import base, mae
 BATCH_SIZE = 4096
 CHIPS = (8, 16, 32, 64, 128, 256)
 PATCH_SIZES = {'vit_b': 16, 'vit_l': 16, 'vit_h': 14}
-# Images that fit into the memory of one device, with model.remat=dots.
-AT_ONCE = {
-    'v4': {'vit_b': 512, 'vit_l': 256, 'vit_h': 64},
-    'v5e': {'vit_b': 128, 'vit_l': 64, 'vit_h': 64},
-    'v5p': {'vit_b': 512, 'vit_l': 512, 'vit_h': 512},
-    'v6e': {'vit_b': 512, 'vit_l': 256, 'vit_h': 64},
-    'v7x': {'vit_b': 256, 'vit_l': 256, 'vit_h': 256},
-}
+# Images that a device differentiates at once. Few images move fewest bytes through HBM:
+# XLA keeps their activations in vector memory from layer to layer.
+AT_ONCE = {'vit_b': 64, 'vit_l': 32, 'vit_h': 16}
 DEVICES_PER_CHIP = {'v4': 1, 'v5e': 1, 'v5p': 1, 'v6e': 1, 'v7x': 2}
 # Devices that share weights and moments. More would split 768 and 1,280 rows into
 # parts that are not full tiles.
@@ -39,7 +34,7 @@ ZERO = 16
 VARIANTS = tuple(
     f'{size}_{generation}_{chips}'
     for size in PATCH_SIZES
-    for generation in AT_ONCE
+    for generation in DEVICES_PER_CHIP
     for chips in CHIPS
 )
 
@@ -55,6 +50,6 @@ def get_config(variant: str = VARIANTS[0]) -> ml_collections.ConfigDict:
   config.data.batch_size = BATCH_SIZE
   devices = int(chips) * DEVICES_PER_CHIP[generation]
   rows = BATCH_SIZE // devices
-  config.optim.microbatches = max(1, rows // AT_ONCE[generation][size])
+  config.optim.microbatches = max(1, rows // AT_ONCE[size])
   config.mesh.zero = min(ZERO, devices)
   return config

@@ -43,7 +43,8 @@ def get_config(variant: str = 'b0') -> ml_collections.ConfigDict:
     config.model.image_size = 260
   if stage and size in ('small', 'smoke'):
     config.optim.freeze = 'backbone'
-    config.epochs = 3.0 if size == 'small' else 1.0
+  if variant == 'small_heads':
+    config.epochs = 3.0
   config.augment.filter = 'bilinear'
   config.augment.fit = 'squash'
   return config

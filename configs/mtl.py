@@ -89,8 +89,8 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   # Trained tasks; the outputs of other tasks get no gradient.
   config.model.tasks = 'valence,arousal,expression,au'
   # Feedback from source tasks to target tasks: 'none', 'hidden' (hidden states of
-  # the source heads) or 'label' (embedded labels). Source tasks must be trained, and
-  # no task can be both.
+  # the source heads), 'label' (embedded labels) or 'output' (outputs, with
+  # gradients). Source tasks must be trained, and no task can be both.
   config.model.feedback = 'hidden'
   config.model.feed_source = 'valence,au'
   config.model.feed_target = 'arousal'

@@ -5,7 +5,6 @@ Builders rename folders and write parts of files, which a bucket cannot do.
 
 from collections.abc import Callable
 import hashlib
-import os
 import pathlib
 import shutil
 
@@ -48,9 +47,8 @@ def build(
 
 def _local_folder(data_dir: files.Path) -> pathlib.Path:
   """Returns the folder in which datasets for this bucket are built."""
-  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
   key = hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
-  return pathlib.Path(root) / 'abaw_jax' / 'builds' / key
+  return files.cache_folder('builds') / key
 
 
 def _copy_metadata(remote: files.Path, local: pathlib.Path) -> None:
@@ -73,6 +71,7 @@ def _upload(folder: pathlib.Path, remote: files.Path) -> None:
   missing = [name for name in names if name not in done]
   if not done:
     (remote / _INFO).unlink(missing_ok=True)
+    files.remove(remote)  # an older build may have more shards
   with (
       progress_bars.make(
           desc='uploading', total=len(missing), unit='files'

@@ -391,6 +391,14 @@ WRONG = {
         ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
         ('--name is missing', '--help'),
     ),
+    'a workdir in a variable that is not set': (
+        ('abaw_jax.evaluate', '--workdir='),
+        ('--workdir= is empty', 'give a value or leave it out'),
+    ),
+    'an empty path of several': (
+        ('abaw_jax.predict', '--workdir={started}', '--fit_on='),
+        ('--fit_on= is empty', 'give a value or leave it out'),
+    ),
     'a conversion of nothing': (
         ('abaw_jax.convert', '--out=w'),
         ('give --checkpoint=FILE to read or --init_from=FOLDER to write',),

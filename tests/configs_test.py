@@ -115,7 +115,7 @@ def test_the_chips_can_share_the_batch(variant):
   at_once = devices * config.optim.microbatches
   assert config.data.batch_size % at_once == 0
   rows = config.data.batch_size // at_once
-  assert 1 <= rows <= mae_tpu.AT_ONCE[generation][size]
+  assert 1 <= rows <= mae_tpu.AT_ONCE[size]
 
 
 @pytest.mark.parametrize('name', CONFIGS)

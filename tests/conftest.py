@@ -1,5 +1,6 @@
 """Settings of all tests: strict, on the CPU, and with one compilation cache."""
 
+import gc
 from importlib import abc
 import os
 import pathlib
@@ -14,11 +15,13 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # no notices of XLA
 os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
 # Most compiled programs of tests run once, so optimisation by LLVM, and fusion
 # through MLIR, cost more time than they save. Results change by rounding only.
-# Versions from 0.11 on reject the last flag.
+# Small programs compile faster in one part. Versions from 0.11 on reject the last
+# flag.
 os.environ.setdefault(
     'XLA_FLAGS',
     '--xla_backend_optimization_level=0 '
     '--xla_llvm_disable_expensive_passes=true '
+    '--xla_cpu_parallel_codegen_split_count=1 '
     + '--xla_cpu_use_fusion_emitters=false'
     * (jaxlib_version.__version_info__ < (0, 11)),
 )
@@ -44,14 +47,23 @@ pytest_plugins = ['tests.buckets.fixtures', 'tests.feature_fixtures']
 
 
 def pytest_configure(config):
+  gc.disable()  # until all tests are imported
   # Worker processes of Grain read flags, and pytest does not parse them.
   flags.FLAGS.mark_as_parsed()
   # Not set in the environment: JAX writes cache entries in place, so a child
-  # process that a test kills could leave a damaged entry.
+  # process that a test kills could leave a damaged entry. `runs.environment` gives
+  # the cache to other child processes.
   if config.pluginmanager.hasplugin('cacheprovider'):
     folder = str(config.cache.mkdir('jax'))
     jax.config.update('jax_compilation_cache_dir', folder)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+    # Also programs of one operation, because there are thousands of them.
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+def pytest_collection_finish():
+  # No later collection of garbage visits the modules and the tests.
+  gc.freeze()
+  gc.enable()
 
 
 @pytest.fixture(scope='session')

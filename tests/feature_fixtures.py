@@ -10,6 +10,8 @@ from abaw_jax.data import sources
 from tests.data import corpora
 
 DIM = 16
+# Width of each feature set; the second one are scores of a frame model.
+SETS = {'small': DIM, 'small_scores': 22}
 
 
 @pytest.fixture(scope='session')
@@ -17,20 +19,21 @@ def feature_dir(data_dir, tmp_path_factory) -> pathlib.Path:
   """Returns a folder with random features of every row of the tiny corpus."""
   root = tmp_path_factory.mktemp('features')
   rng = np.random.default_rng(0)
-  records = {}
-  for split in labels.SPLITS:
-    records[split] = [
-        record
-        | {
-            'features': rng.standard_normal(
-                (len(record['row']), DIM), np.float32
-            )
-        }
-        for record in sources.Records(
-            data_dir, 's_aff_wild2', 'sequences', split
-        )
-    ]
-  corpora.write_records(
-      root, records, dataset='s_aff_wild2', name='small', dim=DIM, card={}
-  )
+  for name, dim in SETS.items():
+    records = {}
+    for split in labels.SPLITS:
+      records[split] = [
+          record
+          | {
+              'features': rng.standard_normal(
+                  (len(record['row']), dim), np.float32
+              )
+          }
+          for record in sources.Records(
+              data_dir, 's_aff_wild2', 'sequences', split
+          )
+      ]
+    corpora.write_records(
+        root, records, dataset='s_aff_wild2', name=name, dim=dim, card={}
+    )
   return root

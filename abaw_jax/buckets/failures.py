@@ -21,7 +21,7 @@ _PACKAGES = {
     'aiobotocore', 'aiohttp', 'botocore', 'gcsfs', 'google', 'requests',
     's3fs', 'urllib3',
 }  # fmt: skip
-_URL = re.compile(r'(gs|s3|https?)://')
+_URL = re.compile(r'(gs|s3|https?)://\S+')
 
 
 class BucketError(OSError):
@@ -54,25 +54,29 @@ def advice(error: BaseException) -> str | None:
   """Returns the cause and the fix of an error; None if no bucket is its cause."""
   if isinstance(error, BucketError):
     return error.advice
-  text = ' '.join(str(error).split())
+  # A TimeoutError has no text.
+  text = ' '.join(str(error).split()) or type(error).__name__
+  words = _URL.sub('', text)  # the path may have any words
   package = type(error).__module__.partition('.')[0]
   # The classes of Python that gcsfs and s3fs raise have no file name.
   is_plain = isinstance(error, OSError) and error.filename is None
-  if not (package in _PACKAGES or is_plain or _URL.search(text)):
+  if not (package in _PACKAGES or is_plain or words != text):
     return None
   if is_missing_bucket(error):
     return 'there is no such bucket; create it, or correct its name'
+  if isinstance(error, (FileExistsError, FileNotFoundError)):
+    return None
   if (
       isinstance(error, PermissionError)
       or 'Credential' in type(error).__name__
-      or _REFUSED.search(text)
+      or _REFUSED.search(words)
   ):
     return (
         f'access is refused ({text[:150]}); give this account access to the '
         'bucket, or use another: `gcloud auth application-default login` for '
         'gs://, AWS_PROFILE or `aws configure` for s3://'
     )
-  if package in _PACKAGES - {'google'} or _LOST.search(text):
+  if package in _PACKAGES - {'google'} or _LOST.search(words):
     return (
         f'the bucket does not answer ({text[:150]}); check the network, then '
         'run the same command again'

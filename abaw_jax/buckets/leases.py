@@ -82,12 +82,18 @@ def _create(path: epath.Path, content: dict[str, Any]) -> bool:
 
 
 def _read(path: epath.Path) -> dict[str, Any] | None:
+  """Returns the content of the object, None if there is none."""
   try:
     # One request: `path.read_bytes` asks for the size first, and the holder may
     # write between the two.
-    return json.loads(paths.file_system(path).cat_file(os.fspath(path)))
+    data = paths.file_system(path).cat_file(os.fspath(path))
   except FileNotFoundError:
     return None
+  try:
+    return json.loads(data)
+  except ValueError:  # the lock of a local folder that was copied to the bucket
+    holder = data.decode(errors='backslashreplace')
+    return {'holder': holder, 'place': '', 'process': [0, None], 'token': ''}
 
 
 def _wait_for_death(path: epath.Path) -> None:

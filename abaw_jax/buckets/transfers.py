@@ -44,7 +44,8 @@ def upload_folder(
       if path.is_file() and path.relative_to(local).as_posix() != last
   ]
   if last is not None:
-    (remote / last).unlink(missing_ok=True)
+    with failures.named(str(remote)):
+      (remote / last).unlink(missing_ok=True)
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
     for job in [
         pool.submit(upload, local / name, remote / name) for name in names

@@ -194,7 +194,9 @@ def _open(directory, handlers, *, read_only: bool = False):
   return ocp.CheckpointManager(
       directory,
       options=ocp.CheckpointManagerOptions(
-          cleanup_tmp_directories=not read_only, read_only=read_only
+          cleanup_tmp_directories=not read_only,
+          read_only=read_only,
+          async_options=orbax_buckets.async_options(directory),
       ),
       item_handlers=handlers,
   )

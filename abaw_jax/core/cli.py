@@ -3,7 +3,6 @@
 Commands import JAX inside `main`, so that --help answers at once.
 """
 
-import ast
 from collections.abc import Callable, Iterable, Mapping
 import contextlib
 import pathlib
@@ -17,7 +16,14 @@ import ml_collections
 from ml_collections.config_flags import config_flags
 
 import abaw_jax
-from abaw_jax.core import choices, errors, failures, files, locks
+from abaw_jax.core import (
+    choices,
+    config_ranges,
+    errors,
+    failures,
+    files,
+    locks,
+)
 
 # The shipped configs: in the package, or next to it in a checkout.
 _CONFIGS = pathlib.Path(abaw_jax.__path__[-1]) / 'configs'
@@ -206,7 +212,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
     # --help shows the flags of the main module only; absl calls it argv[0].
     flags.FLAGS.register_key_flag_for_module(argv[0], flag)
   try:
-    return flags.FLAGS(argv)
+    rest = flags.FLAGS(argv)
+    _check_empty()
+    return rest
   except SystemExit:
     sys.exit(0)  # absl ends --help with status 1
   except errors.InputError as e:
@@ -214,6 +222,18 @@ def _parse_flags(argv: list[str]) -> list[str]:
   except flags.Error as e:
     message = re.sub(r'^flag (--\w+)=None: .*', r'\1 is missing', str(e))
     fail(f'{message.removeprefix("flag ")}; --help lists the flags')
+
+
+def _check_empty() -> None:
+  """Raises an InputError if a flag is empty, as `--workdir=$UNSET` is."""
+  for name in flags.FLAGS:
+    flag = flags.FLAGS[name]
+    values = flag.value if isinstance(flag.value, list) else [flag.value]
+    is_key = name.startswith('config.')  # of a config, where '' has a meaning
+    if flag.present and '' in values and flag.default != '' and not is_key:
+      raise errors.InputError(
+          f'--{name}= is empty; give a value or leave it out'
+      )
 
 
 class _ConfigParser(config_flags.ConfigFileFlagParser):
@@ -238,7 +258,7 @@ class _ConfigParser(config_flags.ConfigFileFlagParser):
       if match := re.fullmatch(
           r'--?(?:no)?config\.([^=]+)(?:=(.*))?', argument
       ):
-        _check_override(config, match[1], match[2])
+        config_ranges.check_override(config, match[1], match[2])
     return config
 
 
@@ -255,46 +275,3 @@ def _config_file(name: str) -> pathlib.Path:
       f'--config={name}: there is no such config file; '
       f'{choices.suggestion(path.stem, shipped)}'
   )
-
-
-def _check_override(
-    config: ml_collections.ConfigDict, path: str, text: str | None
-) -> None:
-  """Raises an InputError if --config.<path>=<text> cannot be set."""
-  value, above = config, 'config'
-  for name in path.split('.'):
-    is_section = isinstance(value, ml_collections.ConfigDict)
-    keys = list(value) if is_section else []
-    if name not in keys:
-      raise errors.InputError(
-          f'--config.{path}: {above} has no key {name}; '
-          f'{choices.suggestion(name, keys)}'
-      )
-    value, above = value[name], f'{above}.{name}'
-  if isinstance(value, ml_collections.ConfigDict):
-    raise errors.InputError(
-        f'--config.{path} is a section; set a key of it: {choices.listing(value)}'
-    )
-  if text is not None and not _fits(text, value):
-    raise errors.InputError(
-        f'--config.{path}={text}: wrong type; give {type(value).__name__}, '
-        f'such as {value!r}'
-    )
-
-
-def _fits(text: str, old: Any) -> bool:
-  """Returns whether a text has the type of the config's value."""
-  if isinstance(old, str):
-    return True
-  if isinstance(old, bool):
-    return text.lower() in ('true', 'false', '1', '0')
-  try:
-    new = ast.literal_eval(text)
-  except (SyntaxError, ValueError):
-    return False
-  if isinstance(old, tuple):
-    items, old = new if isinstance(new, tuple) else (new,), old[0]
-  else:
-    items = (new,)
-  known = (type(old), int) if isinstance(old, float) else (type(old),)
-  return all(type(item) in known for item in items)

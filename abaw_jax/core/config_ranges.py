@@ -1,13 +1,16 @@
-"""The check of every number of a config against `RANGES` of configs/base.py."""
+"""Checks of configs: numbers against `RANGES` of configs/base.py, and overrides."""
 
+import ast
 from collections.abc import Mapping
 import ctypes
 import operator
 import re
 from typing import Any
 
+import ml_collections
+
 from abaw_jax.configs import base
-from abaw_jax.core import errors
+from abaw_jax.core import choices, errors
 
 _INTERVAL = re.compile(r'([\[(])([^ ]+), ([^ ]+)([\])])')
 _HOLDS = {
@@ -40,6 +43,31 @@ def check(
       raise errors.InputError(f'{where}{key}={value}: give {allowed}')
 
 
+def check_override(
+    config: ml_collections.ConfigDict, path: str, text: str | None
+) -> None:
+  """Raises an InputError if --config.<path>=<text> cannot be set."""
+  value, above = config, 'config'
+  for name in path.split('.'):
+    is_section = isinstance(value, ml_collections.ConfigDict)
+    keys = list(value) if is_section else []
+    if name not in keys:
+      raise errors.InputError(
+          f'--config.{path}: {above} has no key {name}; '
+          f'{choices.suggestion(name, keys)}'
+      )
+    value, above = value[name], f'{above}.{name}'
+  if isinstance(value, ml_collections.ConfigDict):
+    raise errors.InputError(
+        f'--config.{path} is a section; set a key of it: {choices.listing(value)}'
+    )
+  if text is not None and not _fits(text, value):
+    raise errors.InputError(
+        f'--config.{path}={text}: wrong type; give {type(value).__name__}, '
+        f'such as {value!r}'
+    )
+
+
 def _is_inside(value: Any, allowed: str) -> bool:
   """Returns whether a number, or each number of a tuple, is in its interval."""
   intervals = _INTERVAL.findall(allowed)
@@ -62,3 +90,21 @@ def _holds(
   # A device computes in float32, where 1e39 is infinite and 1e-50 is 0.
   value = value if integer else ctypes.c_float(value).value
   return _HOLDS[left](value, float(low)) and _HOLDS[right](value, float(high))
+
+
+def _fits(text: str, old: Any) -> bool:
+  """Returns whether a text has the type of the config's value."""
+  if isinstance(old, str):
+    return True
+  if isinstance(old, bool):
+    return text.lower() in ('true', 'false', '1', '0')
+  try:
+    new = ast.literal_eval(text)
+  except (SyntaxError, ValueError):
+    return False
+  if isinstance(old, tuple):
+    items, old = new if isinstance(new, tuple) else (new,), old[0]
+  else:
+    items = (new,)
+  known = (type(old), int) if isinstance(old, float) else (type(old),)
+  return all(type(item) in known for item in items)

@@ -24,7 +24,11 @@ def explain(error: BaseException | None) -> str | None:
   if isinstance(error, errors.InputError):
     return str(error)
   while error is not None:
-    line = storage_errors.line(error) or _missing_platform(error)
+    line = (
+        storage_errors.line(error)
+        or _missing_platform(error)
+        or _out_of_memory(error)
+    )
     if line:
       return line
     error = error.__cause__
@@ -117,4 +121,19 @@ def _missing_platform(error: BaseException) -> str | None:
       f'JAX_PLATFORMS={os.environ.get("JAX_PLATFORMS", "")}: no such device here '
       f'({reason or "its plugin for JAX is not installed"}); unset it to use the '
       'devices of this machine'
+  )
+
+
+def _out_of_memory(error: BaseException) -> str | None:
+  """Returns a line if a device has too little memory."""
+  text = str(error).partition('\n')[0]
+  # The module of this class slows --help down.
+  if type(error).__name__ != 'JaxRuntimeError' or not text.startswith(
+      'RESOURCE_EXHAUSTED'
+  ):
+    return None
+  return (
+      f'the device has too little memory ({text[:200]}); for training, raise '
+      '--config.optim.microbatches, set --config.model.remat=dots or all, or '
+      'lower --config.data.batch_size; for other commands, lower the batch size'
   )

@@ -56,6 +56,12 @@ def local_path(text: str | os.PathLike[str], flag: str) -> pathlib.Path:
   return pathlib.Path(text)
 
 
+def cache_folder(name: str) -> pathlib.Path:
+  """Returns `~/.cache/abaw_jax/<name>`, or the same in $XDG_CACHE_HOME."""
+  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  return pathlib.Path(root) / 'abaw_jax' / name
+
+
 def absolute(path: Path) -> Path:
   """Returns a path that does not depend on the working directory."""
   return path if paths.is_bucket(path) else path.resolve()

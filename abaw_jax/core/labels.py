@@ -105,6 +105,19 @@ def expression_id(dataset: str, code: int) -> int:
   return EXPRESSIONS.index(name) if name in EXPRESSIONS else EXPRESSION_MISSING
 
 
+def scored_expressions(datasets: Iterable[str]) -> tuple[int, ...]:
+  """Returns the expressions that count in the scores of datasets.
+
+  These are all 8, but on LSD alone its 6, as in the challenge.
+
+  Args:
+    datasets: names, such as 'lsd' or 'lsd/frames'.
+  """
+  if {name.strip().split('/')[0] for name in datasets} != {'lsd'}:
+    return tuple(range(NUM_EXPRESSIONS))
+  return tuple(expression_id('lsd', code) for code in NATIVE_EXPRESSIONS['lsd'])
+
+
 def positions(order: Sequence[str], wanted: Iterable[str]) -> tuple[int, ...]:
   """Returns the position in `order` of each wanted name; -1 where it is absent."""
   places = {name: i for i, name in enumerate(order)}

@@ -2,30 +2,22 @@
 
 import fractions
 import functools
-from typing import Any
 
 from jaxtyping import Int
 import numpy as np
 
-from abaw_jax.core import fingerprint, labels
+from abaw_jax.core import labels
 from abaw_jax.data import order as order_lib
 from abaw_jax.data import protocol
 
 
-class ClassBalanced(protocol.Source):
+class ClassBalanced(protocol.Wrapper):
   """A source of labelled images whose training order is class-balanced.
 
   Each expression is drawn equally often. Images without an expression are drawn
-  as often as without class balance. Evaluation does not change.
+  as often as without class balance. Evaluation does not change. The records, of one
+  dataset or a mixture, have `expression` and `expr`.
   """
-
-  def __init__(self, source: Any):
-    """Initializes the source; reads no record yet.
-
-    Args:
-      source: records, or a mixture of them, with `expression` and `expr`.
-    """
-    self._source = source
 
   def for_training(self, seed: int) -> order_lib.Shuffled:
     """Returns the examples in the order of training; reads all labels once."""
@@ -43,31 +35,6 @@ class ClassBalanced(protocol.Source):
     return order_lib.Shuffled(
         self._source, order, np.argsort(classes, kind='stable')
     )
-
-  def with_fields(self, *fields: str) -> Any:
-    """Returns the same records with these fields only."""
-    return self._source.with_fields(*fields)
-
-  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
-    """Returns the fingerprint of each dataset, by name."""
-    return self._source.fingerprints()
-
-  def names(self, rows) -> protocol.Rows:
-    """Returns the fields that identify each record; see `protocol.Source`."""
-    return self._source.names(rows)
-
-  def where(self, index: int) -> str:
-    """Returns the dataset and the name of a record for error messages."""
-    return self._source.where(index)
-
-  def __len__(self) -> int:
-    return len(self._source)
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[index]
-
-  def __repr__(self) -> str:
-    return f'ClassBalanced({self._source!r})'
 
   @functools.cached_property
   def _classes(self) -> Int[np.ndarray, 'n']:

@@ -67,12 +67,6 @@ class _Object:
     }
 
 
-def default_folder() -> pathlib.Path:
-  """Returns the folder of the cache if a config names none."""
-  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  return pathlib.Path(root) / 'abaw_jax' / 'datasets'
-
-
 def copied(urls: Sequence[str], cache: str = '') -> list[str]:
   """Copies the files that are not yet in the cache; returns all copies.
 
@@ -81,7 +75,7 @@ def copied(urls: Sequence[str], cache: str = '') -> list[str]:
 
   Args:
     urls: files of one folder in a bucket.
-    cache: folder of all copies; '' is `default_folder()`.
+    cache: folder of all copies; '' is `datasets` in `files.cache_folder`.
 
   Raises:
     InputError: the cache is not local, a file is missing or differs from its
@@ -92,7 +86,7 @@ def copied(urls: Sequence[str], cache: str = '') -> list[str]:
     raise errors.InputError(
         f'config.data.cache_dir={cache}: give a folder on a local disk'
     )
-  root = pathlib.Path(cache) if cache else default_folder()
+  root = pathlib.Path(cache) if cache else files.cache_folder('datasets')
   objects = _objects(urls, root)
   folder = objects[0].copy.parent
   if not all(map(_is_current, objects)):

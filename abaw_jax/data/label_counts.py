@@ -12,7 +12,7 @@ import numpy as np
 from abaw_jax.core import labels
 
 # Fields of a record that are counted, and its masks.
-FIELDS = ('expression', 'expr', 'au', 'au_mask')
+FIELDS = ('expression', 'expr', 'au', 'au_mask', 'va')
 MASKS = ('va', 'expr', 'au_mask')
 
 
@@ -24,11 +24,13 @@ class LabelCounts:
     expression: rows labelled with each expression.
     au_present: rows in which each AU is present.
     au_known: rows in which each AU is labelled.
+    va: rows with labelled valence and arousal.
   """
 
   expression: Int[np.ndarray, '8']
   au_present: Int[np.ndarray, '12']
   au_known: Int[np.ndarray, '12']
+  va: int = 0
 
   @classmethod
   def of(cls, records: Iterable[Mapping[str, Any]]) -> LabelCounts:
@@ -36,22 +38,45 @@ class LabelCounts:
     expression = np.zeros(labels.NUM_EXPRESSIONS, np.int64)
     au_present = np.zeros(labels.NUM_AUS, np.int64)
     au_known = np.zeros(labels.NUM_AUS, np.int64)
+    va = 0
     for record in records:
       expr = np.atleast_1d(record['expr'])
       classes = np.atleast_1d(record['expression'])[expr]
       np.add.at(expression, classes, 1)
       mask = np.atleast_2d(record['au_mask'])
       au_known += mask.sum(axis=0)
+      va += int(np.sum(record['va']))
       au_present += (mask & (np.atleast_2d(record['au']) == 1)).sum(axis=0)
-    return cls(expression, au_present, au_known)
+    return cls(expression, au_present, au_known, va)
 
-  def class_weights(self) -> Float[np.ndarray, '8']:
-    """Returns max(count) / count of each expression; 0 if its count is 0.
+  def class_weights(self, numerator: str = 'max') -> Float[np.ndarray, '8']:
+    """Returns the numerator / count of each expression; 0 if its count is 0.
 
     Weight 0 keeps label smoothing from training an expression without rows.
+
+    Args:
+      numerator: the 'max' or the 'mean' of the counts that are not 0.
     """
     count = self.expression
-    return np.where(count, count.max() / np.maximum(count, 1), 0.0)
+    seen = count[count > 0] if count.any() else np.zeros(1)
+    top = seen.max() if numerator == 'max' else seen.mean()
+    return np.where(count, top / np.maximum(count, 1), 0.0)
+
+  def task_weights(self) -> dict[str, float]:
+    """Returns max(count) / count of the labelled rows of each task.
+
+    The count of the AUs is that of the AU with the most labels. A count of 0 is
+    taken as 1; the loss of such a task is 0.
+    """
+    rows = {
+        'va': self.va,
+        'expr': int(self.expression.sum()),
+        'au_mask': int(self.au_known.max()),
+    }
+    most = max(rows.values())
+    return {
+        task: most / max(rows[mask], 1) for task, mask in labels.MASKS.items()
+    }
 
   def expression_shares(self) -> Float[np.ndarray, '8']:
     """Returns the frequency of each expression; a count of 0 is taken as 1."""

@@ -1,6 +1,6 @@
 """Images that stay decoded in host memory, and the memory that is free for them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import os
 import pathlib
 import re
@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from abaw_jax.core import fingerprint
 from abaw_jax.data import order as order_lib
 from abaw_jax.data import pipeline, protocol
 
@@ -36,7 +35,7 @@ class Fillable(Protocol):
     ...
 
 
-class DecodedImages(protocol.Source):
+class DecodedImages(protocol.Wrapper):
   """A source of single images that decodes each image once.
 
   A record has the decoded square, uint8 [s, s, 3], in place of the encoded image.
@@ -64,7 +63,7 @@ class DecodedImages(protocol.Source):
       shard_count: number of hosts that share the rows of each batch. Only the rows
         of this host stay in memory; the others are read from disk.
     """
-    self._source = source
+    super().__init__(source)
     self._options = {
         'transform': decode,
         'batch_size': batch_size,
@@ -112,33 +111,11 @@ class DecodedImages(protocol.Source):
     """Returns the examples in the order of training."""
     return self._source.for_training(seed).of(self)
 
-  def with_fields(self, *fields: str) -> Any:
-    """Returns the records on disk with these fields only."""
-    return self._source.with_fields(*fields)
-
-  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
-    """Returns the fingerprint of each dataset, by name."""
-    return self._source.fingerprints()
-
-  def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
-    """Returns the fields that identify each record; see `protocol.Source`."""
-    return self._source.names(rows)
-
-  def where(self, index: int) -> str:
-    """Returns the dataset and the name of a record for error messages."""
-    return self._source.where(index)
-
-  def __len__(self) -> int:
-    return len(self._source)
-
   def __getitem__(self, index: int) -> dict[str, Any]:
     slot = self._slots[index]
     if self._columns is None or slot < 0:
-      return self._source[index]
+      return super().__getitem__(index)
     return {name: column[slot] for name, column in self._columns.items()}
-
-  def __repr__(self) -> str:
-    return f'DecodedImages({self._source!r})'
 
 
 def free_bytes() -> int:

@@ -1,6 +1,6 @@
 """The order of the examples in training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import fractions
 import functools
@@ -71,6 +71,12 @@ class Shuffled:
   def where(self, index: int) -> str:
     """Returns the name of an example for error messages."""
     return self._source.where(self._locate(index))
+
+  def batch(
+      self, indices: Sequence[int], *, rows: int
+  ) -> dict[str, np.ndarray] | None:
+    """Returns the batch of some examples, or None; see `protocol.Source`."""
+    return self._source.batch([*map(self._locate, indices)], rows=rows)
 
   def num_examples(self, epochs: float | int) -> float | int:
     """Returns the number of examples in `epochs` epochs."""

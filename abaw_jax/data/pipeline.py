@@ -37,13 +37,14 @@ class TrainBatches(grain.DatasetIterator):
   def __init__(
       self,
       batches: grain.MapDataset,
-      read_options: grain.ReadOptions,
-      worker_options: grain.MultiprocessingOptions,
+      *,
+      num_workers: int,
+      read_threads: int,
   ):
     super().__init__()
     self._batches = batches
-    self._read_options = read_options
-    self._worker_options = worker_options
+    self._read_options = _read_options(read_threads)
+    self._worker_options = grain.MultiprocessingOptions(num_workers)
     self._next_batch = 0
     self._running = None
     self._has_started = False
@@ -132,8 +133,8 @@ def train_batches(
   )
   return TrainBatches(
       grain.MapDataset.range(_ENDLESS).map(load),
-      grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads),
-      grain.MultiprocessingOptions(num_workers),
+      num_workers=num_workers,
+      read_threads=read_threads,
   )
 
 
@@ -162,9 +163,7 @@ def eval_batches(
       shard_index=shard_index,
       shard_count=shard_count,
   )
-  return batches.to_iter_dataset(
-      grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads)
-  )
+  return batches.to_iter_dataset(_read_options(read_threads))
 
 
 @contextlib.contextmanager
@@ -182,11 +181,16 @@ def ordered_batches(
   """
   batches = TrainBatches(
       _in_order(source, transform, **options),
-      grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads),
-      grain.MultiprocessingOptions(num_workers),
+      num_workers=num_workers,
+      read_threads=read_threads,
   )
   with contextlib.closing(batches):
     yield batches
+
+
+def _read_options(read_threads: int) -> grain.ReadOptions:
+  """Returns options with which each thread prepares one batch ahead."""
+  return grain.ReadOptions(read_threads, prefetch_buffer_size=read_threads)
 
 
 def _in_order(
@@ -267,6 +271,9 @@ def _load(
   if not indices:
     padded = transform([examples[0]], rows=rows + 1)
     return {field: value[1:] for field, value in padded.items()}
+  batch = examples.batch(indices, rows=rows)
+  if batch is not None:
+    return batch
   current = None  # the example that the transform processes
 
   def read():

@@ -1,6 +1,6 @@
 """The interface of every data source: training, evaluation and messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +21,10 @@ class TrainingExamples(Protocol):
 
   def where(self, index: int) -> str:
     """Returns the name of an example for error messages, see `Source.where`."""
+    ...
+
+  def batch(self, indices: Sequence[int], *, rows: int) -> Rows | None:
+    """Returns the batch of some examples, or None; see `Source.batch`."""
     ...
 
   def num_examples(self, epochs: float | int) -> float | int:
@@ -55,6 +59,15 @@ class Source(Protocol):
     del index
     return ''
 
+  def batch(self, indices: Sequence[int], *, rows: int) -> Rows | None:
+    """Returns the batch of some examples, padded to `rows`, if that is faster.
+
+    It is the same batch as the task's transform makes. None means that the examples
+    must be read one by one and transformed.
+    """
+    del indices, rows
+    return None
+
   def for_training(self, seed: int) -> TrainingExamples:
     """Returns the examples in the order of training.
 
@@ -86,3 +99,36 @@ class Source(Protocol):
       rows: predictions, as `listed` returns them.
     """
     ...
+
+
+class Wrapper(Source):
+  """The records of another source; subclasses change their order or content."""
+
+  def __init__(self, source: Any):
+    """Keeps the source, which has `with_fields`."""
+    self._source = source
+
+  def with_fields(self, *fields: str) -> Any:
+    """Returns the records of the other source with these fields only."""
+    return self._source.with_fields(*fields)
+
+  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
+    """Returns the fingerprint of each dataset, by name."""
+    return self._source.fingerprints()
+
+  def names(self, rows: Mapping[str, np.ndarray]) -> Rows:
+    """Returns the fields that identify each record; see `Source`."""
+    return self._source.names(rows)
+
+  def where(self, index: int) -> str:
+    """Returns the dataset and the name of a record for error messages."""
+    return self._source.where(index)
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._source[index]
+
+  def __repr__(self) -> str:
+    return f'{type(self).__name__}({self._source!r})'

@@ -8,6 +8,7 @@ import threading
 
 from array_record.python import array_record_module
 
+from abaw_jax.buckets import failures
 from abaw_jax.core import errors, files
 from abaw_jax.data import dataset_cache
 
@@ -53,6 +54,8 @@ class Shards:
       reader = self._readers[shard] or self._open(shard)
       # A range of one record: a list of positions would use the thread pool.
       return reader.read(position, position + 1)[0]
+    except failures.BucketError:
+      raise  # the file is not damaged
     except (IndexError, OSError, RuntimeError, ValueError) as e:
       reason = str(e).partition('\n')[0]
       raise errors.InputError(

@@ -60,8 +60,8 @@ class Records(protocol.Source):
       config: config of the builder, or name of a feature set.
       split: for example `train`.
       fields: fields to read; None reads all.
-      cache_dir: folder of the copies of datasets in buckets; '' is
-        `dataset_cache.default_folder()`.
+      cache_dir: folder of the copies of datasets in buckets, see
+        `dataset_cache.copied`.
 
     Raises:
       InputError: the dataset, config, split or a field does not exist.

@@ -79,7 +79,7 @@ def frame_batch(
   }
   batch = {
       **_images(faces, len(kept)),
-      **_without_sentinels(columns),
+      **without_sentinels(columns),
       'row': columns['row'],
   }
   if probs:
@@ -223,7 +223,7 @@ def _window(window: Record, length: int) -> dict[str, Any]:
   check_features(real, window['video'], window['frame_id'])
   frames = {
       'features': window['features'],
-      **_without_sentinels(window),
+      **without_sentinels(window),
       'frame_mask': np.ones(len(window['frame_id']), bool),
       'frame_id': window['frame_id'],
       'row': window['row'],
@@ -234,7 +234,7 @@ def _window(window: Record, length: int) -> dict[str, Any]:
   }
 
 
-def _without_sentinels(rows: Record) -> dict[str, np.ndarray]:
+def without_sentinels(rows: Record) -> dict[str, np.ndarray]:
   """Returns labels and masks; labels under a False mask are 0."""
   values = {
       field: np.where(rows[mask], rows[field], rows[field].dtype.type(0))

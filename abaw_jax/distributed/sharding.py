@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Shaped
 import numpy as np
 
 from abaw_jax.core import errors
@@ -193,3 +194,20 @@ def to_devices(
       key: jax.make_array_from_process_local_data(sharding, value)
       for key, value in batch.items()
   }
+
+
+def in_process_order(
+    rows: Shaped[np.ndarray, 'b *d'], mesh: Mesh
+) -> Shaped[np.ndarray, 'b *d']:
+  """Returns the rows of process 0, then those of process 1, and so on.
+
+  The devices of a process are not always neighbors in a mesh of a TPU slice, and a
+  global batch has the order of the mesh.
+
+  Args:
+    rows: one for each row of a batch of `to_devices`.
+    mesh: the mesh over which the batch is split.
+  """
+  processes = [device.process_index for device in mesh.devices.flat]
+  parts = rows.reshape(mesh.size, -1, *rows.shape[1:])
+  return parts[np.argsort(processes, kind='stable')].reshape(rows.shape)

@@ -103,8 +103,8 @@ def to_table(
   rows += [
       (
           f'{x["kind"]} over {x["network"].upper()}',
-          f'{x["count"]} per step{" while computing" * x["overlapped"]}, {_size(x["num_bytes"])}; each chip sends '
-          f'{_size(x["sent_bytes"])}',
+          f'{x["count"]} per step{" while computing" * x["overlapped"]}, '
+          f'{_size(x["num_bytes"])}; each chip sends {_size(x["sent_bytes"])}',
       )
       for x in line['collectives']
   ]

@@ -22,6 +22,7 @@ def evaluate(
     data: files.Path | None = None,
     data_dir: files.Path | None = None,
     weights_of: str = 'score',
+    contempt: str = 'left_out',
 ) -> dict[str, float]:
   """Returns the scores of a run's best checkpoint, and writes its predictions.
 
@@ -36,12 +37,14 @@ def evaluate(
       predictions have a folder of their own, see `file`.
     data_dir: folder of all built datasets, if it was moved after the training.
     weights_of: weights that predict, one of `prediction.choices`.
+    contempt: of a folder of weights; 'left_out', or 'other', which takes Contempt
+      for Other as the confidence filter of HSE-NN does.
 
   Raises:
     InputError: there is no such run, checkpoint or split, or the run's own dataset
       has changed since the training.
   """
-  config = read_config(workdir, data=data, data_dir=data_dir)
+  config = read_config(workdir, data=data, data_dir=data_dir, contempt=contempt)
   task = registry.make_task(config)
   source = task.source(split)
   mesh = sharding.make_mesh(fsdp=config['mesh']['fsdp'])
@@ -72,6 +75,7 @@ def read_config(
     *,
     data: files.Path | None = None,
     data_dir: files.Path | None = None,
+    contempt: str = 'left_out',
 ) -> dict[str, Any]:
   """Returns the config of a run, with the dataset to predict.
 
@@ -84,7 +88,10 @@ def read_config(
           f'{workdir}: holds weights and no run, so there is no dataset to score '
           'on; give --data=DATA_DIR/DATASET, or the workdir of a run'
       )
-    return classifier.complete(config, weights.read_labels(workdir), data)
+    order = weights.read_labels(workdir)
+    if contempt == 'other':
+      order = tuple('Other' if x == 'Contempt' else x for x in order)
+    return classifier.complete(config, order, data)
   if data is not None:
     config['data'] |= _other_data(config['data'], data)
     return config

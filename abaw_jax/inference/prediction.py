@@ -45,7 +45,10 @@ def predict_rows(
       batch['carry'] = carry
     out = dict(step(params, batch))
     carry = out.pop('carry', {})
-    out = jax.device_get(out)
+    out = {
+        key: sharding.in_process_order(value, mesh)
+        for key, value in jax.device_get(out).items()
+    }
     keep = out.pop('frame_mask', None)
     real = out.pop('real')
     if keep is None:

@@ -70,9 +70,11 @@ def _temporal(
     dim = width
     if feedback and task in feedback.targets:
       dim += sum(
-          (width, *model.task_hidden_dims(source))[-1]
-          if feedback.kind == 'hidden'
-          else feedback.dim
+          {
+              'hidden': (width, *model.task_hidden_dims(source))[-1],
+              'label': feedback.dim,
+              'output': heads.TASK_DIMS[source],
+          }[feedback.kind]
           for source in feedback.sources
       )
     if feedback and feedback.kind == 'label' and task in feedback.sources:

@@ -1,13 +1,19 @@
 """Builds every model by name from the `model` section of a config."""
 
 from collections.abc import Callable, Mapping
+import functools
 import inspect
 from typing import Any
 
 from flax import linen as nn
 
+<<<<<<< HEAD
 from abaw_jax.core import choices, errors
 from abaw_jax.models import super_resolution_zoo, temporal_zoo
+=======
+from abaw_jax.core import choices, errors, labels
+from abaw_jax.models import temporal_zoo
+>>>>>>> main
 from abaw_jax.models.layers import dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
 from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
@@ -133,6 +139,11 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'sr': super_resolution_zoo.make_super_resolution,
     'vit': classifier.Classifier,
     'convnet': classifier.Classifier,
+    'zero_shot': classifier.Classifier,
+    'lsd': functools.partial(
+        classifier.Classifier,
+        num_classes=len(labels.NATIVE_EXPRESSIONS['lsd']),
+    ),
 }
 _NO_KEYS = ('backbone', 'encoder', 'parent', 'name')  # fields with modules
 # Allowed values of the keys of models with a backbone.

@@ -17,7 +17,7 @@ from abaw_jax.postprocessing import (
     postprocessing_files,
     smoothing,
 )
-from abaw_jax.scoring import metrics, prediction_files, predictions
+from abaw_jax.scoring import prediction_files, predictions
 
 Files = Sequence[files.Path]
 
@@ -220,6 +220,5 @@ def _predicted(rows: predictions.Predictions) -> Int[np.ndarray, 'n']:
 
 def _expression_scores(rows: predictions.Predictions) -> tuple[str, str]:
   """Returns accuracy and macro F1 of the labelled rows."""
-  pred, target = _predicted(rows)[rows.expr], rows.target_expression[rows.expr]
-  f1 = metrics.macro_f1(pred, target)
-  return f'{np.mean(pred == target):.4f}', f'{f1:.4f}'
+  scores = rows.scores()
+  return f'{scores["accuracy"]:.4f}', f'{scores["EXPR"]:.4f}'

@@ -9,7 +9,7 @@ often each was drawn: one matrix product for all resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 from jaxtyping import Float, Int
@@ -67,7 +67,9 @@ def bootstrap(
   rng = np.random.default_rng(seed)
   share = np.full(count, 1 / count)
   drawn = rng.multinomial(count, share, size=resamples)  # [r, v]
-  draws = _scores(_sums(rows, recording, count), drawn.astype(np.float64))
+  classes = labels.scored_expressions(rows.data)
+  sums = _sums(rows, recording, count)
+  draws = _scores(sums, drawn.astype(np.float64), classes)
   values, counts = rows.scores(), _recordings(rows, recording)
   return {
       name: Draws(values[name], draw, counts[name])
@@ -134,13 +136,14 @@ def _sums(
 def _scores(
     sums: Mapping[str, Float[np.ndarray, 'v _']],
     drawn: Float[np.ndarray, 'r v'],
+    classes: Sequence[int],
 ) -> dict[str, Float[np.ndarray, 'r']]:
   """Returns the scores of every resample; NaN where a task has no rows."""
   total = {name: drawn @ value for name, value in sums.items()}
   valence, arousal = _ccc(total['valence']), _ccc(total['arousal'])
   size = labels.NUM_EXPRESSIONS
   counts = total['expression'].reshape(-1, size, size)
-  expression_f1 = metrics.class_f1(counts)
+  expression_f1 = metrics.class_f1(counts, classes)
   hits, predicted, present, known = np.split(total['au'], 4, axis=-1)
   au_f1 = metrics.f1(hits, predicted + present, known)
   rows = counts.sum(axis=(-2, -1))
@@ -151,7 +154,7 @@ def _scores(
       **metrics.combine(
           valence=valence,
           arousal=arousal,
-          expression=expression_f1.mean(axis=-1),
+          expression=metrics.mean_of_known(expression_f1),
           au=metrics.mean_of_known(au_f1),
           complete=(known > 0).all(axis=-1),
       ),

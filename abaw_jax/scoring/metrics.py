@@ -6,7 +6,7 @@
 Challenges", 2022). All rows are pooled: no mean over videos or batches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import math
 
 from jaxtyping import Bool, Float, Int, Integer, Num
@@ -39,11 +39,13 @@ def multi_task_scores(
     va: Bool[np.ndarray, '*b'],
     expr: Bool[np.ndarray, '*b'],
     au_mask: Bool[np.ndarray, '*b 12'],
+    classes: Sequence[int] = range(labels.NUM_EXPRESSIONS),
 ) -> dict[str, float]:
   """Returns all scores by name; those of a task without labels are NaN.
 
   Predictions and labels (`target_*`) are class ids and AU presences (0 or 1), not
-  logits. A row counts for a task where `va`, `expr` or `au_mask` is True.
+  logits. A row counts for a task where `va`, `expr` or `au_mask` is True. The mean F1
+  of the expressions is over `classes`; the F1 of other classes is NaN.
 
   The names are the keys of `combine`, `CCC_valence`, `CCC_arousal`, `accuracy` of
   expressions, `F1_<name>` of every expression and AU, and the numbers of labelled
@@ -56,11 +58,12 @@ def multi_task_scores(
   counts = confusion(expression, target_expression, expr)
   ccc_valence = ccc(valence, target_valence, va)
   ccc_arousal = ccc(arousal, target_arousal, va)
-  expression_f1, au_f1 = class_f1(counts), presence_f1(au, target_au, au_mask)
+  expression_f1 = class_f1(counts, classes)
+  au_f1 = presence_f1(au, target_au, au_mask)
   combined = combine(
       valence=ccc_valence,
       arousal=ccc_arousal,
-      expression=expression_f1.mean(),
+      expression=mean_of_known(expression_f1),
       au=mean_of_known(au_f1),
       complete=not np.isnan(au_f1).any(),
   )
@@ -195,13 +198,22 @@ def confusion(
   return counts.reshape(num_classes, num_classes)
 
 
-def class_f1(counts: Num[np.ndarray, '*r k k']) -> Float[np.ndarray, '*r k']:
-  """Returns the F1 of each class of a confusion matrix; NaN without rows."""
-  return f1(
+def class_f1(
+    counts: Num[np.ndarray, '*r k k'], classes: Sequence[int] | None = None
+) -> Float[np.ndarray, '*r k']:
+  """Returns the F1 of each class of a confusion matrix; NaN without rows.
+
+  If `classes` are given, the F1 of all others is NaN.
+  """
+  scores = f1(
       np.diagonal(counts, axis1=-2, axis2=-1),
       counts.sum(axis=-2) + counts.sum(axis=-1),
       counts.sum(axis=(-2, -1))[..., None],
   )
+  if classes is not None:
+    others = np.setdiff1d(np.arange(counts.shape[-1]), classes)
+    scores[..., others] = np.nan
+  return scores
 
 
 def macro_f1(

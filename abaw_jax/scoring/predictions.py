@@ -202,13 +202,15 @@ class Predictions:
   def scores(self) -> dict[str, float]:
     """Returns the scores of all labelled rows, see `metrics.multi_task_scores`.
 
-    Scores of tasks that are not predicted are NaN.
+    Scores of tasks that are not predicted are NaN. On LSD, EXPR is the mean F1 of its
+    six expressions.
     """
     rows = self.scorable()
     same = ('valence', 'arousal', *(k for k, v in SCHEMA.items() if v.mask))
     return metrics.multi_task_scores(
         expression=np.argmax(rows.expression, axis=-1),
         au=rows.au >= 0.5,
+        classes=labels.scored_expressions(rows.data),
         **{name: getattr(rows, name) for name in same},
     )
 

@@ -12,6 +12,7 @@ from abaw_jax.sequences import (
     stateful_videos,
     table,
     video_groups,
+    video_sources,
     videos,
     windows,
 )
@@ -20,7 +21,9 @@ from abaw_jax.sequences import (
 _POOL = ('train', 'validation')
 
 
-def make_source(data: Mapping[str, Any], split: str) -> videos.VideoSource:
+def make_source(
+    data: Mapping[str, Any], split: str
+) -> video_sources.VideoSource:
   """Returns the windows or the stateful videos of a split.
 
   With `data.num_folds`, `train` and `validation` are folds of both splits of the

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.sequences import video_groups as groups_lib
+from abaw_jax.sequences import video_sources
 from abaw_jax.sequences import videos as videos_lib
 
 
-class StatefulVideos(videos_lib.VideoSource):
+class StatefulVideos(video_sources.VideoSource):
   """Videos that are read window by window, one video in each row of a batch.
 
   Example i is row i % b of batch i // b. A batch holds one window of each of b

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import functools
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 import numpy as np
 
 from abaw_jax.core import fingerprint
@@ -74,14 +74,67 @@ class Videos:
 
     Args:
       update: gets the number of new frames after each video.
+
+    Raises:
+      InputError: a feature is NaN or infinite.
     """
     features = np.empty((self._bounds[-1], self.dim), np.float32)
     for video_id, size in enumerate(self.sizes):
-      part = self._read(video_id, 0, size)['features']
-      features[self._bounds[video_id] : self._bounds[video_id + 1]] = part
+      part = self._read(video_id, 0, size)
+      transforms.check_features(
+          part['features'], part['video'], part['frame_id']
+      )
+      features[slice(*self._bounds[video_id : video_id + 2])] = part['features']
       update(size)
     features.flags.writeable = False  # windows are views
     self._features = features
+
+  def gather(
+      self,
+      video_id: Int[np.ndarray, 'n'],
+      start: Int[np.ndarray, 'n'],
+      *,
+      length: int,
+      rows: int,
+  ) -> dict[str, np.ndarray] | None:
+    """Returns the frames of n windows at once, padded to [rows, length, ...].
+
+    The fields are those of `transforms.window_batch` that every frame has. None if
+    there are no features, or they are normalized by video.
+
+    Raises:
+      InputError: a feature is NaN or infinite.
+    """
+    if not self.dim or self.norm == 'video':
+      return None
+    bounds = np.asarray(self._bounds)
+    first = bounds[video_id] + start
+    position = first[:, None] + np.arange(length)
+    inside = position < bounds[video_id + 1, None]
+    mask = np.zeros((rows, length), bool)
+    mask[: len(first)] = inside
+    index = np.zeros((rows, length), int)
+    index[: len(first)] = np.where(inside, position, 0)
+    found = {name: x[index] for name, x in self.table.columns.items()}
+    if self._features is not None:
+      features = self._features[index]
+    else:
+      features = np.zeros((*mask.shape, self.dim), np.float32)
+      if mask.any():
+        features[mask] = self._payload(index[mask])['features']
+      finite = np.isfinite(features).all(axis=-1)
+      if not finite.all():
+        at = tuple(np.argwhere(~finite)[0])
+        name = self.names[video_id[at[0]]]
+        transforms.check_features(
+            features[at][None], name, found['frame_id'][at][None]
+        )
+    if not mask.all():
+      for column in (features, *found.values()):
+        column[~mask] = 0
+    kept = {name: found[name] for name in table_lib.KEYS}
+    kept |= {'features': features, 'frame_mask': mask}
+    return kept | transforms.without_sentinels(found)
 
   def frames(
       self, video_id: int, start: int, stop: int, *, padded: int = 0
@@ -181,18 +234,20 @@ class Videos:
     window['video_id'] = np.int32(video_id)
     if self._features is not None:
       return window | {'features': self._features[rows]}
+    return window | self._payload(rows)
+
+  def _payload(self, rows: slice | Int[np.ndarray, 'n']) -> dict[str, Any]:
+    """Returns the large fields of some rows of the table; joins all sets."""
     parts = [
-        _gather(store, places[rows]) if rows.start < rows.stop else empty
+        _gather(store, places[rows]) if len(places[rows]) else empty
         for store, places, empty in zip(
             self._stores, self.table.places, self._empty, strict=True
         )
     ]
-    window |= parts[0]
-    if len(parts) > 1:
-      window['features'] = np.concatenate(
-          [part['features'] for part in parts], axis=-1
-      )
-    return window
+    if len(parts) == 1:
+      return dict(parts[0])
+    features = np.concatenate([part['features'] for part in parts], axis=-1)
+    return parts[0] | {'features': features}
 
   def _measure(self, video_id: int) -> statistics.Moments:
     """Returns the moments of the features of a video."""
@@ -208,34 +263,6 @@ class Videos:
   def _standardized(self, features, moments) -> Float[np.ndarray, 'n d']:
     scaled = (features - moments.mean) / moments.std(ddof=1)
     return np.where(self.normalized, scaled, features).astype(np.float32)
-
-
-class VideoSource(protocol.Source):
-  """A source of examples that are windows of `videos`."""
-
-  def __init__(self, videos: Videos):
-    self.videos = videos
-    self.num_bytes = videos.num_bytes
-    self.num_held = sum(videos.sizes)
-
-  def fill(
-      self, update: Callable[[int], Any], *, num_workers: int, read_threads: int
-  ) -> None:
-    """Reads all features into memory; see `data.memory.Fillable`."""
-    del num_workers, read_threads  # nothing is decoded
-    self.videos.fill(update)
-
-  def listed(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
-    """Returns the predictions of every row of the list; see `Videos.listed`."""
-    return self.videos.listed(rows)
-
-  def fingerprints(self) -> dict[str, fingerprint.Fingerprint]:
-    """Returns the fingerprint of each feature set, by name."""
-    return self.videos.fingerprints()
-
-  def names(self, rows: Mapping[str, np.ndarray]) -> protocol.Rows:
-    """Returns the name of the `video` of each row."""
-    return {'video': np.array(self.videos.names)[rows['video_id']]}
 
 
 def _payload(source: sources.Records) -> list[str]:

@@ -1,26 +1,29 @@
-"""Converted weights: a backbone, alone or under a classifier. They only predict."""
+"""Tasks of a backbone with one linear classifier, as in public weights."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from abaw_jax.core import errors, files, labels
-from abaw_jax.data import image_sources, protocol
+from abaw_jax.data import image_sources, label_counts, protocol
 from abaw_jax.models.vision import classifier
-from abaw_jax.tasks import frame, task
+from abaw_jax.tasks import frame, multi_task_loss, task
 from abaw_jax.tasks import images as image_tasks
 
 _BATCH_SIZE = 64  # of a folder of weights
+_LSD = tuple(labels.NATIVE_EXPRESSIONS['lsd'].values())
+_LSD_IDS = labels.scored_expressions(['lsd'])
 
 Batch, Params = task.Batch, task.Params
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ViTClassifier(image_tasks.ImageTask):
-  """A ViT of another project."""
+  """A ViT of another project; it only predicts."""
 
   name: ClassVar[str] = 'vit'
   starts_from: ClassVar[tuple[str, ...]] = ('mae', 'frame', 'identity')
@@ -52,33 +55,52 @@ class ViTClassifier(image_tasks.ImageTask):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvNetClassifier(ViTClassifier):
-  """A convolutional network of another project."""
+  """A convolutional network of another project; it only predicts."""
 
   name: ClassVar[str] = 'convnet'
   starts_from: ClassVar[tuple[str, ...]] = ('frame', 'identity')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ZeroShotTask(frame.FrameTask):
+class ExpressionTask(frame.FrameTask):
   """Expressions, and valence and arousal if the classifier has them.
 
-  The logit of Contempt is left out. The probability of Other, which the classifier
-  does not know, is 0. There are no action units.
+  An expression that the classifier does not know has the logit -inf. There are no
+  action units.
 
   Attributes:
     order: names of the classifier's outputs.
   """
 
-  name: ClassVar[str] = 'zero_shot'
-  starts_from: ClassVar[tuple[str, ...]] = ()
-
   model: classifier.Classifier
-  loss_fn: None = None
   order: tuple[str, ...]
 
   @classmethod
-  def make_model(cls, section: Mapping[str, Any]) -> classifier.Classifier:
-    return super().make_model(section | {'name': 'convnet'})
+  def feature_outputs(cls, model: Mapping[str, Any]) -> tuple[str, ...]:
+    return ('logits',)
+
+  def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
+    """Returns a `labels.Output` without action units."""
+    logits = self.evaluate(params, batch['image'])['logits']
+    va = {
+        name: logits[:, self.order.index(name)]
+        for name in ('valence', 'arousal')
+        if name in self.order
+    }
+    return va | {'expression': gather(logits, self.order, labels.EXPRESSIONS)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ZeroShotTask(ExpressionTask):
+  """A converted classifier, without training.
+
+  The logit of Contempt is left out. The probability of Other is 0.
+  """
+
+  name: ClassVar[str] = 'zero_shot'
+  starts_from: ClassVar[tuple[str, ...]] = ()
+
+  loss_fn: None = None
 
   @classmethod
   def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,15 +112,58 @@ class ZeroShotTask(frame.FrameTask):
     del params, batch, key
     raise errors.InputError(_ONLY_START.format(self.name))
 
-  def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
-    """Returns a `labels.Output` without action units."""
-    logits = self.evaluate(params, batch['image'])['logits']
-    va = {
-        name: logits[:, self.order.index(name)]
-        for name in ('valence', 'arousal')
-        if name in self.order
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LsdTask(ExpressionTask):
+  """The six expressions of the challenge "learning from synthetic data".
+
+  A linear layer with six outputs on a backbone, which may come from a model with
+  other outputs. Faces with another expression have no label.
+  """
+
+  name: ClassVar[str] = 'lsd'
+  starts_from: ClassVar[tuple[str, ...]] = (
+      'frame', *frame.FrameTask.starts_from,
+  )  # fmt: skip
+
+  @classmethod
+  def options(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+    return super().options(config) | {'order': _LSD}
+
+  @classmethod
+  def make_loss(
+      cls,
+      config: Mapping[str, Any],
+      counts: label_counts.LabelCounts | None = None,
+  ) -> multi_task_loss.MultiTaskLoss:
+    loss = super().make_loss(config, counts)
+    of_six = {
+        field: tuple(values[i] for i in _LSD_IDS)
+        for field in ('class_weights', 'class_offsets')
+        if (values := getattr(loss, field)) is not None
     }
-    return va | {'expression': gather(logits, self.order, labels.EXPRESSIONS)}
+    return dataclasses.replace(loss, **of_six)
+
+  def untrained(self, source: Any) -> dict[str, str]:
+    del source
+    return {}
+
+  def compare(
+      self, output: Batch, batch: Batch
+  ) -> tuple[Float[Array, ''], dict[str, Array]]:
+    if 'expression_probs' in batch:
+      probs = batch['expression_probs']
+    else:
+      probs = jax.nn.one_hot(batch['expression'], labels.NUM_EXPRESSIONS)
+    probs = probs[:, jnp.array(_LSD_IDS)]
+    return self.loss_fn(
+        {'expression': output['logits']},
+        {
+            **batch,
+            'expression_probs': probs,
+            'expr': batch['expr'] & probs.any(axis=-1),
+        },
+    )
 
 
 def gather(

@@ -85,13 +85,24 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
       batch = {**batch, 'expression_probs': drawn}
 
     def loss(batch):
-      return self.loss_fn(output, batch)
+      return self.compare(output, batch)
 
     if self.mixup:
       total, parts = mixup.blend_losses(loss, batch, share)
     else:
       total, parts = loss(batch)
     return total, {'loss': total} | parts | moved
+
+  def compare(
+      self, output: Batch, batch: Batch
+  ) -> tuple[Float[Array, ''], dict[str, Array]]:
+    """Returns (weighted sum of the tasks' losses, scalars to log).
+
+    Args:
+      output: output of the model.
+      batch: labels and masks.
+    """
+    return self.loss_fn(output, batch)
 
   def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
     """Returns a `labels.Output` with the `embedding` of each image."""

@@ -91,7 +91,8 @@ def cross_entropy(
     mask: True on valid rows.
     class_weights: factor of each class; None means 1.
     class_weight_mean: 'weights' divides the sum by the class weights of the
-      rows, as in PyTorch; 'rows' divides it by the number of rows.
+      rows, as in PyTorch; 'rows' divides it by the number of rows. 'product'
+      multiplies the mean weight and the unweighted mean.
     label_smoothing: probability that is distributed evenly over all classes,
       each with its own weight.
     class_offsets: added to the logits. With the logarithm of the class
@@ -109,13 +110,17 @@ def cross_entropy(
   if class_offsets is not None:
     logits = logits + jnp.reshape(class_offsets, flat)
   smoothed = (1 - label_smoothing) * target + label_smoothing / size
+  factor = jnp.float32(1.0)
+  if class_weight_mean == 'product':
+    factor = _mean(jnp.sum(weights * target, axis=-1), mask)
+    weights = jnp.ones_like(weights)
   losses = -jnp.sum(weights * smoothed * jax.nn.log_softmax(logits), axis=-1)
   total = jnp.sum(jnp.where(mask, losses, 0.0))
   if class_weight_mean == 'weights':
     count = jnp.sum(weights * target)
   else:
     count = jnp.sum(mask, dtype=jnp.float32)
-  return total / jnp.where(count > 0, count, 1.0)
+  return factor * total / jnp.where(count > 0, count, 1.0)
 
 
 def bce_loss(

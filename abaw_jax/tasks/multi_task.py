@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 import numpy as np
 
@@ -57,7 +58,10 @@ class LabelTask(task.Task):
       counts: of the training labels; without them every class weighs the same.
     """
     section = config['loss']
-    options = {key: section[key] for key in multi_task_loss.KEYS}
+    # Configs of older runs lack some keys.
+    options = {
+        key: section[key] for key in multi_task_loss.KEYS if key in section
+    }
     return multi_task_loss.make(**options, counts=counts)
 
   def label_counts(self, source: Any) -> label_counts.LabelCounts:
@@ -109,9 +113,23 @@ class LabelTask(task.Task):
       reasons |= {name: _UNLABELLED for name in aus if not aus[name]}
     return reasons
 
+  @property
+  def scored_data(self) -> tuple[str, ...]:
+    """The names of the datasets that score the task."""
+    data = self.config.get('data', {})
+    names = data.get('validation') or data.get('name', '')
+    return tuple(names.split(','))
+
   def rows(self, output: task.Batch, batch: task.Batch) -> dict[str, Array]:
-    """Returns labels, masks and predictions; probabilities instead of logits."""
+    """Returns labels, masks and predictions; probabilities instead of logits.
+
+    On LSD, the logits of other expressions than its six are left out.
+    """
     output = {k: output[k] for k in heads.TASK_DIMS if k in output}
+    scored = labels.scored_expressions(self.scored_data)
+    if len(scored) < labels.NUM_EXPRESSIONS:
+      others = np.isin(range(labels.NUM_EXPRESSIONS), scored, invert=True)
+      output['expression'] = jnp.where(others, -jnp.inf, output['expression'])
     output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
     if 'au' in output:
       output['au'] = jax.nn.sigmoid(output['au'])
@@ -119,7 +137,9 @@ class LabelTask(task.Task):
 
   def scores(self, rows: task.Rows) -> dict[str, float]:
     try:
-      return predictions.Predictions.from_rows(rows).scores()
+      found = predictions.Predictions.from_rows(rows)
+      data = {name: {} for name in self.scored_data}
+      return dataclasses.replace(found, data=data).scores()
     except ValueError as e:
       raise errors.InputError(
           f'the predictions cannot be scored: {e}; the weights have diverged, '

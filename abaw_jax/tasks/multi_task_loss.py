@@ -20,12 +20,18 @@ VA_LOSSES = {
     'mse': losses.mse_loss,
 }
 VA_MEANS = ('labelled', 'all')
-CLASS_WEIGHT_MEANS = ('weights', 'rows')
-AU_WEIGHTS = ('none', 'counts')
+# Numerators of class weights that are computed from counts.
+CLASS_WEIGHTS = {'counts': 'max', 'mean_counts': 'mean'}
+CLASS_WEIGHT_MEANS = ('weights', 'rows', 'product')
+AU_WEIGHTS = TASK_WEIGHTS = ('none', 'counts')
+MASKED_ROWS = ('left_out', 'zeros')
+# A logit whose loss is 0 where the label is 0.
+_ABSENT = -100.0
 # Keys of the `loss` section that `make` reads.
 KEYS = (
     'weights', 'va_loss', 'va_mean', 'class_weights', 'class_weight_mean',
-    'label_smoothing', 'prior_adjustment', 'au_weights',
+    'label_smoothing', 'prior_adjustment', 'au_weights', 'task_weights',
+    'masked_rows',
 )  # fmt: skip
 
 Floats = tuple[float, ...]
@@ -47,6 +53,8 @@ class MultiTaskLoss:
     class_offsets: added to the logits of the expressions; None means 0.
     positive: factor of each AU where it is present; None means 1.
     negative: factor of each AU where it is absent; None means 1.
+    masked_rows: one of MASKED_ROWS; rows without a label are left out of the
+      loss of a task, or count as outputs and labels of 0.
   """
 
   weights: Mapping[str, float]
@@ -58,6 +66,7 @@ class MultiTaskLoss:
   class_offsets: Floats | None = None
   positive: Floats | None = None
   negative: Floats | None = None
+  masked_rows: str = 'left_out'
 
   def __call__(
       self,
@@ -97,8 +106,11 @@ class MultiTaskLoss:
     parts = {}
     total = jnp.zeros([], jnp.float32)
     for task, weight in self.weights.items():
-      mask = batch[labels.MASKS[task]]
-      parts[task] = tasks[task](output[task], targets[task], mask)
+      compared = output[task], targets[task], batch[labels.MASKS[task]]
+      if self.masked_rows == 'zeros':
+        frames = batch['frame_mask' if 'frame_mask' in batch else 'real']
+        compared = _with_zeros(task, *compared, frames)
+      parts[task] = tasks[task](*compared)
       total += weight * parts[task]
     return total, parts
 
@@ -121,6 +133,8 @@ def make(
     label_smoothing: float,
     prior_adjustment: float,
     au_weights: str,
+    task_weights: str = 'none',
+    masked_rows: str = 'left_out',
     counts: label_counts.LabelCounts | None = None,
 ) -> MultiTaskLoss:
   """Returns the loss of a `loss` section; configs/base.py explains the keys.
@@ -135,6 +149,8 @@ def make(
       ('va_mean', va_mean, VA_MEANS),
       ('class_weight_mean', class_weight_mean, CLASS_WEIGHT_MEANS),
       ('au_weights', au_weights, AU_WEIGHTS),
+      ('task_weights', task_weights, TASK_WEIGHTS),
+      ('masked_rows', masked_rows, MASKED_ROWS),
   ):
     choices.choose(dict.fromkeys(known), value, f'loss.{field}')
   if va_mean == 'all' and va_loss != 'mse':
@@ -147,6 +163,9 @@ def make(
     offsets = prior_adjustment * np.log(counts.expression_shares())
   if au_weights == 'counts' and counts:
     positive, negative = counts.au_weights()
+  if task_weights == 'counts' and counts:
+    factors = counts.task_weights()
+    weights = {task: weight * factors[task] for task, weight in weights.items()}
   return MultiTaskLoss(
       weights=weights,
       va_loss=va_loss,
@@ -157,30 +176,54 @@ def make(
       class_offsets=_floats(offsets),
       positive=_floats(positive),
       negative=_floats(negative),
+      masked_rows=masked_rows,
   )
 
 
 def needs_counts(section: Mapping[str, Any]) -> bool:
   """Returns whether a `loss` section needs label counts."""
-  by_counts = (section['class_weights'], section['au_weights'])
-  return 'counts' in by_counts or bool(section['prior_adjustment'])
+  chosen = {
+      section[key]
+      for key in ('class_weights', 'au_weights', 'task_weights')
+      if key in section
+  }
+  by_counts = not chosen.isdisjoint(('counts', *CLASS_WEIGHTS))
+  return by_counts or bool(section['prior_adjustment'])
+
+
+def _with_zeros(task: str, pred, target, mask, frames):
+  """Returns outputs and labels that are 0 where masked, and the mask of frames.
+
+  Reference: the joint model of HSE-NN multiplies outputs and labels by masks. A
+  masked row then has a cross-entropy of log 8 and a binary cross-entropy of 0,
+  without gradients, but it counts in the means, and in the CCC as the pair (0, 0).
+  """
+  fill = _ABSENT if task == 'au' else 0.0  # a probability of 0, equal logits
+  wide = mask if mask.ndim == pred.ndim else mask[..., None]
+  known = mask if mask.ndim == target.ndim else mask[..., None]
+  frames = frames if frames.ndim == mask.ndim else frames[..., None]
+  return (
+      jnp.where(wide, pred, fill),
+      jnp.where(known, target, 0),
+      jnp.broadcast_to(frames, mask.shape),
+  )
 
 
 def _class_weights(text: str, counts) -> Floats | None:
   """Returns a factor for each expression; None means 1."""
   if text == 'none':
     return None
-  if text == 'counts':
-    return _floats(counts and counts.class_weights())
+  if text in CLASS_WEIGHTS:
+    return _floats(counts and counts.class_weights(CLASS_WEIGHTS[text]))
   try:
     weights = tuple(numbers.number(part.strip()) for part in text.split(','))
   except ValueError:
     weights = ()
   if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
     raise errors.InputError(
-        f"config.loss.class_weights={text}: give 'none', 'counts' or "
-        f'{labels.NUM_EXPRESSIONS} numbers of at least 0, separated by commas, '
-        f'in the order {", ".join(labels.EXPRESSIONS)}'
+        f"config.loss.class_weights={text}: give 'none', 'counts', "
+        f"'mean_counts' or {labels.NUM_EXPRESSIONS} numbers of at least 0, "
+        f'separated by commas, in the order {", ".join(labels.EXPRESSIONS)}'
     )
   return weights
 

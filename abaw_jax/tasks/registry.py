@@ -24,6 +24,7 @@ TASKS: dict[str, type[task_lib.Task]] = {
     'vit': classifier.ViTClassifier,
     'convnet': classifier.ConvNetClassifier,
     'zero_shot': classifier.ZeroShotTask,
+    'lsd': classifier.LsdTask,
 }
 
 

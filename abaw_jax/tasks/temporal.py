@@ -60,11 +60,7 @@ class TemporalTask(multi_task.LabelTask):
         config=config,
         model=zoo.make_model(**config['model']),
         loss_fn=loss_fn,
-        weighting=loss_weighting.make(
-            section['weighting'],
-            weights=loss_fn.weights,
-            least_loss=section['least_loss'],
-        ),
+        weighting=_make_weighting(section, loss_fn),
         l2=section['l2'],
         carried=config['data']['batching'] == 'stateful_videos',
         epochs=config['epochs'],
@@ -83,6 +79,11 @@ class TemporalTask(multi_task.LabelTask):
     )
     weights = {k: v for k, v in loss_fn.weights.items() if k in trained}
     return dataclasses.replace(loss_fn, weights=weights)
+
+  def fitted(self, source: Any) -> task.Task:
+    found = super().fitted(source)
+    weighting = _make_weighting(self.config['loss'], found.loss_fn)
+    return dataclasses.replace(found, weighting=weighting)
 
   def source(self, split: str) -> protocol.Source:
     return sources.make_source(self.config['data'], split)
@@ -244,6 +245,16 @@ class TemporalTask(multi_task.LabelTask):
     names = (*labels.MASKS, *labels.MASKS.values())
     truth = {name: batch[name] for name in names}
     return {'truth': truth, 'truth_rate': rate}
+
+
+def _make_weighting(
+    section: Mapping[str, Any], loss_fn: multi_task_loss.MultiTaskLoss
+) -> loss_weighting.Fixed:
+  return loss_weighting.make(
+      section['weighting'],
+      weights=loss_fn.weights,
+      least_loss=section['least_loss'],
+  )
 
 
 def _epoch(batch: Batch) -> Int[Array, '']:

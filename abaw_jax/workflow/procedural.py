@@ -2,7 +2,9 @@
 
 Everything lies under one root: `source/` (the corpus in the layout of
 s-Aff-Wild2), `s_aff_wild2/` (built from it), `mae/` and `frame/` (runs of the
-backbone) and `s_aff_wild2_features/small/`; for identity models `people/` and
+backbone) and `s_aff_wild2_features/small/`, with `small_scores/` if a config reads
+the scores of the backbone's heads too. `procedural/tiny` is the same with few frames
+and a backbone that learns for seconds, under `tiny/`; for identity models `people/` and
 `identities/`; for `procedural/<dataset>`, faces in the layout of another dataset,
 `sources/<dataset>/` and `<dataset>/`.
 """
@@ -24,7 +26,11 @@ STILLS = {
     'emotionet': ('emotionet', 'frames', 4),
     'lsd': ('lsd', 'frames', 6),
 }
+# Feature sets, and what `extract` writes into them.
 FEATURES = 'small'
+SCORES = 'small_scores'
+OUTPUTS = {FEATURES: 'embedding', SCORES: 'logits'}
+TINY = 'tiny'
 ROOT = pathlib.Path('data') / 'procedural'
 RENDER = 'abaw_jax.data_builders.procedural'
 BUILD = 'abaw_jax.data_builders.build'
@@ -56,13 +62,16 @@ def evaluate_stage(name: str, workdir: files.Path) -> stage_lib.Stage:
   )
 
 
-def frame_stages(root: files.Path) -> list[stage_lib.Stage]:
-  """Returns the stages up to a built dataset of frames under `root`."""
+def frame_stages(root: files.Path, *flags: str) -> list[stage_lib.Stage]:
+  """Returns the stages up to a built dataset of frames under `root`.
+
+  `flags` are further flags of the renderer.
+  """
   info = root / DATASET / 'frames' / '1.0.0' / 'dataset_info.json'
   return [
       stage_lib.Stage(
           'render the procedural corpus',
-          (RENDER, f'--out={root / "source"}'),
+          (RENDER, f'--out={root / "source"}', *flags),
           root / 'source' / 'corpus.json',
       ),
       stage_lib.Stage(
@@ -139,10 +148,12 @@ def still_stages(root: files.Path, dataset: str) -> list[stage_lib.Stage]:
   ]
 
 
-def feature_stages(root: files.Path) -> list[stage_lib.Stage]:
-  """Returns the stages up to features that a small backbone extracts."""
+def feature_stages(root: files.Path, *features: str) -> list[stage_lib.Stage]:
+  """Returns the stages up to features that a small backbone extracts.
+
+  `features` may name further sets of OUTPUTS.
+  """
   data = f'--config.data.dir={root}'
-  card = root / f'{DATASET}_features' / FEATURES / '1.0.0' / 'card.json'
   return [
       *frame_stages(root),
       train_stage('pretrain a small MAE', 'mae:small', root / 'mae', data),
@@ -153,16 +164,40 @@ def feature_stages(root: files.Path) -> list[stage_lib.Stage]:
           data,
           f'--config.init_from={root / "mae"}',
       ),
+      *_extract_stages(root, FEATURES, *features),
+  ]
+
+
+def tiny_stages(root: files.Path, *features: str) -> list[stage_lib.Stage]:
+  """Returns the stages up to features of a tiny corpus and backbone."""
+  return [
+      *frame_stages(root, '--videos=24', '--frames=24'),
+      train_stage(
+          'train a tiny frame model',
+          'frame:smoke',
+          root / 'frame',
+          f'--config.data.dir={root}',
+      ),
+      *_extract_stages(root, FEATURES, *features),
+  ]
+
+
+def _extract_stages(root: files.Path, *names: str) -> list[stage_lib.Stage]:
+  """Returns the stages that extract the feature sets of OUTPUTS among `names`."""
+  return [
       stage_lib.Stage(
-          'extract features',
+          f'extract the {output} of its frames',
           (
               'abaw_jax.extract',
               f'--init_from={root / "frame"}',
               f'--data={root / DATASET}',
-              f'--name={FEATURES}',
+              f'--name={name}',
+              f'--output={output}',
           ),
-          card,
-      ),
+          root / f'{DATASET}_features' / name / '1.0.0' / 'card.json',
+      )
+      for name, output in OUTPUTS.items()
+      if name in names
   ]
 
 
@@ -210,7 +245,12 @@ def resolve(config: dict[str, Any], default_data: str) -> None:
         f'datasets, and name {DATASET}'
     )
   root = files.local_path(data['dir'] or ROOT, '--config.data.dir')
-  made = [_make(root, name, data['name'], default_data) for name in names]
+  if names == [f'procedural/{TINY}'] and default_data == 'features':
+    root /= TINY
+  features = tuple(data.get('features', '').split(','))
+  made = [
+      _make(root, name, data['name'], default_data, features) for name in names
+  ]
   print(
       f'No dataset is configured (config.data.name={data["name"]}): using the '
       f'procedural corpus under {root}',
@@ -225,12 +265,18 @@ def _is_procedural(name: str) -> bool:
 
 
 def _make(
-    root: files.Path, name: str, field: str, default_data: str
+    root: files.Path,
+    name: str,
+    field: str,
+    default_data: str,
+    features: tuple[str, ...] = (),
 ) -> tuple[list[stage_lib.Stage], str]:
   """Returns the stages that make a procedural dataset, and its real name."""
   _, _, dataset = name.partition('/')
   if dataset in STILLS:
     return still_stages(root, dataset), f'{dataset}/{STILLS[dataset][1]}'
+  if dataset == TINY and default_data == 'features':
+    return tiny_stages(root, *features), DATASET
   if dataset not in ('', DATASET):
     known = [f'procedural/{known}' for known in (DATASET, *STILLS)]
     raise errors.InputError(
@@ -238,4 +284,4 @@ def _make(
         f'{choices.listing(known)}'
     )
   stages, built = STAGES[default_data]
-  return stages(root), built
+  return stages(root, *(features if default_data == 'features' else ())), built

@@ -9,16 +9,14 @@ import tempfile
 
 import jax
 
+from abaw_jax.forecasting import hlo
 from benchmarks import harness
 from benchmarks.accelerator import mae, sizes
 from benchmarks.accelerator import section as section_lib
 
 _UPDATES = 3
 _LARGEST = 5
-_COMPUTATION = re.compile(r'(?:ENTRY )?%?([\w.\-]+) \(.*\{$')
-_NAME = re.compile(r'\s+(?:ROOT )?%?([\w.\-]+) = ')
 _SOURCE = re.compile(r'metadata=\{[^}]*?op_name="([^"]*)"')
-_CALLED = re.compile(r'calls=%?([\w.\-]+)')
 # Without CUDA graphs, the trace of a GPU has the names of operations.
 _OPTIONS = {'gpu': {'xla_gpu_enable_command_buffer': ''}}
 
@@ -49,6 +47,7 @@ def largest(section: section_lib.Section, config: sizes.Sizes) -> None:
   top = sorted(totals.items(), key=lambda item: -item[1])[:_LARGEST]
   if not top:
     section.text('The trace has no operation.')
+    return
   section.table(
       ('operation', 'share', 'ms per update'),
       [
@@ -94,17 +93,15 @@ def labels(program: str) -> dict[str, str]:
   name has that of its last instruction. A GPU's kernel has the name of its
   instruction with `_` in place of `.` and `-`.
   """
-  found, last, computation = {}, {}, ''
-  for line in program.splitlines():
-    if header := _COMPUTATION.match(line):
-      computation = header[1]
-    if not (name := _NAME.match(line)):
-      continue
-    source, called = _SOURCE.search(line), _CALLED.search(line)
-    text = source[1] if source else last.get(called[1]) if called else None
-    if text:
-      last[computation] = text
-      found[_plain(name[1])] = _readable(text)
+  found, last = {}, {}
+  # A computation stands before those that call it.
+  for computation, body in hlo.parse(program).computations.items():
+    for instruction in body.values():
+      source = _SOURCE.search(instruction.attributes)
+      texts = [source[1]] if source else map(last.get, instruction.called())
+      if text := next(filter(None, texts), None):
+        last[computation] = text
+        found[_plain(instruction.name)] = _readable(text)
   return found
 
 

@@ -1,13 +1,17 @@
 """The twins in plain Flax compute the same losses as our models."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
-from benchmarks import flax_twins
+from abaw_jax.tasks import inputs, registry
+from benchmarks import cases, flax_twins, traffic
 
 SIZE, PATCH, HEADS = 32, 8, 2
 VIT = {
@@ -81,7 +85,9 @@ def test_mae_has_the_same_predictions_and_gradients(options):
   model = zoo.make_model(name='mae', **VIT, **DECODER, **options)
   images = jax.random.normal(jax.random.key(0), (3, SIZE, SIZE, 3))
   noise = jax.random.uniform(jax.random.key(1), (3, (SIZE // PATCH) ** 2))
-  params = variables.init(model, jax.random.key(2), images, noise)
+  params = jax.jit(variables.init, static_argnums=0)(
+      model, jax.random.key(2), images, noise
+  )
 
   def convert(params):
     return {
@@ -97,12 +103,12 @@ def test_mae_has_the_same_predictions_and_gradients(options):
     (pred, mask), _ = variables.apply(model, params, images, noise, train=True)
     return jnp.sum(jnp.square(pred) * mask[..., None]), mask
 
-  twin = flax_twins.MAE(model)
-  (ours, mask), grads = jax.value_and_grad(
-      lambda params: loss(model, params), has_aux=True
+  twin = flax_twins.MAE.like(model)
+  (ours, mask), grads = jax.jit(
+      jax.value_and_grad(lambda params: loss(model, params), has_aux=True)
   )(params)
-  (theirs, twin_mask), twin_grads = jax.value_and_grad(
-      lambda params: loss(twin, params), has_aux=True
+  (theirs, twin_mask), twin_grads = jax.jit(
+      jax.value_and_grad(lambda params: loss(twin, params), has_aux=True)
   )(convert(params))
   np.testing.assert_allclose(ours, theirs, rtol=1e-5)
   np.testing.assert_array_equal(mask, twin_mask)
@@ -118,9 +124,38 @@ def test_the_vit_has_the_same_embedding():
   options = {'remat': 'none', 'scan': False}
   model = zoo.make_backbone({'name': 'vit', 'pool': 'mean', **VIT, **options})
   images = jax.random.normal(jax.random.key(0), (2, SIZE, SIZE, 3))
-  params = variables.init(model, jax.random.key(1), images)
-  ours, _ = variables.apply(model, params, images, train=False)
-  theirs, _ = variables.apply(
-      flax_twins.ViT(model), vit(params, **options), images, train=False
+  params = jax.jit(variables.init, static_argnums=0)(
+      model, jax.random.key(1), images
   )
+  apply = jax.jit(
+      functools.partial(variables.apply, train=False), static_argnums=0
+  )
+  ours, _ = apply(model, params, images)
+  theirs, _ = apply(flax_twins.ViT(model), vit(params, **options), images)
   np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['frame', 'mae'])
+def test_the_compared_steps_have_the_same_inputs_and_parameters(name):
+  model = {'image_size': SIZE, 'patch_size': PATCH}
+  if name == 'mae':
+    config = cases.mae_config(4, backbone='vit_nano', **model)
+  else:
+    config = cases.frame_config('vit_nano', 4, **model)
+  task = registry.make_task(config)
+  example = inputs.example_without_data(task)
+  mesh = sharding.make_mesh(fsdp=1, devices=jax.devices()[:1])
+  batch = {
+      key: jax.ShapeDtypeStruct((4, *x.shape[1:]), x.dtype)
+      for key, x in example.items()
+  }
+  step, state = traffic.make_twin_step(task, mesh, example)
+  after, metrics = jax.eval_shape(step, state, batch)
+  assert metrics['loss'].shape == metrics['grad_norm'].shape == ()
+  assert jax.tree.structure(after) == jax.tree.structure(state)
+  ours = jax.eval_shape(lambda: task.init(jax.random.key(0), example))
+  sizes = [
+      sum(x.size for x in jax.tree.leaves(params))
+      for params in (ours, state.params)
+  ]
+  assert sizes[0] == sizes[1]

@@ -115,12 +115,17 @@ def test_a_lock_that_nobody_renews_is_free(bucket, monkeypatch, capsys):
   monkeypatch.setattr(leases, 'DEAD_S', 0.5)
   monkeypatch.setattr(leases, 'RENEW_S', 0.1)
   folder = files.path(f'{bucket}/locks/other')
-  content = {'holder': 'process 1 on away', 'place': 'away', 'token': 'x'}
-  (folder / 'lock').write_text(json.dumps(content | {'process': [1, '2']}))
-  with locks.held(folder, inside=True):
-    out = capsys.readouterr().out
-    assert f'{folder}/lock: belongs to process 1 on away; waiting' in out
-    assert 'away' not in (folder / 'lock').read_text()
+  content = {
+      'holder': 'process 1 on away', 'place': 'away', 'process': [1, '2'],
+      'token': 'x',
+  }  # fmt: skip
+  # A local lock has plain text; it was copied to the bucket with its folder.
+  for text in (json.dumps(content), 'process 1 on away'):
+    (folder / 'lock').write_text(text)
+    with locks.held(folder, inside=True):
+      out = capsys.readouterr().out
+      assert f'{folder}/lock: belongs to process 1 on away; waiting' in out
+      assert 'away' not in (folder / 'lock').read_text()
 
 
 # The thread that finds the other holder ends with an exception here.
@@ -138,11 +143,12 @@ def test_a_process_whose_lock_is_taken_ends(gs_bucket, monkeypatch, capsys):
   monkeypatch.setattr(leases.os, '_exit', end_thread)
   folder = files.path(f'{gs_bucket}/locks/taken')
   with locks.held(folder, inside=True):
-    content = json.loads((folder / 'lock').read_text())
-    taken = content | {'token': 'theirs', 'holder': 'process 7'}
-    (folder / 'lock').write_text(json.dumps(taken))
+    taken = json.dumps({'token': 'theirs', 'holder': 'process 7'})
     end = time.monotonic() + 10
     while not ends and time.monotonic() < end:
+      # Again and again, because a renewal that has already read the lock replaces
+      # this object.
+      (folder / 'lock').write_text(taken)
       time.sleep(0.05)
   assert ends == [2]
   assert 'process 7 has taken over' in capsys.readouterr().err
@@ -187,17 +193,23 @@ def test_a_lost_connection_is_named(kind, monkeypatch):
 
 
 def test_errors_of_libraries_are_explained(bucket):
-  path = files.path(f'{bucket}/x')
+  files.path(bucket)  # now this process uses a bucket
   for error, words in {
       OSError('Forbidden: https://storage\nno access'): 'access is refused',
       PermissionError('Access Denied'): 'access is refused',
       ValueError('PERMISSION_DENIED: reading gs://b/x'): 'access is refused',
       ValueError('UNAVAILABLE: writing s3://b/x'): 'does not answer',
+      TimeoutError(): 'does not answer (TimeoutError); check',
   }.items():
     assert words in failures.explain(error)
-  assert failures.explain(ValueError('a bug')) is None
-  assert failures.explain(KeyError('a')) is None
-  del path
+  for error in (
+      ValueError('a bug'),
+      KeyError('a'),
+      # Names of folders are no messages.
+      FileNotFoundError('b/connections/x'),
+      ValueError('gs://b/credentials/timeouts: is not JSON'),
+  ):
+    assert failures.explain(error) is None
 
 
 def test_a_full_disk_of_temporary_files_is_named(gs_bucket):

@@ -1,14 +1,20 @@
 """A small training that ends in a chosen way.
 
-Start it with `python -m tests.checkpoints.deaths`. It saves every five updates.
-At the point of its kill, it prints `hanging` and waits for the signal.
+It saves every five updates. At the point of its kill, it prints `hanging` and waits
+for the signal. `python -m tests.checkpoints.deaths JOBS` runs several at once and
+prints the (status, stdout, stderr) of each as JSON. They are forks of one process
+that has imported the libraries; JOBS is a JSON list of (way, workdir, number of
+worker processes, signal or null).
 """
 
 import functools
 import importlib
 import itertools
+import json
+import os
 import pathlib
 import resource
+import signal
 import sys
 import threading
 import time
@@ -139,11 +145,11 @@ def hang_in(way: str) -> None:
   setattr(owner, name, delete if name == 'delete' else instead)
 
 
-def main(way: str, workdir: str, num_workers: str) -> None:
+def train(way: str, workdir: str, num_workers: int) -> None:
   """Trains until the chosen end."""
   state, _, step = make()
   checkpoints = open_checkpoints(pathlib.Path(workdir))
-  iterator = batches(int(num_workers))
+  iterator = batches(num_workers)
   try:
     with preemption.Notice() as stop:
       for done in itertools.count(1):
@@ -167,6 +173,35 @@ def main(way: str, workdir: str, num_workers: str) -> None:
   except errors.InputError as e:
     print(f'error: {e}', file=sys.stderr)
     sys.exit(2)
+
+
+def finish(child: int, number: int | None, out, error) -> tuple[int, str, str]:
+  """Returns (status, stdout, stderr) of a process, which gets the signal."""
+  first = ''
+  if number is not None:
+    first = out.readline()
+    os.kill(child, number)
+  texts = first + out.read(), error.read()
+  _, status = os.waitpid(child, 0)
+  return os.waitstatus_to_exitcode(status), *texts
+
+
+def main(jobs: str) -> None:
+  """Runs the jobs; a fork returns at the end of its training."""
+  started = []
+  for way, workdir, num_workers, number in json.loads(jobs):
+    pipes = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+      signal.alarm(120)  # so that the test cannot hang
+      for stream, (_, end) in zip((1, 2), pipes, strict=True):
+        os.dup2(end, stream)
+      train(way, workdir, num_workers)
+      return
+    for _, end in pipes:
+      os.close(end)
+    started.append((child, number, *(os.fdopen(start) for start, _ in pipes)))
+  print(json.dumps([finish(*each) for each in started]))
 
 
 if __name__ == '__main__':

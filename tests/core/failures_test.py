@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 from array_record.python import array_record_module
+import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 import pytest
 import safetensors.numpy
 
-from abaw_jax.core import storage_errors
+from abaw_jax.core import failures, storage_errors
 from tests.core import disks
 from tests.training import runs
 
@@ -72,6 +73,14 @@ def test_a_platform_that_is_not_there_is_one_line(platform):
   status, _, err = runs.finish(start(DEVICES, JAX_PLATFORMS=platform))
   assert (status, err.count('\n')) == (2, 1), err
   assert f'error: JAX_PLATFORMS={platform}: no such device here' in err
+
+
+def test_a_device_without_enough_memory_is_one_line():
+  with pytest.raises(Exception, match='RESOURCE_EXHAUSTED') as caught:
+    jnp.zeros(2**50, jnp.uint8).block_until_ready()
+  line = failures.explain(caught.value)
+  assert line.startswith('the device has too little memory (RESOURCE_EXHAUSTED')
+  assert '\n' not in line
 
 
 def test_libtpu_is_quiet_on_a_machine_without_a_tpu():

@@ -12,9 +12,10 @@ import sys
 
 import pytest
 
-from abaw_jax.buckets import paths, transfers
+from abaw_jax.buckets import failures, paths, transfers
 from abaw_jax.core import errors, files
 from abaw_jax.data import dataset_cache, sources
+from abaw_jax.data import shards as record_files
 from abaw_jax.training import loop
 from tests.data import corpora
 from tests.training import runs
@@ -143,6 +144,21 @@ def test_a_copy_that_differs_from_its_checksum_is_not_used(
   check(dataset_cache.copied(shards, str(tmp_path)))
 
 
+def test_a_bucket_that_is_lost_while_it_is_copied_is_no_damage(
+    shards, tmp_path, monkeypatch
+):
+  def fail(*_, **__):
+    raise OSError('Cannot connect to host')
+
+  monkeypatch.setattr(paths.file_system(shards[0]), 'cat_file', fail)
+  records = record_files.Shards(shards, [1] * 3, cache=str(tmp_path))
+  with pytest.raises(failures.BucketError) as caught:
+    records[0]
+  message = str(caught.value)
+  assert message.startswith(f'{shards[0]}: the bucket does not answer')
+  assert 'damaged' not in message
+
+
 def test_a_small_disk_is_an_error_before_copying(shards, tmp_path, monkeypatch):
   usage = shutil.disk_usage(tmp_path)._replace(free=500_000)
   monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage)
@@ -160,15 +176,13 @@ def test_a_missing_file_is_named(shards, tmp_path):
     dataset_cache.copied([f'{shards[0][:-1]}9'], str(tmp_path))
 
 
-def test_the_cache_is_on_a_disk(shards, monkeypatch, tmp_path):
+def test_the_cache_is_on_a_disk(shards, monkeypatch):
   with pytest.raises(errors.InputError, match='give a folder on a local disk'):
     dataset_cache.copied(shards, 'gs://bucket/cache')
-  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-  assert dataset_cache.default_folder() == tmp_path / 'abaw_jax' / 'datasets'
-  monkeypatch.delenv('XDG_CACHE_HOME')
+  monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
   monkeypatch.setenv('HOME', '/home/somebody')
   folder = '/home/somebody/.cache/abaw_jax/datasets'
-  assert dataset_cache.default_folder() == pathlib.Path(folder)
+  assert files.cache_folder('datasets') == pathlib.Path(folder)
 
 
 def test_records_in_a_bucket_are_those_on_the_disk(

@@ -21,6 +21,7 @@ def test_counts_are_those_of_usable_labels(tmp_path):
     )
     np.testing.assert_array_equal(counts.expression, expected)
     np.testing.assert_array_equal(counts.au_known, rows['au_mask'].sum(0))
+    assert counts.va == rows['va'].sum()
     np.testing.assert_array_equal(
         counts.au_present, (rows['au'] * rows['au_mask']).sum(0)
     )

@@ -7,6 +7,7 @@ from abaw_jax.buckets import transfers
 from abaw_jax.core import errors, files, fingerprint, labels
 from abaw_jax.data import sources
 from abaw_jax.data_builders import build
+from abaw_jax.data_builders.s_aff_wild2 import s_aff_wild2_dataset_builder
 from tests.data import corpora
 
 pytestmark = pytest.mark.filterwarnings(
@@ -39,6 +40,9 @@ def test_an_interrupted_upload_continues(
 ):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   url = f'{bucket}/sets'
+  version = s_aff_wild2_dataset_builder.Builder.VERSION
+  remote = files.path(f'{url}/s_aff_wild2/sequences/{version}')
+  files.write(remote / 'x.array_record-00000-of-00001', 'of an older build')
 
   def run(**options):
     build.build(
@@ -82,6 +86,7 @@ def test_an_interrupted_upload_continues(
   assert first.isdisjoint(uploads)  # the built files were still there
   assert not list((tmp_path / 'abaw_jax' / 'builds').iterdir())
   assert_same(url, data_dir, 's_aff_wild2', 'sequences')
+  assert {path.name for path in remote.iterdir()} == first | set(uploads)
 
   # The dataset in the bucket is known to the next command.
   capsys.readouterr()

@@ -17,6 +17,7 @@ from abaw_jax.checkpoints import weights
 from abaw_jax.core import errors, files, labels
 from abaw_jax.data import sources
 from abaw_jax.distributed import processes, sharding
+from abaw_jax.scoring import prediction_files
 from abaw_jax.tasks import inputs, registry
 from tests.training import resume_test, runs
 
@@ -154,9 +155,20 @@ def written(workdir: pathlib.Path, index: int) -> list[str]:
 
 
 @pytest.fixture(scope='module')
-def ends(config, cache, backbone, data_dir, tmp_path_factory):
-  """Returns the folder of the finished runs `pair` and `single`."""
-  root = tmp_path_factory.mktemp('ends')
+def root(tmp_path_factory) -> pathlib.Path:
+  """Returns the folder of the notes of the runs `pair` and `single`."""
+  return tmp_path_factory.mktemp('ends')
+
+
+@pytest.fixture(scope='module')
+def ends(
+    config, cache, backbone, data_dir, root, gs_bucket
+) -> dict[str, pathlib.PurePath]:
+  """Returns the workdirs of the finished runs; the one of `pair` is in a bucket."""
+  workdirs = {
+      'pair': files.path(f'{gs_bucket}/pair'),
+      'single': root / 'single',
+  }
   started = {}
   for name, count in {'pair': 2, 'single': 1}.items():
     # Features in memory or from disk make no difference.
@@ -165,7 +177,7 @@ def ends(config, cache, backbone, data_dir, tmp_path_factory):
       job = {
           'processes': place,
           'config': config | {'data': data},
-          'workdir': str(root / name),
+          'workdir': str(workdirs[name]),
           'backbone': str(backbone),
           'data_dir': str(data_dir),
           'name': name,
@@ -180,7 +192,7 @@ def ends(config, cache, backbone, data_dir, tmp_path_factory):
       )
   found = [runs.finish(process) for process in started.values()]
   assert [status for status, *_ in found] == [0] * 3, found
-  return root
+  return workdirs
 
 
 def assert_close(path, ours, theirs) -> None:
@@ -195,7 +207,7 @@ def assert_close(path, ours, theirs) -> None:
 
 
 def test_two_processes_train_as_one(ends):
-  pair, single = ends / 'pair', ends / 'single'
+  pair, single = ends['pair'], ends['single']
   for split, count in {'train': STEPS, 'validation': 4}.items():
     ours, theirs = runs.metrics(pair, split), runs.metrics(single, split)
     assert list(ours) == list(theirs)
@@ -214,13 +226,14 @@ def test_two_processes_train_as_one(ends):
 
 
 def test_only_the_first_process_writes_metrics(ends):
-  for name in ('pair', 'single'):
-    assert len(list((ends / name / 'tb').iterdir())) == 1
+  for workdir in ends.values():
+    assert len(list((workdir / 'tb').iterdir())) == 1
 
 
-def test_each_process_reads_its_half_of_every_batch(ends):
-  single = reads(ends / 'single', 0)
-  halves = [reads(ends / 'pair', index) for index in (0, 1)]
+@pytest.mark.usefixtures('ends')
+def test_each_process_reads_its_half_of_every_batch(root):
+  single = reads(root / 'single', 0)
+  halves = [reads(root / 'pair', index) for index in (0, 1)]
   half = BATCH // 2
   for step in range(STEPS):
     batch = single[step * BATCH : (step + 1) * BATCH]
@@ -228,23 +241,27 @@ def test_each_process_reads_its_half_of_every_batch(ends):
     assert parts == [batch[:half], batch[half:]]
 
 
-def test_two_processes_predict_and_extract_as_one(ends, data_dir):
-  paths = [
-      ends / x / 'predictions' / 'validation.npz' for x in ('pair', 'single')
-  ]
-  with np.load(paths[0]) as ours, np.load(paths[1]) as theirs:
-    assert len(ours['row']) == len(np.unique(ours['row']))
-    assert len(theirs['row']) % BATCH, 'the last batch has no padding'
-    for name in theirs:
-      if name.startswith('pred_'):
-        np.testing.assert_allclose(
-            ours[name], theirs[name], rtol=1e-4, atol=1e-6
-        )
-      else:
-        np.testing.assert_array_equal(ours[name], theirs[name])
-  shards = [written(ends / 'pair', index) for index in (0, 1)]
+@pytest.mark.parametrize('name', ['predictions/validation.npz', 'test.csv'])
+def test_two_processes_predict_as_one(ends, name):
+  ours, theirs = (
+      prediction_files.read(ends[run] / name).to_rows()
+      for run in ('pair', 'single')
+  )
+  assert len(ours['row']) == len(np.unique(ours['row']))
+  assert len(theirs['row']) % BATCH, 'the last batch has no padding'
+  assert ours.keys() == theirs.keys()
+  for key, values in theirs.items():
+    if key.startswith('pred_'):
+      np.testing.assert_allclose(ours[key], values, rtol=1e-4, atol=1e-6)
+    else:
+      np.testing.assert_array_equal(ours[key], values)
+
+
+@pytest.mark.usefixtures('ends')
+def test_two_processes_extract_as_one(root, data_dir):
+  shards = [written(root / 'pair', index) for index in (0, 1)]
   assert all(shards), 'a process wrote nothing'
-  assert sorted(shards[0] + shards[1]) == sorted(written(ends / 'single', 0))
+  assert sorted(shards[0] + shards[1]) == sorted(written(root / 'single', 0))
   for split in labels.SPLITS:
     ours, theirs = (
         sources.Records(data_dir, 's_aff_wild2_features', name, split)
@@ -257,7 +274,9 @@ def test_two_processes_predict_and_extract_as_one(ends, data_dir):
       )
 
 
-def test_a_signal_to_one_process_ends_both(ends, start, gs_bucket, tmp_path):
+def test_a_signal_to_one_process_ends_both(
+    ends, root, start, gs_bucket, tmp_path
+):
   # The processes share no disk, only a bucket.
   workdir, notes = files.path(f'{gs_bucket}/broken'), tmp_path / 'broken'
   # SIGTERM to one process: both save the same step.
@@ -281,7 +300,7 @@ def test_a_signal_to_one_process_ends_both(ends, start, gs_bucket, tmp_path):
   assert status not in (0, None)
   assert time.monotonic() - killed < 90
   assert 'another process does not answer' in error or 'another task' in error
-  expected = [reads(ends / 'pair', index)[4 * step :] for index in (0, 1)]
+  expected = [reads(root / 'pair', index)[4 * step :] for index in (0, 1)]
   for index in (0, 1):
     found = reads(notes, index)
     assert found == expected[index][: len(found)]
@@ -292,9 +311,21 @@ def test_a_signal_to_one_process_ends_both(ends, start, gs_bucket, tmp_path):
       *map(runs.finish, start(workdir, notes=notes)), strict=True
   )
   assert status == (0, 0), error
-  resume_test.assert_same_run(workdir, ends / 'pair')
+  resume_test.assert_same_run(workdir, ends['pair'])
   # Process 0 wrote a file of events at each start.
   assert len(list((workdir / 'tb').iterdir())) == 3
+
+
+def test_a_kill_on_a_shared_disk_changes_no_result(ends, start, tmp_path):
+  workdir = tmp_path / 'killed'
+  both = start(workdir)
+  resume_test.hit(both[0], signal.SIGKILL, lambda: lines(workdir) >= 6)
+  status, _, error = runs.finish(both[1])
+  assert status not in (0, None), error
+  found = [runs.finish(process) for process in start(workdir)]
+  assert [status for status, *_ in found] == [0, 0], found
+  assert 'resuming from step' in found[0][1]
+  resume_test.assert_same_run(workdir, ends['pair'])
 
 
 def lines(workdir: pathlib.PurePath) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
+from abaw_jax.forecasting import topologies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,19 @@ def test_parameters_are_split_only_inside_a_slice(fsdp, zero):
   # Along `data`, the devices of a slice are neighbors.
   slices = [row[0, 0].slice_index for row in mesh]
   assert slices == sorted(slices)
+
+
+def test_rows_of_a_slice_return_in_the_order_of_its_hosts():
+  devices = topologies.make_topology('v5e:4x4').devices
+  mesh = sharding.make_mesh(fsdp=1, devices=devices)
+  hosts = [device.process_index for device in mesh.devices.flat]
+  assert hosts != sorted(hosts)
+  # Each host fills its devices in the order of the mesh, two rows for each.
+  rows = {host: iter(range(8 * host, 8 * host + 8)) for host in set(hosts)}
+  batch = np.array([next(rows[host]) for host in hosts for _ in range(2)])
+  np.testing.assert_array_equal(
+      sharding.in_process_order(batch, mesh), np.arange(32)
+  )
 
 
 @pytest.mark.parametrize(

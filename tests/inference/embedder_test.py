@@ -1,5 +1,7 @@
 """Features are the selected outputs, averaged over the selected crops."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,9 +42,14 @@ def features(run, images, **options):
   return result, source
 
 
+_apply = jax.jit(
+    functools.partial(variables.apply, train=False), static_argnums=0
+)
+
+
 def outputs(source, images):
   """Returns the model's outputs for normalised images."""
-  output, _ = variables.apply(source.model, source.params, images, train=False)
+  output, _ = _apply(source.model, source.params, images)
   return jax.tree.map(np.asarray, output)
 
 

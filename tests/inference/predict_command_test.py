@@ -2,7 +2,6 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -26,15 +25,7 @@ SMALL = {
 
 def _command(module, *arguments):
   """Runs a command, which must not fail; returns its output."""
-  # The command reuses the compilation cache of these tests.
-  names = (
-      'jax_compilation_cache_dir',
-      'jax_persistent_cache_min_compile_time_secs',
-  )
-  cache = {name.upper(): str(getattr(jax.config, name)) for name in names}
-  if jax.config.jax_compilation_cache_dir is None:
-    cache = {}
-  status, out, error = runs.finish(runs.start(module, *arguments, **cache))
+  status, out, error = runs.finish(runs.start(module, *arguments))
   assert status == 0, error
   return out
 

@@ -76,6 +76,14 @@ def test_predictions_are_those_of_pytorch(data_dir, tmp_path, classes):
     np.testing.assert_allclose(found.arousal, logits[:, 9], atol=1e-4)
   assert found.labelled
   assert np.isnan(scores['AU'])
+  if classes == 8:
+    evaluation.evaluate(folder, 'validation', data=data, contempt='other')
+    found = prediction_files.read(
+        evaluation.file(folder, 'validation', data=data)
+    )
+    named = np.exp(logits[:, [*GATHER[8], 1]].astype(np.float64))
+    want = named / named.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found.expression, want, atol=1e-4)
   assert np.isnan(scores['VA']) == (classes != 10)
   parts = [scores['EXPR']] + [scores['VA']] * (classes == 10)
   assert scores['score'] == pytest.approx(sum(parts))

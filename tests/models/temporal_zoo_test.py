@@ -37,7 +37,7 @@ def make(**options):
         ({'tasks': 'au,au'}, 'names au twice'),
         ({'linear_heads': 'joy'}, r"linear_heads: unknown value 'joy'"),
         ({'va_features': 10}, r"va_features=10: .* encoder 'none'"),
-        ({'feedback': 'x'}, 'none, hidden, label'),
+        ({'feedback': 'x'}, 'none, hidden, label, output'),
         ({'feed_missing': 'x'}, 'prediction, zero'),
         ({'feedback': 'hidden', 'feed_target': ''}, 'at least one task'),
         ({'feedback': 'hidden', 'feed_source': ''}, 'at least one task'),

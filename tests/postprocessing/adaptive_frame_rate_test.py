@@ -116,6 +116,17 @@ def test_the_lowest_allowed_threshold_is_found(level, decimals):
       assert found == lowest_threshold(score, correct, level)
 
 
+@pytest.mark.parametrize(
+    ('level', 'expected'), [(0.1, 0.9), (0.2, 0.6), (0.4, 0.5)]
+)
+def test_the_threshold_of_a_worked_example(level, expected):
+  # Of six rows, one wrong row exceeds 0.8 and 0.6, and two exceed 0.5.
+  score = np.array([0.9, 0.85, 0.8, 0.6, 0.55, 0.5])
+  correct = np.array([True, False, True, True, False, True])
+  found = adaptive_frame_rate.fit_threshold(score, correct, level)
+  assert found == expected
+
+
 def test_levels_are_fixed_or_grow():
   assert adaptive_frame_rate.LEVELS['fixed'](0.05, 2, 5) == 0.05
   assert [adaptive_frame_rate.LEVELS['growing'](0.1, k, 5) for k in (1, 5)] == [

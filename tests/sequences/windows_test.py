@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from abaw_jax.core import errors
+from abaw_jax.data import transforms
 from abaw_jax.sequences import windows
 from tests.data import corpora
 
@@ -96,6 +97,60 @@ def test_shifted_last_windows_are_full_and_contain_all_frames(
     )
   rows = {row for window in found for row in window['row'].tolist()}
   assert rows == {row for f in FRAMES.values() for row in f['row'].tolist()}
+
+
+@pytest.mark.parametrize('norm', ['none', 'video'])
+@pytest.mark.parametrize(('length', 'stride'), [(1, 1), (4, 3), (16, 16)])
+def test_a_batch_equals_that_of_its_windows(data_dir, length, stride, norm):
+  found = windows.Windows(
+      corpora.open_videos(data_dir, norm=norm), length=length, stride=stride
+  )
+  indices = np.random.default_rng(0).permutation(len(found))[:5].tolist()
+  read = found.batch(indices, rows=7)
+  expected = transforms.window_batch(
+      [found[i] for i in indices], rows=7, length=length
+  )
+  found.fill(lambda count: None, num_workers=0, read_threads=1)
+  held = found.batch(indices, rows=7)
+  if norm == 'video':
+    assert read is held is None
+    return
+  for batch in (read, held):
+    assert batch.keys() == expected.keys()
+    for field, value in expected.items():
+      np.testing.assert_array_equal(batch[field], value, err_msg=field)
+      assert batch[field].dtype == value.dtype
+  shuffled = found.for_training(3)
+  assert shuffled.batch([0, 1], rows=2)['row'].tolist() == [
+      shuffled[i]['row'].tolist() + [0] * (length - len(shuffled[i]['row']))
+      for i in (0, 1)
+  ]
+
+
+def test_features_that_are_not_finite_are_named_when_they_are_read(tmp_path):
+  records = [
+      x | {'features': corpora.row_features(x['row'], 3)}
+      for x in corpora.chunks(VIDEOS, 4)
+  ]
+  corpora.write_records(tmp_path, {'train': records}, name='mae', card={})
+  found = windows.Windows(corpora.open_videos(tmp_path), length=1, stride=1)
+  read = found.videos._payload
+
+  def damaged(rows):
+    payload = read(rows)
+    payload['features'][-1] = np.nan
+    return payload
+
+  found.videos._payload = damaged
+  last = FRAMES['10']['frame_id'][[3, -1]]
+  with pytest.raises(
+      errors.InputError, match=f'video 10 frame {last[0]}: .* NaN'
+  ):
+    found.batch([0, 3], rows=4)
+  with pytest.raises(
+      errors.InputError, match=f'video 10 frame {last[1]}: .* NaN'
+  ):
+    found.fill(lambda count: None, num_workers=0, read_threads=1)
 
 
 def test_windows_can_be_pickled_and_keep_their_repr(data_dir):

@@ -1,5 +1,6 @@
 """Recurrent state carried from window to window, in steps and checkpoints."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -65,6 +66,16 @@ def training(config):
   return meshes.Training(config, devices=1, fsdp=1)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def apply(model, params, features, mask, carry):
+  """Returns (output of the model for windows, the state after them)."""
+  context = window_context.WindowContext(mask)
+  result, _ = variables.apply(
+      model, params, features, context, carry, train=False
+  )
+  return result
+
+
 def leaf(state) -> np.ndarray:
   """Returns the hidden state of every row, [b, h]."""
   return np.asarray(jax.tree.leaves(state.carry)[0])
@@ -99,15 +110,9 @@ def test_the_carry_is_the_state_after_the_frames_so_far(config, training):
   assert not second['start'].any()
 
   def run(params, batch, carry):
-    (_, carry), _ = variables.apply(
-        task.model,
-        params,
-        jnp.asarray(batch['features']),
-        window_context.WindowContext(jnp.asarray(batch['frame_mask'])),
-        carry,
-        train=False,
-    )
-    return carry
+    return apply(
+        task.model, params, batch['features'], batch['frame_mask'], carry
+    )[1]
 
   carry = run(params, first, task.model.initial_carry(BATCH))
   # The step is a different program, so rounding differs.
@@ -178,14 +183,9 @@ def test_evaluation_carries_from_zero_each_time(config, training):
   for video in range(len(source.videos.names)):
     frames = source.videos.frames(video, 0, 1000)
     features = jnp.asarray(frames['features'][None])
-    (output, _), _ = variables.apply(
-        task.model,
-        params,
-        features,
-        window_context.WindowContext(jnp.ones(features.shape[:2], bool)),
-        task.model.initial_carry(1),
-        train=False,
-    )
+    mask = np.ones(features.shape[:2], bool)
+    carry = task.model.initial_carry(1)
+    output, _ = apply(task.model, params, features, mask, carry)
     # An LSTM with carried state gives the same result as one long window.
     ours = passes[0]['pred_valence'][passes[0]['video_id'] == video]
     order = np.argsort(passes[0]['frame_id'][passes[0]['video_id'] == video])

@@ -1,73 +1,92 @@
 """One device and eight, with or without FSDP, give the same training."""
 
-import functools
+import contextlib
+import io
 import json
+import pathlib
 import subprocess
 import sys
 
+from absl import flags
 import numpy as np
 import pytest
 
 from abaw_jax.tasks import registry
+from abaw_jax.training import loop
 from tests.training import runs
 
 STEPS = 6
 BATCH = 16
 EIGHT = {'JAX_NUM_CPU_DEVICES': '8'}
-# Name: (environment, extra arguments).
-DEVICES = {
-    'one': ({}, ()),
-    'eight': (EIGHT, ()),
-    # Shows the warnings of XLA.
-    'split': (
-        EIGHT | {'TF_CPP_MIN_LOG_LEVEL': '1'},
-        ('--config.mesh.fsdp=2', '--config.mesh.zero=2'),
+SPLIT = {'mesh__fsdp': 2, 'mesh__zero': 2}
+# Options by experiment and devices; `split` covers everything that `eight` covers.
+# The MAE uses microbatches, and options that must not change a loss.
+MAE = {'optim__microbatches': 2}
+RUNS = {
+    ('mae', 'one'): MAE,
+    ('mae', 'eight'): MAE,
+    ('mae', 'split'): MAE
+    | SPLIT
+    | {'model__scan': True, 'model__remat': 'dots'},
+    ('mtl', 'one'): {},
+    ('mtl', 'split'): SPLIT,
+}
+# Runs of a process with eight devices, and its environment.
+PROCESSES = (
+    # Shows the warnings of XLA, which compiles the programs.
+    (
+        [('mae', 'split')],
+        {'TF_CPP_MIN_LOG_LEVEL': '1', 'JAX_ENABLE_COMPILATION_CACHE': '0'},
     ),
-}
-# The MAE uses microbatches.
-EXPERIMENTS = {'mae': ('--config.optim.microbatches=2',), 'mtl': ()}
-# `split` covers everything that `eight` covers.
-RUNS = (
-    ('mae', 'one'), ('mae', 'eight'), ('mae', 'split'),
-    ('mtl', 'one'), ('mtl', 'split'),
-)  # fmt: skip
-# Other options that must not change a loss.
-WAYS = {
-    ('mae', 'split'): ('--config.model.scan=True', '--config.model.remat=dots')
-}
+    ([('mae', 'eight'), ('mtl', 'split')], {}),
+)
+
+
+def main(jobs: str) -> None:
+  """Trains after JSON: a list of (workdir, experiment, data, overrides)."""
+  for workdir, experiment, data, overrides in json.loads(jobs):
+    config = runs.smoke(experiment, pathlib.Path(data), **overrides)
+    loop.train(config, pathlib.Path(workdir))
 
 
 @pytest.fixture(scope='module')
 def workdirs(data_dir, feature_dir, tmp_path_factory):
   """Returns (workdir, stdout, stderr) by (experiment, devices)."""
   root = tmp_path_factory.mktemp('devices')
-  starts = {}
-  for experiment, name in RUNS:
+  jobs = {}
+  for (experiment, devices), options in RUNS.items():
     data = feature_dir if experiment == 'mtl' else data_dir
     source = registry.make_task(runs.smoke(experiment, data)).source('train')
-    env, more = DEVICES[name]
-    starts[experiment, name] = functools.partial(
-        runs.start,
-        'abaw_jax.train',
-        f'--config={runs.ROOT / "configs" / experiment}.py:smoke',
-        f'--workdir={root / experiment / name}',
-        '--config.data.name=s_aff_wild2',
-        f'--config.data.dir={data}',
-        f'--config.data.batch_size={BATCH}',
-        f'--config.epochs={STEPS * BATCH / len(source)}',
-        '--config.eval_epochs=0',
-        '--config.optim.warmup_epochs=0',
-        '--config.log_steps=1',
-        *EXPERIMENTS[experiment],
-        *more,
-        *WAYS.get((experiment, name), ()),
-        **env,
-    )
-  results = runs.finish_all(starts)
-  assert [error for status, _, error in results.values() if status] == []
+    overrides = options | {
+        'data__batch_size': BATCH,
+        'epochs': STEPS * BATCH / len(source),
+        'eval_epochs': 0.0,
+        'optim__warmup_epochs': 0.0,
+        'log_steps': 1,
+    }
+    workdir = str(root / f'{experiment}_{devices}')
+    jobs[experiment, devices] = workdir, experiment, str(data), overrides
+  started = [
+      runs.start(
+          'tests.steps.devices_test',
+          json.dumps([jobs[key] for key in keys]),
+          **EIGHT,
+          **env,
+      )
+      for keys, env in PROCESSES
+  ]
+  results = {}
+  for key in (('mae', 'one'), ('mtl', 'one')):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+      main(json.dumps([jobs[key]]))
+    results[key] = out.getvalue(), ''
+  for (keys, _), process in zip(PROCESSES, started, strict=True):
+    status, out, error = runs.finish(process)
+    assert status == 0, error
+    results |= dict.fromkeys(keys, (out, error))
   return {
-      (experiment, name): (root / experiment / name, out, error)
-      for (experiment, name), (_, out, error) in results.items()
+      key: (pathlib.Path(jobs[key][0]), *texts)
+      for key, texts in results.items()
   }
 
 
@@ -79,6 +98,7 @@ def test_losses_are_the_same_as_on_one_device(workdirs, experiment, devices):
   assert ' on 1 x ' in out
   ours, out, _ = workdirs[experiment, devices]
   assert ' on 8 x ' in out
+  assert ' on 1 x ' not in out
   # Several devices add the same terms in a different order. Scores are in
   # [-1, 1] and can be close to 0, so they need an absolute tolerance.
   for split, tolerance in {
@@ -144,3 +164,8 @@ print(json.dumps({{
   assert set(map(tuple, kernels.values())) == {(True, 4.0)}
   biases = {path: leaf for path, leaf in leaves.items() if 'bias' in path}
   assert set(map(tuple, biases.values())) == {(False, 1.0)}
+
+
+if __name__ == '__main__':
+  flags.FLAGS.mark_as_parsed()  # Grain reads flags
+  main(*sys.argv[1:])

@@ -31,6 +31,9 @@ class PoisonedWindows(windows.Windows):
       record = record | {'features': np.full_like(record['features'], 3e38)}
     return record
 
+  def batch(self, indices, *, rows):
+    return None  # windows are read one by one
+
 
 def poison(monkeypatch, only: int | None) -> None:
   """Poisons the training windows of sources that are made after this call."""

@@ -30,6 +30,11 @@ _LOSSES = {
         label_smoothing=0.1,
         class_offsets=jnp.log(jnp.arange(1.0, 9.0) / 36),
     ),
+    'ce_product': functools.partial(
+        losses.cross_entropy,
+        class_weights=_WEIGHTS,
+        class_weight_mean='product',
+    ),
     'ce_probs': functools.partial(losses.cross_entropy, class_weights=_WEIGHTS),
 }
 
@@ -145,6 +150,19 @@ def test_weights_and_smoothing_of_the_published_single_task_models():
   q = 0.9 * np.eye(8)[y] + 0.1 / 8
   np.testing.assert_allclose(
       value, np.mean(-(np.asarray(_WEIGHTS) * q * log_p).sum(-1)), rtol=1e-6
+  )
+
+
+def test_the_published_joint_model_does_not_weight_classes():
+  # Keras multiplies losses [n] by weights [n, 1]: the mean is over [n, n].
+  loss, logits, target, mask = _case('ce_product')
+  x, y = np.float64(logits[mask]), np.asarray(target[mask])
+  log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
+  entropy = -log_p[np.arange(len(y)), y]
+  product = np.asarray(_WEIGHTS)[y][:, None] * entropy
+  assert product.shape == (len(y), len(y))
+  np.testing.assert_allclose(
+      loss(logits, target, mask), product.mean(), rtol=1e-6
   )
 
 

@@ -170,6 +170,47 @@ def test_weights_from_counts_equal_published_ones():
   )  # fmt: skip
 
 
+def test_task_weights_from_counts_equal_published_ones():
+  expressions = np.array([23976, 4555, 3168, 3122, 18135, 7609, 5228, 24852])
+  counts = label_counts.LabelCounts(
+      expressions, POSITIVES, np.full(12, 103316), 103917
+  )
+  weights = make(
+      weights={'valence': 0.5, 'arousal': 0.5, 'expression': 1, 'au': 1},
+      task_weights='counts',
+      counts=counts,
+  ).weights
+  np.testing.assert_allclose(
+      list(weights.values()), [0.5, 0.5, 1.1464, 1.0058], atol=5e-5
+  )
+
+
+def test_masked_rows_may_count_as_zeros():
+  # HSE-NN's joint model: outputs and labels times their masks.
+  output, batch = _batch((6,))
+  batch |= {'real': jnp.array([True] * 5 + [False])}
+  _, parts = make(masked_rows='zeros')(output, batch)
+  va, expr, au_mask = (
+      np.asarray(batch[k])[:5] for k in ('va', 'expr', 'au_mask')
+  )
+  x, y = (np.float64(part['valence'])[:5] * va for part in (output, batch))
+  cov = np.cov(x, y, ddof=0)
+  ccc = 2 * cov[0, 1] / (cov.trace() + (x.mean() - y.mean()) ** 2)
+  np.testing.assert_allclose(parts['valence'], 1 - ccc, rtol=1e-5)
+  z = np.float64(output['expression'])[:5]
+  log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
+  entropy = -log_p[np.arange(5), np.asarray(batch['expression'])[:5]]
+  np.testing.assert_allclose(
+      parts['expression'], np.where(expr, entropy, np.log(8)).mean(), rtol=1e-6
+  )
+  p, t = 1 / (1 + np.exp(-np.float64(output['au'])[:5])), batch['au'][:5]
+  bce = -(t * np.log(p) + (1 - t) * np.log(1 - p))
+  np.testing.assert_allclose(parts['au'], np.mean(bce * au_mask), rtol=1e-6)
+  # Masked rows have no gradient.
+  grads = jax.grad(lambda x: make(masked_rows='zeros')(x, batch)[0])(output)
+  assert not np.any(np.asarray(grads['expression'])[~np.asarray(batch['expr'])])
+
+
 def test_the_loss_is_finite_if_a_label_never_occurs():
   nothing = label_counts.LabelCounts(
       np.array([5, 0, 0, 0, 9, 0, 0, 0]), np.zeros(12, int), np.zeros(12, int)
@@ -227,9 +268,14 @@ def test_probabilities_replace_classes():
         ({'va_mean': 'none'}, r"va_mean: .*'none'.* labelled, all"),
         ({'va_mean': 'all'}, 'ccc is not a mean'),
         ({'class_weights': '1,2'}, 'class_weights=1,2: .*8 numbers'),
-        ({'class_weights': 'count'}, "give 'none', 'counts' or 8 numbers"),
+        (
+            {'class_weights': 'count'},
+            "give 'none', 'counts', 'mean_counts' or 8 numbers",
+        ),
         ({'au_weights': 'all'}, 'none, counts'),
-        ({'class_weight_mean': 'sum'}, 'weights, rows'),
+        ({'class_weight_mean': 'sum'}, 'weights, rows, product'),
+        ({'task_weights': 'rows'}, 'none, counts'),
+        ({'masked_rows': 'none'}, 'left_out, zeros'),
     ],
 )
 def test_wrong_values_give_a_message_with_the_choices(changes, message):

@@ -99,7 +99,9 @@ def test_a_new_task_trains_resumes_evaluates_and_predicts(
 ):
   monkeypatch.setitem(registry.TASKS, 'denoise', DenoiseTask)
   killed, whole = tmp_path / 'killed', tmp_path / 'whole'
-  child = runs.start('tests.tasks.new_task_test', str(data_dir), str(killed))
+  child = runs.start(
+      'tests.tasks.new_task_test', str(data_dir), str(killed), **runs.KILLED
+  )
   assert runs.finish(child)[0] == -signal.SIGKILL
   train(data_dir, killed)
   assert 'resuming from step' in capsys.readouterr().out

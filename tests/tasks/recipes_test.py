@@ -27,10 +27,11 @@ from tests.training import runs
 
 # Labelled tasks of the validation split, by recipe.
 PARTS = {
-    'affectnet': {'VA', 'EXPR'},
+    # The config `affectnet` differs in the resize only.
     'mt_emotieffnet': {'VA', 'EXPR'},
     'fer_plus': {'EXPR'},
     'raf_db': {'EXPR'},
+    'lsd': {'EXPR'},
     'emotionet': {'AU'},
     'multi': {'VA', 'EXPR', 'AU'},
 }
@@ -243,9 +244,9 @@ def test_rendered_layouts_get_the_names_of_built_datasets(
   assert len({stage.done for stage in ran}) == len(ran) == 10
   seeds = {w for stage in ran for w in stage.command if '--seed' in w}
   assert len(seeds) == 4
-  config['data']['name'] = 'procedural/lsd'
+  config['data']['name'] = 'procedural/celeba'
   with pytest.raises(
-      errors.InputError, match="'lsd' cannot be rendered; choose"
+      errors.InputError, match="'celeba' cannot be rendered; choose"
   ):
     procedural.resolve(config, 'frames')
 

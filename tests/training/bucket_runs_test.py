@@ -3,7 +3,6 @@
 import signal
 import time
 
-import jax
 import numpy as np
 import pytest
 
@@ -14,7 +13,7 @@ from abaw_jax.tasks import registry
 from abaw_jax.training import loop
 from tests.training import resume_test, runs
 
-STEPS = 16
+STEPS = 12
 BATCH = 4
 
 pytestmark = [
@@ -58,7 +57,7 @@ def start(config, url: str):
       f'--workdir={url}',
       '--config.data.name=s_aff_wild2',
       *(f'--config.{key}={flat[key]}' for key in keys),
-      JAX_COMPILATION_CACHE_DIR=jax.config.jax_compilation_cache_dir or '',
+      **runs.KILLED,
   )
 
 

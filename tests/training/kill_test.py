@@ -1,8 +1,7 @@
 """A run resumes from its newest complete checkpoint, however it died."""
 
-import pathlib
+import json
 import signal
-import threading
 
 import jax
 import numpy as np
@@ -29,34 +28,20 @@ WORKERS = {'killed': 2, 'SIGTERM': 2}
 IDS = 1000
 
 
-def die(way: str, workdir: pathlib.Path, num_workers: int):
-  """Returns (status, stdout, stderr) of a training that dies."""
-  process = runs.start(
-      'tests.checkpoints.deaths', way, str(workdir), str(num_workers)
-  )
-  alarm = threading.Timer(120, process.kill)  # so that the test cannot hang
-  alarm.start()
-  try:
-    number, _, _ = WAYS[way]
-    if number is not None:
-      assert process.stdout.readline() == 'hanging\n', process.communicate()
-      process.send_signal(number)
-    return runs.finish(process)
-  finally:
-    alarm.cancel()
-
-
 @pytest.fixture(scope='module')
 def died(tmp_path_factory):
   """Returns (workdir, (status, stdout, stderr)) by way to die."""
   root = tmp_path_factory.mktemp('died')
   folders = {way: root / str(number) for number, way in enumerate(WAYS)}
-  results = runs.all_at_once(
-      {
-          way: (die, way, folder, WORKERS.get(way, 0))
-          for way, folder in folders.items()
-      }
+  jobs = [
+      (way, str(folders[way]), WORKERS.get(way, 0), number)
+      for way, (number, _, _) in WAYS.items()
+  ]
+  status, out, error = runs.finish(
+      runs.start('tests.checkpoints.deaths', json.dumps(jobs), **runs.KILLED)
   )
+  assert status == 0, error
+  results = dict(zip(WAYS, json.loads(out), strict=True))
   return {way: (folders[way], results[way]) for way in WAYS}
 
 
@@ -81,9 +66,10 @@ def uninterrupted():
 def test_it_resumes_from_the_newest_complete_checkpoint(
     died, uninterrupted, way
 ):
-  workdir, (status, _, error) = died[way]
-  _, expected, newest = WAYS[way]
+  workdir, (status, out, error) = died[way]
+  number, expected, newest = WAYS[way]
   assert status == expected, error
+  assert number is None or out.startswith('hanging\n')
   ids, states = uninterrupted
   _, shapes, _ = deaths.make()
   checkpoints = deaths.open_checkpoints(workdir)

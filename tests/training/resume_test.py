@@ -15,6 +15,7 @@ import pytest
 
 from abaw_jax.core import files
 from abaw_jax.tasks import registry
+from abaw_jax.training import loop
 from tests.training import runs
 
 STEPS = 24
@@ -22,42 +23,43 @@ BATCH = 4
 
 
 @pytest.fixture(scope='module')
-def command(feature_dir, tmp_path_factory) -> Callable[..., subprocess.Popen]:
-  """Returns a function that starts the training with extra arguments."""
-  window = {'data__window': 8, 'data__stride': 4}
+def options(feature_dir) -> dict:
+  """Returns the changes of the smoke config, by key."""
+  window = {'data__window': 8, 'data__stride': 4, 'data__batch_size': BATCH}
   config = runs.smoke('mtl', feature_dir, **window)
   epochs = STEPS * BATCH / len(registry.make_task(config).source('train'))
+  return window | {
+      'epochs': epochs,
+      'eval_epochs': epochs / 4,
+      'log_steps': 1,
+      'save_steps': 4,
+  }
+
+
+@pytest.fixture(scope='module')
+def command(feature_dir, options) -> Callable[..., subprocess.Popen]:
+  """Returns a function that starts the training with extra arguments."""
   args = (
       f'--config={runs.ROOT / "configs" / "mtl.py"}:smoke',
       '--config.data.name=s_aff_wild2',
       f'--config.data.dir={feature_dir}',
-      '--config.data.window=8',
-      '--config.data.stride=4',
-      f'--config.data.batch_size={BATCH}',
-      f'--config.epochs={epochs}',
-      f'--config.eval_epochs={epochs / 4}',
-      '--config.log_steps=1',
-      '--config.save_steps=4',
+      *(
+          f'--config.{key.replace("__", ".")}={value}'
+          for key, value in options.items()
+      ),
   )
-  # The first run writes this compilation cache; the killed runs only read it.
-  cache = {
-      'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
-      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-      'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
-  }
 
   def start(*more: str, cwd: pathlib.Path = runs.ROOT) -> subprocess.Popen:
-    return runs.start('abaw_jax.train', *args, *more, cwd=cwd, **cache)
+    return runs.start('abaw_jax.train', *args, *more, cwd=cwd, **runs.KILLED)
 
   return start
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(command, tmp_path_factory) -> pathlib.Path:
+def uninterrupted(feature_dir, options, tmp_path_factory) -> pathlib.Path:
   """Returns the workdir of an uninterrupted run."""
   workdir = tmp_path_factory.mktemp('uninterrupted')
-  status, _, error = runs.finish(command(f'--workdir={workdir}'))
-  assert status == 0, error
+  loop.train(runs.smoke('mtl', feature_dir, **options), workdir)
   return workdir
 
 
@@ -86,6 +88,7 @@ def hit(
         os.kill(process.pid, signal.SIGCONT)
         return runs.finish(process)
       os.kill(process.pid, signal.SIGCONT)
+    time.sleep(0.002)  # the process needs the processor, too
   status, out, error = runs.finish(process)
   raise AssertionError(f'the moment never came: {status}\n{out}\n{error}')
 
@@ -171,8 +174,9 @@ def test_sigterm_saves_and_the_same_command_resumes(
   assert_same_run(first, uninterrupted)
   assert not second.exists()
 
-  status, out, error = hit(
-      command(cwd=tmp_path), signal.SIGKILL, lambda: num_lines(second) >= 1
-  )
-  assert 'workdir runs/mtl_smoke-2' in out
+  process = command(cwd=tmp_path)
+  assert any('workdir runs/mtl_smoke-2' in line for line in process.stdout)
+  process.kill()
+  runs.finish(process)
+  assert second.exists()
   assert_same_run(first, uninterrupted)

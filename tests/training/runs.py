@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
+import jax
+
 from abaw_jax.configs import (
     affectnet,
     convnet,
@@ -17,6 +19,7 @@ from abaw_jax.configs import (
     frame,
     heads,
     identity,
+    lsd,
     mae,
     mt_emotieffnet,
     mtl,
@@ -37,6 +40,7 @@ CONFIGS = {
     'mt_emotieffnet': mt_emotieffnet,
     'fer_plus': fer_plus,
     'raf_db': raf_db,
+    'lsd': lsd,
     'emotionet': emotionet,
     'multi': multi,
     'identity': identity,
@@ -51,6 +55,9 @@ CONFIGS = {
 ROOT = pathlib.Path(__file__).parents[2]
 # Metrics of speed, which differ from run to run.
 TIMED = {'items_per_s', 'data_wait', 'tflops_per_s'}
+# Environment of a process that may be killed: it reads the compilation cache, but
+# adds nothing, because JAX writes entries in place.
+KILLED = {'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '1e9'}
 
 
 def smoke(name: str, data_dir: pathlib.Path, **overrides: Any) -> dict:
@@ -95,8 +102,18 @@ def start(
 
 
 def environment(**env: str) -> dict[str, str]:
-  """Returns the environment with our packages on the path, and with `env`."""
-  return os.environ | {'PYTHONPATH': str(ROOT)} | env
+  """Returns the environment of a child process, with `env`.
+
+  Our packages are on the path, and the compilation cache is that of the tests.
+  """
+  names = (
+      'jax_compilation_cache_dir',
+      'jax_persistent_cache_min_compile_time_secs',
+  )
+  cache = {name.upper(): str(getattr(jax.config, name)) for name in names}
+  if jax.config.jax_compilation_cache_dir is None:
+    cache = {}
+  return os.environ | {'PYTHONPATH': str(ROOT)} | cache | env
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -112,10 +129,3 @@ def finish_all(
   with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
     ended = pool.map(lambda start: finish(start()), starts.values())
     return dict(zip(starts, ended, strict=True))
-
-
-def all_at_once(calls: Mapping[Any, tuple[Any, ...]]) -> dict[Any, Any]:
-  """Calls each (function, *arguments), three at a time; results by key."""
-  with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
-    futures = {key: pool.submit(*call) for key, call in calls.items()}
-    return {key: future.result() for key, future in futures.items()}

@@ -1,4 +1,4 @@
-"""Feedback between tasks: heads read hidden states or labels of other tasks."""
+"""Feedback between tasks: heads read hidden states, labels or outputs of others."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -12,17 +12,18 @@ from abaw_jax.core import labels
 from abaw_jax.models.multi_task import heads
 from abaw_jax.models.temporal import window_context
 
-KINDS = ('hidden', 'label')
+KINDS = ('hidden', 'label', 'output')
 MISSING = ('prediction', 'zero')
 
 
 @dataclasses.dataclass(frozen=True)
 class Feedback:
-  """Configuration of the feedback; no gradient flows to the source tasks.
+  """Configuration of the feedback.
 
   Attributes:
     kind: 'hidden' feeds back the hidden state of a source's head, 'label' an
-      embedding of its labels.
+      embedding of its labels, both without gradients to the source. 'output' feeds
+      back its output with gradients, as the joint model of HSE-NN.
     sources: tasks that are fed back, in the order of their channels.
     targets: tasks that read the feedback, in the order of computation; a target
       cannot be a source.

@@ -68,7 +68,7 @@ class TemporalModel(nn.Module):
 
   Without `private` all tasks read the same hidden states (Share Encoder). With
   `private` each task also has its own encoder on top (Share Bottom of Encoder).
-  With `feedback` some tasks also read hidden states or labels of other tasks.
+  With `feedback` some tasks also read hidden states, labels or outputs of others.
   Parameters have the names `encoder`, `feedback_<task>`, `layer_norm` and the
   name of each task.
 
@@ -178,6 +178,11 @@ class TemporalModel(nn.Module):
     sources = self.feedback.sources
     if self.feedback.kind == 'hidden':
       return {task: jax.lax.stop_gradient(hidden[task]) for task in sources}
+    if self.feedback.kind == 'output':
+      return {
+          task: output[task].reshape(*output[task].shape[:2], -1)
+          for task in sources
+      }
     fed_back = {}
     for task in sources:
       use_truth = None

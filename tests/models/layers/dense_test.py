@@ -55,7 +55,9 @@ def test_float32_gradients_of_a_vit_equal_those_of_the_float32_network(scan):
         scan=scan,
         dtype=dtype,
     )
-    params = variables.init(model, jax.random.key(1), images)
+    params = jax.jit(variables.init, static_argnums=0)(
+        model, jax.random.key(1), images
+    )
 
     def loss(params, enabled, model=model):
       with dense.float32_gradients(enabled):
@@ -63,7 +65,9 @@ def test_float32_gradients_of_a_vit_equal_those_of_the_float32_network(scan):
       return jnp.sum(jnp.square(out.astype(jnp.float32)))
 
     for enabled in (False, True):
-      grads[dtype, enabled] = jax.grad(loss)(params, enabled)
+      grads[dtype, enabled] = jax.jit(jax.grad(loss), static_argnums=1)(
+          params, enabled
+      )
   exact = grads['float32', False]
   for dtype, limit in (('float32', 1e-6), ('bfloat16', 0.05)):
     error, size = 0.0, 0.0
