@@ -7,13 +7,8 @@ from typing import Any
 
 from flax import linen as nn
 
-<<<<<<< HEAD
-from abaw_jax.core import choices, errors
-from abaw_jax.models import super_resolution_zoo, temporal_zoo
-=======
 from abaw_jax.core import choices, errors, labels
-from abaw_jax.models import temporal_zoo
->>>>>>> main
+from abaw_jax.models import super_resolution_zoo, temporal_zoo
 from abaw_jax.models.layers import dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
 from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
