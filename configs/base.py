@@ -85,7 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
   # Dataset that `abaw-jax build` wrote. 'procedural' renders a dataset under data/
   # on first use; 'procedural/affectnet' renders it in the layout of AffectNet. The
   # same works for fer_plus, raf_db, lsd and emotionet. 'procedural/tiny' is a tiny
-  # corpus for temporal models.
+  # corpus for temporal models, or few people for identity and super-resolution.
   config.data.name = 'procedural'
   # --data_dir of the build, on a disk or in a gs:// or s3:// bucket; optional for
   # procedural.

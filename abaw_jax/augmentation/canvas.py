@@ -2,7 +2,7 @@
 
 An image of side `length` lies in the top left corner of a square array, the canvas.
 `length` is a traced number, so one compiled program serves every size. Pixels
-outside the image have any value; nothing here reads them.
+outside the image are any finite numbers and change no result.
 """
 
 import jax.numpy as jnp
@@ -61,8 +61,9 @@ def resize(
 ) -> Float[Array, '{side} {side} c']:
   """Returns the image resized to `new_length`, in a canvas of this side.
 
-  The results are those of OpenCV for float32. As there, 'bilinear' and 'bicubic'
-  do not antialias.
+  The results are those of OpenCV for float32, without antialiasing of 'bilinear'
+  and 'bicubic'. Real-ESRGAN resizes with PyTorch, whose 'area' is the mean over all
+  pixels that a new pixel touches, without weights.
 
   Args:
     image: canvas.

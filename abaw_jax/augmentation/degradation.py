@@ -1,15 +1,16 @@
 """Low-resolution images from good ones, as Real-ESRGAN makes them.
 
 Two stages of blur, resize, noise and JPEG, then a sinc filter (Wang et al., arXiv
-2107.10833). Each image has its own draws; the published code draws the filters and
-the kinds of noise once per batch, and mixes batches in a queue instead.
+2107.10833). Unlike there, each image has its own draws; the published code draws the
+filters and the kinds of noise once per batch, and mixes batches in a queue. It also
+degrades images of 400 pixels and then takes squares of 256 pixels from them. Here the
+squares are taken first, so the blur reflects the border of the square.
 
 Sizes change from image to image, so images lie on a canvas, see `canvas.py`.
 """
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -266,7 +267,7 @@ def blur_resize_noise(
   return jnp.clip(image + added, 0.0, 1.0), new_length
 
 
-@functools.partial(jax.vmap, in_axes=0)
+@jax.vmap
 def sharpen(images: Float[Array, 'n n 3']) -> Float[Array, 'n n 3']:
   """Returns images in 0..1 after the unsharp mask of Real-ESRGAN's targets.
 

@@ -2,7 +2,8 @@
 
 The steps are those of libjpeg: YCbCr, chroma of half the size (4:2:0), the DCT of
 blocks of 8 x 8, quantisation, and back, with libjpeg's smooth upsampling of chroma.
-Unlike there, values are not rounded to 8 bits between the steps.
+Unlike there, values are not rounded to 8 bits between the steps. Real-ESRGAN's own
+step repeats the pixels of chroma and does not round the tables.
 """
 
 import functools
@@ -41,7 +42,7 @@ _TO_YCC = np.float32(
     ]
 )
 _TO_RGB = np.linalg.inv(_TO_YCC)
-_DCT = np.float32(
+_DCT = np.array(
     [
         [
             np.sqrt((2 if u else 1) / _BLOCK)
@@ -51,6 +52,7 @@ _DCT = np.float32(
         for u in range(_BLOCK)
     ]
 )
+_DCT_2D = np.float32(np.kron(_DCT, _DCT))  # of the 64 pixels of a block
 
 
 def compress(
@@ -73,11 +75,14 @@ def compress(
       for row in _TO_YCC
   )
   luma, table = tables(quality)
-  planes = [_quantized(y - 128, luma) + 128]
-  half = (length + 1) // 2
-  for plane in chroma:
-    small = plane.reshape(full // 2, 2, full // 2, 2).mean((1, 3))
-    planes.append(_doubled(_quantized(small, table), half))
+  small = jnp.stack(chroma).reshape(2, full // 2, 2, full // 2, 2).mean((2, 4))
+  planes = [
+      _quantized(y[None] - 128, luma)[0] + 128,
+      *(
+          _doubled(plane, (length + 1) // 2)
+          for plane in _quantized(small, table)
+      ),
+  ]
   rgb = [
       sum(weight * plane for weight, plane in zip(row, planes, strict=True))
       for row in _TO_RGB
@@ -98,16 +103,16 @@ def tables(
 
 
 def _quantized(
-    plane: Float[Array, 'n n'], table: Float[Array, '8 8']
-) -> Float[Array, 'n n']:
-  """Returns a plane after quantisation of the DCT of its blocks."""
-  count = plane.shape[0] // _BLOCK
-  blocks = plane.reshape(count, _BLOCK, count, _BLOCK)
-  turn = functools.partial(jnp.einsum, 'ux,vy,ixjy->iujv', precision='highest')
-  steps = table[None, :, None]
-  found = jnp.round(turn(_DCT, _DCT, blocks) / steps)
-  blocks = turn(_DCT.T, _DCT.T, found * steps)
-  return blocks.reshape(plane.shape)
+    planes: Float[Array, 'c n n'], table: Float[Array, '8 8']
+) -> Float[Array, 'c n n']:
+  """Returns planes after quantisation of the DCT of their blocks."""
+  count = planes.shape[1] // _BLOCK
+  blocks = planes.reshape(-1, count, _BLOCK, count, _BLOCK).swapaxes(2, 3)
+  shape, steps = blocks.shape, table.reshape(1, -1)
+  multiply = functools.partial(jnp.matmul, precision='highest')
+  found = jnp.round(multiply(blocks.reshape(-1, 64), _DCT_2D.T) / steps)
+  blocks = multiply(found * steps, _DCT_2D).reshape(shape)
+  return blocks.swapaxes(2, 3).reshape(planes.shape)
 
 
 def _doubled(

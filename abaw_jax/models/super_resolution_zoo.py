@@ -57,20 +57,24 @@ def make_super_resolution(
 ) -> SuperResolution:
   """Returns the model whose network has the name `network`.
 
-  Sizes of the other network have no effect, and `remat` is for 'rrdb'. A
-  `discriminator_width` of 0 means no discriminator.
+  Sizes of the other network have no effect. A `discriminator_width` of 0 means no
+  discriminator.
 
   Raises:
-    InputError: a name is unknown, or a size is missing.
+    InputError: a name is unknown, a size is missing, or the network has no `remat`.
   """
   sizes = {'width': width, 'growth': growth, 'blocks': blocks, 'convs': convs}
   module, wanted = choices.choose(NETWORKS, network, 'model.network')
   options = {'dtype': choices.choose(dtypes.DTYPES, dtype, 'model.dtype')}
+  choices.choose(rematerialization.POLICIES, remat, 'model.remat')
   if network == 'rrdb':
     scales = dict.fromkeys(map(str, sorted(rrdb.UNSHUFFLE)))
     choices.choose(scales, str(scale), 'model.scale')
-    choices.choose(rematerialization.POLICIES, remat, 'model.remat')
     options['remat'] = remat
+  elif remat != 'none':
+    raise errors.InputError(
+        f'config.model.remat={remat}: is for the network rrdb; set it to none'
+    )
   missing = [name for name in wanted if not sizes[name]]
   if missing:
     raise errors.InputError(

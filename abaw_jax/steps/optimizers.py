@@ -181,11 +181,10 @@ def make_optimizer(
 
     def scale_parts(updates, params=None):
       del params
-
-      def scale(name, part):
-        return jax.tree.map(lambda x: x * rates.get(name, 1.0), part)
-
-      return {name: scale(name, part) for name, part in updates.items()}
+      return {
+          name: optax.tree.scale(rates.get(name, 1.0), part)
+          for name, part in updates.items()
+      }
 
     steps.append(optax.stateless(scale_parts))
   if not freeze:

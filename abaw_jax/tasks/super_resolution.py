@@ -53,7 +53,6 @@ class SuperResolutionTask(image_tasks.ImageTask):
   score: ClassVar[str] = 'PSNR'
   backbone: ClassVar[str] = super_resolution_zoo.GENERATOR
   default_data: ClassVar[str] = 'people'
-  has_layout: ClassVar[bool] = True
   picture: ClassVar[str] = 'enlarged'
   columns: ClassVar[tuple[str, ...]] = (
       'small', 'lanczos', 'enlarged', 'original',
@@ -68,15 +67,17 @@ class SuperResolutionTask(image_tasks.ImageTask):
   judge: perceptual.PerceptualLoss | None
 
   def __post_init__(self):
-    # The networks halve maps twice and three times.
+    # The discriminator halves maps three times, and SSIM has windows of 11 pixels.
     multiple = math.lcm(8, self.degradation.scale)
-    for name, side in (
-        ('model.image_size', self.augmentation.size),
-        ('data.face_size', image_tasks.face_size(self.config)),
+    side, full = self.augmentation.size, image_tasks.face_size(self.config)
+    for name, value, least in (
+        ('model.image_size', side, multiple),
+        ('data.face_size', full, max(side, 16)),
     ):
-      if side % multiple:
+      if value % multiple or value < least:
         raise errors.InputError(
-            f'config.{name}={side}: give a multiple of {multiple}'
+            f'config.{name}={value}: give a multiple of {multiple} that is at '
+            f'least {least}'
         )
     if {*self.augmentation.mean} != {0} or {*self.augmentation.std} != {1}:
       raise errors.InputError(
@@ -153,7 +154,8 @@ class SuperResolutionTask(image_tasks.ImageTask):
       # Forward and backward to an image, and to the weights for two images.
       total += (2 + 3 + 3) * self.model.discriminator.flops(side, side)
     if self.judge is not None:
-      total += 4 * self.judge.backbone.flops  # as above; and of the target
+      # Forward and backward to an image; forward for the target.
+      total += (2 + 1) * self.judge.backbone.flops
     return total
 
   def init(self, key: Key[Array, ''], batch: Batch) -> Params:

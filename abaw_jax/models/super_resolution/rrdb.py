@@ -7,6 +7,7 @@ blocks.
 """
 
 import functools
+import math
 
 from flax import linen as nn
 import jax
@@ -28,7 +29,7 @@ _CONVS, _DENSE_BLOCKS = 5, 3
 _RESIDUAL = 0.2  # weight of a residual branch
 
 _leaky_relu = functools.partial(jax.nn.leaky_relu, negative_slope=0.2)
-_VARIANCE = 2.0 * 0.1**2  # Kaiming normal, scaled by 0.1
+_GAIN = 0.1 * math.sqrt(2.0)  # Kaiming normal, scaled by 0.1
 
 
 class DenseBlock(nn.Module):
@@ -53,8 +54,8 @@ class DenseBlock(nn.Module):
           dense.shape[-1],
           dtype=self.dtype,
           name=f'conv{i}',
-          kernel_init=initializers.scaled_normal(
-              pixels.SIZE**2 * dense.shape[-1], _VARIANCE
+          kernel_init=initializers.normal(
+              _GAIN / math.sqrt(pixels.SIZE**2 * dense.shape[-1])
           ),
           bias_init=nn.initializers.zeros,
       )(dense)
