@@ -11,7 +11,6 @@ import itertools
 from flax import linen as nn
 from jaxtyping import Array
 
-from abaw_jax.models import super_resolution_zoo
 from abaw_jax.models.multi_task import frame_model, heads, temporal_model
 from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
 from abaw_jax.models.vision import mae, vit
@@ -24,8 +23,6 @@ def forward_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
       return _mae(model)
     case temporal_model.TemporalModel():
       return _temporal(model, *batch['features'].shape[-2:])
-    case super_resolution_zoo.SuperResolution():
-      return model.generator.flops(*batch['image'].shape[-3:-1])
     case frame_model.FrameModel():
       dims = heads.TASK_DIMS.values()
     case _:
