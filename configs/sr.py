@@ -113,6 +113,7 @@ def get_config(variant: str = 'net_x4') -> ml_collections.ConfigDict:
     config.data.batch_size = 8
     config.data.name = 'procedural/tiny'
     config.epochs = 1.0
+    config.plot_steps = 0
   return config
 
 

@@ -192,6 +192,15 @@ def test_updates_equal_alternating_updates_in_torch_and_skip_nan():
   assert moved['generator'] > 1e-2
 
 
+def test_a_picture_has_all_columns():
+  task = registry.make_task(config())
+  images = jax.ShapeDtypeStruct((2, SIDE, SIDE, 3), jnp.uint8)
+  params = jax.eval_shape(task.init, jax.random.key(0), {})
+  drawn = jax.eval_shape(task.draw, params, images, jax.random.key(0))
+  assert drawn.pop('loss').shape == (2,)
+  assert drawn == dict.fromkeys(task.columns, images)
+
+
 @pytest.mark.parametrize(
     ('overrides', 'words'),
     [
