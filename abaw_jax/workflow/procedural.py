@@ -215,7 +215,7 @@ STAGES = {
 # The stages of `procedural/tiny` by `default_data`.
 TINY_STAGES = {
     'features': tiny_stages,
-    'people': lambda root: identity_stages(root, '--videos=96'),
+    'people': lambda root: identity_stages(root, '--videos=24'),
 }
 
 

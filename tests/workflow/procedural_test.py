@@ -45,5 +45,5 @@ def test_the_smoke_config_of_super_resolution_renders_few_people(
   config['data']['dir'] = str(tmp_path)
   procedural.resolve(config, 'people')
   assert config['data']['name'] == 'identities/folders'
-  assert '--videos=96' in ran[0].command
+  assert '--videos=24' in ran[0].command
   assert all(s.done.is_relative_to(tmp_path / 'tiny') for s in ran)
