@@ -24,6 +24,7 @@ COMMANDS = {
     'predict': 'abaw_jax.predict',
     'submission': 'abaw_jax.submission',
     'reconstruct': 'abaw_jax.reconstruct',
+    'upscale': 'abaw_jax.upscale',
     'convert': 'abaw_jax.convert',
     'compile': 'abaw_jax.compile',
 }

@@ -8,11 +8,11 @@ r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
 
 The first two commands read files of PyTorch or `.safetensors`: facebookresearch/mae,
 ViTs of timm and Hugging Face, IResNets of InsightFace, DenseNets and ResNets of
-torchvision and timm, EfficientNets of timm, and pickled modules, such as those of
-HSE-NN. They write a folder that every --init_from accepts. No code in the file is
-executed. A tensor that is missing or not used is an error. If a file fits several
-networks or does not say its preprocessing, the command asks for --arch or
---preprocessing. The last command writes a run, or such a folder, as `.pth` or
+torchvision and timm, EfficientNets of timm, networks of Real-ESRGAN, and pickled
+modules, such as those of HSE-NN. They write a folder that every --init_from accepts.
+No code in the file is executed. A tensor that is missing or not used is an error. If
+a file fits several networks or does not say its preprocessing, the command asks for
+--arch or --preprocessing. The last command writes a run, or such a folder, as `.pth` or
 `.safetensors` for PyTorch.
 """
 
@@ -36,7 +36,7 @@ flags.DEFINE_string(
     'arch',
     None,
     'Backbone that the file must contain, such as vit_b, iresnet_50 or '
-    'tf_efficientnet_b0; default: any that is certain.',
+    'tf_efficientnet_b0, or rrdb or compact; default: any that is certain.',
 )
 flags.DEFINE_string(
     'preprocessing',
@@ -59,8 +59,9 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     'verify',
     None,
-    '.npz file with `images` [n, h, w, 3] and the `embedding` or `logits` of the '
-    'original model for them; the converted model must give the same.',
+    '.npz file with `images` [n, h, w, 3] and the `embedding`, `logits` or, of a '
+    'super-resolution network, `enlarged` images of the original model for them; '
+    'the converted model must give the same.',
 )
 flags.DEFINE_integer(
     'num_heads',

@@ -1,5 +1,7 @@
 r"""Draws images and their reconstructions by a masked autoencoder, as a PNG.
 
+A run of configs/sr.py gives small images, enlarged by Lanczos and by the network.
+
   abaw-jax reconstruct --init_from=runs/mae --out=grid.png
   abaw-jax reconstruct --init_from=WEIGHTS --images=a.jpg --images=b.png
   abaw-jax reconstruct --init_from=WEIGHTS --data=DATA_DIR/face_images

@@ -1,4 +1,4 @@
-r"""Trains one experiment: MAE or identity pretraining, a frame or temporal model.
+r"""Trains one experiment of configs/, such as mae, frame, mtl, identity or sr.
 
   abaw-jax train --config=mtl
   abaw-jax train --config=mae:vit_b --workdir=runs/mae \

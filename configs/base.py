@@ -15,13 +15,17 @@ _KEYS = {
         'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
         'optim.sam_rho loss.weights.valence loss.weights.arousal '
         'loss.weights.expression loss.weights.au loss.prior_adjustment '
-        'loss.mixup loss.least_loss loss.l2'
+        'loss.mixup loss.least_loss loss.l2 loss.l1 loss.adversarial '
+        'loss.perceptual_weight '
+        'optim.discriminator_rate'
     ),
     'a number in [0, 1)': (
         'optim.b1 optim.b2 optim.ema loss.label_smoothing model.dropout '
         'model.drop_path model.encoder_dropout'
     ),
-    'a number in [0, 1]': 'augment.erase model.feed_truth_rate',
+    'a number in [0, 1]': (
+        'augment.erase model.feed_truth_rate degradation.final_sinc_prob'
+    ),
     'a number in (0, 1]': 'augment.crop_scale optim.layer_decay',
     'a number in (0, 1)': 'model.mask_ratio',
     'a number in [0, 2]': 'loss.margin',
@@ -32,20 +36,37 @@ _KEYS = {
         'save_steps plot_steps profile_start profile_steps data.num_workers '
         'data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
-        'model.va_features'
+        'model.va_features model.discriminator_width'
     ),
     'an integer in [1, 2e9]': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
         'data.stride optim.microbatches mesh.fsdp mesh.zero model.image_size '
         'model.patch_size model.dim model.depth model.num_heads model.mlp_dim '
         'model.max_length model.private_head_dim model.feed_dim '
-        'model.decoder_dim model.decoder_depth model.decoder_num_heads'
+        'model.decoder_dim model.decoder_depth model.decoder_num_heads '
+        'model.scale model.width model.growth model.blocks model.convs'
     ),
     'integers in [1, 2e9]': 'model.hidden_dims',
     'an integer in [0, 30]': 'augment.rand_magnitude',
     'an integer in [0, 4294967295]': 'seed data.fold_seed',
 }
 RANGES = {key: text for text, keys in _KEYS.items() for key in keys.split()}
+# The same for both stages of a degradation.
+_STAGE = {
+    'a number in [0, 1]': 'blur_prob sinc_prob gaussian_prob grey_prob',
+    'numbers in [0, 1], [0, 1], [0, 1], [0, 1], [0, 1], [0, 1]': 'kernel_probs',
+    'numbers in [0, 1], [0, 1], [0, 1]': 'resize_probs',
+    'numbers in (0, inf), (0, inf)': 'blur_sigma generalized_beta plateau_beta',
+    'numbers in (0, 8], [1, 8]': 'resize_range',
+    'numbers in [0, inf), [0, inf)': 'noise_sigma poisson_scale',
+    'numbers in [1, 100], [1, 100]': 'jpeg_quality',
+}
+RANGES |= {
+    f'degradation.{stage}.{key}': text
+    for stage in ('first', 'second')
+    for text, keys in _STAGE.items()
+    for key in keys.split()
+}
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -64,7 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
   # Dataset that `abaw-jax build` wrote. 'procedural' renders a dataset under data/
   # on first use; 'procedural/affectnet' renders it in the layout of AffectNet. The
   # same works for fer_plus, raf_db, lsd and emotionet. 'procedural/tiny' is a tiny
-  # corpus for temporal models.
+  # corpus for temporal models, or few people for identity and super-resolution.
   config.data.name = 'procedural'
   # --data_dir of the build, on a disk or in a gs:// or s3:// bucket; optional for
   # procedural.

@@ -46,6 +46,20 @@ COMMANDS = {
         'out',
         '[no]prediction',
     ),
+    'abaw_jax.upscale': (
+        'model',
+        'out',
+        'scale',
+        'format',
+        'quality',
+        'name',
+        'splits',
+        '[no]overwrite',
+        'batch_size',
+        'tile',
+        'overlap',
+        'dtype',
+    ),
     'abaw_jax.convert': (
         'checkpoint',
         'init_from',
@@ -435,6 +449,24 @@ WRONG = {
             '--images=b.png',
         ),
         ('give --data or --images, not both', '--help'),
+    ),
+    'enlarging nothing': (
+        ('abaw_jax.upscale', '--model=lanczos', '--scale=2', '--out=a'),
+        ('the input is missing', 'IMAGE, FOLDER'),
+    ),
+    'enlarging by a model of faces': (
+        ('abaw_jax.upscale', '{empty}', '--model={started}', '--out=a'),
+        ('is a frame model', 'give a run of configs/sr.py'),
+    ),
+    'enlarging a dataset into its own place': (
+        (
+            'abaw_jax.upscale',
+            '{built}/s_aff_wild2',
+            '--model=lanczos',
+            '--scale=2',
+            '--out={built}',
+        ),
+        ('has the original s_aff_wild2', '--name for the new dataset'),
     ),
     'a TPU slice that does not exist': (
         (*COMPILE, '--topology=v5e-16'),

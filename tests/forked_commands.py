@@ -17,10 +17,12 @@ from abaw_jax.data_builders import datasets
 from abaw_jax.inference import extraction, reconstruction
 from abaw_jax.postprocessing import tuning
 from abaw_jax.training import loop
+from abaw_jax.upscaling import command as upscaling
 from abaw_jax.workflow import studies
 
 IMPORTED = (
     convert, datasets, extraction, loop, reconstruction, studies, tuning,
+    upscaling,
 )  # fmt: skip
 
 

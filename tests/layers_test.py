@@ -20,9 +20,14 @@ ROOMS = {
     'models/vision': 'core cpu models/layers',
     'models/temporal': 'core cpu models/layers',
     'models/multi_task': 'core models/layers models/temporal',
-    'models': 'core models/layers models/vision models/temporal models/multi_task',
+    'models/super_resolution': 'core models/layers',
+    'models': (
+        'core models/layers models/vision models/temporal models/multi_task '
+        'models/super_resolution'
+    ),
     'data': 'core buckets',
-    'sequences': 'core data',
+    'derived': 'core',
+    'sequences': 'core data derived',
     'augmentation': 'core',
     'scoring': 'core',
     'postprocessing': 'core scoring',
@@ -30,7 +35,8 @@ ROOMS = {
     'reports': 'core scoring postprocessing challenge',
     'tasks': (
         'core models models/layers models/vision models/temporal '
-        'models/multi_task data sequences augmentation scoring'
+        'models/multi_task models/super_resolution data sequences augmentation '
+        'scoring'
     ),
     'distributed': 'core models/layers',
     'steps': 'core cpu models/layers augmentation tasks distributed',
@@ -44,6 +50,7 @@ ROOMS = {
         'core models models/layers data sequences augmentation tasks '
         'distributed steps checkpoints telemetry'
     ),
+    'upscaling': ('core models data derived distributed checkpoints telemetry'),
     'conversion': (
         'core models models/layers models/vision tasks distributed porting '
         'porting/layouts checkpoints inference'

@@ -194,6 +194,20 @@ def random_resized_crop(
   return crop_resize(images, places, size=size, method=method)
 
 
+def random_crop(
+    key: PRNGKeyArray, images: Real[Array, 'b h w c'], *, size: int
+) -> Real[Array, 'b {size} {size} c']:
+  """Returns a random square of each image, at its resolution."""
+  count, height, width, channels = images.shape
+  most = jnp.array([height - size, width - size, 0])
+  corners = jax.random.randint(key, (count, 3), 0, most[None] + 1)
+  return jax.vmap(
+      lambda image, corner: jax.lax.dynamic_slice(
+          image, corner, (size, size, channels)
+      )
+  )(images, corners)
+
+
 def random_flip(
     key: PRNGKeyArray, images: Real[Array, 'b h w c']
 ) -> Real[Array, 'b h w c']:

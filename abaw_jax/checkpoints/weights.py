@@ -52,7 +52,9 @@ def load(
   config = runs.read_config(origin)
   source, target = map(registry.task_class, (config, {'model': model}))
   if source is target:
-    params, card = _load(origin, shapes)
+    wanted = target.stored(config['model'], shapes)
+    parts = None if wanted is shapes else {name: name for name in wanted}
+    params, card = _load(origin, wanted, parts)
     _check_hidden_options(origin, config['model'], model)
     return params, card
   if source.name not in target.starts_from:
@@ -108,6 +110,18 @@ def load_backbone(
     shapes: nested dict of its `jax.ShapeDtypeStruct`s with sharding.
   """
   return _load_part(origin, model, shapes, 'backbone')
+
+
+def load_parts(
+    origin: files.Path, shapes: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Returns some top-level parts of a model, and their origin, as `load`.
+
+  Args:
+    origin: as in `load`, of a model with these parts.
+    shapes: nested dict of their `jax.ShapeDtypeStruct`s with sharding.
+  """
+  return _load(origin, shapes, {name: name for name in shapes})
 
 
 def write_folder(

@@ -25,6 +25,33 @@ def complete_model(
   )
 
 
+def complete_super_resolution(
+    inferred: Mapping[str, Any],
+    checkpoint: pathlib.Path,
+    *,
+    arch: str | None,
+    **options: Any,
+) -> dict[str, Any]:
+  """Returns the `model` section of a network that enlarges images.
+
+  Args:
+    inferred: result of `Layout.infer_model`.
+    checkpoint: file to name in messages.
+    arch: network that the user expects; None accepts any.
+    **options: options of other networks, which must be None.
+
+  Raises:
+    InputError: the file has another network, or another option is given.
+  """
+  _refuse(options, 'other networks', 'a super-resolution network', checkpoint)
+  if arch not in (None, inferred['network']):
+    raise errors.InputError(
+        f'--arch={arch}: {checkpoint} has {inferred["network"]}; omit --arch to '
+        'convert it'
+    )
+  return dict(inferred) | {'dtype': 'float32'}
+
+
 def complete_vit(
     inferred: Mapping[str, Any],
     checkpoint: pathlib.Path,
@@ -88,12 +115,7 @@ def complete_convnet(
   Raises:
     InputError: if no network has these sizes, or an option of ViTs is given.
   """
-  for name, value in options.items():
-    if value is not None:
-      raise errors.InputError(
-          f'--{name}={value}: is for ViTs, but {checkpoint} has a convolutional '
-          'network; omit the flag'
-      )
+  _refuse(options, 'ViTs', 'a convolutional network', checkpoint)
   model = dict(inferred)
   kept = {
       key: model.pop(key)
@@ -109,6 +131,21 @@ def complete_convnet(
         f'{", ".join(convnets.CONVNETS)}'
     )
   return kept | {'backbone': names[0], 'remat': 'none', 'dtype': 'float32'}
+
+
+def _refuse(
+    options: Mapping[str, Any],
+    others: str,
+    found: str,
+    checkpoint: pathlib.Path,
+) -> None:
+  """Raises an InputError if an option of other networks is given."""
+  for name, value in options.items():
+    if value is not None:
+      raise errors.InputError(
+          f'--{name}={value}: is for {others}, but {checkpoint} has {found}; '
+          'omit the flag'
+      )
 
 
 def _heads(

@@ -1,6 +1,5 @@
 """Imports weight files of other projects, and exports our weights to them."""
 
-import collections
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,15 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from abaw_jax.checkpoints import runs, weights
+from abaw_jax.checkpoints import generators, runs, weights
 from abaw_jax.conversion import (
     config_inference,
+    converted,
     identification,
     position_tables,
 )
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
-from abaw_jax.models import zoo
+from abaw_jax.models import super_resolution_zoo, zoo
 from abaw_jax.porting import weight_files
 from abaw_jax.porting.layouts import registry, state_dicts
 from abaw_jax.tasks import registry as tasks
@@ -67,6 +67,26 @@ def import_weights(
   inferred = layout.infer_model(
       {k: x.shape for k, x in tensors.items()}, checkpoint
   )
+  if 'network' in inferred:
+    model = config_inference.complete_super_resolution(
+        inferred,
+        checkpoint,
+        arch=arch,
+        image_size=image_size,
+        num_heads=num_heads,
+        decoder_num_heads=decoder_num_heads,
+        norm_pix=norm_pix,
+        preprocessing=preprocessing,
+    )
+    shapes = _shapes(model)
+    rules = _rules(shapes, model, layout)
+    params = state_dicts.to_ours(tensors, shapes, rules, checkpoint)
+    report = converted.report(tensors)
+    if 'state_dict' in facts:
+      report['state_dict'] = facts['state_dict']
+    return converted.write(
+        out, params, {'model': model}, layout, checkpoint, report=report
+    )
   inferred = identification.complete_variant(inferred, facts, arch, checkpoint)
   if norm_pix is None and 'decoder_dim' in inferred:
     norm_pix = bool(facts.get('norm_pix_loss', True))
@@ -102,41 +122,29 @@ def import_weights(
   elif image_size:
     model['image_size'] = image_size
     _check_image_size(model, params, checkpoint)
-  report = {
-      'mapped': len(tensors),
-      'missing': [],
-      'extra': [],
-      'misshapen': [],
-      'dtypes': _dtype_changes(tensors),
+  report = converted.report(tensors) | {
       'positions': note,
-      'preprocessing': f'{_listing(pixels)} ({origin})',
+      'preprocessing': f'{converted.listing(pixels)} ({origin})',
   }
   augment = pixels | {'crop_scale': 1.0, 'flip': False}
-  card = {
-      'source': checkpoint.name,
-      'source_sha256': weight_files.sha256(checkpoint),
-      'project': layout.source,
-      'licence': layout.licence,
-      'preprocessing': pixels
+  return converted.write(
+      out,
+      params,
+      {'model': model, 'augment': augment},
+      layout,
+      checkpoint,
+      report=report,
+      preprocessing=pixels
       | {'image_size': model['image_size'], 'color_order': 'RGB'},
-      'labels': _labels(model, layout),
-      'report': report,
-  }
-  written = weights.write_folder(
-      out, params, {'model': model, 'augment': augment}, card
+      labels=_labels(model, layout),
   )
-  return [
-      f'{checkpoint}: {_sizes(model)}',
-      *(f'{key}: {_value(value)}' for key, value in report.items()),
-      f'licence: {layout.licence}',
-      f'{out}: {"written" if written else "has these weights already"}',
-  ]
 
 
 def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
   """Writes our weights in the layout of PyTorch projects; returns a report.
 
-  Writes all weights of a MAE, and the backbone of any other model.
+  Writes all weights of a MAE, the network that enlarges of a super-resolution
+  model, and the backbone of any other model.
 
   Args:
     init_from: workdir of a run, or a folder of weights.
@@ -146,18 +154,23 @@ def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
     InputError: if there are no such weights, or `out` has other content.
   """
   model = runs.read_config(init_from)['model']
-  if not tasks.task_class({'model': model}).has_layout:
-    model = zoo.backbone_section(model)
-  params, source = weights.load(init_from, model, param_shapes(model))
+  if 'network' in model:
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    _, params, model, source = generators.load(init_from, place)
+    params = {super_resolution_zoo.GENERATOR: params}
+  else:
+    if not tasks.task_class({'model': model}).has_layout:
+      model = zoo.backbone_section(model)
+    params, source = weights.load(init_from, model, param_shapes(model))
   params = _flat(jax.device_get(params))
-  if not zoo.is_convnet(model):
+  if 'patch_size' in model:
     params = position_tables.sincos_tables(model) | params
   layout = registry.layout_for(model)
   tensors = state_dicts.to_theirs(params, _rules(params, model, layout))
   tensors = layout.export(tensors)
-  written = weight_files.write_tensors(out, tensors)
+  written = weight_files.write_tensors(out, tensors, key=layout.key)
   return [
-      f'{init_from}: {_sizes(model)}; {_listing(source)}',
+      f'{init_from}: {converted.sizes(model)}; {converted.listing(source)}',
       f'{out}: {len(tensors)} tensors '
       f'{"written" if written else "are in the file already"}',
   ]
@@ -165,16 +178,23 @@ def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
 
 def param_shapes(model: Mapping[str, Any]) -> Any:
   """Returns the shapes of the weights of an image model, on the first device."""
+  if 'network' in model:
+    shapes = super_resolution_zoo.param_shapes(model)
+  else:
+    shapes = _task_shapes(model)
+  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
+  )
+
+
+def _task_shapes(model: Mapping[str, Any]) -> Any:
   # Shapes do not depend on pixel values.
   augment = {'mean': (0.0,) * 3, 'std': (1.0,) * 3, 'crop_scale': 1.0}
   task = tasks.make_task({'model': model, 'augment': augment | {'flip': False}})
   size = model['image_size']
   images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
-  shapes = jax.eval_shape(task.init, jax.random.key(0), {'image': images})
-  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  return jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
-  )
+  return jax.eval_shape(task.init, jax.random.key(0), {'image': images})
 
 
 def _shapes(model: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -235,12 +255,6 @@ def _check_image_size(model, params, checkpoint: files.Path) -> None:
     )
 
 
-def _dtype_changes(tensors: Mapping[str, np.ndarray]) -> dict[str, int]:
-  """Returns the number of tensors of each dtype other than float32."""
-  names = [str(x.dtype) for x in tensors.values() if x.dtype != np.float32]
-  return dict(collections.Counter(names))
-
-
 def _labels(
     model: Mapping[str, Any], layout: state_dicts.Layout
 ) -> dict[str, Any] | None:
@@ -250,27 +264,3 @@ def _labels(
     return None
   unknown = 'the order of the training data, which the file does not contain'
   return {'classes': count, 'order': layout.labels.get(count, unknown)}
-
-
-def _sizes(model: Mapping[str, Any]) -> str:
-  """Returns a model's name and sizes as text."""
-  backbone = zoo.make_backbone(model)
-  sizes = {'width': backbone.dim}
-  if not zoo.is_convnet(model):
-    sizes |= {'depth': backbone.depth, 'heads': backbone.num_heads}
-  for key, value in model.items():
-    if key.startswith('decoder') or key in ('image_size', 'patch_size', 'pool'):
-      sizes[key] = value
-  name = tasks.task_class({'model': model}).name
-  return f'{name} {model["backbone"]} ({_listing(sizes)})'
-
-
-def _listing(values: Mapping[str, Any]) -> str:
-  return ', '.join(f'{key} {value}' for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-  """Returns an entry of the report as text."""
-  if isinstance(value, dict):
-    return _listing(value) or 'all float32'
-  return str(value or 'none')

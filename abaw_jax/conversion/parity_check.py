@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from abaw_jax.checkpoints import generators
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder
@@ -15,7 +16,7 @@ from abaw_jax.models.layers import variables
 
 # Relative to the largest value of the reference: float32 sums differ in order.
 TOLERANCE = 1e-4
-OUTPUTS = ('embedding', 'logits')
+OUTPUTS = ('embedding', 'logits', 'enlarged')
 
 
 def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
@@ -25,7 +26,8 @@ def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
     weights: folder of weights, or workdir of a run.
     reference: `.npz` file with `images` [n, h, w, 3], uint8 RGB pixels or
       float32 normalised input of the model, and with `embedding` [n, d],
-      `logits` [n, k] or both.
+      `logits` [n, k] or both; for a super-resolution network, with `enlarged`
+      [n, h_, w_, 3], not clipped.
 
   Raises:
     InputError: if the file has other content, or an output differs by more
@@ -37,14 +39,8 @@ def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices()[:1])
   lines, wrong = [], []
   for name, want in arrays.items():
-    source = embedder.load(weights, mesh, output=name)
-    pixels = images
-    if images.dtype == np.uint8:
-      faces = jnp.asarray(source.squares(images))
-      pixels = source.augmentation.evaluate(faces)
-    apply = functools.partial(variables.apply, source.model, train=False)
-    output, _ = jax.jit(apply)(source.params, pixels)
-    have = np.asarray(output[name])
+    compute = _enlarged if name == 'enlarged' else _features
+    have = compute(weights, images, mesh, name)
     if have.shape != want.shape:
       wrong.append(f'{name} is {have.shape}, the reference is {want.shape}')
       continue
@@ -61,6 +57,32 @@ def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
         'evaluation mode'
     )
   return lines
+
+
+def _features(
+    folder: pathlib.Path, images: np.ndarray, mesh: jax.sharding.Mesh, name: str
+) -> np.ndarray:
+  """Returns an output of a backbone or classifier."""
+  source = embedder.load(folder, mesh, output=name)
+  pixels = images
+  if images.dtype == np.uint8:
+    faces = jnp.asarray(source.squares(images))
+    pixels = source.augmentation.evaluate(faces)
+  apply = functools.partial(variables.apply, source.model, train=False)
+  output, _ = jax.jit(apply)(source.params, pixels)
+  return np.asarray(output[name])
+
+
+def _enlarged(
+    folder: pathlib.Path, images: np.ndarray, mesh: jax.sharding.Mesh, name: str
+) -> np.ndarray:
+  """Returns the output of a super-resolution network."""
+  del name
+  network, params, *_ = generators.load(folder, sharding.replicated(mesh))
+  pixels = jnp.asarray(images, jnp.float32)
+  if images.dtype == np.uint8:
+    pixels /= 255
+  return np.asarray(jax.jit(network.apply)({'params': params}, pixels))
 
 
 def _read_reference(path: pathlib.Path) -> dict[str, np.ndarray]:

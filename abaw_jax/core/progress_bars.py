@@ -1,6 +1,7 @@
 """Sizes, and progress bars, which print only a few lines where stderr is not a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
+import datetime
 import sys
 import time
 from typing import Any
@@ -77,11 +78,13 @@ class _Lines:
 
   def _print(self) -> None:
     rate = self._count / (self._last_time - self._start)
-    done = f'{self._count:,}'
+    done, rest = f'{self._count:,}', ''
     if self._total:
       done += f'/{self._total:,}'
+      seconds = round((self._total - self._count) / rate)
+      rest = f', eta {datetime.timedelta(seconds=seconds)}'
     text = f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s'
-    print(text, file=sys.stderr, flush=True)
+    print(text + rest, file=sys.stderr, flush=True)
 
   def __iter__(self) -> Iterator[Any]:
     for item in self._iterable:

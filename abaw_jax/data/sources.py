@@ -179,9 +179,16 @@ def split_names(
     data_dir: epath.PathLike, name: str, config: str
 ) -> tuple[str, ...]:
   """Returns the splits of a dataset that are not empty; raises as `Records`."""
+  splits = info(data_dir, name, config).splits
+  return tuple(key for key, found in splits.items() if found.num_examples)
+
+
+def info(
+    data_dir: epath.PathLike, name: str, config: str
+) -> tfds.core.DatasetInfo:
+  """Returns the metadata and the fields of a dataset; raises as `Records`."""
   folder = _newest_version(files.path(data_dir), name, config)
-  splits = tfds.builder_from_directory(folder).info.splits
-  return tuple(key for key, info in splits.items() if info.num_examples)
+  return tfds.builder_from_directory(folder).info
 
 
 def fingerprint(data_dir: epath.PathLike, dataset: str) -> dict[str, Any]:
@@ -192,19 +199,21 @@ def fingerprint(data_dir: epath.PathLike, dataset: str) -> dict[str, Any]:
     dataset: `<name>/<config>`.
 
   Raises:
-    InputError: there is no such dataset, it has no fingerprint, or it has the
-      features of a dataset in `data_dir` that was built again with other data.
+    InputError: there is no such dataset, it has no fingerprint, or it was made
+      from a dataset in `data_dir` that was built again with other data.
   """
   data_dir = files.path(data_dir)
   folder = _newest_version(data_dir, *dataset.split('/'))
   found = fingerprint_lib.read(folder)
   for name, old in found.get('source', {}).items():
-    if _finished(data_dir, name):
+    # A dataset of larger images may have the name of its original, which is in
+    # another folder.
+    if name != dataset and _finished(data_dir, name):
       changed = fingerprint_lib.difference(old, fingerprint(data_dir, name))
       if changed:
         raise errors.InputError(
-            f'{folder}: these features were made from other data: {name} has '
-            f'changed: {changed}; extract them again with --overwrite'
+            f'{folder}: was made from other data: {name} has changed: {changed}; '
+            'make it again with --overwrite'
         )
   return found
 

@@ -65,7 +65,7 @@ def make_pictures(
     with_pictures = [n for n, known in registry.TASKS.items() if known.picture]
     raise errors.InputError(
         f'config.plot_steps={config["plot_steps"]}: a {task.name} model has no '
-        f'pictures, only {", ".join(with_pictures)} has; set it to 0'
+        f'pictures; these have: {", ".join(with_pictures)}; set it to 0'
     )
   images = choose_images(task, source, count=_COUNT, seed=config['seed'])
   return Pictures(task, mesh, images, seed=config['seed'], columns=task.columns)

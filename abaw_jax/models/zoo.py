@@ -8,7 +8,7 @@ from typing import Any
 from flax import linen as nn
 
 from abaw_jax.core import choices, errors, labels
-from abaw_jax.models import temporal_zoo
+from abaw_jax.models import super_resolution_zoo, temporal_zoo
 from abaw_jax.models.layers import dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
 from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
@@ -124,13 +124,14 @@ def make_backbone(model: Mapping[str, Any]) -> nn.Module:
   return make_model(**backbone_section(model)).backbone
 
 
-# Models by name. All but 'temporal' have a backbone; their other fields and the
-# arguments of the backbone are the keys of the `model` section.
+# Models by name. Those with a class here have a backbone; their other fields and
+# the arguments of the backbone are the keys of the `model` section.
 MODELS: dict[str, Callable[..., nn.Module]] = {
     'mae': mae.MAE,
     'frame': frame_model.FrameModel,
     'identity': identity.IdentityModel,
     'temporal': temporal_zoo.make_temporal,
+    'sr': super_resolution_zoo.make_super_resolution,
     'vit': classifier.Classifier,
     'convnet': classifier.Classifier,
     'zero_shot': classifier.Classifier,
@@ -157,7 +158,7 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
   """
   make = choices.choose(MODELS, name, 'model.name')
   keys, backbone_keys = _keys(make), {}
-  if name != 'temporal':
+  if isinstance(make, type):
     own = {k: v for k, v in keys.items() if k not in _NO_KEYS}
     backbone_keys = _keys(_backbone_maker(section))
     keys = own | backbone_keys
@@ -170,7 +171,7 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
         f'{choices.listing(sorted(unknown))}); choose another --config, '
         'and leave its model.name unchanged'
     )
-  if name == 'temporal':
+  if not isinstance(make, type):
     return make(**section)
   for key, allowed in CHOICES.items():
     if key in section:

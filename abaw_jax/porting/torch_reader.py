@@ -20,6 +20,8 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 # Names of the tensors of a single layer, such as the classes of ArcFace.
 _LAYER = {'weight', 'bias'}
+# A file of BasicSR with both: its own scripts use the EMA.
+_BASICSR, _BASICSR_EMA = {'params', 'params_ema'}, 'params_ema'
 
 _ReadStorage = Callable[[torch_values.Storage], Any]
 
@@ -30,13 +32,13 @@ def read_checkpoint(
   """Returns tensors of a state dict by name, and facts about the network.
 
   The facts are the arguments of the training script (`args` of a checkpoint), its
-  `arch`, and those of `torch_modules.facts`. A pickled module counts as its state
-  dict.
+  `arch`, those of `torch_modules.facts`, and `state_dict`, if it was chosen from
+  several. A pickled module counts as its state dict.
 
   Args:
     path: file to read.
     key: where a checkpoint has its state dict, such as `model_ema`; None takes
-      the only one.
+      the only one, or `params_ema` next to `params`.
 
   Raises:
     InputError: if the file is broken, is no PyTorch file, asks for code to be
@@ -46,8 +48,10 @@ def read_checkpoint(
     is_zip = file.read(4) == b'PK\x03\x04'
     file.seek(0)
     content, read_storage = (_open_zip if is_zip else _open_legacy)(file, path)
-    state = _choose_state(content, path, key)
     facts = _facts(content)
+    if key is None and _states(content, path).keys() == _BASICSR:
+      key = facts['state_dict'] = _BASICSR_EMA
+    state = _choose_state(content, path, key)
     if isinstance(state, torch_values.Instance):
       facts |= torch_modules.facts(state, path)
       state = torch_modules.state_dict(state, path)

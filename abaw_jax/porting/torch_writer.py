@@ -10,18 +10,19 @@ import numpy as np
 
 
 def write_checkpoint(
-    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
+    path: pathlib.Path, tensors: Mapping[str, np.ndarray], key: str = 'model'
 ) -> None:
-  """Writes `{'model': {name: tensor}}` for `torch.load(weights_only=True)`.
+  """Writes `{key: {name: tensor}}` for `torch.load(weights_only=True)`.
 
   The same names and values always give the same bytes.
 
   Args:
     path: file to write, usually `.pth`.
     tensors: float32 arrays by name.
+    key: name of the state dict.
   """
   with zipfile.ZipFile(path, 'w') as archive:
-    _add(archive, 'data.pkl', _pickled(tensors))
+    _add(archive, 'data.pkl', _pickled(tensors, key))
     _add(archive, 'byteorder', b'little')
     for key, tensor in enumerate(tensors.values()):
       _add(archive, f'data/{key}', tensor.astype('<f4').tobytes())
@@ -34,17 +35,17 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
   archive.writestr(zipfile.ZipInfo(f'archive/{name}'), content)
 
 
-def _pickled(tensors: Mapping[str, np.ndarray]) -> bytes:
-  """Returns the pickle of `{'model': tensors}` with numbered storages.
+def _pickled(tensors: Mapping[str, np.ndarray], key: str) -> bytes:
+  """Returns the pickle of `{key: tensors}` with numbered storages.
 
   `pickle.dumps` would import PyTorch for its globals, so this writes the
   instructions itself.
   """
   items = b''.join(
-      _plain(name) + _tensor(str(key), tensor.shape)
-      for key, (name, tensor) in enumerate(tensors.items())
+      _plain(name) + _tensor(str(number), tensor.shape)
+      for number, (name, tensor) in enumerate(tensors.items())
   )
-  model = _plain('model') + b'}(' + items + b'u'
+  model = _plain(key) + b'}(' + items + b'u'
   return b'\x80\x02' + b'}(' + model + b'u' + b'.'
 
 

@@ -30,10 +30,13 @@ def read_tensors(
   return reader(path, key=key)
 
 
-def write_tensors(path: files.Path, tensors: Mapping[str, np.ndarray]) -> bool:
+def write_tensors(
+    path: files.Path, tensors: Mapping[str, np.ndarray], *, key: str = 'model'
+) -> bool:
   """Writes float32 tensors by name; returns False if the file has them already.
 
-  The file appears complete or not at all.
+  The file appears complete or not at all. In a `.pth` file, `key` is the name of
+  the state dict.
 
   Raises:
     InputError: if the suffix is unknown, or the file has other content.
@@ -43,7 +46,7 @@ def write_tensors(path: files.Path, tensors: Mapping[str, np.ndarray]) -> bool:
       storage_errors.writing(path.parent, path.name),
       files.replacing(path) as temporary,
   ):
-    writer(temporary, tensors)
+    writer(temporary, tensors, key)
     if path.exists():
       if not path.is_file() or sha256(path) != sha256(temporary):
         raise errors.InputError(
@@ -86,8 +89,9 @@ def _read_safetensors(
 
 
 def _write_safetensors(
-    path: pathlib.Path, tensors: Mapping[str, np.ndarray]
+    path: pathlib.Path, tensors: Mapping[str, np.ndarray], key: str
 ) -> None:
+  del key
   # safetensors writes the memory of an array and ignores its strides.
   packed = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
   safetensors.numpy.save_file(packed, path, metadata={'format': 'pt'})

@@ -75,6 +75,7 @@ def make_optimizer(
       schedule=schedule,
       num_layers=task.num_blocks,
       prefix=task.backbone,
+      rates=task.rates,
       **{key: section[key] for key in keys},
   )
 

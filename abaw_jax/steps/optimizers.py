@@ -5,6 +5,7 @@ parameter belongs to, and how the learning rate changes. Parameters are plain
 nested dicts, and their names decide.
 """
 
+from collections.abc import Mapping
 import math
 import re
 from typing import Any
@@ -125,6 +126,7 @@ def make_optimizer(
     num_layers: int,
     prefix: str,
     freeze: str = '',
+    rates: Mapping[str, float] | None = None,
 ) -> optax.GradientTransformation:
   """Returns AdamW (Loshchilov and Hutter, 2019) over plain nested dicts.
 
@@ -143,6 +145,7 @@ def make_optimizer(
     prefix: top-level name of the backbone; unused if layer_decay is 1.
     freeze: top-level name of parameters without updates, decay and moments;
       '' = none.
+    rates: factors of the learning rate by top-level name; None = all 1.
   """
   if clip_by not in CLIPS:
     raise errors.InputError(
@@ -174,6 +177,16 @@ def make_optimizer(
 
     # After AdamW, so that the weight decay of a layer scales with its rate.
     steps.append(optax.stateless(scale_layers))
+  if rates and set(rates.values()) != {1.0}:
+
+    def scale_parts(updates, params=None):
+      del params
+      return {
+          name: optax.tree.scale(rates.get(name, 1.0), part)
+          for name, part in updates.items()
+      }
+
+    steps.append(optax.stateless(scale_parts))
   if not freeze:
     return optax.chain(*steps)
 

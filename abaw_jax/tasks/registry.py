@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from abaw_jax.core import choices, config_ranges
-from abaw_jax.tasks import classifier, frame, identity, mae, temporal
+from abaw_jax.tasks import (
+    classifier,
+    frame,
+    identity,
+    mae,
+    super_resolution,
+    temporal,
+)
 from abaw_jax.tasks import task as task_lib
 
 # A new task is a class in a file of its own and an entry here.
@@ -13,6 +20,7 @@ TASKS: dict[str, type[task_lib.Task]] = {
     'frame': frame.FrameTask,
     'identity': identity.IdentityTask,
     'temporal': temporal.TemporalTask,
+    'sr': super_resolution.SuperResolutionTask,
     'vit': classifier.ViTClassifier,
     'convnet': classifier.ConvNetClassifier,
     'zero_shot': classifier.ZeroShotTask,

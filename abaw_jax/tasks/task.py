@@ -89,6 +89,23 @@ class Task(abc.ABC):
     del model
     return ()
 
+  @classmethod
+  def stored(
+      cls, model: Mapping[str, Any], shapes: Mapping[str, Any]
+  ) -> Mapping[str, Any]:
+    """Returns the shapes of parameters that weights to start from must have.
+
+    Args:
+      model: `model` section of those weights, of a model of the same name.
+      shapes: of the parameters of the new model.
+
+    Returns:
+      `shapes` itself, or a new dict of top-level parts; then other parts are
+      ignored.
+    """
+    del model
+    return shapes
+
   # Data.
 
   @abc.abstractmethod
@@ -176,6 +193,11 @@ class Task(abc.ABC):
     """Returns the model FLOPs of training on one row of a batch like this."""
     freeze = self.config['optim']['freeze']
     return flops.train_flops(self.model, batch, freeze=freeze)
+
+  @property
+  def rates(self) -> Mapping[str, float]:
+    """Learning rate of a part of the model / `optim.lr`; 1 for other parts."""
+    return {}
 
   @property
   def num_blocks(self) -> int:

@@ -4,9 +4,10 @@ Everything lies under one root: `source/` (the corpus in the layout of
 s-Aff-Wild2), `s_aff_wild2/` (built from it), `mae/` and `frame/` (runs of the
 backbone) and `s_aff_wild2_features/small/`, with `small_scores/` if a config reads
 the scores of the backbone's heads too. `procedural/tiny` is the same with few frames
-and a backbone that learns for seconds, under `tiny/`; for identity models `people/` and
-`identities/`; for `procedural/<dataset>`, faces in the layout of another dataset,
-`sources/<dataset>/` and `<dataset>/`.
+and a backbone that learns for seconds, under `tiny/`; for identity and super-resolution
+models `people/` and `identities/`, and few people under `tiny/`; for
+`procedural/<dataset>`, faces in the layout of another dataset, `sources/<dataset>/` and
+`<dataset>/`.
 """
 
 import pathlib
@@ -88,8 +89,11 @@ def frame_stages(root: files.Path, *flags: str) -> list[stage_lib.Stage]:
   ]
 
 
-def identity_stages(root: files.Path) -> list[stage_lib.Stage]:
-  """Returns the stages up to a built dataset of people under `root`."""
+def identity_stages(root: files.Path, *flags: str) -> list[stage_lib.Stage]:
+  """Returns the stages up to a built dataset of people under `root`.
+
+  `flags` are further flags of the renderer.
+  """
   source = root / 'people'
   return [
       stage_lib.Stage(
@@ -99,6 +103,7 @@ def identity_stages(root: files.Path) -> list[stage_lib.Stage]:
               '--layout=identities',
               f'--out={source}',
               '--seed=5',  # other people than in the other datasets
+              *flags,
           ),
           source / 'corpus.json',
       ),
@@ -207,6 +212,11 @@ STAGES = {
     'features': (feature_stages, DATASET),
     'people': (identity_stages, IDENTITIES),
 }
+# The stages of `procedural/tiny` by `default_data`.
+TINY_STAGES = {
+    'features': tiny_stages,
+    'people': lambda root: identity_stages(root, '--videos=24'),
+}
 
 
 def is_requested(name: str) -> bool:
@@ -245,7 +255,7 @@ def resolve(config: dict[str, Any], default_data: str) -> None:
         f'datasets, and name {DATASET}'
     )
   root = files.local_path(data['dir'] or ROOT, '--config.data.dir')
-  if names == [f'procedural/{TINY}'] and default_data == 'features':
+  if names == [f'procedural/{TINY}'] and default_data in TINY_STAGES:
     root /= TINY
   features = tuple(data.get('features', '').split(','))
   made = [
@@ -275,13 +285,13 @@ def _make(
   _, _, dataset = name.partition('/')
   if dataset in STILLS:
     return still_stages(root, dataset), f'{dataset}/{STILLS[dataset][1]}'
-  if dataset == TINY and default_data == 'features':
-    return tiny_stages(root, *features), DATASET
-  if dataset not in ('', DATASET):
+  stages, built = STAGES[default_data]
+  if dataset == TINY and default_data in TINY_STAGES:
+    stages = TINY_STAGES[default_data]
+  elif dataset not in ('', DATASET):
     known = [f'procedural/{known}' for known in (DATASET, *STILLS)]
     raise errors.InputError(
         f'config.data.name={field}: {dataset!r} cannot be rendered; choose from '
         f'{choices.listing(known)}'
     )
-  stages, built = STAGES[default_data]
   return stages(root, *(features if default_data == 'features' else ())), built

@@ -1,5 +1,6 @@
 """In a log, a progress bar is a few lines."""
 
+import datetime
 import sys
 
 import pytest
@@ -34,6 +35,10 @@ def test_a_log_gets_a_line_per_tenth_or_half_minute(
   if printed and total:
     assert printed[-1].startswith('Writing: ')
     assert '/1,000 faces' in printed[-1] or total == 3
+  if total == 1000 and printed:
+    # A tenth takes a tenth of the time.
+    expected = datetime.timedelta(seconds=round(0.9 * seconds))
+    assert any(line.endswith(f', eta {expected}') for line in printed)
 
 
 def test_the_items_are_those_of_the_iterable_everywhere(monkeypatch, capsys):

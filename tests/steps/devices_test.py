@@ -22,6 +22,15 @@ SPLIT = {'mesh__fsdp': 2, 'mesh__zero': 2}
 # Options by experiment and devices; `split` covers everything that `eight` covers.
 # The MAE uses microbatches, and options that must not change a loss.
 MAE = {'optim__microbatches': 2}
+# A generator and its discriminator.
+SR = {
+    'model__width': 4,
+    'model__convs': 1,
+    'model__discriminator_width': 4,
+    'model__image_size': 16,
+    'data__face_size': 16,
+    'optim__eps': 1e-4,
+}
 RUNS = {
     ('mae', 'one'): MAE,
     ('mae', 'eight'): MAE,
@@ -30,6 +39,8 @@ RUNS = {
     | {'model__scan': True, 'model__remat': 'dots'},
     ('mtl', 'one'): {},
     ('mtl', 'split'): SPLIT,
+    ('sr', 'one'): SR,
+    ('sr', 'split'): SR | SPLIT,
 }
 # Runs of a process with eight devices, and its environment.
 PROCESSES = (
@@ -38,7 +49,7 @@ PROCESSES = (
         [('mae', 'split')],
         {'TF_CPP_MIN_LOG_LEVEL': '1', 'JAX_ENABLE_COMPILATION_CACHE': '0'},
     ),
-    ([('mae', 'eight'), ('mtl', 'split')], {}),
+    ([('mae', 'eight'), ('mtl', 'split'), ('sr', 'split')], {}),
 )
 
 
@@ -76,7 +87,7 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
       for keys, env in PROCESSES
   ]
   results = {}
-  for key in (('mae', 'one'), ('mtl', 'one')):
+  for key in (('mae', 'one'), ('mtl', 'one'), ('sr', 'one')):
     with contextlib.redirect_stdout(io.StringIO()) as out:
       main(json.dumps([jobs[key]]))
     results[key] = out.getvalue(), ''

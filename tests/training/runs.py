@@ -29,6 +29,7 @@ from abaw_jax.configs import (
     mtl_transformer,
     multi,
     raf_db,
+    sr,
 )
 
 CONFIGS = {
@@ -49,6 +50,7 @@ CONFIGS = {
     'mtl_transformer': mtl_transformer,
     'mtl_fft': mtl_fft,
     'heads': heads,
+    'sr': sr,
 }
 ROOT = pathlib.Path(__file__).parents[2]
 # Metrics of speed, which differ from run to run.

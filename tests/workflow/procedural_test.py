@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from abaw_jax.configs import heads, mtl
+from abaw_jax.configs import heads, mtl, sr
 from abaw_jax.workflow import procedural
 
 
@@ -34,3 +34,16 @@ def test_a_config_gets_the_feature_sets_that_it_names(
   assert [c[3] for c in extracted] == [f'--name={name}' for name in names]
   outputs = [f'--output={procedural.OUTPUTS[name]}' for name in names]
   assert [c[4] for c in extracted] == outputs
+
+
+def test_the_smoke_config_of_super_resolution_renders_few_people(
+    tmp_path, monkeypatch
+):
+  ran = []
+  monkeypatch.setattr(procedural.stage_lib, 'run', ran.extend)
+  config = sr.get_config('smoke').to_dict()
+  config['data']['dir'] = str(tmp_path)
+  procedural.resolve(config, 'people')
+  assert config['data']['name'] == 'identities/folders'
+  assert '--videos=24' in ran[0].command
+  assert all(s.done.is_relative_to(tmp_path / 'tiny') for s in ran)

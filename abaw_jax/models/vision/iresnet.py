@@ -9,11 +9,10 @@ import functools
 from typing import Any
 
 from flax import linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from abaw_jax.core import errors
-from abaw_jax.models.layers import batch_norm, convolutions
+from abaw_jax.models.layers import batch_norm, convolutions, prelu
 from abaw_jax.models.vision import convnet
 
 # Blocks per stage.
@@ -29,17 +28,6 @@ WIDTHS = (64, 128, 256, 512)  # channels of the stages
 _conv = functools.partial(
     convolutions.conv, initializer=nn.initializers.normal(0.1)
 )
-
-
-class PReLU(nn.Module):
-  """Parametric ReLU, one slope per channel (He et al., arXiv 1502.01852)."""
-
-  @nn.compact
-  def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
-    """Returns `x` where it is positive, and `x` times the slope elsewhere."""
-    slope = self.param('slope', nn.initializers.constant(0.25), x.shape[-1:])
-    slope = slope.reshape((1,) * (x.ndim - 1) + slope.shape)
-    return jnp.where(x > 0, x, slope.astype(x.dtype) * x)
 
 
 class Block(convnet.Block):
@@ -60,7 +48,7 @@ class Block(convnet.Block):
     """Returns a feature map; `stride` divides its side."""
     conv = functools.partial(_conv, self.width, dtype=self.dtype)
     y = conv(3, name='conv1')(self.norm(x, 'norm1', train))
-    y = PReLU(name='prelu')(self.norm(y, 'norm2', train))
+    y = prelu.PReLU(name='prelu')(self.norm(y, 'norm2', train))
     y = conv(3, stride=self.stride, name='conv2')(y)
     y = self.norm(y, 'norm3', train)
     if self.stride > 1:
@@ -99,7 +87,7 @@ class IResNet(convnet.ConvNet):
       )
     conv = _conv(WIDTHS[0], 3, dtype=self.dtype, name='stem_conv')
     x = self.norm(conv(x.astype(self.dtype)), 'stem_norm', 0, train)
-    return PReLU(name='stem_prelu')(x)
+    return prelu.PReLU(name='stem_prelu')(x)
 
   def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
     """Returns block `i` of a stage."""

@@ -13,6 +13,7 @@ from abaw_jax.porting.layouts import (
     efficientnet,
     hf_vit,
     iresnet,
+    real_esrgan,
     resnet,
     state_dicts,
 )
@@ -25,6 +26,8 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
     'densenet_grey': densenet.GREY_LAYOUT,
     'efficientnet': efficientnet.LAYOUT,
     'resnet': resnet.LAYOUT,
+    'rrdb': real_esrgan.RRDB_LAYOUT,
+    'compact': real_esrgan.COMPACT_LAYOUT,
     # `detect_layout` takes the first match, so the MAE comes first.
     'hf_vit_mae': hf_vit.MAE_LAYOUT,
     'hf_vit': hf_vit.LAYOUT,
@@ -71,8 +74,10 @@ def layout_for(model: Mapping[str, Any]) -> state_dicts.Layout:
   """Returns the layout for writing the weights of a model.
 
   Args:
-    model: `model` section of a config, of a `mae`, `vit` or `convnet`.
+    model: `model` section of a config, of a `mae`, `vit`, `convnet` or `sr`.
   """
+  if 'network' in model:
+    return LAYOUTS[model['network']]
   if 'patch_size' in model:
     return LAYOUTS['vit']
   family, *rest = model['backbone'].split('_')

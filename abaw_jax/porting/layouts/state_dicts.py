@@ -55,6 +55,7 @@ class Layout(NamedTuple):
     canonicalize: maps a state dict, and the file to name in messages, to one
       with the current names, without tensors that our model does not have.
     export: maps a state dict of ours to one that the project's code loads.
+    key: where a `.pth` file of the project has the state dict.
     labels: names of the outputs of its classifiers, by number of outputs.
   """
 
@@ -68,6 +69,7 @@ class Layout(NamedTuple):
       without_counters
   )
   export: Callable[[Tensors], dict[str, np.ndarray]] = dict
+  key: str = 'model'
   labels: Mapping[int, tuple[str, ...]] = {}
 
 

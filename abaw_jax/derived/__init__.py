@@ -1,0 +1,1 @@
+"""Writes a dataset that is made from a built one, shard by shard."""

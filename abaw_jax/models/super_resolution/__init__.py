@@ -1,0 +1,1 @@
+"""Networks that enlarge images: RRDBNet and SRVGGNetCompact of Real-ESRGAN."""

@@ -1,0 +1,1 @@
+"""Enlarges files, folders and datasets of images."""

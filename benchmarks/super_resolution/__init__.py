@@ -1,0 +1,1 @@
+"""Speed and tiles of super-resolution."""

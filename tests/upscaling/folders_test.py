@@ -1,0 +1,244 @@
+"""Folders of images: paths, formats, bad files, and a second command."""
+
+import io
+import subprocess
+import sys
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from abaw_jax.conversion import convert
+from abaw_jax.core import errors
+from abaw_jax.upscaling import command, folders, pictures, upscalers
+from benchmarks.torch_twins import super_resolution as twins
+from tests.training import runs
+
+
+def picture(height=20, width=24, seed=0) -> PIL.Image.Image:
+  rng = np.random.default_rng(seed)
+  small = rng.integers(0, 256, (5, 6, 3)).astype(np.uint8)
+  return PIL.Image.fromarray(small).resize((width, height))
+
+
+@pytest.fixture(name='source')
+def _source(tmp_path):
+  """Returns a folder with four good and three bad images."""
+  folder = tmp_path / 'faces'
+  (folder / 'ANGER').mkdir(parents=True)
+  picture().save(folder / 'a.png')
+  picture(seed=1).save(folder / 'ANGER' / 'b.jpg', quality=95)
+  picture(17, 31).convert('L').save(folder / 'ANGER' / 'grey.bmp')
+  picture().convert('RGBA').save(folder / 'ANGER' / 'c.PNG')
+  buffer = io.BytesIO()
+  picture(200, 200).save(buffer, 'JPEG')
+  (folder / 'cut.jpg').write_bytes(buffer.getvalue()[:-500])
+  (folder / 'empty.png').touch()
+  (folder / 'text.jpg').write_text('no image')
+  (folder / 'list.txt').write_text('no image')
+  return folder
+
+
+def load(path) -> np.ndarray:
+  with PIL.Image.open(path) as found:
+    return np.asarray(found)
+
+
+def names(folder) -> set[str]:
+  return {
+      p.relative_to(folder).as_posix() for p in folder.rglob('*') if p.is_file()
+  }
+
+
+@pytest.mark.parametrize(
+    ('kind', 'expected'),
+    [
+        ('same', {'a.png', 'ANGER/b.jpg', 'ANGER/grey.png', 'ANGER/c.PNG'}),
+        ('jpeg', {'a.jpg', 'ANGER/b.jpg', 'ANGER/grey.jpg', 'ANGER/c.jpg'}),
+        ('png', {'a.png', 'ANGER/b.png', 'ANGER/grey.png', 'ANGER/c.PNG'}),
+    ],
+)
+def test_good_images_are_enlarged_and_bad_ones_named(
+    source, tmp_path, kind, expected
+):
+  out = tmp_path / 'out'
+  lines, bad = command.upscale(
+      source, out, encoding=(kind, 95), model='lanczos', scale=2
+  )
+  assert names(out) == expected | {folders.CARD}
+  assert '4 images enlarged 2 times' in lines[0]
+  assert '3 are bad' in lines[0]
+  assert [x.split(': ')[0] for x in sorted(bad)] == [
+      str(source / x) for x in ('cut.jpg', 'empty.png', 'text.jpg')
+  ]
+  for name in expected:
+    with PIL.Image.open(out / name) as found:
+      want = 'JPEG' if name.endswith('.jpg') else 'PNG'
+      assert (found.format, found.mode) == (want, 'RGB')
+      assert found.size == ((62, 34) if 'grey' in name else (48, 40))
+  if kind != 'jpeg':
+    want = picture().resize((48, 40), PIL.Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(load(out / 'a.png'), want)
+
+
+def test_a_second_command_writes_only_what_is_missing(source, tmp_path):
+  out = tmp_path / 'out'
+  upscale = lambda **options: command.upscale(  # noqa: E731
+      source, out, **{'model': 'lanczos', 'scale': 2} | options
+  )
+  upscale()
+  (out / 'a.png').unlink()
+  before = (out / 'ANGER' / 'b.jpg').stat()
+  lines, bad = upscale()
+  assert '1 images enlarged 2 times' in lines[0]
+  assert '3 exist already' in lines[0]
+  assert len(bad) == 3
+  assert (out / 'ANGER' / 'b.jpg').stat() == before
+  with pytest.raises(
+      errors.InputError, match='these images have scale=2, not 3'
+  ):
+    upscale(scale=3)
+  upscale(scale=3, overwrite=True)
+  assert load(out / 'a.png').shape == (60, 72, 3)
+
+
+def test_one_image_becomes_a_file_or_a_file_in_a_folder(source, tmp_path):
+  options = {'model': 'lanczos', 'scale': 2}
+  command.upscale(source / 'a.png', tmp_path / 'large.jpg', **options)
+  assert pictures.is_jpeg((tmp_path / 'large.jpg').read_bytes())
+  command.upscale(source / 'a.png', tmp_path / 'out', **options)
+  assert names(tmp_path / 'out') == {'a.png', folders.CARD}
+
+
+def test_images_of_the_target_are_no_input(source):
+  options = {'model': 'lanczos', 'scale': 2}
+  first, _ = command.upscale(source, source / 'out', **options)
+  second, _ = command.upscale(source, source / 'out', **options)
+  assert '4 images enlarged' in first[0]
+  assert '4 exist already' in second[0]
+
+
+@pytest.mark.parametrize(
+    ('name', 'out', 'words'),
+    [
+        ('faces', 'faces', 'would replace'),
+        ('faces/a.png', 'faces/a.png', 'would replace'),
+        ('faces/ANGER/b.jpg', 'x.bmp', 'give a .png or .jpg file'),
+        ('nothing', 'out', 'nothing: does not exist'),
+        ('void', 'out', 'void: has no image'),
+    ],
+)
+def test_wrong_paths_are_one_line(source, tmp_path, name, out, words):
+  del source
+  (tmp_path / 'void').mkdir()
+  with pytest.raises(errors.InputError, match=words):
+    command.upscale(tmp_path / name, tmp_path / out, model='lanczos', scale=2)
+
+
+def test_names_that_would_meet_are_one_line(source, tmp_path):
+  picture().save(source / 'a.bmp')
+  with pytest.raises(errors.InputError, match=r'a.bmp and .*: would both'):
+    command.upscale(source, tmp_path / 'out', model='lanczos', scale=2)
+
+
+def test_a_killed_command_resumes_with_several_devices(tmp_path):
+  """Kills the command after its first file; the second run equals PyTorch."""
+  faces = tmp_path / 'faces'
+  faces.mkdir()
+  for i in range(12):
+    picture(16 + 16 * (i % 2), 32, seed=i).save(faces / f'{i:02d}.png')
+  torch.manual_seed(0)
+  twin = twins.SRVGGNetCompact(2, 8, 1)
+  torch.save({'params': twin.state_dict()}, tmp_path / 'compact.pth')
+  convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
+  out = tmp_path / 'out'
+  arguments = [
+      sys.executable, '-m', 'abaw_jax.upscale', str(faces),
+      f'--model={tmp_path / "weights"}', f'--out={out}', '--batch_size=2',
+  ]  # fmt: skip
+  env = runs.environment(JAX_NUM_CPU_DEVICES='2')
+  with subprocess.Popen(
+      arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+  ) as process:
+    end = time.monotonic() + 60
+    while not list(out.glob('*.png')) and process.poll() is None:
+      assert time.monotonic() < end
+      time.sleep(0.002)
+    process.kill()
+  kept = {p: p.stat().st_mtime_ns for p in out.glob('*.png')}
+  done = subprocess.run(
+      arguments, env=env, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  assert f'{12 - len(kept)} images enlarged 2 times' in done.stdout
+  for path, modified in kept.items():
+    assert path.stat().st_mtime_ns == modified
+  assert not list(out.glob('*.tmp')) or kept
+  for path in sorted(faces.glob('*.png')):
+    pixels = load(path)
+    batch = torch.tensor(pixels.transpose(2, 0, 1)[None] / np.float32(255))
+    want = twin(batch).detach().clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255
+    found = load(out / path.name)
+    # The nearest grey level.
+    np.testing.assert_allclose(found, want, atol=0.5 + 1e-3)
+
+
+def test_a_network_is_compiled_once_for_images_of_one_size(tmp_path):
+  twin = twins.SRVGGNetCompact(2, 4, 1)
+  torch.save(twin.state_dict(), tmp_path / 'compact.pth')
+  convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
+  network = upscalers.load(str(tmp_path / 'weights'), batch_size=2)
+  for side in (30, 32):
+    image = np.zeros((side, 32, 3), np.uint8)
+    for _ in range(2):
+      assert len(list(network(enumerate([image] * 5)))) == 5
+  # Batches of 2 and of 1.
+  assert network._compiled._cache_size() == 2
+
+
+def test_area_interpolation_equals_pillow():
+  rng = np.random.default_rng(0)
+  image = rng.random((8, 12)).astype(np.float32)
+  images = jnp.asarray(np.stack([image] * 3, -1)[None])
+  for new in (1, 2, 3, 4):
+    found = upscalers.area(images, 4, new)
+    want = PIL.Image.fromarray(image).resize(
+        (3 * new, 2 * new), PIL.Image.Resampling.BOX
+    )
+    if 4 % new == 0:  # Pillow takes whole pixels only
+      np.testing.assert_allclose(found[0, ..., 0], want, atol=1e-6)
+    np.testing.assert_allclose(np.mean(found), image.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'model': 'lanczos'}, 'give --scale'),
+        ({'scale': 3}, 'enlarges 2 times'),
+        ({'batch_size': 3, 'tile': 40}, '--tile=40: is no multiple of 16'),
+    ],
+)
+def test_wrong_options_are_one_line(tmp_path, options, words):
+  twin = twins.SRVGGNetCompact(2, 4, 1)
+  torch.save(twin.state_dict(), tmp_path / 'compact.pth')
+  convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
+  picture().save(tmp_path / 'a.png')
+  with pytest.raises(errors.InputError, match=words):
+    command.upscale(
+        tmp_path / 'a.png',
+        tmp_path / 'out',
+        **{'model': str(tmp_path / 'weights')} | options,
+    )
+  assert not (tmp_path / 'out').exists()
+
+
+def test_formats_follow_the_suffix():
+  same, png, jpeg = map(pictures.Encoding, pictures.FORMATS)
+  assert [same.suffix(x) for x in ('.JPG', '.png', '.webp')] == [
+      '.JPG', '.png', '.png',
+  ]  # fmt: skip
+  assert [png.suffix(x) for x in ('.JPG', '.PNG')] == ['.png', '.PNG']
+  assert [jpeg.suffix(x) for x in ('.jpeg', '.PNG')] == ['.jpeg', '.jpg']
