@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 import numpy as np
 from PIL import Image
 
-from abaw_jax.checkpoints import generators
+from abaw_jax.checkpoints import generators, parameters
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.upscaling import tiling
@@ -183,6 +183,11 @@ def load(
       raise errors.InputError(
           '--model=lanczos: give --scale, such as --scale=2'
       )
+    if batch_size or dtype or overlap is not None:
+      raise errors.InputError(
+          '--model=lanczos: omit --batch_size, --dtype and --overlap, which are '
+          'for networks'
+      )
     return Lanczos(scale)
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices())
   batch_size = batch_size or BATCH_PER_DEVICE * mesh.size
@@ -190,6 +195,8 @@ def load(
   network, params, section, source = generators.load(
       files.path(model), sharding.replicated(mesh), dtype=dtype
   )
+  if 'run' in source:  # a run of this name may be trained again
+    source['sha256'] = parameters.checksum(params)
   scale = scale or network.scale
   if scale > network.scale:
     raise errors.InputError(
