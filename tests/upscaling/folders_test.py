@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
@@ -219,7 +218,8 @@ def test_a_killed_command_resumes_with_several_devices(tmp_path):
       arguments, env=env, capture_output=True, text=True, check=False
   )
   assert done.returncode == 0, done.stderr
-  assert f'{12 - len(kept)} images enlarged 2 times' in done.stdout
+  count = f'{12 - len(kept)} images enlarged 2 times on 2 x cpu'
+  assert count in done.stdout
   for path, modified in kept.items():
     assert path.stat().st_mtime_ns == modified
   assert not list(out.glob('*.tmp'))
@@ -236,59 +236,6 @@ def test_a_killed_command_resumes_with_several_devices(tmp_path):
     command.upscale(
         faces, out, model=str(tmp_path / 'b' / 'weights'), batch_size=2
     )
-
-
-def test_a_network_is_compiled_once_for_images_of_one_size(tmp_path):
-  twin = twins.SRVGGNetCompact(2, 4, 1)
-  torch.save(twin.state_dict(), tmp_path / 'compact.pth')
-  convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
-  network = upscalers.load(str(tmp_path / 'weights'), batch_size=2)
-  for side in (30, 32):
-    image = np.zeros((side, 32, 3), np.uint8)
-    for _ in range(2):
-      assert len(list(network(enumerate([image] * 5)))) == 5
-  # Batches of 2 and of 1.
-  assert network._compiled._cache_size() == 2
-
-
-def test_area_interpolation_equals_pillow():
-  rng = np.random.default_rng(0)
-  image = rng.random((8, 12)).astype(np.float32)
-  images = jnp.asarray(np.stack([image] * 3, -1)[None])
-  for new in (1, 2, 3, 4):
-    found = upscalers.area(images, 4, new)
-    want = PIL.Image.fromarray(image).resize(
-        (3 * new, 2 * new), PIL.Image.Resampling.BOX
-    )
-    if 4 % new == 0:  # Pillow takes whole pixels only
-      np.testing.assert_allclose(found[0, ..., 0], want, atol=1e-6)
-    np.testing.assert_allclose(np.mean(found), image.mean(), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ('options', 'words'),
-    [
-        ({'model': 'lanczos'}, 'give --scale'),
-        (
-            {'model': 'lanczos', 'scale': 2, 'dtype': 'bfloat16'},
-            'omit --batch_size, --dtype and --overlap',
-        ),
-        ({'scale': 3}, 'enlarges 2 times'),
-        ({'batch_size': 3, 'tile': 40}, '--tile=40: is no multiple of 16'),
-    ],
-)
-def test_wrong_options_are_one_line(tmp_path, options, words):
-  twin = twins.SRVGGNetCompact(2, 4, 1)
-  torch.save(twin.state_dict(), tmp_path / 'compact.pth')
-  convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
-  picture().save(tmp_path / 'a.png')
-  with pytest.raises(errors.InputError, match=words):
-    command.upscale(
-        tmp_path / 'a.png',
-        tmp_path / 'out',
-        **{'model': str(tmp_path / 'weights')} | options,
-    )
-  assert not (tmp_path / 'out').exists()
 
 
 def test_formats_follow_the_suffix():
