@@ -11,6 +11,9 @@ configs/sr.py; WEIGHTS are converted weights of Real-ESRGAN. The images of a fol
 keep their relative paths. A dataset becomes NEW_DATA_DIR/lsd, with the same splits
 and labels. After an interruption, the same command continues. Bad images are named,
 all others are enlarged, and the status is 1.
+
+One process uses all devices of its machine. It cannot be started in several processes
+for the same OUT: for several machines, give each one its own folder or dataset.
 """
 
 import sys
@@ -56,7 +59,9 @@ flags.DEFINE_list(
     [],
     'Splits of a dataset to enlarge; the others keep their images. Default: all.',
 )
-flags.DEFINE_bool('overwrite', False, 'Replace images or a dataset that exist.')
+flags.DEFINE_bool(
+    'overwrite', False, 'Replace images or a dataset that exists.'
+)
 flags.DEFINE_integer(
     'batch_size',
     None,

@@ -1,9 +1,11 @@
 """Loads the parameters of a run from its checkpoints."""
 
+import hashlib
 import operator
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from abaw_jax.checkpoints import orbax_buckets, runs
@@ -141,3 +143,11 @@ def check_same_shapes(
     raise errors.InputError(
         f'{where}: holds {content}: {"; ".join(wrong)}; {fix}'
     )
+
+
+def checksum(params: Any) -> str:
+  """Returns the SHA-256 of all weights, which every device holds."""
+  total = hashlib.sha256()
+  for leaf in jax.tree.leaves(params):
+    total.update(np.ascontiguousarray(jax.device_get(leaf)))
+  return total.hexdigest()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 import dataclasses
 import functools
-import hashlib
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.augmentation import augment, test_time_augmentation
-from abaw_jax.checkpoints import runs, weights
+from abaw_jax.checkpoints import parameters, runs, weights
 from abaw_jax.core import errors, files
 from abaw_jax.data import images as image_files
 from abaw_jax.distributed import sharding
@@ -129,7 +128,7 @@ def load(
     else:
       params, origin = weights.load_backbone(init_from, section, shapes)
   if 'run' in origin:  # a run of this name may be trained again
-    origin['sha256'] = _checksum(params)
+    origin['sha256'] = parameters.checksum(params)
   card = origin | {
       'model': section,
       'output': output,
@@ -152,14 +151,6 @@ def load(
       | {'face_size': decoding['image_size']}
       | decoding['resizing']._asdict(),
   )
-
-
-def _checksum(params: Any) -> str:
-  """Returns the SHA-256 of all weights, which every device holds."""
-  total = hashlib.sha256()
-  for leaf in jax.tree.leaves(params):
-    total.update(np.ascontiguousarray(jax.device_get(leaf)))
-  return total.hexdigest()
 
 
 def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:

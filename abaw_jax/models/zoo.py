@@ -124,7 +124,7 @@ def make_backbone(model: Mapping[str, Any]) -> nn.Module:
   return make_model(**backbone_section(model)).backbone
 
 
-# Models by name. Those with a class here have a backbone; their other fields and
+# Models by name. All but `_WITHOUT_BACKBONE` have a backbone; their other fields and
 # the arguments of the backbone are the keys of the `model` section.
 MODELS: dict[str, Callable[..., nn.Module]] = {
     'mae': mae.MAE,
@@ -140,6 +140,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
         num_classes=len(labels.NATIVE_EXPRESSIONS['lsd']),
     ),
 }
+_WITHOUT_BACKBONE = ('temporal', 'sr')
 _NO_KEYS = ('backbone', 'encoder', 'parent', 'name')  # fields with modules
 # Allowed values of the keys of models with a backbone.
 CHOICES = {
@@ -158,7 +159,7 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
   """
   make = choices.choose(MODELS, name, 'model.name')
   keys, backbone_keys = _keys(make), {}
-  if isinstance(make, type):
+  if name not in _WITHOUT_BACKBONE:
     own = {k: v for k, v in keys.items() if k not in _NO_KEYS}
     backbone_keys = _keys(_backbone_maker(section))
     keys = own | backbone_keys
@@ -171,7 +172,7 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
         f'{choices.listing(sorted(unknown))}); choose another --config, '
         'and leave its model.name unchanged'
     )
-  if not isinstance(make, type):
+  if name in _WITHOUT_BACKBONE:
     return make(**section)
   for key, allowed in CHOICES.items():
     if key in section:

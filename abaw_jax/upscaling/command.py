@@ -57,7 +57,7 @@ def upscale(
         overwrite=overwrite,
     )
     title = f'{out / (name or dataset.parent.name) / dataset.name}'
-    lines.append(_line(title, result, upscaler.scale, start))
+    lines.append(_line(title, result, upscaler, start))
     if result.bad:
       lines[-1] += '; the dataset is not complete without them'
     bad += result.bad
@@ -70,20 +70,23 @@ def upscale(
         encoding,
         overwrite=overwrite,
     )
-    lines.append(_line(str(out), result, upscaler.scale, start))
+    lines.append(_line(str(out), result, upscaler, start))
     bad += result.bad
   return lines, bad
 
 
 def _line(
-    title: str, result: upscalers.Result, scale: int, start: float
+    title: str,
+    result: upscalers.Result,
+    upscaler: upscalers.Upscaler,
+    start: float,
 ) -> str:
   """Returns a line about a folder or dataset."""
   rate = result.written / max(time.monotonic() - start, 1e-3)
-  text = (
-      f'{title}: {result.written:,} images enlarged {scale} times, '
-      f'{rate:,.1f} images/s'
-  )
+  text = f'{title}: {result.written:,} images enlarged {upscaler.scale} times'
+  if upscaler.devices:
+    text += f' on {upscaler.devices}'
+  text += f', {rate:,.1f} images/s'
   if result.existing:
     text += f'; {result.existing:,} exist already'
   if result.bad:

@@ -98,7 +98,7 @@ def upscale(
   num_images = sum(rows[split] for split in enlarged)
   if writer.finished:
     return upscalers.Result(0, num_images, [])
-  count, bad = 0, []
+  written, skipped, bad = 0, 0, []
   with locks.held(writer.folder):
     writer.begin()
     shards = [x for x in writer.missing() if x.split in enlarged]
@@ -111,10 +111,13 @@ def upscale(
         found, wrong = _enlarged(
             records[shard.split], shard, upscaler, encoding, bar
         )
-        bad += wrong
-        if not wrong:
+        count = sum(map(_num_images, found))
+        if wrong:
+          skipped += count
+          bad += wrong
+        else:
           writer.write(shard, found)
-          count += sum(map(_num_images, found))
+          written += count
     for shard in writer.missing():
       if shard not in shards:
         span = range(shard.start, shard.stop)
@@ -125,7 +128,7 @@ def upscale(
           **{key: x for key, x in info.metadata.items() if key != 'rows'},
           upscaled_from=f'{old_name}/{config}',
       )
-  return upscalers.Result(count, num_images - round(missing), bad)
+  return upscalers.Result(written, num_images - written - skipped, bad)
 
 
 def _check_splits(
@@ -162,7 +165,10 @@ def _enlarged(
     encoding: pictures.Encoding,
     bar: Any,
 ) -> tuple[list[Record], list[str]]:
-  """Returns the records of a shard with larger images, and lines about bad ones."""
+  """Returns the records of a shard with larger images, and lines about bad ones.
+
+  With bad images, the records are the originals.
+  """
   part = {i: records[i] for i in range(shard.start, shard.stop)}
   bad, encoded = [], {}
 
@@ -196,7 +202,7 @@ def _enlarged(
     encoded[key] = data
     bar.update()
   if bad:
-    return [], bad
+    return list(part.values()), bad
   return [
       record
       | {

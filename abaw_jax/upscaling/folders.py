@@ -37,31 +37,39 @@ def upscale(
       also a file that ends in .png or .jpg.
     upscaler: enlarges.
     encoding: of the new images.
-    overwrite: write files again that exist.
+    overwrite: replace files that exist.
 
   Raises:
     InputError: there are no images, two of them would become one file, or `out`
-      has images of another model.
+      has images of another model, of another folder or of unknown origin.
   """
   if source.is_file() and out.suffix.lower() in pictures.SUFFIXES:
     if pictures.Encoding('same').suffix(out.suffix) != out.suffix:
       raise errors.InputError(f'--out={out}: give a .png or .jpg file')
     _check_kept(source, out)
+    if out.exists() and not overwrite:
+      raise errors.InputError(
+          f'--out={out}: exists; give another file, or --overwrite'
+      )
     return _write([Job(source, out)], upscaler, encoding.quality)
-  jobs = _plan(source, out, encoding)
+  root = (source.parent if source.is_file() else source).absolute()
+  jobs = _plan(source, root, out, encoding)
+  card = {**upscaler.card, **encoding._asdict(), 'source': str(root)}
   with locks.held(out, inside=True):
-    _claim(out, {**upscaler.card, **encoding._asdict()}, overwrite=overwrite)
-    # A target that exists is complete.
-    missing = [job for job in jobs if overwrite or not job.target.exists()]
+    _claim(out, card, jobs, overwrite=overwrite)
+    _remove_incomplete(out, jobs)
+    missing = [job for job in jobs if overwrite or not _is_done(job)]
     result = _write(missing, upscaler, encoding.quality)
   return result._replace(existing=len(jobs) - len(missing))
 
 
 def _plan(
-    source: pathlib.Path, out: pathlib.Path, encoding: pictures.Encoding
+    source: pathlib.Path,
+    root: pathlib.Path,
+    out: pathlib.Path,
+    encoding: pictures.Encoding,
 ) -> list[Job]:
   """Returns all images with their targets, in the order of their names."""
-  root = (source.parent if source.is_file() else source).absolute()
   found = [source.absolute()]
   if source.is_dir():
     found = sorted(_images(source, out))
@@ -102,7 +110,7 @@ def _check_kept(source: pathlib.Path, target: pathlib.Path) -> None:
 def _images(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:
   """Yields the images in a folder and below it, without new ones of `out`."""
   folder, out = folder.absolute(), out.absolute()
-  made = out if folder in out.parents else None
+  made = out if (out / CARD).exists() else None
   for path in folder.rglob('*'):
     if (
         path.suffix.lower() in pictures.SUFFIXES
@@ -113,21 +121,70 @@ def _images(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:
       yield path
 
 
+def _is_done(job: Job) -> bool:
+  """Returns whether a target exists, and its original has not changed since.
+
+  A target that exists is complete, because it gets its name at the end.
+  """
+  if not job.target.exists():
+    return False
+  return job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns
+
+
 def _claim(
-    out: pathlib.Path, card: Mapping[str, Any], *, overwrite: bool
+    out: pathlib.Path,
+    card: Mapping[str, Any],
+    jobs: Sequence[Job],
+    *,
+    overwrite: bool,
 ) -> None:
-  """Writes the card of new images; raises an InputError if another is there."""
+  """Writes the card of the images that `out` will have.
+
+  Raises:
+    InputError: images exist that have another card or none.
+  """
   card = json.loads(json.dumps(card))
   path = out / CARD
-  if path.exists() and not overwrite:
-    found = json.loads(path.read_text())
+  found = _read_card(path)
+  targets = [job.target for job in jobs if job.target.exists()]
+  if overwrite and found != card:
+    # So that no later command takes them for images of the new card.
+    for target in targets:
+      target.unlink()
+  elif found:
     for key in sorted(found.keys() | card.keys()):
       if found.get(key) != card.get(key):
         raise errors.InputError(
             f'{path}: these images have {key}={found.get(key)!r}, not '
             f'{card.get(key)!r}; give another --out, or --overwrite'
         )
+  elif targets:
+    raise errors.InputError(
+        f'{targets[0]}: exists, and there is no {path} that says how it was '
+        'made; give another --out, or --overwrite'
+    )
   files.write_json(path, card)
+
+
+def _read_card(path: pathlib.Path) -> dict[str, Any]:
+  """Returns the card of existing images; empty if there is none."""
+  if not path.exists():
+    return {}
+  try:
+    return dict(json.loads(path.read_text()))
+  except (ValueError, TypeError) as e:
+    raise errors.InputError(
+        f'{path}: cannot be read ({e}); give another --out, or remove the file '
+        'and give --overwrite'
+    ) from e
+
+
+def _remove_incomplete(out: pathlib.Path, jobs: Sequence[Job]) -> None:
+  """Removes the temporary files of a killed command, see `files.replacing`."""
+  targets = {job.target for job in jobs}
+  for path in out.rglob('*.tmp'):
+    if path.with_suffix('').with_suffix('') in targets:
+      path.unlink()
 
 
 def _write(

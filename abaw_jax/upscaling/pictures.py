@@ -73,4 +73,7 @@ def decode(encoded: bytes) -> UInt8[np.ndarray, 'h w 3']:
     if 'cannot identify' in reason:
       reason = 'not an image' if encoded else 'empty'
     raise errors.InputError(reason) from e
-  return images.decode(encoded)
+  try:
+    return images.decode(encoded)
+  except errors.InputError as e:
+    raise errors.InputError(f'{picture.format} cannot be decoded') from e

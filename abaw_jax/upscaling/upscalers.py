@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 import numpy as np
 from PIL import Image
 
-from abaw_jax.checkpoints import generators
+from abaw_jax.checkpoints import generators, parameters
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.upscaling import tiling
@@ -39,10 +39,12 @@ class Upscaler(abc.ABC):
   Attributes:
     scale: side of the output / side of the input.
     card: model and options, as JSON values.
+    devices: number and kind of the devices, for messages; empty for the host.
   """
 
   scale: int
   card: Mapping[str, Any]
+  devices: str = ''
 
   @abc.abstractmethod
   def __call__(self, images: Iterable[Keyed]) -> Iterator[Keyed]:
@@ -71,7 +73,7 @@ class Lanczos(Upscaler):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network(Upscaler):
-  """A network with its weights, on all devices of a mesh.
+  """A network with its weights, on all devices of one process.
 
   Attributes:
     generator: network of `super_resolution_zoo`.
@@ -88,6 +90,11 @@ class Network(Upscaler):
   scale: int
   card: Mapping[str, Any]
   tiles: Mapping[str, int]
+
+  @property
+  def devices(self) -> str:
+    """See `Upscaler`."""
+    return f'{self.mesh.size} x {jax.local_devices()[0].device_kind}'
 
   def __call__(self, images: Iterable[Keyed]) -> Iterator[Keyed]:
     """See `Upscaler`."""
@@ -183,13 +190,25 @@ def load(
       raise errors.InputError(
           '--model=lanczos: give --scale, such as --scale=2'
       )
+    if batch_size or dtype or overlap is not None:
+      raise errors.InputError(
+          '--model=lanczos: omit --batch_size, --dtype and --overlap, which are '
+          'for networks'
+      )
     return Lanczos(scale)
+  if not files.path(model).is_dir():
+    raise errors.InputError(
+        f'--model={model}: no such folder; give a run of configs/sr.py, a folder '
+        f'of converted weights, or {LANCZOS}'
+    )
   mesh = sharding.make_mesh(fsdp=1, devices=jax.local_devices())
   batch_size = batch_size or BATCH_PER_DEVICE * mesh.size
   sharding.check_batch(batch_size, mesh, '--batch_size')
   network, params, section, source = generators.load(
       files.path(model), sharding.replicated(mesh), dtype=dtype
   )
+  if 'run' in source:  # a run of this name may be trained again
+    source['sha256'] = parameters.checksum(params)
   scale = scale or network.scale
   if scale > network.scale:
     raise errors.InputError(

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -11,6 +14,7 @@ from abaw_jax.core import errors, fingerprint
 from abaw_jax.data import images, sources
 from abaw_jax.upscaling import command, datasets, pictures, upscalers
 from tests.data_builders import labelled_tree as tree
+from tests.training import runs
 
 
 @pytest.fixture(name='lsd')
@@ -69,47 +73,64 @@ def test_only_images_change(lsd, tmp_path):
   assert (card['model'], card['scale']) == ('lanczos', 3)
 
 
+# The command is killed when it writes the second of two records of its third shard.
+_KILLED = """
+import os, pathlib, signal, sys
+from abaw_jax.core import fingerprint
+from abaw_jax.upscaling import command, datasets
+datasets._IMAGES_PER_SHARD = 2
+add, calls = fingerprint.Digest.add, []
+def kill(self, record):
+  calls.append(record)
+  if len(calls) == 6:
+    os.kill(os.getpid(), signal.SIGKILL)
+  add(self, record)
+fingerprint.Digest.add = kill
+command.upscale(*map(pathlib.Path, sys.argv[1:3]), encoding=('png', 95),
+                model='lanczos', scale=2, name='x2')
+"""
+
+
 def test_a_killed_command_keeps_its_shards(lsd, tmp_path, monkeypatch):
   monkeypatch.setattr(datasets, '_IMAGES_PER_SHARD', 2)
   encoding, out = pictures.Encoding('png'), tmp_path / 'out'
-  with pytest.raises(KeyboardInterrupt):
-    datasets.upscale(lsd, out, _killed_after(3), encoding, name='x2')
+  killed = subprocess.run(
+      [sys.executable, '-c', _KILLED, str(lsd), str(out)],
+      env=runs.environment(),
+      capture_output=True,
+      text=True,
+      check=False,
+  )
+  assert killed.returncode == -signal.SIGKILL, killed.stderr
   work = out / 'x2' / 'frames' / '1.0.0.incomplete'
-  kept = {path: _checksum(path) for path in work.glob('*array_record*of-*')}
-  assert kept
+  kept = {path: _checksum(path) for path in work.glob('*array_record-*-of-*')}
+  kept = {k: x for k, x in kept.items() if k.suffix not in ('.json', '.tmp')}
+  assert len(kept) == 2
+  assert len(list(work.glob('*.tmp'))) == 1
   with pytest.raises(errors.InputError, match='found none'):
     sources.info(out, 'x2', 'frames')
   with pytest.raises(
       errors.InputError, match='these images have scale=2, not 3'
   ):
     datasets.upscale(lsd, out, upscalers.Lanczos(3), encoding, name='x2')
-  result = datasets.upscale(lsd, out, upscalers.Lanczos(2), encoding, name='x2')
+  upscale = lambda name: datasets.upscale(  # noqa: E731
+      lsd, out, upscalers.Lanczos(2), encoding, name=name
+  )
+  assert upscale('x2') == (17, 4, [])
+  assert upscale('x2') == (0, 21, [])
   final = work.with_name('1.0.0')
   for path, checksum in kept.items():
-    if not path.name.endswith('.json'):
-      assert _checksum(final / path.name) == checksum
-  assert result.existing + result.written == 21
-  assert result.existing >= 2
-  assert len(read(out, 'x2', 'frames', 'train')) == 12
-  assert datasets.upscale(
-      lsd, out, upscalers.Lanczos(2), encoding, name='x2'
-  ) == (0, 21, [])
-
-
-def _killed_after(count):
-  """Returns an upscaler that is interrupted in the shard of this number."""
-
-  class Killed(upscalers.Lanczos):
-
-    calls = []
-
-    def __call__(self, images):
-      self.calls.append(1)
-      if len(self.calls) == count:
-        raise KeyboardInterrupt
-      return super().__call__(images)
-
-  return Killed(2)
+    assert _checksum(final / path.name) == checksum
+  assert not list(final.glob('*.tmp'))
+  upscale('undisturbed')
+  for split in ('train', 'validation', 'test'):
+    pairs = zip(
+        read(out, 'x2', 'frames', split),
+        read(out, 'undisturbed', 'frames', split),
+        strict=True,
+    )
+    for one, two in pairs:
+      assert (one['image'], one['row']) == (two['image'], two['row'])
 
 
 def _checksum(path) -> str:
