@@ -119,8 +119,8 @@ class VideoFile:
       )
     duration = self._container.duration
     if duration and count > 1:
-      end = (self._container.start_time or 0) + duration
-      end /= self._av.time_base
+      # Some formats count it from 0, others from the first frame.
+      end = duration / self._av.time_base
       if end - last > max(_LONG_GAP * step, _MIN_GAP):
         self._warnings.append(
             f'the last frame is at {last:.2f} s; the header claims {end:.2f} s'
