@@ -27,6 +27,8 @@ ROOMS = {
     ),
     'data': 'core buckets',
     'derived': 'core',
+    'video': 'core data',
+    'faces': 'core data video',
     'sequences': 'core data derived',
     'augmentation': 'core',
     'scoring': 'core',
