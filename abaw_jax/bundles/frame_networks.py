@@ -26,7 +26,7 @@ class Labels:
 
   Attributes:
     outputs: those of valence, arousal, expression and au that were trained.
-    expressions: names; see `bundle.expression_ids`.
+    expressions: names; see `parsing.expression_ids`.
     aus: names of the trained action units.
     untrained: outputs that training left random, with the reasons.
   """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -114,13 +115,13 @@ class Temporal(Network):
   stride: int
   carried: bool
 
-  @property
+  @functools.cached_property
   def is_exact(self) -> bool:
     """Whether every split of a track gives the same outputs."""
     state = jax.tree.leaves(self.model.initial_carry(1))
     return streaming.is_exact(self.model) and (self.carried or not state)
 
-  @property
+  @functools.cached_property
   def sequential(self) -> bool:
     return self.carried and bool(jax.tree.leaves(self.model.initial_carry(1)))
 

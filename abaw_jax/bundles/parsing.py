@@ -25,6 +25,7 @@ from abaw_jax.postprocessing import postprocess, postprocessing_files
 
 # A classifier's Contempt takes the place of Other, which it does not have.
 _PLACES = {'Contempt': 'Other'}
+_MAX_SIZE = 4096  # pixels
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,15 +89,14 @@ def parse(
   frame = _frame(config, _unflatten(tensors, 'frame'), path)
   members: list[networks.Network] = []
   for i, section in enumerate(config['temporal']):
+    if section['feature_dim'] != frame.dim:
+      raise ValueError(
+          f'temporal.{i}.feature_dim is {section["feature_dim"]}, and the features '
+          f'have {frame.dim} values'
+      )
     params = _unflatten(tensors, f'temporal{i}')
     members.append(_temporal(section, params, ids, path))
   is_temporal = bool(members)
-  dims = {'features': frame.dim} | {
-      f'temporal.{i}': section['feature_dim']
-      for i, section in enumerate(config['temporal'])
-  }
-  if len(set(dims.values())) > 1:
-    raise ValueError(f'the widths of the features differ: {dims}')
   used = {'frame', *(f'temporal{i}' for i in range(len(members)))}
   if extra := {name.split('/')[0] for name in tensors} - used:
     raise errors.InputError(
@@ -174,7 +174,9 @@ def _frame(config, params, path: files.Path) -> embedder.Embedder:
   keys = ('mean', 'std', 'fit', 'filter')
   augmentation = {key: pixels[key] for key in keys}
   config_ranges.check({'model': section, 'augment': augmentation})
-  views = pixels['views']
+  views, face_size = pixels['views'], pixels['image_size']
+  if type(face_size) is not int or not 1 <= face_size <= _MAX_SIZE:
+    raise ValueError(f'preprocessing.image_size is {face_size!r}')
   if views not in test_time_augmentation.COUNTS:
     raise ValueError(f'preprocessing.views is {views!r}')
   model = zoo.make_model(**section)
@@ -197,7 +199,7 @@ def _frame(config, params, path: files.Path) -> embedder.Embedder:
       outputs=tuple(config['frame']['features']),
       crops=views,
       decoding={
-          'image_size': pixels['image_size'],
+          'image_size': face_size,
           'resizing': images.Resizing.from_config(augmentation),
       },
       card={},
@@ -217,6 +219,7 @@ def _heads(classes, params, ids) -> networks.Heads:
       raise ValueError(
           f'frame.classes has {len(classes)} names for {width} outputs'
       )
+  params = {key: params[key] for key in ('heads', 'head') if key in params}
   return networks.Heads(params=params, expressions=ids, classes=classes)
 
 

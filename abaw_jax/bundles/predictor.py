@@ -222,4 +222,6 @@ class Predictor:
 
 def _padded(x: np.ndarray, size: int) -> np.ndarray:
   """Returns an array with zeros up to `size` on its first axis."""
+  if len(x) == size:
+    return x
   return np.pad(x, [(0, size - len(x)), *[(0, 0)] * (x.ndim - 1)])

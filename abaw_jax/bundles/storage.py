@@ -42,8 +42,9 @@ def read_bundle(folder: files.Path) -> parsing.Bundle:
   try:
     return parsing.parse(config, tensors, checksums, folder)
   except errors.InputError as e:
-    known = str(e).startswith(str(folder))
-    raise e if known else errors.InputError(f'{folder / CONFIG}: {e}') from e
+    if str(e).startswith(str(folder)):
+      raise
+    raise errors.InputError(f'{folder / CONFIG}: {e}') from e
   except KeyError as e:
     raise errors.InputError(
         f'{folder / CONFIG}: the key {e} is missing; make the bundle again'

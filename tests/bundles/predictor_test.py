@@ -152,7 +152,7 @@ def test_frame_scores_are_rows_without_smoothing(
   rows = predictor.frame_scores(predictor.embed(data['faces']))
   want = want.take(want.video == name)
   np.testing.assert_allclose(rows.expression, want.expression, atol=2e-5)
-  with pytest.raises(errors.InputError, match='use Predictor.track'):
+  with pytest.raises(errors.InputError, match='use Predictor'):
     predictors['mtl'].frame_scores(np.zeros((1, 1)))
 
 
@@ -183,7 +183,7 @@ def test_wrong_pushes_are_refused(predictors):
   track.push(x, [3, 4], [0, 0])
   with pytest.raises(ValueError, match='must increase'):
     track.push(x, [4, 5], [0, 0])
-  with pytest.raises(ValueError, match='results of Predictor.embed'):
+  with pytest.raises(ValueError, match='results of Predictor'):
     track.push(x[:, 1:], [5, 6], [0, 0])
   with pytest.raises(errors.InputError, match='frame 6: its features are not'):
     track.push(np.where([[False], [True]], np.nan, x), [5, 6], [0, 0])
