@@ -108,8 +108,8 @@ class Predictor:
     """
     if self._is_temporal:
       raise errors.InputError(
-          f'{self.info["name"]}: its temporal model reads videos, not single '
-          'faces; use Predictor.track'
+          f'the bundle {self.info["name"]} has a temporal model, so it does not '
+          'score single faces; make a bundle without --temporal'
       )
     single = rows_lib.without_smoothing(self._postprocessing)
     track = tracks.Track(self, single, live=False)

@@ -143,7 +143,7 @@ def test_frame_scores_are_rows_without_smoothing(
   rows = predictor.frame_scores(predictor.embed(data['faces']))
   want = want.take(want.video == name)
   np.testing.assert_allclose(rows.expression, want.expression, atol=2e-5)
-  with pytest.raises(errors.InputError, match='use Predictor'):
+  with pytest.raises(errors.InputError, match='does not score single faces'):
     predictors['mtl'].frame_scores(np.zeros((1, 1)))
 
 
