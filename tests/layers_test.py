@@ -53,6 +53,11 @@ ROOMS = {
         'distributed steps checkpoints telemetry'
     ),
     'upscaling': ('core models data derived distributed checkpoints telemetry'),
+    'bundles': (
+        'core models models/layers models/temporal models/multi_task data faces '
+        'sequences augmentation scoring postprocessing reports tasks distributed '
+        'steps porting checkpoints inference'
+    ),
     'conversion': (
         'core models models/layers models/vision tasks distributed porting '
         'porting/layouts checkpoints inference'

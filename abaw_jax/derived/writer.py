@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from abaw_jax.core import errors, files, fingerprint
 
 VERSION = '1.0.0'
-_CARD = 'card.json'
+CARD = 'card.json'
 _INFO = 'dataset_info.json'
 
 
@@ -90,9 +90,9 @@ class Writer:
     self._schema = schema
     self.finished: bool = (self.folder / _INFO).exists() and not overwrite
     if self.finished:
-      self._check_card(self.folder / _CARD)
-    elif (self._work / _CARD).exists() and not overwrite:
-      self._check_card(self._work / _CARD)
+      self._check_card(self.folder / CARD)
+    elif (self._work / CARD).exists() and not overwrite:
+      self._check_card(self._work / CARD)
     self._shards = [
         shard
         for split, count in num_records.items()
@@ -101,9 +101,9 @@ class Writer:
 
   def begin(self) -> None:
     """Creates the folder, and removes the shards of another card or plan."""
-    path = self._work / _CARD
+    path = self._work / CARD
     plan = self._card | {'shards': [shard.path.name for shard in self._shards]}
-    if _read_card(path) == plan:
+    if read_card(path) == plan:
       return
     (self._work / _INFO).unlink(missing_ok=True)  # no longer a dataset
     files.remove(self._work)
@@ -176,7 +176,7 @@ class Writer:
           metadata=tfds.core.MetadataDict(metadata, rows=dict(num_rows)),
           check_data=False,  # the check would read with TensorFlow
       )
-      files.write_json(folder / _CARD, self._card)
+      files.write_json(folder / CARD, self._card)
       for name in placeholders:
         name.unlink()
     for leftover in (*map(_digest, self._shards), *self._work.glob('*.tmp')):
@@ -201,7 +201,7 @@ class Writer:
 
   def _check_card(self, path: files.Path) -> None:
     """Raises an InputError if what exists has another card."""
-    found = _read_card(path)
+    found = read_card(path)
     found.pop('shards', None)
     advice = (
         f'choose another name for the new {self.content}, or give --overwrite'
@@ -227,5 +227,5 @@ def _digest(shard: Shard) -> files.Path:
   return shard.path.with_name(f'{shard.path.name}.digest.json')
 
 
-def _read_card(path: files.Path) -> dict[str, Any]:
+def read_card(path: files.Path) -> dict[str, Any]:
   return json.loads(path.read_text()) if path.exists() else {}

@@ -83,6 +83,24 @@ def _checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
   return record
 
 
+def read_card(
+    data_dir: epath.PathLike, dataset: str, features_name: str
+) -> dict[str, Any]:
+  """Returns the origin of a feature set, as `FeatureWriter` got it, and `dim`.
+
+  Raises:
+    InputError: there is no such card.
+  """
+  config = files.path(data_dir) / f'{dataset}_features' / features_name
+  path = config / writer.VERSION / writer.CARD
+  if not (card := writer.read_card(path)):
+    raise errors.InputError(
+        f'{path}: there is no such file; give the folder of the datasets with '
+        'these features as --data_dir'
+    )
+  return card
+
+
 def _schema(dim: int) -> tfds.features.FeaturesDict:
   """Returns the `sequences` schema with `features` instead of `image`."""
   columns = labels.FRAME_COLUMNS | {'features': (np.float32, (dim,))}
