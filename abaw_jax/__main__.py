@@ -21,7 +21,7 @@ COMMANDS = {
     'crossvalidate': 'abaw_jax.crossvalidate',
     'dependency': 'abaw_jax.dependency',
     'ensemble': 'abaw_jax.ensemble',
-    'predict': 'abaw_jax.predict',
+    'predict_split': 'abaw_jax.predict_split',
     'submission': 'abaw_jax.submission',
     'reconstruct': 'abaw_jax.reconstruct',
     'convert': 'abaw_jax.convert',
