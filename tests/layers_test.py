@@ -54,6 +54,8 @@ ROOMS = {
     ),
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',
+    'tables': 'core',
+    'clips': 'core video faces tables',
     'data_builders': 'core',
 }
 # Commands import everything but the parts of models, and not each other.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import itertools
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int
@@ -67,7 +68,7 @@ class Reading:
     last = len(self._index) - 1
     borders = [*range(0, last, length), last]
     self._segments = [
-        _Segment(a, b) for a, b in zip(borders, borders[1:], strict=False)
+        _Segment(a, b) for a, b in itertools.pairwise(borders)
     ] or [_Segment(0, 0)]
 
   @property

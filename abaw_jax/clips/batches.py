@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import itertools
 from typing import Any
 
 from jaxtyping import Bool, Float, UInt8
@@ -74,10 +74,10 @@ class Batches:
 
   def run(self) -> None:
     """Predicts all faces that wait; their rows are in the tracks of their clips."""
-    key = lambda face: (id(face.clip), face.face_id)
-    # Stable: the frames of each face stay in order.
-    ordered = sorted(self._faces, key=key)
-    runs = [list(group) for _, group in itertools.groupby(ordered, key)]
+    groups = collections.defaultdict(list)
+    for face in self._faces:
+      groups[face.clip, face.face_id].append(face)
+    runs = list(groups.values())
     pushes = []
     for run, (features, is_read) in zip(
         runs, self._embed_runs(runs), strict=True

@@ -136,7 +136,7 @@ def make_batch(
   def of_frames(name: str) -> list[Any]:
     return [getattr(frame, name) for frame, _ in found]
 
-  def of_faces(name: str) -> pa.Array:
+  def of_faces(name: str) -> list[Any]:
     return [None if x is None else getattr(x, name) for x in faces]
 
   values: dict[str, Any] = {

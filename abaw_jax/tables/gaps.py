@@ -69,12 +69,13 @@ class GapFilling:
       if not start.index < frame.index < stop.index:
         continue
       share = (frame.timestamp - start.timestamp) / seconds
-      mix = lambda a, b, share=share: a + (b - a) * share
       face = dataclasses.replace(
           first,
-          confidence=mix(first.confidence, last.confidence),
-          geometry=mix(first.geometry, last.geometry),
-          values=mix(first.values, last.values),
+          **{
+              name: (1 - share) * getattr(first, name)
+              + share * getattr(last, name)
+              for name in ('confidence', 'geometry', 'values')
+          },
           detected=False,
           is_read=False,
           interpolated=True,
