@@ -24,6 +24,7 @@ COMMANDS = {
     'ensemble': 'abaw_jax.ensemble',
     'predict_split': 'abaw_jax.predict_split',
     'submission': 'abaw_jax.submission',
+    'bundle': 'abaw_jax.bundle',
     'reconstruct': 'abaw_jax.reconstruct',
     'convert': 'abaw_jax.convert',
     'compile': 'abaw_jax.compile',
