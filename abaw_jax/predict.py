@@ -19,7 +19,7 @@ import time
 
 from absl import flags
 
-from abaw_jax.core import cli, errors, files, numbers
+from abaw_jax.core import cli, errors, numbers
 
 flags.DEFINE_string(
     'model', None, 'Bundle, a folder that abaw-jax bundle wrote.', required=True
@@ -48,7 +48,9 @@ flags.DEFINE_float(
     'min_confidence', 0.5, 'Faces below this confidence are ignored.'
 )
 flags.DEFINE_float(
-    'frame_rate', None, 'Largest number of frames per second that are predicted.'
+    'frame_rate',
+    None,
+    'Largest number of frames per second that are predicted.',
 )
 flags.DEFINE_float(
     'adaptive',
@@ -57,7 +59,9 @@ flags.DEFINE_float(
     '0.8; the features of the others are interpolated.',
 )
 flags.DEFINE_list(
-    'strides', ['8', '4', '2', '1'], 'Of --adaptive: distances of faces to read.'
+    'strides',
+    ['8', '4', '2', '1'],
+    'Of --adaptive: distances of faces to read.',
 )
 flags.DEFINE_float(
     'interpolate',
@@ -86,9 +90,9 @@ flags.DEFINE_bool(
 def main(*sources: str) -> int:
   """Predicts all clips; returns 1 if there was a problem with one."""
   from abaw_jax import video
-  from abaw_jax.bundles import bundle, predictor
-  from abaw_jax.clips import predicting
+  from abaw_jax.bundles import bundle
   from abaw_jax.clips import options as settings
+  from abaw_jax.clips import predicting
 
   args = flags.FLAGS
   options = settings.Options(
@@ -104,9 +108,8 @@ def main(*sources: str) -> int:
       image_rate=args.image_rate,
   )
   found = video.find_clips(sources)
-  model = predictor.Predictor(
-      bundle.read_bundle(cli.path('model')),
-      face_batches=predicting.batch_sizes(args.batch_size),
+  model = bundle.load(
+      cli.path('model'), face_batches=predicting.batch_sizes(args.batch_size)
   )
   prediction = predicting.Prediction(
       model,

@@ -52,7 +52,13 @@ COMMANDS = {
         'second',
         'fit_on',
     ),
-    'abaw_jax.bundle': ('frame', 'temporal', 'postprocessing', 'alignment', 'out'),
+    'abaw_jax.bundle': (
+        'frame',
+        'temporal',
+        'postprocessing',
+        'alignment',
+        'out',
+    ),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
     'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (

@@ -55,7 +55,7 @@ ROOMS = {
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',
     'tables': 'core',
-    'clips': 'core video faces tables',
+    'clips': 'core data video faces tables',
     'data_builders': 'core',
 }
 # Commands import everything but the parts of models, and not each other.

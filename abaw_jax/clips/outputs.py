@@ -24,7 +24,7 @@ class ClipOutput:
   def __init__(
       self,
       clip_tracks: tracks.ClipTracks,
-      clip_files: clip_files.ClipFiles,
+      paths: clip_files.ClipFiles,
       layout: rows.Layout,
       options: settings.Options,
       times: stage_times.StageTimes,
@@ -35,7 +35,7 @@ class ClipOutput:
 
     Args:
       clip_tracks: of the clip.
-      clip_files: to write.
+      paths: of the files to write.
       layout: of the predictions.
       options: of the prediction.
       times: gets the time of writing.
@@ -45,7 +45,7 @@ class ClipOutput:
     self._times = times
     self._gaps = gaps.GapFilling(options.interpolate)
     self._writer = clip_files.TableWriter(
-        clip_files,
+        paths,
         layout,
         columns.make_columns(
             layout,
@@ -56,7 +56,7 @@ class ClipOutput:
     self._overlay = None
     if overlay_of is not None:
       self._overlay = overlay.OverlayWriter(
-          overlay_of, clip_files.path(OVERLAY), layout, times
+          overlay_of, paths.path(OVERLAY), layout, times
       )
 
   def advance(self) -> None:

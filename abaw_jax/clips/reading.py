@@ -10,6 +10,7 @@ from abaw_jax import faces, video
 from abaw_jax.clips import options as settings
 from abaw_jax.clips import stage_times
 from abaw_jax.core import errors
+from abaw_jax.data import images
 from abaw_jax.tables import rows
 
 Crop = Callable[[UInt8[np.ndarray, 'h w 3'], Any], UInt8[np.ndarray, 's s 3']]
@@ -54,7 +55,8 @@ def make_crop(predictor: Any, options: settings.Options) -> Crop:
   """Returns the function from (image, face) to an aligned face."""
   if not options.is_aligned:
     return predictor.alignment.crop
-  return lambda image, _: predictor.squares([image])[0]
+  size, resizing = predictor.image_size, predictor.resizing
+  return lambda image, _: images.square(image, size=size, resizing=resizing)
 
 
 def read_faces(

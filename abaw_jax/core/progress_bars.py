@@ -88,7 +88,9 @@ class _Lines:
       done += f'/{self.total:,}'
       seconds = round(max(self.total - self._count, 0) / rate)
       left = f', {datetime.timedelta(seconds=seconds)} left'
-    text = f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s{left}'
+    text = (
+        f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s{left}'
+    )
     print(text, file=sys.stderr, flush=True)
 
   def __iter__(self) -> Iterator[Any]:

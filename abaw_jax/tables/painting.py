@@ -9,7 +9,7 @@ import numpy as np
 
 from abaw_jax.tables import rows
 
-Image = UInt8[np.ndarray, 'h w 3']
+Image = UInt8[np.ndarray, '_ _ 3']
 
 # Smallest and largest height of the picture in pixels.
 _HEIGHTS = (360, 720)
@@ -41,7 +41,7 @@ class Painter:
       height: of the frames.
     """
     self._layout = layout
-    self._height = _even(np.clip(height, *_HEIGHTS))
+    self._height = _even(float(np.clip(height, *_HEIGHTS)))
     self._scale = self._height / _HEIGHTS[0]  # of the panel
     self._width = _even(width * self._height / height)
     self._panel_width = _even(_PANEL * self._scale)
@@ -108,11 +108,11 @@ class Painter:
     for i, (box, p) in enumerate(
         zip(self._expression_bars(), prob, strict=True)
     ):
-      self._bar(panel, box, p, color if i == np.argmax(prob) else _DIM)
+      self._bar(panel, box, float(p), color if i == np.argmax(prob) else _DIM)
     for box, p in zip(
         self._au_bars(), face.values[self._layout.au], strict=True
     ):
-      self._bar(panel, box, p, color if p >= 0.5 else _DIM)
+      self._bar(panel, box, float(p), color if p >= 0.5 else _DIM)
 
   def _paint_plane(self, panel: Image, frame: rows.FrameRows) -> None:
     left, top, side = self._plane()
@@ -188,7 +188,7 @@ class Painter:
 
   def _bar(self, panel: Image, box, value: float, color) -> None:
     left, top, width = box
-    share = float(np.clip(value, 0, 1))
+    share = min(max(value, 0.0), 1.0)
     self._rectangle(panel, left, top + 2, width * share, 8, color)
 
   def _rectangle(self, panel, left, top, width, height, color) -> None:

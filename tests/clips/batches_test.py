@@ -30,7 +30,9 @@ class Clip:
   def run(self):
     """Yields complete frames."""
     image = np.zeros([4, 4, 3], np.uint8)
-    frames = reading.array_frames(np.broadcast_to(image, (self._length, 4, 4, 3)), 25.0)
+    frames = reading.array_frames(
+        np.broadcast_to(image, (self._length, 4, 4, 3)), 25.0
+    )
     for frame in reading.read_faces(
         frames, self._tracker, self._crop, self.options, self.times
     ):
@@ -72,9 +74,9 @@ def test_rows_are_complete_right_and_in_order(delay):
 def test_nothing_waits_for_a_lost_face_or_for_the_end():
   """As many frames wait, and as much memory is used, for 4 times the length."""
   waits, peaks = [], []
-  for length in (500, 2000):
+  for length in (250, 1000):
     clip = Clip(
-        lambda i: [] if i % 100 > 60 else [i // 100],
+        lambda i: [] if i % 50 > 30 else [i // 50],
         fakes.Predictor(delay=10),
         length=length,
     )
@@ -84,7 +86,8 @@ def test_nothing_waits_for_a_lost_face_or_for_the_end():
     tracemalloc.stop()
     waits.append(clip.largest_wait)
   assert waits[0] == waits[1] < 100
-  assert peaks[1] < 1.2 * peaks[0]
+  # 750 crops have 2 MB; Python itself keeps up to 2,000 freed tuples.
+  assert peaks[1] < peaks[0] + 250_000
 
 
 def test_frames_without_a_face_do_not_pile_up():

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from abaw_jax.data import images
+
 EXPRESSIONS = ('Neutral', 'Anger', 'Other')
 AUS = ('AU01', 'AU12')
 INFO = {'name': 'fake', 'version': 1}
@@ -98,6 +100,7 @@ class Predictor:
   au_names = AUS
   info: Mapping[str, Any] = INFO
   image_size = 4
+  resizing = images.OURS
 
   def __init__(self, delay: int = 0):
     self.delay = delay
@@ -111,10 +114,6 @@ class Predictor:
     self.embedded += len(faces)
     low, high, face_id = faces[:, 0, 0].astype(np.float32).T
     return np.stack([low + 256 * high, face_id], axis=1)
-
-  def squares(self, images: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the images: their colour is what `embed` reads."""
-    return np.stack([image[:4, :4] for image in images])
 
   def frame_scores(self, features: np.ndarray) -> Rows:
     """Returns rows of single faces."""
@@ -144,4 +143,4 @@ def crop(image: np.ndarray, face: Face) -> np.ndarray:
   del image
   index, face_id = int(face.box[0]), int(face.box[1])
   color = np.array([index % 256, index // 256, face_id], np.uint8)
-  return np.tile(color, (4, 4, 1))
+  return np.tile(color, (32, 32, 1))

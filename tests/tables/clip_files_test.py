@@ -59,7 +59,9 @@ def test_csv_and_parquet_have_the_same_values(written):
   paths, _, given, _ = written
   table = parquet.read_table(paths.path('parquet'))
   types = {field.name: field.type for field in table.schema}
-  options = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=True)
+  options = arrow_csv.ConvertOptions(
+      column_types=types, strings_can_be_null=True
+  )
   other = arrow_csv.read_csv(paths.path('csv'), convert_options=options)
   assert other.equals(table)
   assert len(table) == sum(max(len(frame.faces), 1) for frame in given)
@@ -87,7 +89,9 @@ def test_values_are_those_of_the_frames(written):
     for name, value in zip(LAYOUT.names, face.values, strict=True):
       assert np.float32(row[name]) == value
     for name, value in zip(rows.GEOMETRY, face.geometry, strict=True):
-      assert row[name] == '' if np.isnan(value) else np.float32(row[name]) == value
+      assert (
+          row[name] == '' if np.isnan(value) else np.float32(row[name]) == value
+      )
     probs = [np.float32(row[f'expr_{name}']) for name in LAYOUT.expressions]
     assert row['expression'] == LAYOUT.expressions[int(np.argmax(probs))]
     for name in LAYOUT.aus:
@@ -136,7 +140,9 @@ def test_the_summary_counts_found_faces(written):
 
 def test_an_unfinished_table_leaves_nothing(tmp_path):
   paths = clip_files.ClipFiles(tmp_path, 'a')
-  table_columns = columns.make_columns(LAYOUT, adaptive=False, interpolate=False)
+  table_columns = columns.make_columns(
+      LAYOUT, adaptive=False, interpolate=False
+  )
   with clip_files.TableWriter(paths, LAYOUT, table_columns) as writer:
     writer.write(frames())
     assert list(tmp_path.iterdir())

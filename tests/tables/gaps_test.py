@@ -47,15 +47,20 @@ def test_short_gaps_are_linear_in_time():
 
 
 def test_long_gaps_and_ends_stay_empty():
-  frames = [frame(0), frame(1, 0), *map(frame, range(2, 8)), frame(8, 0), frame(9)]
+  frames = [
+      frame(0),
+      frame(1, 0),
+      *map(frame, range(2, 8)),
+      frame(8, 0),
+      frame(9),
+  ]
   for longest in (0.0, 0.5):
     assert filled(frames, longest, 3) == frames
 
 
 def test_frames_do_not_wait_longer_than_the_longest_gap():
   filling = gaps.GapFilling(0.3)
-  given, done = 0, 0
-  for index in range(50):
-    given += 1
+  done = 0
+  for given, index in enumerate(range(50), start=1):
     done += len(filling.push([frame(index, *[0] * (index < 20))]))
     assert given - done <= 4

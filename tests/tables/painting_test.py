@@ -37,11 +37,15 @@ def test_a_bar_is_as_long_as_its_probability(prob):
   panel = canvas[:, 640:]
   left, top, width = [*painter._expression_bars()][1]
   line = panel[top + 6, left : left + width]
-  assert np.all(line == COLOR, axis=-1).sum() == pytest.approx(prob * width, abs=1)
+  assert np.all(line == COLOR, axis=-1).sum() == pytest.approx(
+      prob * width, abs=1
+  )
   left, top, width = [*painter._au_bars()][1]
   line = panel[top + 6, left : left + width]
   shown = COLOR if prob >= 0.5 else painting._DIM
-  assert np.all(line == shown, axis=-1).sum() == pytest.approx(prob * width, abs=1)
+  assert np.all(line == shown, axis=-1).sum() == pytest.approx(
+      prob * width, abs=1
+  )
 
 
 @pytest.mark.parametrize(('size', 'zoom'), [((640, 360), 1), ((320, 180), 2)])
