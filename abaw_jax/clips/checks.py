@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from abaw_jax import video
 from abaw_jax.clips import options as settings
 from abaw_jax.core import errors
@@ -38,6 +40,19 @@ def check_sources(
         'clips; name the file of each clip with {clip}, such as '
         'csv:boxes/{clip}.csv'
     )
+
+
+def check_adaptive(predictor: Any) -> None:
+  """Raises an InputError if a bundle cannot read few faces.
+
+  Args:
+    predictor: a `bundles.Predictor`.
+  """
+  if 'expression' not in predictor.outputs:
+    raise errors.InputError(
+        'adaptive: this bundle predicts no expressions; leave it out'
+    )
+  predictor.frame_scores(np.zeros([1, predictor.feature_dim], np.float32))
 
 
 def _is_camera(source: Any) -> bool:

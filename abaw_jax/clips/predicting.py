@@ -99,6 +99,8 @@ class Prediction:
         be written.
     """
     checks.check_sources(sources, self._options, self._with_overlay)
+    if self._options.adaptive is not None:
+      checks.check_adaptive(self._predictor)
     clip_files.remove_temporary(self._out)
     expected = {
         source.name: checks.expected_frames(source) for source in sources
