@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 import contextlib
 import os
-import pathlib
 from typing import Any
 
 from jaxtyping import Float32
@@ -15,6 +14,7 @@ import pyarrow as pa
 from abaw_jax import video
 from abaw_jax.clips import batches, checks, reading, stage_times, tracks
 from abaw_jax.clips import options as settings
+from abaw_jax.core import errors
 from abaw_jax.tables import columns as table_columns
 from abaw_jax.tables import gaps, rows
 
@@ -61,9 +61,10 @@ class Model:
     times = stage_times.StageTimes()
     with contextlib.ExitStack() as stack:
       if isinstance(source, str | os.PathLike):
-        name = pathlib.Path(source).stem
+        clip = _find_clip(source, chosen)
+        name = clip.name
         frames = stack.enter_context(
-            video.open_clip(source, frame_rate=chosen.image_rate)
+            video.open_clip(clip, frame_rate=chosen.image_rate)
         )
       else:
         name = 'frames'
@@ -195,6 +196,19 @@ class Stream:
     done = self._tracks.take()
     batch = table_columns.make_batch(done, self._layout, self._schema)
     return batch.to_pylist()
+
+
+def _find_clip(
+    source: str | os.PathLike[str], options: settings.Options
+) -> video.Source:
+  """Returns the only clip of a path."""
+  found = video.find_clips([source])
+  if len(found) > 1:
+    raise errors.InputError(
+        f'{source}: has {len(found)} clips; give one, or use abaw-jax predict'
+    )
+  checks.check_sources(found, options, with_overlay=False)
+  return found[0]
 
 
 def _options(aligned: bool, options: dict[str, Any]) -> settings.Options:
