@@ -43,7 +43,11 @@ def size(num_bytes: int) -> str:
 
 
 class _Lines:
-  """Prints a line after each tenth or half minute, and at most one in 3 s."""
+  """Prints a line after each tenth or half minute, and at most one in 3 s.
+
+  Attributes:
+    total: number of items; None if it is not known. It may change.
+  """
 
   def __init__(
       self,
@@ -58,7 +62,7 @@ class _Lines:
     self._iterable = iterable
     self._desc = desc
     self._unit = unit
-    self._total = total
+    self.total = total
     self._show = show
     self._clock = clock
     self._count = 0
@@ -68,7 +72,7 @@ class _Lines:
   def update(self, count: int = 1) -> None:
     """Counts some more items."""
     self._count += count
-    tenth = 10 * self._count // self._total if self._total else 0
+    tenth = 10 * self._count // self.total if self.total else 0
     waited = self._clock() - self._last_time
     if waited > 30 or (waited > 3 and tenth > self._last_tenth):
       self._last_tenth = tenth
@@ -79,9 +83,9 @@ class _Lines:
   def _print(self) -> None:
     rate = self._count / (self._last_time - self._start)
     done, rest = f'{self._count:,}', ''
-    if self._total:
-      done += f'/{self._total:,}'
-      seconds = round((self._total - self._count) / rate)
+    if self.total:
+      done += f'/{self.total:,}'
+      seconds = round(max(self.total - self._count, 0) / rate)
       rest = f', eta {datetime.timedelta(seconds=seconds)}'
     text = f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s'
     print(text + rest, file=sys.stderr, flush=True)
