@@ -11,22 +11,22 @@ from abaw_jax.core import files
 from abaw_jax.data_builders.procedural.rendering import canvas
 
 FILE = 'alignment.json'
-# Mean of neutral frontal faces in pixels of a crop: eyes, tip of the nose, corners
-# of the mouth.
+# Eyes, tip of the nose and corners of the mouth in pixels of a crop; 0 is the
+# centre of the first pixel. Means of the frontal faces of a corpus.
 TEMPLATES = {
     'photo': (
         (37.9, 43.1),
-        (74.1, 43.1),
-        (56.0, 61.6),
-        (41.1, 82.3),
-        (70.9, 82.3),
+        (73.8, 43.1),
+        (55.9, 61.2),
+        (40.4, 81.6),
+        (71.3, 81.6),
     ),
     'synthetic': (
         (36.6, 41.9),
-        (75.4, 41.9),
-        (56.0, 61.7),
-        (40.0, 83.9),
-        (72.0, 83.9),
+        (75.2, 41.9),
+        (55.9, 61.5),
+        (39.2, 83.2),
+        (72.6, 83.2),
     ),
 }
 

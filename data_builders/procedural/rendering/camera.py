@@ -97,7 +97,10 @@ def turn(
   """
   motion = zoom * _rotation(pose)
   cells = [-(-side // _CELL) for side in size]
-  grid = [(np.arange(n) + 0.5) * (side / n) for n, side in zip(cells, size)]
+  grid = [
+      (np.arange(n) + 0.5) * (side / n)
+      for n, side in zip(cells, size, strict=True)
+  ]
   goal = np.stack(np.meshgrid(*grid), -1) - AIM - shift
   inverse = np.linalg.inv(motion[:2, :2]).T
   origin = _PIVOT + canvas.MARGIN
@@ -126,8 +129,13 @@ def project(
     shift: np.ndarray,
     zoom: float,
 ) -> np.ndarray:
-  """Returns where `turn` shows points [n, 2] of the frontal head."""
-  place = np.asarray(points) - _PIVOT
+  """Returns where `turn` shows points [n, 2] of the frontal head.
+
+  The left edge of the picture and its top edge are at 0; the centre of the first
+  pixel is at 0.5.
+  """
+  # Coordinates of a drawing are those of pixel centres of the canvas.
+  place = np.asarray(points) + 0.5 / canvas.SCALE - _PIVOT
   place = np.column_stack([place, _height(depth, place[None])[0]])
   return zoom * (place @ _rotation(pose).T)[:, :2] + AIM + shift
 

@@ -17,11 +17,11 @@ def _contours(who: identity_lib.Identity) -> tuple[np.ndarray, np.ndarray]:
   """Returns the right halves of the trunk and of the right arm, [n, 2]."""
   broad = 1.06 - 0.12 * who.feminine
   side = canvas.curve(
-      (72, 82, 74, 66, 70, 72, 0), (122, 140, 190, 320, 400, 520, 520)
+      (66, 79, 73, 66, 70, 72, 0), (121, 140, 190, 320, 400, 520, 520)
   )
   arm = canvas.curve(
-      (58, 74, 87, 93, 97, 99, 96, 80, 72, 70, 64),
-      (119, 122, 134, 156, 230, 320, 420, 420, 320, 220, 150),
+      (52, 68, 81, 88, 93, 95, 92, 76, 70, 68, 62),
+      (117, 121, 133, 156, 230, 320, 420, 420, 320, 220, 150),
   )
   collar = bust_lib.collar(who)[:4]
   return np.concatenate([collar, side * (broad, 1)]), arm * (broad, 1)
@@ -74,8 +74,8 @@ def paint(
   shape = int(HEIGHT * canvas.SCALE), int(WIDTH * canvas.SCALE)
   image = np.zeros((*shape, 4), np.float32)
   _neck(image, who, (light[2] + light[3]) * tint)
-  folds = rng.normal(0, 1, (26, 9)).astype(np.float32)
-  folds = 1 + 0.045 * cv2.resize(
+  folds = rng.normal(0, 1, (14, 18)).astype(np.float32)
+  folds = 1 + 0.035 * cv2.resize(
       folds, shape[::-1], None, 0, 0, cv2.INTER_CUBIC
   )
   trunk, arm = _contours(who)

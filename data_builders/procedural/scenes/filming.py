@@ -22,15 +22,17 @@ from abaw_jax.data_builders.procedural.scenes import body, plan, room, story
 
 _NECK = np.array([face_lib.CENTRE, 116.0])  # joint of head and body
 _HAIRLINE = 15.0  # y of the top of a face box
+_FOCUS = 0.7  # blur of a wide view as a part of that of a close one
+_DARKEST = 0.7  # a room never gets darker than this part of its exposure
 _COARSE = 4  # pixels of a cell of the map of visible faces
 
 
 class View(NamedTuple):
-  """What a frame shows of a person; positions are in pixels of the picture."""
+  """The face of a person in a frame; it can be partly outside of the picture."""
 
   person: int
-  box: np.ndarray  # [4] left, top, right, bottom of the face, also outside
-  landmarks: np.ndarray  # [5, 2], see face.landmarks
+  box: np.ndarray  # [4] left, top, right, bottom from hairline to chin
+  landmarks: np.ndarray  # [5, 2] from the centre of the first pixel
   visible: float  # part of the face that is in the picture and not covered
 
 
@@ -141,7 +143,7 @@ def _cast(
   rng = np.random.default_rng([*scene.key, 6])
   shot, walks = story.direct(len(scene.cast), scene.frames, scene.number, rng)
   actors = []
-  for video, walk in zip(scene.cast, walks):
+  for video, walk in zip(scene.cast, walks, strict=True):
     who = identity_lib.sample(np.random.default_rng([*video.person, 0]))
     track = dynamics.simulate(video, who, 1 + np.arange(scene.frames))
     track.pose[:, 0] += walk.turn
@@ -173,7 +175,7 @@ def _view(
       for p in (rim, face_lib.landmarks(face))
   )
   box = np.concatenate([rim.min(0), rim.max(0)])
-  return View(person, box, points, 1.0), rim
+  return View(person, box, points - 0.5, 1.0), rim
 
 
 def _visible(rims: list[np.ndarray], zooms: list[float]) -> list[float]:
@@ -181,7 +183,7 @@ def _visible(rims: list[np.ndarray], zooms: list[float]) -> list[float]:
   shape = (story.HEIGHT // _COARSE, story.WIDTH // _COARSE)
   taken = np.zeros(shape, np.uint8)
   parts = []
-  for rim, zoom in zip(rims[::-1], zooms[::-1]):
+  for rim, zoom in zip(rims[::-1], zooms[::-1], strict=True):
     points = np.rint(rim / _COARSE * 16).astype(np.int32)
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [points], 1, cv2.LINE_8, 4)
@@ -233,7 +235,9 @@ def _pictures(
       found.append(_draw(picture, k, actors[k], i, look, drift[i]))
     zooms = [float(actors[k].walk.zoom[i]) for k in order]
     parts = _visible([rim for _, rim in found], zooms)
-    views = [v._replace(visible=p) for (v, _), p in zip(found, parts)]
+    views = [
+        v._replace(visible=p) for (v, _), p in zip(found, parts, strict=True)
+    ]
     lens = actors[0].shots[i]
     lens = dataclasses.replace(
         lens, grain=rng.integers(scene_lib.NOISE // 2, size=2)

@@ -29,13 +29,13 @@ def _window(
   _box(image, x - 7, y - 7, w + 14, h + 14, frame)
   sky = np.array([206.0, 222.0, 238.0]) + rng.normal(0, 10, 3)
   _box(image, x, y, w, h, sky.tolist())
-  ground = y + h * rng.uniform(0.5, 0.7)
-  for _ in range(7):
-    bush = (int(rng.uniform(x, x + w)), int(ground + rng.uniform(0, 10)))
-    green = _near(rng, np.array([112.0, 138.0, 104.0]), 16)
-    view = image[int(y) : int(y + h), int(x) : int(x + w)]
-    corner = (bush[0] - int(x), bush[1] - int(y))
-    cv2.circle(view, corner, int(rng.uniform(14, 30)), green, -1)
+  view = image[int(y) : int(y + h), int(x) : int(x + w)]
+  ground = int(h * rng.uniform(0.5, 0.7))
+  green = np.array([112.0, 138.0, 104.0])
+  view[ground:] = _near(rng, 0.9 * green, 8)
+  for at in rng.uniform(0, w, 24).astype(int).tolist():
+    radius = int(rng.uniform(8, 26))
+    cv2.circle(view, (at, ground), radius, _near(rng, green, 10), -1)
   _box(image, x + w / 2 - 3, y, 6, h, frame)
   _box(image, x, y + h / 3, w, 5, frame)
   cloth = _near(rng, wall * 0.86, 14)
@@ -126,7 +126,7 @@ def paint(look: tuple[int, ...], view: int) -> np.ndarray:
   _box(image, 0, edge - 12, width, 10, np.clip(wall * 0.8, 0, 255).tolist())
   places = np.arange(4) * 170 + rng.uniform(-60, 30) + rng.normal(0, 14, 4)
   things = [_THINGS[i] for i in rng.permutation(len(_THINGS))]
-  for x, thing in zip(places, things):
+  for x, thing in zip(places, things, strict=False):
     thing(image, float(x), wall, rng)
   # A lamp on one side; the room is out of focus.
   x, y = np.arange(width), np.arange(height)[:, None]

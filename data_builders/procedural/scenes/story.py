@@ -47,7 +47,7 @@ def _play(
   slots += rng.normal(0, 12, people)
   zooms = wide * rng.uniform(0.85, 1.12, people)
   shot = np.ones((people, length, 3))
-  for k, (x, zoom) in enumerate(zip(slots, zooms)):
+  for k, (x, zoom) in enumerate(zip(slots, zooms, strict=True)):
     shot[k, :, :2] = x, zoom
   who = int(rng.integers(people))
   x, zoom = slots[who], zooms[who]
