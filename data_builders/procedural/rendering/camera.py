@@ -13,6 +13,7 @@ from abaw_jax.data_builders.procedural.rendering import (
 from abaw_jax.data_builders.procedural.rendering import scene as scene_lib
 
 _CELL = 4  # pixels of a cell of the grid on which the pose is solved
+_ROUNDS = 2  # iterations that solve the pose
 _PIVOT = np.array([56.0, 64.0])  # centre of the rotation on the canvas ...
 AIM = np.array([56.0, 60.0])  # ... and in the picture
 
@@ -102,17 +103,27 @@ def turn(
       for n, side in zip(cells, size, strict=True)
   ]
   goal = np.stack(np.meshgrid(*grid), -1) - AIM - shift
-  inverse = np.linalg.inv(motion[:2, :2]).T
+  place = _solve(goal, depth, motion, _ROUNDS)
   origin = _PIVOT + canvas.MARGIN
-  place = goal @ inverse
-  # The rotation R maps a point (x, y, z) of the head into the picture. Two
-  # fixed-point iterations solve this for (x, y).
-  for _ in range(2):
-    z = _height(depth, place)
-    place = (goal - z[..., None] * motion[:2, 2]) @ inverse
   source = ((place + origin) * scale - 0.5).astype(np.float32)
   source = cv2.resize(source, size)
   return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=border)
+
+
+def _solve(
+    goal: np.ndarray, depth: np.ndarray, motion: np.ndarray, rounds: int
+) -> np.ndarray:
+  """Returns the points of the head that the picture shows at `goal` [h, w, 2].
+
+  The rotation maps a point (x, y, z) of the head into the picture. Fixed-point
+  iterations solve this for (x, y).
+  """
+  inverse = np.linalg.inv(motion[:2, :2]).T
+  place = goal @ inverse
+  for _ in range(rounds):
+    z = _height(depth, place)
+    place = (goal - z[..., None] * motion[:2, 2]) @ inverse
+  return place
 
 
 def _height(depth: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -135,9 +146,14 @@ def project(
   pixel is at 0.5.
   """
   # Coordinates of a drawing are those of pixel centres of the canvas.
-  place = np.asarray(points) + 0.5 / canvas.SCALE - _PIVOT
-  place = np.column_stack([place, _height(depth, place[None])[0]])
-  return zoom * (place @ _rotation(pose).T)[:, :2] + AIM + shift
+  place = (np.asarray(points) + 0.5 / canvas.SCALE - _PIVOT)[None]
+  motion = zoom * _rotation(pose)
+  z = _height(depth, place)
+  for _ in range(_ROUNDS + 1):
+    goal = place @ motion[:2, :2].T + z[..., None] * motion[:2, 2]
+    # The height that `turn` uses after its last but one round.
+    z = _height(depth, _solve(goal, depth, motion, _ROUNDS - 1))
+  return goal[0] + AIM + shift
 
 
 def take(

@@ -17,16 +17,18 @@ from abaw_jax.video import webm
 
 VERSION = 1
 POINTS = ('eye_left', 'eye_right', 'nose', 'mouth_left', 'mouth_right')
-# Names of the columns of a truth file; a predicted table has the same ones for the
-# box, the landmarks and the labels.
+# A predicted table has the same names for the box, the landmarks and the labels.
+PLACE = (
+    *('left', 'top', 'right', 'bottom'),
+    *(f'{point}_{axis}' for point in POINTS for axis in 'xy'),
+)
 COLUMNS = (
     'frame',
     'timestamp',
     'shot',
     'person',
     'visible',
-    *('left', 'top', 'right', 'bottom'),
-    *(f'{point}_{axis}' for point in POINTS for axis in 'xy'),
+    *PLACE,
     'valence',
     'arousal',
     'expression',
