@@ -10,8 +10,8 @@ import pyarrow as pa
 
 import abaw_jax
 from abaw_jax.core import labels
+from abaw_jax.data_builders.procedural.scenes import writer
 from abaw_jax.scoring import metrics
-from abaw_jax.tables import rows as table_rows
 from abaw_jax.video import clips
 from benchmarks.video import truth
 
@@ -67,7 +67,7 @@ def _from_video(model: Any, clip: pathlib.Path, every: int) -> _Predictions:
   found = {}
   for frame, people in enumerate(truth.read(clip)):
     here = [row for row in frames.get(frame, ()) if row['success']]
-    boxes = [np.array([row[n] for n in table_rows.BOX]) for row in here]
+    boxes = [np.array([row[n] for n in writer.PLACE[:4]]) for row in here]
     for i, j in truth.match(people, boxes).items():
       found[clip.stem, frame, people[i].person] = here[j]
   return found
