@@ -56,7 +56,7 @@ ROOMS = {
     ),
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',
-    'data_builders': 'core',
+    'data_builders': 'core video',
 }
 # Commands import everything but the parts of models, and not each other.
 # Benchmarks import everything but commands.
