@@ -11,6 +11,7 @@ from scipy import optimize
 
 from abaw_jax.core import labels
 from abaw_jax.data_builders.procedural.scenes import writer
+from abaw_jax.faces import boxes as box_lib
 from abaw_jax.faces import face as face_lib
 
 MIN_IOU = 0.3
@@ -55,20 +56,12 @@ def _person(row: dict[str, str]) -> Person:
   )
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-  """Returns the intersection over union of two boxes."""
-  low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-  common = np.prod(np.maximum(high - low, 0))
-  area = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])
-  return float(common / max(area - common, 1e-9))
-
-
 def match(
     people: Sequence[Person], boxes: Sequence[np.ndarray]
 ) -> dict[int, int]:
   """Returns the position of the found box of each person, by position."""
   if not people or not boxes:
     return {}
-  overlap = np.array([[_overlap(p.face.box, b) for b in boxes] for p in people])
+  overlap = box_lib.iou(np.stack([p.face.box for p in people]), np.stack(boxes))
   pairs = zip(*optimize.linear_sum_assignment(-overlap), strict=True)
   return {int(i): int(j) for i, j in pairs if overlap[i, j] >= MIN_IOU}
