@@ -22,7 +22,7 @@ COMMANDS = {
         '[no]intervals',
         '[no]tune',
     ),
-    'abaw_jax.predict': (
+    'abaw_jax.predict_split': (
         'workdir',
         'split',
         'table',
@@ -34,6 +34,7 @@ COMMANDS = {
         'second',
         'fit_on',
     ),
+    'abaw_jax.bundle': ('frame', 'temporal', 'postprocessing', 'alignment', 'out'),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
     'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (
@@ -279,11 +280,11 @@ WRONG = {
         ),
     ),
     'runs that are separated by commas': (
-        ('abaw_jax.predict', '--workdir={empty},{empty}'),
+        ('abaw_jax.predict_split', '--workdir={empty},{empty}'),
         ('give --workdir=PATH once for each path',),
     ),
     'a table of an unknown format': (
-        ('abaw_jax.predict', '--workdir={empty}', '--table=a.txt'),
+        ('abaw_jax.predict_split', '--workdir={empty}', '--table=a.txt'),
         ("a.txt: unknown file format '.txt'",),
     ),
     'two files of predictions for a submission': (
@@ -303,16 +304,29 @@ WRONG = {
         ("--steps: unknown value 'sharpening'", 'weights, smoothing'),
     ),
     'a prediction with a folder that is no run': (
-        ('abaw_jax.predict', '--workdir={empty}'),
+        ('abaw_jax.predict_split', '--workdir={empty}'),
         ('config.json: no such file', 'abaw-jax train'),
     ),
+    'a bundle of a folder that is no run': (
+        ('abaw_jax.bundle', '--frame={empty}', '--out={empty}/bundle'),
+        ('config.json: no such file', 'abaw-jax train'),
+    ),
+    'a bundle of runs that are separated by commas': (
+        (
+            'abaw_jax.bundle',
+            '--frame={empty}',
+            '--temporal={empty},{empty}',
+            '--out={empty}/bundle',
+        ),
+        ('give --temporal=PATH once for each path',),
+    ),
     'a submission of predictions without its list': (
-        ('abaw_jax.predict', '--workdir={empty}', '--submission=mtl.txt'),
+        ('abaw_jax.predict_split', '--workdir={empty}', '--submission=mtl.txt'),
         ('give both --submission=FILE and --list=LIST',),
     ),
     'strides that do not decrease': (
         (
-            'abaw_jax.predict',
+            'abaw_jax.predict_split',
             '--workdir={empty}',
             '--strides=1,10',
             '--fit_on=a.npz',
@@ -382,7 +396,7 @@ WRONG = {
         ('--workdir= is empty', 'give a value or leave it out'),
     ),
     'an empty path of several': (
-        ('abaw_jax.predict', '--workdir={started}', '--fit_on='),
+        ('abaw_jax.predict_split', '--workdir={started}', '--fit_on='),
         ('--fit_on= is empty', 'give a value or leave it out'),
     ),
     'a conversion of nothing': (

@@ -1,12 +1,12 @@
 r"""Predicts a split with the best checkpoint of a run, or of several, blended.
 
-  abaw-jax predict --workdir=runs/mtl --split=test --table=test.csv
-  abaw-jax predict --workdir=runs/mtl0 --workdir=runs/mtl1 --split=test \
+  abaw-jax predict_split --workdir=runs/mtl --split=test --table=test.csv
+  abaw-jax predict_split --workdir=runs/mtl0 --workdir=runs/mtl1 --split=test \
       --postprocessing=blend.json --submission=mtl.txt --list=LIST
-  abaw-jax predict --workdir=runs/cv --split=test \
+  abaw-jax predict_split --workdir=runs/cv --split=test \
       --postprocessing=runs/cv/postprocessing.json --submission=mtl.txt --list=LIST
 
-  abaw-jax predict --model=weights/emotieffnet --data=DATA_DIR/s_aff_wild2 \
+  abaw-jax predict_split --model=weights/emotieffnet --data=DATA_DIR/s_aff_wild2 \
       --split=validation --table=zero_shot.csv
 
 Labels are not needed. A folder of abaw-jax crossvalidate counts as all of its runs.
