@@ -70,7 +70,7 @@ ROOMS = {
     'workflow': 'core checkpoints',
     'tables': 'core',
     'clips': 'core data video faces tables',
-    'data_builders': 'core',
+    'data_builders': 'core video',
 }
 # Commands import everything but the parts of models, and not each other.
 # Benchmarks import everything but commands.
