@@ -22,6 +22,7 @@ COMMANDS = {
     'dependency': 'abaw_jax.dependency',
     'ensemble': 'abaw_jax.ensemble',
     'predict': 'abaw_jax.predict',
+    'live': 'abaw_jax.live',
     'submission': 'abaw_jax.submission',
     'reconstruct': 'abaw_jax.reconstruct',
     'convert': 'abaw_jax.convert',

@@ -34,6 +34,7 @@ COMMANDS = {
         'second',
         'fit_on',
     ),
+    'abaw_jax.live': ('model', 'port', 'detector', 'min_confidence'),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
     'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (

@@ -54,6 +54,7 @@ ROOMS = {
     ),
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',
+    'live_page': 'core',
     'data_builders': 'core',
 }
 # Commands import everything but the parts of models, and not each other.
