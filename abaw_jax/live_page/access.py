@@ -12,12 +12,13 @@ class Access:
   Attributes:
     token: secret of this server; part of the address that a person opens.
     address: address of the page, with the token.
+    hosts: names of this server, with its port.
   """
 
   def __init__(self, port: int):
     self.token = secrets.token_urlsafe(24)
     self.address = f'http://{HOST}:{port}/?token={self.token}'
-    self._hosts = {f'{name}:{port}' for name in (HOST, 'localhost')}
+    self.hosts = tuple(f'{name}:{port}' for name in (HOST, 'localhost'))
 
   def refusal(
       self, headers: Mapping[str, str], query: Mapping[str, str]
@@ -31,12 +32,10 @@ class Access:
       headers: of the request, with names in lower case.
       query: values in its address, by name.
     """
-    if headers.get('host') not in self._hosts:
+    if headers.get('host') not in self.hosts:
       return 'This server answers for its own address only.'
     origin = headers.get('origin')
-    if origin is not None and origin not in {
-        f'http://{x}' for x in self._hosts
-    }:
+    if origin is not None and origin not in {f'http://{x}' for x in self.hosts}:
       return 'Another page must not use this server.'
     given = query.get('token', '').encode()
     # In a time that does not depend on the first wrong character.

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 import struct
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import UInt8
 import numpy as np
@@ -24,6 +24,7 @@ _TIME = struct.Struct('>d')
 _DIGITS = 5
 
 
+@runtime_checkable
 class Stream(Protocol):
   """Predicts the frames of one session; it keeps the state of its faces."""
 

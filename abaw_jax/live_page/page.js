@@ -28,7 +28,8 @@ const signed = (x) =>
 const state = {
   session: null, rows: [], face: null, trails: new Map(), answers: [], table: [],
 };
-const sent = document.createElement('canvas');  // the picture on its way
+// The picture on its way, and the one that is shown.
+let [sent, shown] = ['canvas', 'canvas'].map((x) => document.createElement(x));
 
 // ---------------------------------------------------------------- messages
 
@@ -70,7 +71,7 @@ class Session {
     socket.onclose = (event) => {
       if (this.ended || this.isBusy) return;
       stop();
-      complain(answered ? `The session ended: ${event.reason || 'see the terminal'}.`
+      complain(answered ? `The session ended: ${event.reason || 'the connection broke, see the terminal'}.`
         : 'The program refuses the connection or has ended. See the terminal, and ' +
           'open the address that it shows.');
     };
@@ -233,6 +234,7 @@ function startFile(file) {
 function show(message, roundTripMs) {
   const faces = message.rows.filter((row) => row.success);
   const now = performance.now();
+  [sent, shown] = [shown, sent];
   state.rows = faces;
   state.picture = message;
   state.answers = [...state.answers.filter((t) => t > now - 2000), now];
@@ -284,10 +286,10 @@ function sharp(canvas) {
 
 function drawPicture() {
   const frame = element('frame');
-  frame.style.aspectRatio = `${sent.width} / ${sent.height}`;
-  frame.style.maxWidth = `${65 * sent.width / sent.height}vh`;  // upright videos
+  frame.style.aspectRatio = `${shown.width} / ${shown.height}`;
+  frame.style.maxWidth = `${65 * shown.width / shown.height}vh`;  // upright videos
   const { context, width, height } = sharp(element('picture'));
-  context.drawImage(sent, 0, 0, width, height);
+  context.drawImage(shown, 0, 0, width, height);
   const scaleX = width / state.picture.width;
   const scaleY = height / state.picture.height;
   context.font = '600 13px system-ui, sans-serif';

@@ -1,5 +1,6 @@
 """The page: one HTML file with its style and script, and its safety headers."""
 
+from collections.abc import Iterable
 import dataclasses
 from importlib import resources
 import json
@@ -34,13 +35,20 @@ def make_nonce() -> str:
   return secrets.token_urlsafe(16)
 
 
-def headers(nonce: str) -> dict[str, str]:
-  """Returns headers that keep all other hosts, scripts and pages out."""
+def headers(nonce: str, hosts: Iterable[str]) -> dict[str, str]:
+  """Returns headers that keep all other hosts, scripts and pages out.
+
+  Args:
+    nonce: of the page.
+    hosts: names of this server, with its port.
+  """
+  sockets = ' '.join(f'ws://{host}' for host in hosts)
   policy = {
       'default-src': "'none'",
       'script-src': f"'nonce-{nonce}'",
       'style-src': f"'nonce-{nonce}'",
-      'connect-src': "'self'",
+      # Some browsers do not count a WebSocket as 'self'.
+      'connect-src': f"'self' {sockets}",
       'media-src': "'self' blob:",
       'img-src': "'self' data:",
       'base-uri': "'none'",

@@ -37,7 +37,9 @@ def make_server(app: application.Application) -> uvicorn.Server:
       server_header=False,
       timeout_graceful_shutdown=1,
       ws='websockets-sansio',
-      ws_max_size=app.limits.message_bytes,
+      # Above this size a connection ends in the middle of the message, and a browser
+      # may not learn why. The application ends smaller ones with a reason.
+      ws_max_size=8 * app.limits.message_bytes,
       # Pictures are compressed already.
       ws_per_message_deflate=False,
   )

@@ -157,7 +157,7 @@ def send_all(socket, messages) -> None:
         (
             [bytes(fakes.MESSAGE_BYTES + 1)],
             1009,
-            'exceeds limit of 262144 bytes',
+            'at most 262,144 are read',
         ),
         (['text'], 1003, 'send pictures as binary messages'),
         ([bytes(20)] * 100, 1008, 'more than 20 pictures per second'),
