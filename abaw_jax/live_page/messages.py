@@ -100,7 +100,7 @@ def decode(message: bytes, limits: limits_lib.Limits) -> Picture:
     image = simplejpeg.decode_jpeg(encoded, colorspace='RGB')
   except ValueError as e:
     raise errors.InputError(
-        f'the picture is no valid JPEG ({e}); send another one'
+        'the picture is no valid JPEG; send another one'
     ) from e
   return Picture(timestamp, image)
 
