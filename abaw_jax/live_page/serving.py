@@ -1,5 +1,6 @@
 """Starts the server on a port of this machine."""
 
+import logging
 import socket
 
 import uvicorn
@@ -43,4 +44,12 @@ def make_server(app: application.Application) -> uvicorn.Server:
       # Pictures are compressed already.
       ws_per_message_deflate=False,
   )
-  return uvicorn.Server(config)
+  return _Server(config)
+
+
+class _Server(uvicorn.Server):
+  """Says nothing about sessions that end with the server."""
+
+  async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    logging.getLogger('uvicorn.error').setLevel(logging.CRITICAL)
+    await super().shutdown(sockets)
