@@ -11,6 +11,8 @@ from abaw_jax.core import choices, cli
 # Module of each command, in the order in which a person needs them.
 COMMANDS = {
     'demo': 'abaw_jax.demo',
+    'predict': 'abaw_jax.predict',
+    'live': 'abaw_jax.live',
     'render': 'abaw_jax.data_builders.procedural.__main__',
     'check': 'abaw_jax.data_builders.check',
     'build': 'abaw_jax.data_builders.build',
@@ -21,9 +23,9 @@ COMMANDS = {
     'crossvalidate': 'abaw_jax.crossvalidate',
     'dependency': 'abaw_jax.dependency',
     'ensemble': 'abaw_jax.ensemble',
-    'predict': 'abaw_jax.predict',
-    'live': 'abaw_jax.live',
+    'predict_split': 'abaw_jax.predict_split',
     'submission': 'abaw_jax.submission',
+    'bundle': 'abaw_jax.bundle',
     'reconstruct': 'abaw_jax.reconstruct',
     'convert': 'abaw_jax.convert',
     'compile': 'abaw_jax.compile',

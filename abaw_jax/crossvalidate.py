@@ -16,7 +16,7 @@ thresholds and biases; they are fitted on other videos than those that are score
 (cross-fitting). Writes report.json, postprocessing.json and
 predictions/out_of_fold.npz (validation.npz without folds). To predict the test set:
 
-  abaw-jax predict --workdir=runs/cv --split=test \
+  abaw-jax predict_split --workdir=runs/cv --split=test \
       --postprocessing=runs/cv/postprocessing.json --submission=mtl.txt --list=LIST
 """
 

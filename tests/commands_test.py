@@ -23,6 +23,24 @@ COMMANDS = {
         '[no]tune',
     ),
     'abaw_jax.predict': (
+        'model',
+        'out',
+        'detector',
+        'every',
+        'long_side',
+        'min_confidence',
+        'frame_rate',
+        'adaptive',
+        'strides',
+        'interpolate',
+        'duration',
+        'image_rate',
+        '[no]overlay',
+        'batch_size',
+        'jobs',
+        '[no]overwrite',
+    ),
+    'abaw_jax.predict_split': (
         'workdir',
         'split',
         'table',
@@ -35,6 +53,13 @@ COMMANDS = {
         'fit_on',
     ),
     'abaw_jax.live': ('model', 'port', 'detector', 'min_confidence'),
+    'abaw_jax.bundle': (
+        'frame',
+        'temporal',
+        'postprocessing',
+        'alignment',
+        'out',
+    ),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
     'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (
@@ -268,6 +293,21 @@ WRONG = {
         ),
         ('config.json: no such file', 'abaw-jax train'),
     ),
+    'a prediction of no clip': (
+        ('abaw_jax.predict', '--model={empty}', '--out=tables'),
+        ('clips are missing; name one or more',),
+    ),
+    'a prediction of a clip that is not there': (
+        ('abaw_jax.predict', 'a.mp4', '--model={empty}', '--out=tables'),
+        ('a.mp4: no such file',),
+    ),
+    'strides of a clip that are not nested': (
+        (
+            *('abaw_jax.predict', '{empty}', '--model={empty}'),
+            *('--out=tables', '--strides=8,3,1'),
+        ),
+        ('strides=8,3,1: each is a multiple of the next one',),
+    ),
     'predictions that are not there': (
         ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),
         ('a.npz: there is no such file', 'abaw-jax evaluate writes'),
@@ -280,11 +320,11 @@ WRONG = {
         ),
     ),
     'runs that are separated by commas': (
-        ('abaw_jax.predict', '--workdir={empty},{empty}'),
+        ('abaw_jax.predict_split', '--workdir={empty},{empty}'),
         ('give --workdir=PATH once for each path',),
     ),
     'a table of an unknown format': (
-        ('abaw_jax.predict', '--workdir={empty}', '--table=a.txt'),
+        ('abaw_jax.predict_split', '--workdir={empty}', '--table=a.txt'),
         ("a.txt: unknown file format '.txt'",),
     ),
     'two files of predictions for a submission': (
@@ -304,16 +344,16 @@ WRONG = {
         ("--steps: unknown value 'sharpening'", 'weights, smoothing'),
     ),
     'a prediction with a folder that is no run': (
-        ('abaw_jax.predict', '--workdir={empty}'),
+        ('abaw_jax.predict_split', '--workdir={empty}'),
         ('config.json: no such file', 'abaw-jax train'),
     ),
     'a submission of predictions without its list': (
-        ('abaw_jax.predict', '--workdir={empty}', '--submission=mtl.txt'),
+        ('abaw_jax.predict_split', '--workdir={empty}', '--submission=mtl.txt'),
         ('give both --submission=FILE and --list=LIST',),
     ),
     'strides that do not decrease': (
         (
-            'abaw_jax.predict',
+            'abaw_jax.predict_split',
             '--workdir={empty}',
             '--strides=1,10',
             '--fit_on=a.npz',
@@ -383,7 +423,7 @@ WRONG = {
         ('--workdir= is empty', 'give a value or leave it out'),
     ),
     'an empty path of several': (
-        ('abaw_jax.predict', '--workdir={started}', '--fit_on='),
+        ('abaw_jax.predict_split', '--workdir={started}', '--fit_on='),
         ('--fit_on= is empty', 'give a value or leave it out'),
     ),
     'a conversion of nothing': (

@@ -43,7 +43,11 @@ class SkipWithoutTorch(abc.MetaPathFinder):
 
 
 sys.meta_path.append(SkipWithoutTorch())
-pytest_plugins = ['tests.buckets.fixtures', 'tests.feature_fixtures']
+pytest_plugins = [
+    'tests.buckets.fixtures',
+    'tests.bundles.made',
+    'tests.feature_fixtures',
+]
 
 
 def pytest_configure(config):

@@ -54,6 +54,8 @@ ROOMS = {
     ),
     'forecasting': 'core tasks distributed steps telemetry',
     'workflow': 'core checkpoints',
+    'tables': 'core',
+    'clips': 'core data video faces tables',
     'live_page': 'core',
     'data_builders': 'core',
 }

@@ -98,20 +98,28 @@ def check_data(workdir: files.Path, data_dir: str) -> None:
   """
   if not is_claimed(workdir):
     return
-  path = workdir / _DATA
-  try:
-    stored = json.loads(path.read_text())
-  except (OSError, ValueError) as e:
-    raise errors.InputError(
-        f'{path}: cannot be read, so the data of this run are unknown; restore it'
-    ) from e
-  for name, old in stored.items():
+  for name, old in read_data(workdir).items():
     changed = fingerprint.difference(old, sources.fingerprint(data_dir, name))
     if changed:
       raise errors.InputError(
           f'{workdir}: was trained on other data: {name}: {changed}; restore these '
           'data, or train again in another --workdir'
       )
+
+
+def read_data(workdir: files.Path) -> dict[str, fingerprint.Fingerprint]:
+  """Returns the fingerprint of each dataset of a run, by name.
+
+  Raises:
+    InputError: the file is missing or is not JSON.
+  """
+  path = workdir / _DATA
+  try:
+    return json.loads(path.read_text())
+  except (OSError, ValueError) as e:
+    raise errors.InputError(
+        f'{path}: cannot be read, so the data of this run are unknown; restore it'
+    ) from e
 
 
 def shared(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _load(origin, shapes, renames=None):
   path = origin / _WEIGHTS
   with files.local_copy(path) as copy:
     checksum = weight_files.sha256(copy)
-    if checksum != _read_card(origin).get('weights_sha256'):
+    if checksum != read_card(origin).get('weights_sha256'):
       raise errors.InputError(
           f'{path}: its sha256 differs from the one in {_CARD}; '
           'convert the weights again'
@@ -200,7 +200,7 @@ def read_labels(folder: files.Path) -> tuple[str, ...]:
   Raises:
     InputError: the weights have no classifier, or its labels are not known.
   """
-  order = (_read_card(folder).get('labels') or {}).get('order')
+  order = (read_card(folder).get('labels') or {}).get('order')
   if not isinstance(order, list):
     raise errors.InputError(
         f'{folder}: {_CARD} names no expressions (labels.order is {order!r}); '
@@ -209,7 +209,12 @@ def read_labels(folder: files.Path) -> tuple[str, ...]:
   return tuple(order)
 
 
-def _read_card(folder: files.Path) -> dict[str, Any]:
+def read_card(folder: files.Path) -> dict[str, Any]:
+  """Returns the facts about a folder of weights.
+
+  Raises:
+    InputError: its card cannot be read.
+  """
   path = folder / _CARD
   try:
     return json.loads(path.read_text())

@@ -20,9 +20,14 @@ _THRESHOLDS = (1e-12, 1 - 1e-12)
 
 def write(path: files.Path, postprocessing: postprocess.Postprocessing) -> None:
   """Writes a postprocessing as JSON."""
+  files.write_json(path, to_json(postprocessing))
+
+
+def to_json(postprocessing: postprocess.Postprocessing) -> dict[str, Any]:
+  """Returns a postprocessing as JSON values."""
   bias = map(float, postprocessing.bias)
   thresholds = map(float, postprocessing.thresholds)
-  content = {
+  return {
       'version': VERSION,
       'weights': {
           task: w.tolist() for task, w in postprocessing.weights.items()
@@ -35,7 +40,6 @@ def write(path: files.Path, postprocessing: postprocess.Postprocessing) -> None:
       'bias': dict(zip(labels.EXPRESSIONS, bias, strict=True)),
       'thresholds': dict(zip(labels.AU_NAMES, thresholds, strict=True)),
   }
-  files.write_json(path, content)
 
 
 def read(path: files.Path) -> postprocess.Postprocessing:
@@ -45,17 +49,21 @@ def read(path: files.Path) -> postprocess.Postprocessing:
     InputError: names the wrong key and the expected value.
   """
   try:
-    return _parse(json.loads(path.read_text()))
+    return from_json(json.loads(path.read_text()))
   except FileNotFoundError as e:
     raise errors.InputError(
         f'{path}: there is no such file; abaw-jax ensemble --tune_on writes one'
     ) from e
-  except (OSError, ValueError) as e:  # ValueError: not JSON, or from _parse
+  except (OSError, ValueError) as e:  # ValueError: not JSON, or from from_json
     raise errors.InputError(f'{path}: {e}') from e
 
 
-def _parse(content: Any) -> postprocess.Postprocessing:
-  """Returns the postprocessing of a JSON value; raises ValueError."""
+def from_json(content: Any) -> postprocess.Postprocessing:
+  """Returns the postprocessing of a JSON value.
+
+  Raises:
+    ValueError: names the wrong key and the expected value.
+  """
   keys = ('version', 'weights', 'blend', 'smoothing', 'bias', 'thresholds')
   _section('the file', content, keys)
   _one_of('version', content['version'], (VERSION,))

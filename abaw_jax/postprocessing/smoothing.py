@@ -44,6 +44,22 @@ class Smoothing:
   width: float | int = 0
   rows: int | None = None
 
+  @property
+  def reach(self) -> tuple[float, float]:
+    """The most (rows, frames) from a row to another row of its window.
+
+    Both limits hold; infinity means no limit.
+    """
+    if self.kind == 'none':
+      return 0.0, np.inf
+    rows = np.inf if self.rows is None else self.rows
+    distance = self.width
+    if self.kind == 'gaussian':
+      distance = _REACH * self.width if self.rows is None else np.inf
+    if self.by == 'row':
+      return min(rows, distance), np.inf
+    return rows, distance
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Timeline:

@@ -60,6 +60,6 @@ def tune(
 def _check(rows: predictions.Predictions) -> None:
   if not rows.labelled:
     raise errors.InputError(
-        'these rows have no labels to score them with; abaw-jax predict '
+        'these rows have no labels to score them with; abaw-jax predict_split '
         '--postprocessing=FILE applies a postprocessing without labels'
     )

@@ -1,4 +1,4 @@
-"""The command `predict`, from predictions of its networks to files and reports."""
+"""The command `predict_split`, from predictions of its networks to files, reports."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses

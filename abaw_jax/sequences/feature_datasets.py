@@ -210,6 +210,25 @@ class FeatureWriter:
     ]
 
 
+def read_card(
+    data_dir: epath.PathLike, dataset: str, features_name: str
+) -> dict[str, Any]:
+  """Returns the origin of a feature set, as `FeatureWriter` got it, and `dim`.
+
+  Raises:
+    InputError: there is no such card.
+  """
+  folder = (
+      files.path(data_dir) / f'{dataset}_features' / features_name / VERSION
+  )
+  if not (card := _read_card(folder / _CARD)):
+    raise errors.InputError(
+        f'{folder / _CARD}: there is no such file; give the folder of the '
+        'datasets with these features as --data_dir'
+    )
+  return card
+
+
 def _features(dim: int) -> tfds.features.FeaturesDict:
   """Returns the `sequences` schema with `features` instead of `image`."""
   columns = labels.FRAME_COLUMNS | {'features': (np.float32, (dim,))}

@@ -82,12 +82,7 @@ class ExpressionTask(frame.FrameTask):
   def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
     """Returns a `labels.Output` without action units."""
     logits = self.evaluate(params, batch['image'])['logits']
-    va = {
-        name: logits[:, self.order.index(name)]
-        for name in ('valence', 'arousal')
-        if name in self.order
-    }
-    return va | {'expression': gather(logits, self.order, labels.EXPRESSIONS)}
+    return label_output(logits, self.order)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,6 +159,23 @@ class LsdTask(ExpressionTask):
             'expr': batch['expr'] & probs.any(axis=-1),
         },
     )
+
+
+def label_output(
+    logits: Float[Array, 'b n'], order: Sequence[str]
+) -> dict[str, Array]:
+  """Returns a `labels.Output` of a classifier, without action units.
+
+  Args:
+    logits: of the classifier.
+    order: names of its outputs; valence and arousal may be among them.
+  """
+  va = {
+      name: logits[:, order.index(name)]
+      for name in ('valence', 'arousal')
+      if name in order
+  }
+  return va | {'expression': gather(logits, order, labels.EXPRESSIONS)}
 
 
 def gather(

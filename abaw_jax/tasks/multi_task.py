@@ -125,15 +125,8 @@ class LabelTask(task.Task):
 
     On LSD, the logits of other expressions than its six are left out.
     """
-    output = {k: output[k] for k in heads.TASK_DIMS if k in output}
     scored = labels.scored_expressions(self.scored_data)
-    if len(scored) < labels.NUM_EXPRESSIONS:
-      others = np.isin(range(labels.NUM_EXPRESSIONS), scored, invert=True)
-      output['expression'] = jnp.where(others, -jnp.inf, output['expression'])
-    output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
-    if 'au' in output:
-      output['au'] = jax.nn.sigmoid(output['au'])
-    return super().rows(output, batch)
+    return super().rows(probabilities(output, scored), batch)
 
   def scores(self, rows: task.Rows) -> dict[str, float]:
     try:
@@ -169,6 +162,26 @@ class LabelTask(task.Task):
       prediction_files.write(path, dataclasses.replace(found, data=data))
     else:  # single images have names and no place in a video
       super().write(path, rows, data)
+
+
+def probabilities(
+    output: task.Batch, expressions: Sequence[int]
+) -> dict[str, Array]:
+  """Returns valence and arousal, and probabilities instead of logits.
+
+  Args:
+    output: a `labels.Output`; some tasks may be missing.
+    expressions: ids of the expressions that are possible; the probability of the
+      others is 0.
+  """
+  output = {k: output[k] for k in heads.TASK_DIMS if k in output}
+  if len(expressions) < labels.NUM_EXPRESSIONS:
+    others = np.isin(range(labels.NUM_EXPRESSIONS), expressions, invert=True)
+    output['expression'] = jnp.where(others, -jnp.inf, output['expression'])
+  output['expression'] = jax.nn.softmax(output['expression'], axis=-1)
+  if 'au' in output:
+    output['au'] = jax.nn.sigmoid(output['au'])
+  return output
 
 
 def empty_labels(num_frames: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The command `predict`, on files of predictions."""
+"""The command `predict_split`, on files of predictions."""
 
 import dataclasses
 import pathlib

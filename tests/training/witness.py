@@ -71,7 +71,7 @@ def stages(text: str) -> None:
   """Trains, evaluates, predicts and extracts; `text` is the job, a JSON object."""
   job = json.loads(text)
   workdir = job['workdir']
-  from abaw_jax import predict  # defines flags
+  from abaw_jax import predict_split  # defines flags
 
   sys.argv += [f'--workdir={workdir}', f'--table={workdir}/test.csv']
 
@@ -86,7 +86,7 @@ def stages(text: str) -> None:
       evaluation.evaluate(files.path(workdir), 'validation')
       # A process can join others only once.
       processes.joined = lambda **_: contextlib.nullcontext()
-      predict.main()
+      predict_split.main()
       extraction.extract(
           init_from=pathlib.Path(job['backbone']),
           data_dir=pathlib.Path(job['data_dir']),

@@ -108,7 +108,7 @@ def test_folds_to_submission(fold0, feature_dir, data_dir, tmp_path):
   (test_list,) = (data_dir / 'source').glob('test_set/*.txt')
   count = len(test_list.read_text().splitlines()) - 1
   out = _command(
-      'abaw_jax.predict',
+      'abaw_jax.predict_split',
       f'--workdir={root}',
       '--split=test',
       f'--postprocessing={root}/postprocessing.json',

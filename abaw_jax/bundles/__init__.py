@@ -1,0 +1,1 @@
+"""Bundles: one folder that turns face crops into predictions, and its device side."""

@@ -1,0 +1,188 @@
+"""Temporal models of bundles, from runs, and the networks that made their features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+from typing import Any
+
+import jax
+
+from abaw_jax.bundles import frame_networks, networks
+from abaw_jax.checkpoints import parameters, runs
+from abaw_jax.core import errors, files, labels
+from abaw_jax.inference import embedder
+from abaw_jax.models.multi_task import heads
+from abaw_jax.sequences import feature_datasets
+from abaw_jax.steps import steps
+from abaw_jax.tasks import inputs, registry
+
+# Keys of a feature set's card that only name its origin.
+_NAMES = ('run', 'step', 'weights', 'dim', 'data')
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class TemporalRun:
+  """The best checkpoint of a run of a temporal model.
+
+  Attributes:
+    workdir: of the run.
+    section: section `temporal` of a bundle's config, without the stride.
+    params: weights, nested by name.
+    cards: card of each of its feature sets, by name, in order.
+    labels: what it predicts.
+    provenance: origin, as JSON values.
+  """
+
+  workdir: files.Path
+  section: Mapping[str, Any]
+  params: Mapping[str, Any]
+  cards: Mapping[str, Mapping[str, Any]]
+  labels: frame_networks.Labels
+  provenance: Mapping[str, Any]
+
+
+def read(workdir: files.Path, data_dir: files.Path | None) -> TemporalRun:
+  """Returns the best checkpoint of a temporal run.
+
+  Args:
+    workdir: of the run.
+    data_dir: folder of the datasets with its features, if it was moved.
+
+  Raises:
+    InputError: it is no such run, its features have no card, or their
+      normalisation needs a full video.
+  """
+  config = runs.read_config(workdir)
+  if 'data' not in config or 'features' not in config['data']:
+    raise errors.InputError(
+        f'--temporal={workdir}: this is not a run of a temporal model; give it as '
+        '--frame'
+    )
+  data = config['data']
+  if data['norm'] not in ('none', 'train'):
+    raise errors.InputError(
+        f'--temporal={workdir}: config.data.norm={data["norm"]} needs the mean of '
+        'the full video before its first frame; train with config.data.norm=train'
+    )
+  task = registry.make_task(config)
+  names = [name.strip() for name in data['features'].split(',')]
+  root = data_dir or data['dir']
+  cards = {
+      name: feature_datasets.read_card(root, data['name'], name)
+      for name in names
+  }
+  feature_dim = sum(card['dim'] for card in cards.values())
+  mesh = frame_networks.first_device()
+  with jax.set_mesh(mesh):
+    batch = inputs.example_without_data(task, feature_dim=feature_dim)
+    shapes = steps.param_shapes(task, batch, mesh)
+    params, step = parameters.load(workdir, shapes)
+  params = _like(
+      jax.device_get(params),
+      networks.temporal_shapes(config['model'], feature_dim),
+  )
+  return TemporalRun(
+      workdir=workdir,
+      section={
+          'model': dict(config['model']),
+          'feature_dim': feature_dim,
+          'window': data['window'],
+          'carried': data['batching'] == 'stateful_videos',
+      },
+      params=params,
+      cards=cards,
+      labels=frame_networks.trained_labels(workdir, task),
+      provenance={
+          'run': workdir.name,
+          'step': step,
+          'features': names,
+          'data': frame_networks.data_rows(workdir),
+      },
+  )
+
+
+def read_features_network(
+    frame: files.Path, run: TemporalRun
+) -> embedder.Embedder:
+  """Returns the feature extractor that made the features of a temporal run.
+
+  Args:
+    frame: workdir of a run, or folder of weights.
+    run: the temporal run.
+
+  Raises:
+    InputError: the features come from other weights or another preprocessing.
+  """
+  mesh = frame_networks.first_device()
+  found = []
+  for name, card in run.cards.items():
+    if 'model' not in card:
+      raise errors.InputError(
+          f'--temporal={run.workdir}: its features {name} were imported, so no '
+          'network here makes them from images; train on features of abaw-jax '
+          'extract'
+      )
+    section = runs.read_config(frame)['model']
+    pool = card['model'].get('pool', '')
+    source = embedder.load(
+        frame,
+        mesh,
+        output=card['output'],
+        pool=pool if pool != section.get('pool', '') else '',
+        crops=card['crops'],
+    )
+    _check_same(
+        frame, run.workdir, name, json.loads(json.dumps(source.card)), card
+    )
+    found.append(source)
+  if len({(source.crops, source.augmentation) for source in found}) > 1:
+    raise errors.InputError(
+        f'--temporal={run.workdir}: its feature sets {", ".join(run.cards)} have '
+        'different views; a bundle computes all features from the same images'
+    )
+  # The weights of the heads, if a feature set needs them.
+  largest = max(found, key=lambda source: len(source.params))
+  outputs = tuple(name for source in found for name in source.outputs)
+  return dataclasses.replace(largest, outputs=outputs)
+
+
+def merged(parts: Sequence[frame_networks.Labels]) -> frame_networks.Labels:
+  """Returns the labels of a blend: an output is trained if one network trains it."""
+  first = parts[0]
+  reasons = set.intersection(*(set(part.untrained) for part in parts))
+  aus = {name for part in parts for name in part.aus}
+  outputs = {name for part in parts for name in part.outputs}
+  return frame_networks.Labels(
+      outputs=tuple(name for name in heads.TASK_DIMS if name in outputs),
+      expressions=first.expressions,
+      aus=tuple(name for name in labels.AU_NAMES if name in aus),
+      untrained={k: v for k, v in first.untrained.items() if k in reasons},
+  )
+
+
+def _check_same(
+    frame: files.Path,
+    workdir: files.Path,
+    name: str,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+) -> None:
+  """Raises an InputError if a network did not make a feature set."""
+  keys = ours.keys() - set(_NAMES)
+  for key in sorted(keys, key=lambda key: (key != 'sha256', key)):
+    if ours[key] != theirs.get(key):
+      raise errors.InputError(
+          f'--frame={frame}: the features {name} of {workdir} were made with '
+          f'{key}={theirs.get(key)!r}, these weights have {ours[key]!r}; give the '
+          'run or the weights that extract read'
+      )
+
+
+def _like(params: Mapping[str, Any], shapes: Any) -> dict[str, Any]:
+  """Returns the parameters of the model; leaves out those of losses."""
+  return {
+      key: _like(params[key], value) if isinstance(value, dict) else params[key]
+      for key, value in shapes.items()
+  }
