@@ -22,6 +22,8 @@ ROOMS = {
     'models/multi_task': 'core models/layers models/temporal',
     'models': 'core models/layers models/vision models/temporal models/multi_task',
     'data': 'core buckets',
+    'video': 'core data',
+    'faces': 'core data video',
     'sequences': 'core data',
     'augmentation': 'core',
     'scoring': 'core',

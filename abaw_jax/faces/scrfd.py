@@ -1,0 +1,5 @@
+"""SCRFD, the detector of InsightFace."""
+
+
+class Scrfd:
+  """Runs an ONNX file of SCRFD."""
