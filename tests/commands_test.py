@@ -347,6 +347,19 @@ WRONG = {
         ('abaw_jax.predict_split', '--workdir={empty}'),
         ('config.json: no such file', 'abaw-jax train'),
     ),
+    'a bundle of a folder that is no run': (
+        ('abaw_jax.bundle', '--frame={empty}', '--out={empty}/bundle'),
+        ('config.json: no such file', 'abaw-jax train'),
+    ),
+    'a bundle of runs that are separated by commas': (
+        (
+            'abaw_jax.bundle',
+            '--frame={empty}',
+            '--temporal={empty},{empty}',
+            '--out={empty}/bundle',
+        ),
+        ('give --temporal=PATH once for each path',),
+    ),
     'a submission of predictions without its list': (
         ('abaw_jax.predict_split', '--workdir={empty}', '--submission=mtl.txt'),
         ('give both --submission=FILE and --list=LIST',),

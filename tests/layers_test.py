@@ -46,6 +46,11 @@ ROOMS = {
         'core models models/layers data sequences augmentation tasks '
         'distributed steps checkpoints telemetry'
     ),
+    'bundles': (
+        'core models models/layers models/temporal models/multi_task data faces '
+        'sequences augmentation scoring postprocessing reports tasks distributed '
+        'steps porting checkpoints inference'
+    ),
     'conversion': (
         'core models models/layers models/vision tasks distributed porting '
         'porting/layouts checkpoints inference'

@@ -7,7 +7,7 @@ import functools
 from typing import Any
 
 import jax
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 import numpy as np
 
 from abaw_jax import faces as faces_lib
@@ -22,12 +22,8 @@ from abaw_jax.scoring import predictions
 FACES = (1, 4, 16, 64)
 WINDOWS = (1, 4, 16)
 
-Push = tuple[
-    tracks.Track,
-    Float[np.ndarray, 'n d'],
-    Int[np.ndarray, 'n'],
-    Float[np.ndarray, 'n'],
-]
+# (track, features [n, d], frame numbers [n], times [n]); n differs from track to track
+Push = tuple[tracks.Track, np.ndarray, np.ndarray, np.ndarray]
 
 
 class Predictor:
@@ -112,8 +108,8 @@ class Predictor:
     """
     if self._is_temporal:
       raise errors.InputError(
-          f'{self.info["name"]}: its temporal model reads videos, not single '
-          'faces; use Predictor.track'
+          f'the bundle {self.info["name"]} has a temporal model, so it does not '
+          'score single faces; make a bundle without --temporal'
       )
     single = rows_lib.without_smoothing(self._postprocessing)
     track = tracks.Track(self, single, live=False)
@@ -134,7 +130,7 @@ class Predictor:
     """Returns the rows of `Track.push` for many tracks, with joint batches.
 
     Args:
-      pushes: (track, features, frame numbers, times) for each; a track only once.
+      pushes: the arguments of `Track.push` for each track; a track only once.
     """
     for track, *frames in pushes:
       track.add(*frames)

@@ -38,15 +38,6 @@ def videos(root):
   return made.videos(root)
 
 
-def push(track, features, frame_id, cuts):
-  """Returns all rows of a track that gets its frames in parts."""
-  parts = [
-      track.push(features[a:b], frame_id[a:b], frame_id[a:b] / 30)
-      for a, b in itertools.pairwise((0, *cuts, len(frame_id)))
-  ]
-  return join([*parts, track.finish()])
-
-
 def join(parts):
   return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -109,12 +100,11 @@ def test_live_rows_come_at_once_and_read_no_later_frame(predictors, name):
   predictor = predictors[name]
   features = np.random.default_rng(0).normal(size=(10, predictor.feature_dim))
   numbers = np.arange(10) * 2
+  times = numbers / 30
   track = predictor.track(live=True)
   rows = join(
       [
-          track.push(
-              features[i : i + 1], numbers[i : i + 1], numbers[i : i + 1]
-          )
+          track.push(features[i : i + 1], numbers[i : i + 1], times[i : i + 1])
           for i in range(10)
       ]
   )
@@ -122,14 +112,15 @@ def test_live_rows_come_at_once_and_read_no_later_frame(predictors, name):
   assert not len(track.finish())
   other = predictor.track(live=True)
   changed = np.where(np.arange(10)[:, None] < 7, features, -features)
-  first = other.push(changed, numbers, numbers)
+  first = other.push(changed, numbers, times)
   assert len(first) == 10
   for field in FIELDS:
     now, then = getattr(rows, field), getattr(first, field)
     np.testing.assert_allclose(now[:7], then[:7], atol=1e-5)
     assert np.abs(now[7:] - then[7:]).max() > 1e-4
   # The row of the last frame is that of a track that ends there.
-  whole = push(predictor.track(), features, numbers, ())
+  third = predictor.track()
+  whole = join([third.push(features, numbers, times), third.finish()])
   if name != 'mtl':  # its last window starts elsewhere
     for field in FIELDS:
       np.testing.assert_allclose(
@@ -152,7 +143,7 @@ def test_frame_scores_are_rows_without_smoothing(
   rows = predictor.frame_scores(predictor.embed(data['faces']))
   want = want.take(want.video == name)
   np.testing.assert_allclose(rows.expression, want.expression, atol=2e-5)
-  with pytest.raises(errors.InputError, match='use Predictor'):
+  with pytest.raises(errors.InputError, match='does not score single faces'):
     predictors['mtl'].frame_scores(np.zeros((1, 1)))
 
 
@@ -164,7 +155,7 @@ def test_memory_of_a_track_does_not_grow(predictors):
     for start in range(0, 600, 50):
       numbers = np.arange(start, start + 50)
       features = np.zeros((50, predictor.feature_dim))
-      count += len(track.push(features, numbers, numbers))
+      count += len(track.push(features, numbers, numbers / 30))
       kept = [
           len(plan._features)
           for plan in track._plans
@@ -180,16 +171,21 @@ def test_wrong_pushes_are_refused(predictors):
   predictor = predictors['mtl']
   track = predictor.track()
   x = np.zeros((2, predictor.feature_dim))
-  track.push(x, [3, 4], [0, 0])
+
+  def push_two(first, features=x):
+    numbers = np.array([first, first + 1])
+    return track.push(features, numbers, numbers / 30)
+
+  push_two(3)
   with pytest.raises(ValueError, match='must increase'):
-    track.push(x, [4, 5], [0, 0])
+    push_two(4)
   with pytest.raises(ValueError, match='results of Predictor'):
-    track.push(x[:, 1:], [5, 6], [0, 0])
+    push_two(5, x[:, 1:])
   with pytest.raises(errors.InputError, match='frame 6: its features are not'):
-    track.push(np.where([[False], [True]], np.nan, x), [5, 6], [0, 0])
+    push_two(5, np.where([[False], [True]], np.nan, x))
   assert len(track.finish()) == 2
   with pytest.raises(ValueError, match='finished'):
-    track.push(x, [7, 8], [0, 0])
+    push_two(7)
 
 
 def test_info_identifies_the_bundle(predictors):

@@ -214,7 +214,7 @@ def test_several_temporal_runs_are_blended(root, tmp_path):
   predictor = bundle.load(out)
   track = predictor.track()
   numbers = data['frame_id']
-  first = track.push(predictor.embed(data['faces']), numbers, numbers)
+  first = track.push(predictor.embed(data['faces']), numbers, numbers / 30)
   rest = track.finish()
   want = []
   for run in members:
