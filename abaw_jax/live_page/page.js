@@ -395,6 +395,7 @@ function setBars(id, values, isStrong) {
 
 function drawPlane() {
   const { context, width: size } = sharp(element('plane'));
+  if (!size) return;  // for a moment, while the window changes
   const styles = getComputedStyle(document.documentElement);
   const [line, soft, ink, track] = ['--line', '--soft', '--ink', '--track'].map(
     (name) => styles.getPropertyValue(name));
