@@ -4,6 +4,7 @@ import logging
 import socket
 
 import uvicorn
+from uvicorn.protocols.websockets import websockets_sansio_impl
 
 from abaw_jax.core import errors
 from abaw_jax.live_page import access, application
@@ -37,7 +38,7 @@ def make_server(app: application.Application) -> uvicorn.Server:
       lifespan='off',
       server_header=False,
       timeout_graceful_shutdown=1,
-      ws='websockets-sansio',
+      ws=websockets_sansio_impl.WebSocketsSansIOProtocol,
       # Above this size a connection ends in the middle of the message, and a browser
       # may not learn why. The application ends smaller ones with a reason.
       ws_max_size=8 * app.limits.message_bytes,

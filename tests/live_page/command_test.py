@@ -74,9 +74,14 @@ def test_ctrl_c_ends_it_in_one_line_during_a_prediction():
   assert [row[name] for name in clips_fakes.AUS] == expected.au.tolist()
 
 
-def test_a_missing_package_is_one_line_of_advice(monkeypatch):
-  monkeypatch.setitem(sys.modules, 'uvicorn', None)
-  monkeypatch.delitem(sys.modules, 'abaw_jax.live_page.serving', raising=False)
+@pytest.mark.parametrize('package', ['starlette', 'uvicorn', 'websockets'])
+def test_a_missing_package_is_one_line_of_advice(monkeypatch, package):
+  for name in list(sys.modules):  # as if nothing of it had been imported
+    parent, _, child = name.rpartition('.')
+    if name.startswith(('abaw_jax.live_page.', 'uvicorn.protocols.')):
+      monkeypatch.delitem(sys.modules, name)
+      monkeypatch.delattr(f'{parent}.{child}', raising=False)
+  monkeypatch.setitem(sys.modules, package, None)
   with pytest.raises(
       errors.InputError, match=r"pip install 'abaw_jax\[live\]'"
   ):
