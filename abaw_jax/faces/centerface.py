@@ -163,7 +163,7 @@ def roll(landmarks: face_lib.Landmarks) -> float:
   middle = landmarks[:2].mean(0), landmarks[3:].mean(0)
   across = landmarks[1] - landmarks[0] + landmarks[4] - landmarks[3]
   down = middle[1] - middle[0]
-  across = across + (down[1], -down[0])
+  across = across + np.array([down[1], -down[0]])
   return float(np.degrees(np.arctan2(across[1], across[0])))
 
 

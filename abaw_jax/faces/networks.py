@@ -3,7 +3,7 @@
 import pathlib
 
 import cv2
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 import numpy as np
 
 from abaw_jax.core import errors
@@ -20,9 +20,22 @@ def read(path: pathlib.Path) -> cv2.dnn.Net:
   try:
     return cv2.dnn.readNetFromONNX(str(path))
   except cv2.error as e:
-    raise errors.InputError(
-        f'{path}: OpenCV cannot read this network; give an ONNX file of the detector'
-    ) from e
+    raise unreadable(path) from e
+
+
+def unreadable(path: pathlib.Path) -> errors.InputError:
+  """Returns the error for a file that is not a network."""
+  return errors.InputError(
+      f'{path}: OpenCV cannot read this network; give an ONNX file of the detector'
+  )
+
+
+def to_frame(
+    points: Float32[np.ndarray, 'n 2'], scale: float
+) -> Float32[np.ndarray, 'n 2']:
+  """Returns points of the result of `fit` in pixels of the image."""
+  # Centres of pixels are whole numbers.
+  return (points + np.float32(0.5)) / np.float32(scale) - np.float32(0.5)
 
 
 def fit(

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
+import itertools
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -224,7 +225,7 @@ def _existing(source: str) -> pathlib.Path:
 
 def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
   """Returns the clips in a folder, by name."""
-  children = [x for x in sorted(folder.iterdir()) if not _is_hidden(x)]
+  children = [x for x in sorted(folder.iterdir()) if not pictures.is_hidden(x)]
   clips = []
   for path in children:
     if path.is_dir():
@@ -241,10 +242,6 @@ def _in_folder(folder: pathlib.Path) -> list[pathlib.Path]:
   return [folder]
 
 
-def _is_hidden(path: pathlib.Path) -> bool:
-  return path.name.startswith('.') or files.is_clutter(path.name)
-
-
 def _stem(source: str | os.PathLike[str]) -> str:
   text = os.fspath(source)
   if text.startswith(_CAMERA):
@@ -257,10 +254,15 @@ def _named(found: list[str]) -> list[Source]:
   """Returns sources with the shortest names that no other source could have."""
   choices = [_possible_names(text) for text in found]
   counts = collections.Counter(name for names in choices for name in set(names))
-  return [
-      Source(next((x for x in names if counts[x] == 1), names[-1]), text)
-      for names, text in zip(choices, found, strict=True)
-  ]
+  sources = []
+  for text, names in zip(found, choices, strict=True):
+    # a/b.mp4 and a_b.mp4 have all names in common.
+    numbered = (f'{names[0]}-{number}' for number in itertools.count(1))
+    alone = (x for x in itertools.chain(names, numbered) if counts[x] < 2)
+    name = next(alone)
+    counts[name] += 1
+    sources.append(Source(name, text))
+  return sources
 
 
 def _possible_names(source: str) -> list[str]:

@@ -13,6 +13,8 @@ from abaw_jax.video import frames, pyav
 _NO_VIDEOS = {'tty'}
 # A reader that fails as often one after the other makes no progress.
 _MAX_FAILURES = 100
+# A pause is reported if it has this many mean intervals and seconds.
+_LONG_GAP, _MIN_GAP = 5.0, 0.2
 
 
 class VideoFile:
@@ -65,7 +67,8 @@ class VideoFile:
     Raises:
       InputError: there is none.
     """
-    index, last = 0, -np.inf
+    index, last, first = 0, -np.inf, 0.0
+    gap = (0.0, 0.0)  # the longest, and its start
     unordered = untimed = 0
     for picture in self._pictures():
       timestamp = picture.time
@@ -73,7 +76,11 @@ class VideoFile:
         untimed += 1
         step = 1 / (self.frame_rate or frames.DEFAULT_RATE)
         timestamp = last + step if index else 0.0
-      unordered += timestamp <= last
+      if index:
+        unordered += timestamp <= last
+        gap = max(gap, (timestamp - last, last))
+      else:
+        first = timestamp
       last = max(last, timestamp)
       image = picture.to_ndarray(format='rgb24')
       # PyAV gives the angle of the turn that makes the picture upright.
@@ -85,6 +92,12 @@ class VideoFile:
       raise errors.InputError(
           f'{self._path}: no frame can be decoded; copy the file again'
       )
+    # The count of a header may be wrong, but the user should know that it differs.
+    if self._stream.frames > index:
+      self._warnings.append(
+          f'{index} frames decoded; the header claims {self._stream.frames}'
+      )
+    self._report_gaps(first, last, gap, index)
     if untimed:
       self._warnings.append(
           f'{untimed} frames have no timestamp; computed from the frame rate'
@@ -93,6 +106,25 @@ class VideoFile:
       self._warnings.append(
           f'{unordered} timestamps are not above the one before'
       )
+
+  def _report_gaps(
+      self, first: float, last: float, gap: tuple[float, float], count: int
+  ) -> None:
+    """Warns if many frames are missing in the middle or at the end."""
+    step = (last - first) / max(count - 1, 1)
+    length, start = gap
+    if length > max(_LONG_GAP * step, _MIN_GAP):
+      self._warnings.append(
+          f'no frames from {start:.2f} to {start + length:.2f} s'
+      )
+    duration = self._container.duration
+    if duration and count > 1:
+      # Some formats count it from 0, others from the first frame.
+      end = duration / self._av.time_base
+      if end - last > max(_LONG_GAP * step, _MIN_GAP):
+        self._warnings.append(
+            f'the last frame is at {last:.2f} s; the header claims {end:.2f} s'
+        )
 
   def _find_stream(self) -> Any:
     cover = self._av.stream.Disposition.attached_pic

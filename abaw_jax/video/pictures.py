@@ -26,7 +26,12 @@ SUFFIXES = frozenset(
 
 def is_image(path: pathlib.Path) -> bool:
   """Returns whether the name is that of an image."""
-  return path.suffix.lower() in SUFFIXES and not files.is_clutter(path.name)
+  return path.suffix.lower() in SUFFIXES and not is_hidden(path)
+
+
+def is_hidden(path: pathlib.Path) -> bool:
+  """Returns whether only an operating system or a program uses the file."""
+  return path.name.startswith('.') or files.is_clutter(path.name)
 
 
 def sorted_images(folder: pathlib.Path) -> list[pathlib.Path]:
