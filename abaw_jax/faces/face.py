@@ -1,6 +1,6 @@
 """A face in a frame, and the protocol of detectors."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float32
 import numpy as np
@@ -41,6 +41,7 @@ class TrackedFace(NamedTuple):
   detected: bool
 
 
+@runtime_checkable
 class Detector(Protocol):
   """Finds the faces of a frame. An instance belongs to one thread."""
 
