@@ -34,7 +34,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer(
     'every',
-    1,
+    2,
     'The detector sees every k-th frame; faces are tracked between.',
     lower_bound=1,
 )

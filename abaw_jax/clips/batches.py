@@ -59,6 +59,7 @@ class Batches:
     self._clips: set[tracks.ClipTracks] = set()
     # Features of the last face of each track, for adaptive reading.
     self._anchors: dict[tuple[tracks.ClipTracks, int], adaptive.Anchor] = {}
+    self._is_compiled = False
     self.faces = self.read = 0
 
   def add(self, clip: tracks.ClipTracks, frame: rows.FrameFaces) -> bool:
@@ -88,8 +89,9 @@ class Batches:
       pushes.append((clip.track(face_id), features, index, times))
       for i in index[~is_read]:
         clip.mark_unread(face_id, int(i))
-    with self._times.measure('temporal'):
+    with self._times.measure(self._stage('temporal')):
       found = self._predictor.push_all(pushes)
+    self._is_compiled |= bool(runs)
     for run, part in zip(runs, found, strict=True):
       run[0].clip.fill(run[0].face_id, part)
     clips, self._clips, self._faces = self._clips, set(), []
@@ -106,6 +108,10 @@ class Batches:
     self._clips.discard(clip)
     clip.pop_all()
     self._drop_anchors()
+
+  def _stage(self, name: str) -> str:
+    """Returns the stage whose time is measured."""
+    return name if self._is_compiled else stage_times.COMPILE
 
   def _finish(
       self, ended: list[tuple[tracks.ClipTracks, dict[int, Any]]]
@@ -175,5 +181,5 @@ class Batches:
   def _embed(
       self, crops: list[UInt8[np.ndarray, 's s 3']]
   ) -> Float[np.ndarray, 'n d']:
-    with self._times.measure('embed'):
+    with self._times.measure(self._stage('embed')):
       return self._predictor.embed(np.stack(crops))

@@ -125,7 +125,7 @@ class Model:
     clip = tracks.ClipTracks(
         self.predictor,
         self._layout,
-        patience=reading.patience(options),
+        patience=reading.MAX_GAP,
     )
     filling = gaps.GapFilling(options.interpolate)
     for frame in found:
@@ -162,7 +162,7 @@ class Stream:
     self._tracks = tracks.ClipTracks(
         predictor,
         self._layout,
-        patience=reading.patience(options),
+        patience=reading.MAX_GAP,
         live=True,
     )
 

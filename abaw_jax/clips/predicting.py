@@ -200,7 +200,7 @@ class Prediction:
     clip_tracks = tracks.ClipTracks(
         self._predictor,
         self._layout,
-        patience=reading.patience(self._options),
+        patience=reading.MAX_GAP,
     )
     return outputs.ClipOutput(
         clip_tracks,

@@ -15,6 +15,9 @@ from abaw_jax.tables import rows
 
 Crop = Callable[[UInt8[np.ndarray, 'h w 3'], Any], UInt8[np.ndarray, 's s 3']]
 
+# A face that is missing for more seconds gets a new face_id.
+MAX_GAP = 1.0
+
 
 class _WholeImage:
   """Takes every image for one face, in place of a tracker."""
@@ -43,12 +46,9 @@ def make_tracker(options: settings.Options, name: str) -> Any:
       long_side=options.long_side,
       min_confidence=options.min_confidence,
   )
-  return faces.FaceTracker(detector, every=options.every)
-
-
-def patience(options: settings.Options) -> int:
-  """Returns the number of frames after which a lost face does not return."""
-  return 60 * options.every
+  return faces.FaceTracker(
+      detector, every=options.every, max_gap=MAX_GAP
+  )
 
 
 def make_crop(predictor: Any, options: settings.Options) -> Crop:

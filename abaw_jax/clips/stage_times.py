@@ -11,13 +11,15 @@ from abaw_jax.core import text_table
 STAGES = (
     'decode', 'detect', 'align', 'embed', 'temporal', 'write', 'overlay',
 )  # fmt: skip
+# The first call of each network.
+COMPILE = 'compile'
 
 
 class StageTimes:
   """Seconds of each stage; threads may share it."""
 
   def __init__(self):
-    self.seconds = dict.fromkeys(STAGES, 0.0)
+    self.seconds = dict.fromkeys((*STAGES, COMPILE), 0.0)
     self._lock = threading.Lock()
 
   @contextlib.contextmanager
@@ -38,17 +40,18 @@ class StageTimes:
     the time from start to end.
 
     Args:
-      frames: number of frames that were read.
+      frames: number of frames that were read, at least 1.
       seconds: from start to end.
     """
     rows = [('stage', 'ms per frame')]
     rows += [
-        (stage, f'{1000 * spent / max(frames, 1):.1f}')
-        for stage, spent in self.seconds.items()
-        if spent
+        (stage, f'{1000 * self.seconds[stage] / frames:.1f}')
+        for stage in STAGES
+        if self.seconds[stage]
     ]
-    rows.append(('all, in parallel', f'{1000 * seconds / max(frames, 1):.1f}'))
+    rows.append(('all, in parallel', f'{1000 * seconds / frames:.1f}'))
     return [
         *text_table.aligned(rows),
-        f'{frames:,} frames in {seconds:.1f} s: {frames / seconds:.1f} frames/s',
+        f'{frames:,} frames in {seconds:.1f} s: {frames / seconds:.1f} frames/s, '
+        f'with {self.seconds[COMPILE]:.1f} s to compile the model',
     ]

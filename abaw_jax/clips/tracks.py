@@ -15,7 +15,7 @@ class ClipTracks:
   """Puts the rows of a clip in order: by frame, then by face.
 
   A temporal model may return a row late. Later frames wait for it, without their
-  images. A face that is lost for longer than `patience` frames gets no more rows,
+  images. A face that is lost for longer than `patience` seconds gets no more rows,
   so that nothing waits for it until the end of the clip.
   """
 
@@ -24,7 +24,7 @@ class ClipTracks:
       predictor: Any,
       layout: rows.Layout,
       *,
-      patience: int,
+      patience: float,
       live: bool = False,
   ):
     """Starts a clip without faces.
@@ -32,7 +32,7 @@ class ClipTracks:
     Args:
       predictor: a `bundles.Predictor`.
       layout: of its outputs.
-      patience: frames after which a lost face does not return.
+      patience: seconds after which a lost face does not return.
       live: return rows at once, as `Predictor.track` does with this argument.
     """
     self._predictor = predictor
@@ -40,7 +40,7 @@ class ClipTracks:
     self._patience = patience
     self._live = live
     self._tracks: dict[int, Any] = {}
-    self._last_seen: dict[int, int] = {}
+    self._last_seen: dict[int, float] = {}
     self._frames: collections.deque[rows.FrameFaces] = collections.deque()
     self._values: dict[tuple[int, int], Float32[np.ndarray, 'v']] = {}
     self._unread: set[tuple[int, int]] = set()
@@ -64,7 +64,7 @@ class ClipTracks:
     """Adds the next frame; `fill` gives the values of its faces."""
     self._frames.append(frame._replace(crops=_NO_CROPS))
     for face in frame.faces:
-      self._last_seen[face.face_id] = frame.index
+      self._last_seen[face.face_id] = frame.timestamp
 
   def fill(self, face_id: int, found: Any) -> None:
     """Takes rows of the track of a face, a `bundles.Rows`."""
@@ -80,7 +80,7 @@ class ClipTracks:
     """Removes and returns the tracks of lost faces, by face_id."""
     if not self._frames:
       return {}
-    oldest = self._frames[-1].index - self._patience
+    oldest = self._frames[-1].timestamp - self._patience
     return self._pop([x for x in self._tracks if self._last_seen[x] < oldest])
 
   def pop_all(self) -> dict[int, Any]:

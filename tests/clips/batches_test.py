@@ -14,7 +14,7 @@ from tests.clips import fakes
 class Clip:
   """A clip of `length` frames that runs through `batches`."""
 
-  def __init__(self, present, predictor, *, length, patience=20, **options):
+  def __init__(self, present, predictor, *, length, patience=0.8, **options):
     self.largest_wait = 0
     self.options = settings.Options(**options)
     self.times = stage_times.StageTimes()

@@ -159,7 +159,7 @@ def test_interpolation_is_a_column(tmp_path):
 def test_a_clip_without_a_face_has_rows_and_is_listed(tmp_path):
   sources = make_clips(tmp_path / 'in', a=5)
   boxes = tmp_path / 'boxes.csv'
-  boxes.write_text('frame,face_id,left,top,right,bottom\n')
+  boxes.write_text('frame,x1,y1,x2,y2,score\n')
   problems = []
   for _ in range(2):  # predicted, then finished before
     problems += predict(sources, tmp_path / 'out', detector=f'csv:{boxes}')[0]

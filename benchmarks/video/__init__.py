@@ -1,0 +1,1 @@
+"""Benchmarks of the path from a video to a table."""

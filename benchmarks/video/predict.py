@@ -1,0 +1,77 @@
+r"""Times `abaw-jax predict` on a clip, stage by stage.
+
+  python -m benchmarks.video.predict --model=demo/bundle --clip=demo/clip.webm
+
+Each row predicts the clip with other options, after a short run that compiles the
+model. A cell is the time of a stage in ms per frame. Stages run in parallel: the
+readers (decode, detect, align), the device (embed, temporal) with the tables (write),
+and the overlay, which decodes the clip again.
+"""
+
+import pathlib
+import tempfile
+import time
+
+from absl import flags
+
+from abaw_jax.core import cli
+from benchmarks import harness
+
+flags.DEFINE_string('model', None, 'Bundle.', required=True)
+flags.DEFINE_string('clip', None, 'Clip.', required=True)
+flags.DEFINE_float('duration', None, 'Seconds of the clip; default: all.')
+
+# Name of each row, with its options and whether there is an overlay.
+_ROWS = {
+    'everything on': ({'interpolate': 0.5}, True),
+    'default': ({}, False),
+    '--every=1': ({'every': 1}, False),
+    '--long_side=320': ({'long_side': 320}, False),
+    '--frame_rate=5': ({'frame_rate': 5.0}, False),
+}
+
+
+def predict(model, options: dict, *, overlay: bool) -> list[str]:
+  """Returns the cells of a row."""
+  from abaw_jax import video
+  from abaw_jax.clips import options as settings
+  from abaw_jax.clips import predicting, stage_times
+
+  with tempfile.TemporaryDirectory() as folder:
+    prediction = predicting.Prediction(
+        model,
+        pathlib.Path(folder),
+        settings.Options(**options),
+        with_overlay=overlay,
+        say=lambda line: None,
+    )
+    start = time.perf_counter()
+    prediction.run(video.find_clips([flags.FLAGS.clip]))
+    seconds = time.perf_counter() - start
+  spent = prediction.times.seconds
+  frames = prediction.frames
+  cells = [f'{1000 * spent[x] / frames:.1f}' for x in stage_times.STAGES]
+  return [*cells, f'{frames:,}', f'{frames / seconds:.1f}']
+
+
+def main() -> None:
+  """Prints the table."""
+  from abaw_jax.bundles import bundle
+  from abaw_jax.clips import predicting, stage_times
+
+  model = bundle.load(
+      cli.path('model'), face_batches=predicting.batch_sizes(32)
+  )
+  predict(model, {'duration': 3.0}, overlay=False)
+  duration = {'duration': flags.FLAGS.duration}
+  harness.print_table(
+      ('options', *stage_times.STAGES, 'frames', 'frames/s'),
+      (
+          [name, *predict(model, duration | options, overlay=overlay)]
+          for name, (options, overlay) in _ROWS.items()
+      ),
+  )
+
+
+if __name__ == '__main__':
+  cli.run(main, __doc__)
