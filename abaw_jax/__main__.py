@@ -12,6 +12,7 @@ from abaw_jax.core import choices, cli
 COMMANDS = {
     'demo': 'abaw_jax.demo',
     'predict': 'abaw_jax.predict',
+    'live': 'abaw_jax.live',
     'render': 'abaw_jax.data_builders.procedural.__main__',
     'check': 'abaw_jax.data_builders.check',
     'build': 'abaw_jax.data_builders.build',

@@ -52,6 +52,7 @@ COMMANDS = {
         'second',
         'fit_on',
     ),
+    'abaw_jax.live': ('model', 'port', 'detector', 'min_confidence'),
     'abaw_jax.bundle': (
         'frame',
         'temporal',

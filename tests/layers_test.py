@@ -70,6 +70,7 @@ ROOMS = {
     'workflow': 'core checkpoints',
     'tables': 'core',
     'clips': 'core data video faces tables',
+    'live_page': 'core',
     'data_builders': 'core video',
 }
 # Commands import everything but the parts of models, and not each other.

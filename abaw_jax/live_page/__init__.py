@@ -1,0 +1,1 @@
+"""A page on this machine that shows predictions for a webcam or a video."""
