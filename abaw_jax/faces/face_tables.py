@@ -50,7 +50,7 @@ class FaceTable:
       for row in rows:
         try:
           face = _face(row, parse)
-          number = int(_number(row, 'frame'))
+          number = _frame(row)
         except ValueError as e:
           raise errors.InputError(f'{path}:{rows.line_num}: {e}') from e
         if face is not None and face.confidence >= min_confidence:
@@ -100,6 +100,13 @@ def _face(row: _Row, parse) -> face_lib.Face | None:
       None if points is None else points.astype(np.float32),
       min(max(confidence, 0.0), 1.0),
   )
+
+
+def _frame(row: _Row) -> int:
+  number = _number(row, 'frame')
+  if not number.is_integer():
+    raise ValueError(f'frame: not a whole number: {row["frame"]!r}')
+  return int(number)
 
 
 def _rectangle(row: _Row) -> np.ndarray:
