@@ -126,7 +126,7 @@ class Prediction:
         self._take(source.name, item)
     self._write_summary([source.name for source in sources])
     return [
-        f'{source.source}: {line}'
+        line if line.startswith(source.source) else f'{source.source}: {line}'
         for source in sources
         for line in self._problems[source.name]
     ]
