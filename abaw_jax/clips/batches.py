@@ -106,7 +106,7 @@ class Batches:
       pushes.append((clip.track(face_id), features, index, times))
       for i in index[~is_read]:
         clip.mark_unread(face_id, int(i))
-    with self._times.measure(self._stage('temporal', len(pushes))):
+    with self._times.measure(self._stage('temporal', 'push', len(pushes))):
       found = self._predictor.push_all(pushes)
     for run, part in zip(runs, found, strict=True):
       run[0].clip.fill(run[0].face_id, part)
@@ -125,11 +125,11 @@ class Batches:
     clip.pop_all()
     self._drop_anchors()
 
-  def _stage(self, name: str, count: int) -> str:
-    """Returns the stage whose time is measured for so many items."""
-    if (name, count) in self._compiled:
-      return name
-    self._compiled.add((name, count))
+  def _stage(self, stage: str, call: str, count: int) -> str:
+    """Returns the stage of a call with so many items; the first one compiles."""
+    if (call, count) in self._compiled:
+      return stage
+    self._compiled.add((call, count))
     return stage_times.COMPILE
 
   def _finish(
@@ -137,7 +137,9 @@ class Batches:
   ) -> None:
     """Takes the last rows of tracks."""
     keys = [(clip, face_id) for clip, found in ended for face_id in found]
-    with self._times.measure('temporal'):
+    if not keys:
+      return
+    with self._times.measure(self._stage('temporal', 'finish', len(keys))):
       results = self._predictor.finish_all(
           [track for _, found in ended for track in found.values()]
       )
@@ -204,5 +206,5 @@ class Batches:
     if self._options.adaptive is None and count % size > size // 4:
       # A larger batch costs less than to compile another size.
       crops = [*crops, *[crops[-1]] * (-count % size)]
-    with self._times.measure(self._stage('embed', min(len(crops), size))):
+    with self._times.measure(self._stage('embed', 'embed', min(len(crops), size))):
       return self._predictor.embed(np.stack(crops))[:count]

@@ -114,6 +114,19 @@ def test_a_clip_that_is_cut_off_gives_its_frames(tmp_path):
   ]
 
 
+def test_without_timestamps_the_frame_rate_counts(tmp_path):
+  path = made_clips.write(
+      tmp_path / 'raw.h264', made_clips.noise(5), codec='libx264'
+  )
+  found, warnings = read(path)
+  np.testing.assert_allclose(
+      [x.timestamp for x in found], np.arange(5) / 25, atol=1e-6
+  )
+  assert warnings == [
+      '5 frames have no timestamp; computed from the frame rate'
+  ]
+
+
 def test_a_gif_has_its_own_times(tmp_path):
   times = [0, 0.1, 0.5]
   path = made_clips.write(
