@@ -77,10 +77,11 @@ class Model:
           chosen,
           times,
       )
-      done = list(self._rows(found, chosen, times, batch_size))
-    schema = table_columns.arrow_schema(self.columns(**options))
-    batch = table_columns.make_batch(done, self._layout, schema)
-    return pa.Table.from_batches([batch])
+      return table_columns.make_table(
+          self._rows(found, chosen, times, batch_size),
+          self._layout,
+          table_columns.arrow_schema(self.columns(**options)),
+      )
 
   def embed(self, faces: np.ndarray) -> Float32[np.ndarray, 'n d']:
     """Returns the features of aligned faces.
