@@ -1,6 +1,7 @@
 """Checks of the clips before a prediction, and of their tables after it."""
 
 from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -65,22 +66,33 @@ def check_adaptive(predictor: Any) -> None:
     raise errors.InputError(
         'adaptive: this bundle predicts no expressions; leave it out'
     )
-  predictor.frame_scores(np.zeros([1, predictor.feature_dim], np.float32))
+  try:
+    predictor.frame_scores(np.zeros([1, predictor.feature_dim], np.float32))
+  except errors.InputError as e:
+    raise errors.InputError(
+        'adaptive: this bundle has a temporal model, which predicts no single '
+        'faces; give --frame_rate, or a bundle of the frame model alone'
+    ) from e
 
 
 def _is_camera(source: Any) -> bool:
   return str(source.source).startswith('camera:')
 
 
-def expected_frames(source: Any) -> int:
-  """Returns the number of frames that a clip claims to have; 0 = not known."""
+def expected_frames(source: Any, options: settings.Options) -> int:
+  """Returns about how many frames are read of a clip; 0 = not known."""
   if _is_camera(source):
     return 0
   try:
-    with video.open_clip(source, frame_rate=1.0) as clip:
-      return clip.expected_frames or 0
+    with video.open_clip(source, frame_rate=options.image_rate) as clip:
+      count, rate = clip.expected_frames or 0, clip.frame_rate
   except errors.InputError:  # its reader reports it
     return 0
+  if rate and options.duration is not None:
+    count = min(count, math.ceil(options.duration * rate))
+  if rate and options.frame_rate is not None:
+    count = math.ceil(count * min(options.frame_rate / rate, 1.0))
+  return count
 
 
 def problems(found: dict[str, Any], schema: dict[str, Any]) -> list[str]:

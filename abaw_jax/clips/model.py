@@ -61,18 +61,19 @@ class Model:
     times = stage_times.StageTimes()
     with contextlib.ExitStack() as stack:
       if isinstance(source, str | os.PathLike):
-        clip = _find_clip(source, chosen)
-        name = clip.name
         frames = stack.enter_context(
-            video.open_clip(clip, frame_rate=chosen.image_rate)
+            video.open_clip(
+                _find_clip(source, chosen), frame_rate=chosen.image_rate
+            )
         )
+        name, rate = frames.name, frames.frame_rate
       else:
-        name = 'frames'
+        name, rate = 'frames', chosen.image_rate
         reading.check_images(source)
         frames = reading.array_frames(source, chosen.image_rate)
       found = reading.read_faces(
           frames,
-          reading.make_tracker(chosen, name),
+          reading.make_tracker(chosen, name, rate),
           reading.make_crop(self.predictor, chosen),
           chosen,
           times,

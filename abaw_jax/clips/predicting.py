@@ -106,7 +106,8 @@ class Prediction:
       checks.check_adaptive(self._predictor)
     clip_files.remove_temporary(self._out)
     expected = {
-        source.name: checks.expected_frames(source) for source in sources
+        source.name: checks.expected_frames(source, self._options)
+        for source in sources
     }
     total = sum(expected.values()) if all(expected.values()) else None
     with contextlib.ExitStack() as stack:
@@ -162,12 +163,12 @@ class Prediction:
             '--overwrite or another --out'
         )
     options = self._options
-    tracker = reading.make_tracker(options, source.name)
     crop = reading.make_crop(self._predictor, options)
     with video.open_clip(source, frame_rate=options.image_rate) as clip:
       schema['clip']['frame_rate'] = clip.frame_rate
       schema['clip']['warnings'] = clip.warnings
       yield _Start(schema)
+      tracker = reading.make_tracker(options, source.name, clip.frame_rate)
       yield from reading.read_faces(clip, tracker, crop, options, self.times)
 
   def _take(self, name: str, item: Any) -> None:

@@ -29,12 +29,15 @@ class _WholeImage:
     return [faces.TrackedFace(0, faces.Face(box, None, 1.0), True)]
 
 
-def make_tracker(options: settings.Options, name: str) -> Any:
+def make_tracker(
+    options: settings.Options, name: str, frame_rate: float | None = None
+) -> Any:
   """Returns the source of faces of a clip, a `faces.FaceTracker` or alike.
 
   Args:
     options: of the prediction.
     name: of the clip.
+    frame_rate: of the clip, if it is known.
 
   Raises:
     InputError: the detector is unknown, or its file is missing.
