@@ -74,6 +74,10 @@ def test_a_long_pause_is_reported(tmp_path):
   images = [made_clips.quarters()] * len(times)
   _, warnings = read(made_clips.write(tmp_path / 'clip.mkv', images, times))
   assert warnings == ['no frames from 0.16 to 1.00 s']
+  # At a variable rate, it is a pause of the recording.
+  times = [0, 0.04, 0.1, 0.12, 0.2, 1.0, 1.07, 1.08]
+  _, warnings = read(made_clips.write(tmp_path / 'clip.mkv', images, times))
+  assert warnings == []
 
 
 @pytest.mark.parametrize(
