@@ -49,7 +49,10 @@ def make_tracker(
       long_side=options.long_side,
       min_confidence=options.min_confidence,
   )
-  return faces.FaceTracker(detector, every=options.every, max_gap=MAX_GAP)
+  every = options.every  # frames of the clip, of which not all may be read
+  if frame_rate and options.frame_rate is not None:
+    every = round(every * min(options.frame_rate / frame_rate, 1.0))
+  return faces.FaceTracker(detector, every=max(every, 1), max_gap=MAX_GAP)
 
 
 def make_crop(predictor: Any, options: settings.Options) -> Crop:
