@@ -2,21 +2,40 @@
 
 from collections.abc import Sequence
 import math
+import pathlib
 from typing import Any
 
 import numpy as np
 
 from abaw_jax import video
 from abaw_jax.clips import options as settings
-from abaw_jax.clips import reading
-from abaw_jax.core import errors
+from abaw_jax.clips import outputs, reading
+from abaw_jax.core import errors, files
+from abaw_jax.tables import summary
 
 # Summary of all clips, in the folder of their files.
 SUMMARY = 'summary.csv'
 
 
-def check_names(sources: Sequence[Any]) -> None:
-  """Raises an InputError if a clip would replace the summary of all clips."""
+def without_overlays(
+    sources: Sequence[video.Source], out: files.Path
+) -> list[video.Source]:
+  """Returns the sources that are no overlay videos in the folder `out`."""
+  return [
+      source
+      for source in sources
+      if not source.source.endswith(f'.{outputs.OVERLAY}')
+      or pathlib.Path(source.source).resolve().parent != files.absolute(out)
+  ]
+
+
+def check_names(sources: Sequence[video.Source], out: files.Path) -> None:
+  """Raises an InputError if the summary of all clips would replace another file."""
+  path = out / SUMMARY
+  if path.exists() and not path.read_text().startswith(summary.START):
+    raise errors.InputError(
+        f'{path}: is of another program; give another --out, or move the file'
+    )
   for source in sources:
     if source.name == SUMMARY.removesuffix('.csv'):
       raise errors.InputError(
@@ -26,7 +45,10 @@ def check_names(sources: Sequence[Any]) -> None:
 
 
 def check_sources(
-    sources: Sequence[Any], options: settings.Options, *, with_overlay: bool
+    sources: Sequence[video.Source],
+    options: settings.Options,
+    *,
+    with_overlay: bool,
 ) -> None:
   """Raises an InputError if the sources and the options do not go together.
 
@@ -75,11 +97,11 @@ def check_adaptive(predictor: Any) -> None:
     ) from e
 
 
-def _is_camera(source: Any) -> bool:
-  return str(source.source).startswith('camera:')
+def _is_camera(source: video.Source) -> bool:
+  return source.source.startswith('camera:')
 
 
-def expected_frames(source: Any, options: settings.Options) -> int:
+def expected_frames(source: video.Source, options: settings.Options) -> int:
   """Returns about how many frames are read of a clip; 0 = not known."""
   if _is_camera(source):
     return 0
