@@ -1,1 +1,1 @@
-"""Speed and accuracy of the path from a video to aligned faces."""
+"""Benchmarks of the path from a video to a table."""
