@@ -99,24 +99,32 @@ def _at_the_truth(
 def _scores(
     true: dict[tuple[str, int, int], truth.Person], found: _Predictions
 ) -> list[str]:
-  """Returns the number of rows and the scores of their predictions."""
-  people = [true[key] for key in found]
-  known = np.ones(len(people), bool)
-  expressions = {name: i for i, name in enumerate(labels.EXPRESSIONS)}
+  """Returns the number of rows and their scores; '-' if the bundle has no output."""
+  people, got = [true[key] for key in found], list(found.values())
+  ids = {name: i for i, name in enumerate(labels.EXPRESSIONS)}
   names = [f'AU{number:02d}_present' for number in labels.AU_NUMBERS]
-  got = found.values()
+
+  def has(name: str) -> np.ndarray:
+    return np.full(len(got), bool(got) and name in got[0])
+
+  def column(name: str) -> np.ndarray:
+    return np.array([row.get(name, 0) for row in got], np.float64)
+
   scores = metrics.multi_task_scores(
-      valence=np.array([row['valence'] for row in got], np.float64),
-      arousal=np.array([row['arousal'] for row in got], np.float64),
-      expression=np.array([expressions[row['expression']] for row in got]),
-      au=np.array([[row[name] for name in names] for row in got], np.int64),
+      valence=column('valence'),
+      arousal=column('arousal'),
+      expression=np.array([ids.get(row.get('expression'), 0) for row in got]),
+      au=np.stack([column(name) for name in names], 1).astype(np.int64),
       target_valence=np.array([who.valence for who in people]),
       target_arousal=np.array([who.arousal for who in people]),
       target_expression=np.array([who.expression for who in people]),
       target_au=np.array([who.au for who in people]),
-      va=known,
-      expr=known,
-      au_mask=np.ones((len(people), labels.NUM_AUS), bool),
+      va=has('valence'),
+      expr=has('expression'),
+      au_mask=np.stack([has(name) for name in names], 1),
   )
   parts = ('P_MTL', 'CCC_valence', 'CCC_arousal', 'EXPR', 'AU')
-  return [f'{len(people)}', *(f'{scores[name]:.3f}' for name in parts)]
+  return [
+      f'{len(people)}',
+      *('-' if np.isnan(scores[x]) else f'{scores[x]:.3f}' for x in parts),
+  ]
