@@ -9,7 +9,7 @@ import importlib.util
 import pathlib
 
 import cv2
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 import numpy as np
 
 from abaw_jax.core import errors
@@ -22,29 +22,37 @@ _OUTPUTS = ('537', '538', '539', '540')
 _STRIDE = 4
 _MAX_IOU = 0.3
 
-# The second pass reads upright faces of one size, where the landmarks are best.
-_CROP = 128
-_FACE = 64
-# Smaller angles change the landmarks by less than the second pass repairs.
-MIN_ROLL = 10.0
+# The second pass reads each face upright, at a size where the landmarks are good.
+_CROP = 96
+_EYES = 25.0  # distance of the eyes
+_ROUNDS = 2
+_WEAK = 0.3  # confidence in the second pass, where a face is known to be
+_MAX_CHANGE = 0.6  # in distances of the eyes; farther points are another face
+_MIRRORED = [1, 0, 2, 4, 3]  # names of the points after a reflection
 
 
 class CenterFace:
-  """Detects faces, and reads the landmarks of tilted ones a second time."""
+  """Detects faces, and reads their landmarks a second time in upright crops.
+
+  The second pass sees each crop and its mirror image, twice: the landmarks of the
+  first round place the crop of the second one. So the landmarks hardly depend on the
+  size and the tilt of the face; `benchmarks.video.faces` has the numbers.
+  """
 
   def __init__(
       self,
       long_side: int,
       min_confidence: float,
       *,
-      min_roll: float = MIN_ROLL,
+      min_roll: float = 0.0,
   ):
     """Loads the network.
 
     Args:
       long_side: see `detectors.make_detector`.
       min_confidence: see `detectors.make_detector`.
-      min_roll: angle in degrees from which a face gets the second pass.
+      min_roll: angle in degrees from which a face gets the second pass; it costs 8 ms
+        for each face.
 
     Raises:
       InputError: the weights are not installed.
@@ -60,10 +68,10 @@ class CenterFace:
   def __call__(self, frame: frames.Frame) -> list[face_lib.Face]:
     """Returns all faces, the most confident first."""
     canvas, scale = networks.fit(frame.image, self._long_side)
-    found = self._run(self._frames, canvas[None])[0]
+    found = self._run(self._frames, canvas[None], self._min_confidence)[0]
     found = [
         face_lib.Face(
-            x.box / scale, (x.landmarks + 0.5) / scale - 0.5, x.confidence
+            x.box / scale, networks.to_frame(x.landmarks, scale), x.confidence
         )
         for x in found
     ]
@@ -72,38 +80,52 @@ class CenterFace:
   def refine(
       self, image: UInt8[np.ndarray, 'h w 3'], found: Sequence[face_lib.Face]
   ) -> list[face_lib.Face]:
-    """Returns the faces; tilted ones have landmarks from an upright crop."""
+    """Returns the faces; those that are tilted enough have better landmarks."""
     found = list(found)
     tilted = [
         i
         for i, x in enumerate(found)
         if abs(roll(x.landmarks)) >= self._min_roll
     ]
-    if not tilted:
-      return found
-    turns = [_upright(found[i]) for i in tilted]
+    for _ in range(_ROUNDS if tilted else 0):
+      better = self._read_again(image, [found[i].landmarks for i in tilted])
+      for i, landmarks in zip(tilted, better, strict=True):
+        found[i] = found[i]._replace(landmarks=landmarks)
+    return found
+
+  def _read_again(
+      self,
+      image: UInt8[np.ndarray, 'h w 3'],
+      landmarks: Sequence[face_lib.Landmarks],
+  ) -> list[face_lib.Landmarks]:
+    """Returns landmarks from upright crops; the given ones if there is no face."""
+    turns = [alignment.similarity(x, _upright()) for x in landmarks]
     crops = np.stack(
         [cv2.warpAffine(image, turn, (_CROP, _CROP)) for turn in turns]
     )
-    for i, turn, again in zip(
-        tilted, turns, self._run(self._crops, crops), strict=True
-    ):
-      middle = _middle(again)
-      if middle is not None:
+    both = self._run(
+        self._crops, np.concatenate([crops, crops[:, :, ::-1]]), _WEAK
+    )
+    pairs = zip(both[: len(crops)], both[len(crops) :], strict=True)
+    better = list(landmarks)
+    for i, (turn, pair) in enumerate(zip(turns, pairs, strict=True)):
+      found = _mean_landmarks(*pair)
+      if found is not None and _is_near(found):
         back = cv2.invertAffineTransform(turn)
-        landmarks = middle.landmarks @ back[:, :2].T + back[:, 2]
-        found[i] = found[i]._replace(landmarks=landmarks.astype(np.float32))
-    return found
+        better[i] = np.float32(found @ back[:, :2].T + back[:, 2])
+    return better
 
   def _run(
-      self, network: cv2.dnn.Net, images: UInt8[np.ndarray, 'n h w 3']
+      self,
+      network: cv2.dnn.Net,
+      images: UInt8[np.ndarray, 'n h w 3'],
+      min_confidence: float,
   ) -> list[list[face_lib.Face]]:
     """Returns the faces of each image, in its pixels."""
     network.setInput(cv2.dnn.blobFromImages(list(images)))
     outputs = network.forward(_OUTPUTS)
     return [
-        decode(*parts, self._min_confidence)
-        for parts in zip(*outputs, strict=True)
+        decode(*parts, min_confidence) for parts in zip(*outputs, strict=True)
     ]
 
 
@@ -167,19 +189,30 @@ def roll(landmarks: face_lib.Landmarks) -> float:
   return float(np.degrees(np.arctan2(across[1], across[0])))
 
 
-def _upright(face: face_lib.Face) -> Float32[np.ndarray, '2 3']:
-  """Returns the transform to a crop with the upright face in the middle."""
-  angle = np.radians(roll(face.landmarks))
-  # The box of a tilted face is larger than the face.
-  spread = np.abs([np.cos(angle), np.sin(angle)]).sum()
-  side = np.sqrt(np.prod(face.box[2:] - face.box[:2])) / spread**0.5
-  across = np.array([np.cos(angle), np.sin(angle)]) * side / 2
-  down = np.array([-across[1], across[0]])
-  centre = (face.box[:2] + face.box[2:]) / 2
-  source = np.stack([centre, centre + across, centre + down])
-  middle, half = (_CROP - 1) / 2, _FACE / 2
-  target = np.array([(0, 0), (half, 0), (0, half)]) + middle
-  return alignment.similarity(source, target).astype(np.float32)
+def _upright() -> Float64[np.ndarray, '5 2']:
+  """Returns where the crop of the second pass has the landmarks."""
+  template = alignment.Alignment(size=_CROP).points
+  middle = (_CROP - 1) / 2
+  scale = _EYES / np.linalg.norm(template[1] - template[0])
+  return (template - middle) * scale + middle
+
+
+def _is_near(landmarks: face_lib.Landmarks) -> bool:
+  """Returns whether landmarks in a crop can be those that placed it."""
+  distance = np.linalg.norm(landmarks - _upright(), axis=1).mean()
+  return bool(distance < _MAX_CHANGE * _EYES)
+
+
+def _mean_landmarks(
+    plain: Sequence[face_lib.Face], mirrored: Sequence[face_lib.Face]
+) -> face_lib.Landmarks | None:
+  """Returns the landmarks in the middle of a crop; None if there is no face."""
+  seen = []
+  if face := _middle(plain):
+    seen.append(face.landmarks)
+  if face := _middle(mirrored):
+    seen.append(face.landmarks[_MIRRORED] * (-1, 1) + (_CROP - 1, 0))
+  return np.float32(np.mean(seen, 0)) if seen else None
 
 
 def _middle(found: Sequence[face_lib.Face]) -> face_lib.Face | None:

@@ -35,7 +35,7 @@ def to_frame(
 ) -> Float32[np.ndarray, 'n 2']:
   """Returns points of the result of `fit` in pixels of the image."""
   # Centres of pixels are whole numbers.
-  return (points + np.float32(0.5)) / np.float32(scale) - np.float32(0.5)
+  return (points + 0.5) / scale - 0.5
 
 
 def fit(

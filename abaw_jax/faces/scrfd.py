@@ -50,7 +50,7 @@ class Scrfd:
       ) from e
     return [
         face_lib.Face(
-            x.box / np.float32(scale),
+            x.box / scale,
             None
             if x.landmarks is None
             else networks.to_frame(x.landmarks, scale),
@@ -106,7 +106,7 @@ def decode(
 
 
 def _level(
-    level: Sequence[Float32[np.ndarray, 'n c']],
+    level: Sequence[Float32[np.ndarray, 'n _']],
     stride: int,
     shape: tuple[int, int],
     min_confidence: float,

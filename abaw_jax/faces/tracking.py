@@ -4,10 +4,11 @@ from collections.abc import Sequence
 import dataclasses
 import itertools
 
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 import numpy as np
 from scipy import optimize
 
+from abaw_jax.core import errors
 from abaw_jax.faces import boxes, flow, shots
 from abaw_jax.faces import face as face_lib
 from abaw_jax.video import frames
@@ -26,32 +27,26 @@ _NEW = 0.4
 class _Track:
   face_id: int
   face: face_lib.Face
-  timestamp: float  # of the last detection
-  velocity: Float[np.ndarray, '2'] = dataclasses.field(
-      default_factory=lambda: np.zeros(2)
-  )
-  is_moving: bool = False  # whether there were two detections
-  is_visible: bool = True  # in the frame before
+  timestamp: float  # of the last position
+  velocity: Float[np.ndarray, '2'] | None = None  # after two positions
+  is_visible: bool = True
 
-  def predict(self, timestamp: float) -> Float32[np.ndarray, '4']:
+  def predict(self, timestamp: float) -> face_lib.Box:
     """Returns the box at constant velocity."""
+    if self.velocity is None:
+      return self.face.box
     passed = min(timestamp - self.timestamp, _MAX_EXTRAPOLATION)
     return self.face.box + np.float32(np.tile(self.velocity * passed, 2))
 
-  def detect(self, face: face_lib.Face, timestamp: float) -> None:
-    """Takes the position of a detection."""
+  def move(self, face: face_lib.Face, timestamp: float) -> None:
+    """Takes the next position."""
     passed = timestamp - self.timestamp
     if passed > 0:
-      velocity = (_centre(face.box) - _centre(self.detected_box)) / passed
-      new = _NEW if self.is_moving else 1.0
-      self.velocity = (1 - new) * self.velocity + new * velocity
-      self.is_moving = True
-    self.face, self.timestamp = face, timestamp
-    self.detected_box = face.box
-    self.is_visible = True
-
-  def __post_init__(self):
-    self.detected_box = self.face.box
+      velocity = (_centre(face.box) - _centre(self.face.box)) / passed
+      if self.velocity is not None:
+        velocity = (1 - _NEW) * self.velocity + _NEW * velocity
+      self.velocity = velocity
+    self.face, self.timestamp, self.is_visible = face, timestamp, True
 
 
 class FaceTracker:
@@ -71,7 +66,12 @@ class FaceTracker:
       every: the detector runs on every so many-th frame; optical flow moves the
         landmarks in the frames between.
       max_gap: a face that is missing for more seconds gets a new identity.
+
+    Raises:
+      InputError: `every` is below 1.
     """
+    if every < 1:
+      raise errors.InputError(f'every={every}: give 1 or more')
     self._detector = detector
     self._every = every
     self._max_gap = max_gap
@@ -105,7 +105,7 @@ class FaceTracker:
       track.is_visible = False
     unknown = set(range(len(found)))
     for track, i in self._match(found, now):
-      track.detect(found[i], now)
+      track.move(found[i], now)
       unknown.discard(i)
     self._tracks += [
         _Track(next(self._ids), found[i], now) for i in sorted(unknown)
@@ -136,8 +136,9 @@ class FaceTracker:
     for track, face in zip(visible, moved, strict=True):
       if face is None:
         track.is_visible = False
+        self._since_detection = self._every  # look again in the next frame
       else:
-        track.face = face
+        track.move(face, frame.timestamp)
     return self._visible(detected=False)
 
   def _visible(self, *, detected: bool) -> list[face_lib.TrackedFace]:
@@ -148,5 +149,5 @@ class FaceTracker:
     ]
 
 
-def _centre(box: Float32[np.ndarray, '4']) -> Float32[np.ndarray, '2']:
+def _centre(box: face_lib.Box) -> Float[np.ndarray, '2']:
   return (box[:2] + box[2:]) / 2

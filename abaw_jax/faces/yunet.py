@@ -46,7 +46,7 @@ class YuNet:
     # left, top, width, height, the five points from the left, confidence
     return [
         face_lib.Face(
-            np.concatenate([x[:2], x[:2] + x[2:4]]) / np.float32(scale),
+            np.concatenate([x[:2], x[:2] + x[2:4]]) / scale,
             networks.to_frame(x[4:14].reshape(5, 2), scale),
             float(x[14]),
         )

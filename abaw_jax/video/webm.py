@@ -75,7 +75,11 @@ class WebmWriter:
       self._container.mux(self._stream.encode(picture))
 
   def _open(self, height: int, width: int) -> None:
-    self._container = self._av.open(str(self._temporary), 'w', format='webm')
+    # Without this option, the file has random ids.
+    fixed = {'fflags': '+bitexact'}
+    self._container = self._av.open(
+        str(self._temporary), 'w', format='webm', options=fixed
+    )
     rate = fractions.Fraction(self._frame_rate).limit_denominator(1001)
     self._stream = self._container.add_stream(
         'libvpx-vp9', rate=rate, options=_OPTIONS
