@@ -13,6 +13,8 @@ docs/video.md lists all columns, and the cost of every option.
 The same command continues after a kill: it skips clips that are finished with the
 same model and options. A clip that cannot be read, is damaged or has no face is
 listed at the end, and the exit status is 1; the other clips are predicted.
+
+To predict a split of a built dataset, use abaw-jax predict_split.
 """
 
 import time
@@ -122,12 +124,11 @@ def main(*sources: str) -> int:
   )
   start = time.perf_counter()
   problems = prediction.run(found)
-  print('\n'.join(prediction.report(time.perf_counter() - start)))
-  if not problems:
-    return 0
-  print(f'{len(problems)} problems:')
-  print('\n'.join(f'  {line}' for line in problems))
-  return 1
+  for line in prediction.report(time.perf_counter() - start):
+    print(line)
+  for line in problems:
+    print(f'problem: {line}')
+  return int(bool(problems))
 
 
 def _strides(texts: list[str]) -> tuple[int, ...]:

@@ -13,6 +13,9 @@ from abaw_jax.clips import adaptive, stage_times, tracks
 from abaw_jax.clips import options as settings
 from abaw_jax.tables import rows
 
+# Frames per face of a batch after which a batch is not full, but late.
+_FRAMES = 8
+
 
 @dataclasses.dataclass(eq=False)
 class _Face:
@@ -52,14 +55,16 @@ class Batches:
     self._predictor = predictor
     self._options = options
     self._times = times
+    self._batch_size = batch_size
     # With adaptive reading, most faces are not read.
     factor = 1 if options.adaptive is None else options.strides[0]
     self._wanted = batch_size * factor
     self._faces: list[_Face] = []
+    self._frames = 0  # since the last `run`
     self._clips: set[tracks.ClipTracks] = set()
     # Features of the last face of each track, for adaptive reading.
     self._anchors: dict[tuple[tracks.ClipTracks, int], adaptive.Anchor] = {}
-    self._is_compiled = False
+    self._compiled: set[tuple[str, int]] = set()
     self.faces = self.read = 0
 
   def add(self, clip: tracks.ClipTracks, frame: rows.FrameFaces) -> bool:
@@ -70,13 +75,25 @@ class Batches:
         _Face(clip, face.face_id, frame.index, frame.timestamp, crop)
         for face, crop in zip(frame.faces, frame.crops, strict=True)
     ]
-    # Frames without a face wait for nobody, but they must not pile up.
-    return max(len(self._faces), clip.waiting) >= self._wanted
+    self._frames += 1
+    is_full = len(self._faces) >= self._wanted
+    return is_full or self._frames >= _FRAMES * self._wanted
 
   def run(self) -> None:
-    """Predicts all faces that wait; their rows are in the tracks of their clips."""
+    """Predicts the faces that wait; their rows are in the tracks of their clips.
+
+    Faces of the newest frame that make no full batch wait for the next one.
+    """
+    count = len(self._faces)
+    if count >= self._wanted:
+      count -= count % self._batch_size
+    self._run(count)
+
+  def _run(self, count: int) -> None:
+    faces, self._faces = self._faces[:count], self._faces[count:]
+    self._frames = 0
     groups = collections.defaultdict(list)
-    for face in self._faces:
+    for face in faces:
       groups[face.clip, face.face_id].append(face)
     runs = list(groups.values())
     pushes = []
@@ -89,17 +106,16 @@ class Batches:
       pushes.append((clip.track(face_id), features, index, times))
       for i in index[~is_read]:
         clip.mark_unread(face_id, int(i))
-    with self._times.measure(self._stage('temporal')):
+    with self._times.measure(self._stage('temporal', 'push', len(pushes))):
       found = self._predictor.push_all(pushes)
-    self._is_compiled |= bool(runs)
     for run, part in zip(runs, found, strict=True):
       run[0].clip.fill(run[0].face_id, part)
-    clips, self._clips, self._faces = self._clips, set(), []
+    clips, self._clips = self._clips, {face.clip for face in self._faces}
     self._finish([(clip, clip.pop_lost()) for clip in clips])
 
   def end(self, clip: tracks.ClipTracks) -> None:
     """Predicts everything that is left of a clip."""
-    self.run()
+    self._run(len(self._faces))
     self._finish([(clip, clip.pop_all())])
 
   def drop(self, clip: tracks.ClipTracks) -> None:
@@ -109,16 +125,21 @@ class Batches:
     clip.pop_all()
     self._drop_anchors()
 
-  def _stage(self, name: str) -> str:
-    """Returns the stage whose time is measured."""
-    return name if self._is_compiled else stage_times.COMPILE
+  def _stage(self, stage: str, call: str, count: int) -> str:
+    """Returns the stage of a call with so many items; the first one compiles."""
+    if (call, count) in self._compiled:
+      return stage
+    self._compiled.add((call, count))
+    return stage_times.COMPILE
 
   def _finish(
       self, ended: list[tuple[tracks.ClipTracks, dict[int, Any]]]
   ) -> None:
     """Takes the last rows of tracks."""
     keys = [(clip, face_id) for clip, found in ended for face_id in found]
-    with self._times.measure('temporal'):
+    if not keys:
+      return
+    with self._times.measure(self._stage('temporal', 'finish', len(keys))):
       results = self._predictor.finish_all(
           [track for _, found in ended for track in found.values()]
       )
@@ -181,5 +202,9 @@ class Batches:
   def _embed(
       self, crops: list[UInt8[np.ndarray, 's s 3']]
   ) -> Float[np.ndarray, 'n d']:
-    with self._times.measure(self._stage('embed')):
-      return self._predictor.embed(np.stack(crops))
+    count, size = len(crops), self._batch_size
+    if self._options.adaptive is None and count % size > size // 4:
+      # A larger batch costs less than to compile another size.
+      crops = [*crops, *[crops[-1]] * (-count % size)]
+    with self._times.measure(self._stage('embed', 'embed', min(len(crops), size))):
+      return self._predictor.embed(np.stack(crops))[:count]

@@ -3,41 +3,69 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from abaw_jax import video
 from abaw_jax.clips import options as settings
+from abaw_jax.clips import reading
 from abaw_jax.core import errors
 
 # Summary of all clips, in the folder of their files.
 SUMMARY = 'summary.csv'
 
 
-def check_sources(
-    sources: Sequence[Any], options: settings.Options, with_overlay: bool
-) -> None:
-  """Raises an InputError if the sources and the options do not go together."""
+def check_names(sources: Sequence[Any]) -> None:
+  """Raises an InputError if a clip would replace the summary of all clips."""
   for source in sources:
     if source.name == SUMMARY.removesuffix('.csv'):
       raise errors.InputError(
           f'{source.source}: its table would be {SUMMARY}, the summary of all '
           'clips; rename the clip'
       )
-    if _is_camera(source):
-      if options.duration is None:
-        raise errors.InputError(
-            f'{source.source}: a camera has no end; give --duration=SECONDS'
-        )
-      if with_overlay:
-        raise errors.InputError(
-            f'{source.source}: --overlay reads a clip twice; record the camera to '
-            'a file first'
-        )
-  kind, _, file = options.detector.partition(':')
-  if kind == 'csv' and len(sources) > 1 and '{clip}' not in file:
+
+
+def check_sources(
+    sources: Sequence[Any], options: settings.Options, *, with_overlay: bool
+) -> None:
+  """Raises an InputError if the sources and the options do not go together.
+
+  Args:
+    sources: `video.Source` of each clip.
+    options: of the prediction.
+    with_overlay: whether there are overlay videos.
+  """
+  for source in filter(_is_camera, sources):
+    if options.duration is None:
+      raise errors.InputError(
+          f'{source.source}: a camera has no end; give --duration=SECONDS'
+      )
+    if with_overlay:
+      raise errors.InputError(
+          f'{source.source}: --overlay reads a clip twice; record the camera to '
+          'a file first'
+      )
+  if '{clip}' in options.detector:
+    return  # each clip has its own file
+  if options.detector.startswith('csv:') and len(sources) > 1:
     raise errors.InputError(
         f'--detector={options.detector}: one file of boxes for {len(sources)} '
         'clips; name the file of each clip with {clip}, such as '
         'csv:boxes/{clip}.csv'
     )
+  reading.make_tracker(options, '')  # its file may be missing
+
+
+def check_adaptive(predictor: Any) -> None:
+  """Raises an InputError if a bundle cannot read few faces.
+
+  Args:
+    predictor: a `bundles.Predictor`.
+  """
+  if 'expression' not in predictor.outputs:
+    raise errors.InputError(
+        'adaptive: this bundle predicts no expressions; leave it out'
+    )
+  predictor.frame_scores(np.zeros([1, predictor.feature_dim], np.float32))
 
 
 def _is_camera(source: Any) -> bool:

@@ -14,7 +14,7 @@ _PATIENCE = 0.2
 class End(NamedTuple):
   """Follows the last item of a source."""
 
-  error: errors.InputError | None  # why it ended early
+  error: errors.InputError | OSError | None  # why it ended early
 
 
 def interleaved(
@@ -32,12 +32,13 @@ def interleaved(
 
   Args:
     sources: to read, in this order.
-    read: yields the items of a source; an InputError ends this source only.
+    read: yields the items of a source; an InputError or an OSError ends this
+      source only.
     threads: number of sources that are read at the same time.
     waiting: largest number of items that wait.
 
   Raises:
-    Exception: what `read` raises, other than an InputError.
+    Exception: any other exception of `read`.
   """
   items: queue.Queue[tuple[Any, Any]] = queue.Queue(waiting)
   left = iter(sources)
@@ -64,7 +65,7 @@ def interleaved(
           if not put(source, item):
             return
         put(source, End(None))
-      except errors.InputError as e:
+      except (errors.InputError, OSError) as e:
         put(source, End(e))
       except BaseException as e:  # a bug: raised again by the consumer
         put(source, e)

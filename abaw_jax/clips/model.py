@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 import contextlib
 import os
-import pathlib
 from typing import Any
 
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 import numpy as np
 import pyarrow as pa
 
 from abaw_jax import video
-from abaw_jax.clips import batches, reading, stage_times, tracks
+from abaw_jax.clips import batches, checks, reading, stage_times, tracks
 from abaw_jax.clips import options as settings
+from abaw_jax.core import errors
 from abaw_jax.tables import columns as table_columns
 from abaw_jax.tables import gaps, rows
 
@@ -35,7 +35,7 @@ class Model:
 
   def predict(
       self,
-      source: str | os.PathLike[str] | UInt8[np.ndarray, 't h w 3'],
+      source: str | os.PathLike[str] | np.ndarray,
       *,
       aligned: bool = False,
       batch_size: int = 32,
@@ -46,7 +46,8 @@ class Model:
     `abaw-jax predict` writes the same table; docs/video.md lists its columns.
 
     Args:
-      source: a video, a folder of images, or frames as one RGB array.
+      source: a video, a folder of images, or RGB frames [t, height, width, 3],
+        uint8.
       aligned: whether the images are faces that are aligned already.
       batch_size: largest number of faces that the backbone gets at once.
       **options: fields of `options.Options`, such as `every=2`.
@@ -55,12 +56,15 @@ class Model:
       InputError: the clip cannot be read, or an option is wrong.
     """
     chosen = _options(aligned, options)
+    if chosen.adaptive is not None:
+      checks.check_adaptive(self.predictor)
     times = stage_times.StageTimes()
     with contextlib.ExitStack() as stack:
       if isinstance(source, str | os.PathLike):
-        name = pathlib.Path(source).stem
+        clip = _find_clip(source, chosen)
+        name = clip.name
         frames = stack.enter_context(
-            video.open_clip(source, frame_rate=chosen.image_rate)
+            video.open_clip(clip, frame_rate=chosen.image_rate)
         )
       else:
         name = 'frames'
@@ -78,13 +82,14 @@ class Model:
     batch = table_columns.make_batch(done, self._layout, schema)
     return pa.Table.from_batches([batch])
 
-  def embed(
-      self, faces: UInt8[np.ndarray, 'n s s 3']
-  ) -> Float32[np.ndarray, 'n d']:
-    """Returns the features of aligned RGB faces.
+  def embed(self, faces: np.ndarray) -> Float32[np.ndarray, 'n d']:
+    """Returns the features of aligned faces.
 
     Args:
-      faces: squares of `predictor.image_size` pixels.
+      faces: RGB images [n, s, s, 3], uint8.
+
+    Raises:
+      InputError: they are none.
     """
     reading.check_images(faces)
     return self.predictor.embed(faces)
@@ -168,14 +173,17 @@ class Stream:
 
   def push(
       self,
-      image: UInt8[np.ndarray, 'h w 3'],
+      image: np.ndarray,
       timestamp: float | None = None,
   ) -> list[dict[str, Any]]:
     """Returns the rows of the next frame, by column; see `Model.columns`.
 
     Args:
-      image: upright, RGB.
+      image: upright, RGB [height, width, 3], uint8.
       timestamp: in seconds, larger than before; None = from `image_rate`.
+
+    Raises:
+      InputError: it is no image.
     """
     reading.check_images(image[None])
     if timestamp is None:
@@ -188,6 +196,19 @@ class Stream:
     done = self._tracks.take()
     batch = table_columns.make_batch(done, self._layout, self._schema)
     return batch.to_pylist()
+
+
+def _find_clip(
+    source: str | os.PathLike[str], options: settings.Options
+) -> video.Source:
+  """Returns the only clip of a path."""
+  found = video.find_clips([source])
+  if len(found) > 1:
+    raise errors.InputError(
+        f'{source}: has {len(found)} clips; give one, or use abaw-jax predict'
+    )
+  checks.check_sources(found, options, with_overlay=False)
+  return found[0]
 
 
 def _options(aligned: bool, options: dict[str, Any]) -> settings.Options:

@@ -98,7 +98,12 @@ class Prediction:
       InputError: the sources and the options do not go together, or a file cannot
         be written.
     """
-    checks.check_sources(sources, self._options, self._with_overlay)
+    checks.check_names(sources)
+    checks.check_sources(
+        sources, self._options, with_overlay=self._with_overlay
+    )
+    if self._options.adaptive is not None:
+      checks.check_adaptive(self._predictor)
     clip_files.remove_temporary(self._out)
     expected = {
         source.name: checks.expected_frames(source) for source in sources
@@ -121,7 +126,7 @@ class Prediction:
         self._take(source.name, item)
     self._write_summary([source.name for source in sources])
     return [
-        f'{source.source}: {line}'
+        line if line.startswith(source.source) else f'{source.source}: {line}'
         for source in sources
         for line in self._problems[source.name]
     ]
@@ -148,7 +153,8 @@ class Prediction:
     if not self._overwrite:
       before = self._files(source.name).finished()
       if before and set(schema['files']) <= set(before['files']):
-        if not (change := clip_files.difference(before, schema)):
+        change = clip_files.difference(before, schema)
+        if not change:
           yield _Finished(before)
           return
         raise errors.InputError(

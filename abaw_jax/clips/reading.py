@@ -46,9 +46,7 @@ def make_tracker(options: settings.Options, name: str) -> Any:
       long_side=options.long_side,
       min_confidence=options.min_confidence,
   )
-  return faces.FaceTracker(
-      detector, every=options.every, max_gap=MAX_GAP
-  )
+  return faces.FaceTracker(detector, every=options.every, max_gap=MAX_GAP)
 
 
 def make_crop(predictor: Any, options: settings.Options) -> Crop:

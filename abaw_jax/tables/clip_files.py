@@ -190,6 +190,8 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
   Compares the model, the options and the checksum of the clip.
   """
+  if new['clip']['sha256'] is None:
+    return 'a camera at another time'
   if old['clip']['sha256'] != new['clip']['sha256']:
     return 'another content of the clip'
   for part in ('model', 'options'):

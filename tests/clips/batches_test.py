@@ -68,7 +68,9 @@ def test_rows_are_complete_right_and_in_order(delay):
           face.geometry[:4], fakes.box(frame.index, face.face_id)
       )
       assert face.detected is (frame.index % 2 == 0)
-  assert predictor.embedded == sum(len(two_faces(i)) for i in range(400))
+  count = sum(len(two_faces(i)) for i in range(400))
+  assert count <= predictor.embedded < count + 16  # the last batch is filled up
+  assert predictor.calls <= count / 16 + 2
 
 
 def test_nothing_waits_for_a_lost_face_or_for_the_end():
@@ -85,7 +87,7 @@ def test_nothing_waits_for_a_lost_face_or_for_the_end():
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     waits.append(clip.largest_wait)
-  assert waits[0] == waits[1] < 100
+  assert waits[1] <= waits[0] + 16 < 100
   # 750 crops have 2 MB; Python itself keeps up to 2,000 freed tuples.
   assert peaks[1] < peaks[0] + 250_000
 
@@ -93,7 +95,7 @@ def test_nothing_waits_for_a_lost_face_or_for_the_end():
 def test_frames_without_a_face_do_not_pile_up():
   clip = Clip(lambda i: [], fakes.Predictor(), length=300)
   assert sum(1 for _ in clip.run()) == 300
-  assert clip.largest_wait <= 16
+  assert clip.largest_wait <= 8 * 16
 
 
 @pytest.mark.parametrize('threshold', [0.3, 0.999])

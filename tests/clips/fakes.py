@@ -91,8 +91,8 @@ class Predictor:
   """As `bundles.Predictor`.
 
   Attributes:
-    largest_batch: of faces so far.
-    embedded: number of faces so far.
+    calls: number of batches so far.
+    embedded: number of faces in them.
   """
 
   outputs = ('valence', 'arousal', 'expression', 'au')
@@ -104,13 +104,13 @@ class Predictor:
 
   def __init__(self, delay: int = 0):
     self.delay = delay
-    self.largest_batch = self.embedded = 0
+    self.calls = self.embedded = 0
     self.alignment = types.SimpleNamespace(crop=crop)
 
   def embed(self, faces: np.ndarray) -> np.ndarray:
     """Returns (frame, face_id) of each crop, float32."""
     assert faces.dtype == np.uint8
-    self.largest_batch = max(self.largest_batch, len(faces))
+    self.calls += 1
     self.embedded += len(faces)
     low, high, face_id = faces[:, 0, 0].astype(np.float32).T
     return np.stack([low + 256 * high, face_id], axis=1)
