@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from abaw_jax.core import progress_bars
+from abaw_jax.data_builders.procedural import alignment
 from abaw_jax.data_builders.procedural import card as card_lib
 from abaw_jax.data_builders.procedural.rendering import camera, dynamics, film
 from abaw_jax.data_builders.procedural.rendering import video_plan as plan_lib
@@ -130,6 +131,7 @@ def write(
         'rows': len(lines),
         'frames': sum(done[v.name].frames for v in members),
     }
+  alignment.write(out, domain)
   card['counts'] = counts
   card_lib.finish(out, card)
   total = sum(r.frames for r in done.values())

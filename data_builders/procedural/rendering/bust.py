@@ -25,22 +25,33 @@ class Bust:
   relief: relief_lib.Relief
 
 
-def _torso(image: np.ndarray, who: identity_lib.Identity) -> None:
+def collar(who: identity_lib.Identity) -> np.ndarray:
+  """Returns the right half of the collar and the shoulder [7, 2]."""
+  wide = _neck_width(who)
+  return canvas.curve(
+      (0, 12, wide + 5, wide + 26, 66, 66, 0),
+      (121, 116, 107, 113, 121, 130, 130),
+  )
+
+
+def _neck_width(who: identity_lib.Identity) -> float:
+  return 17 * who.jaw_width + 3 * (1 - who.feminine)
+
+
+def torso(image: np.ndarray, who: identity_lib.Identity) -> None:
+  """Draws the neck and the collar."""
   skin, cloth = np.array(who.skin), np.array(who.cloth)
-  wide = 17 * who.jaw_width + 3 * (1 - who.feminine)
+  wide = _neck_width(who)
   neck = canvas.curve(
       (3, wide, wide - 1, wide + 4, wide + 14, 3), (80, 80, 100, 110, 122, 124)
   )
   canvas.fill(image, 0.8 * skin, face_lib.smooth(face_lib.mirror(neck)))
   shadow = canvas.curve((3, wide - 1, wide - 3, 3), (88, 88, 104, 112))
   canvas.fill(image, 0.68 * skin, face_lib.smooth(face_lib.mirror(shadow)))
-  collar = canvas.curve(
-      (0, 12, wide + 5, wide + 26, 66, 66, 0),
-      (121, 116, 107, 113, 121, 130, 130),
-  )
+  cloth_edge = collar(who)
   for side, shade in ((-1, 0.92), (1, 1.0)):
-    canvas.fill(image, shade * cloth, face_lib.half(collar, side))
-    canvas.line(image, 0.7 * cloth, face_lib.half(collar[:3], side), 2)
+    canvas.fill(image, shade * cloth, face_lib.half(cloth_edge, side))
+    canvas.line(image, 0.7 * cloth, face_lib.half(cloth_edge[:3], side), 2)
 
 
 def _ears(image: np.ndarray, who: identity_lib.Identity) -> None:
@@ -87,7 +98,7 @@ def build(who: identity_lib.Identity) -> Bust:
   """Returns the painted bust of a person."""
   rng = np.random.default_rng(who.texture_seed)
   back = hair.back(who, rng)
-  _torso(back, who)
+  torso(back, who)
   if who.hair_style not in ('long', 'scarf', 'fringe'):
     _ears(back, who)
   front = hair.front(who, rng)

@@ -12,9 +12,10 @@ from abaw_jax.data_builders.procedural.rendering import (
 )
 from abaw_jax.data_builders.procedural.rendering import scene as scene_lib
 
-_MESH = 28  # side of the coarse grid on which the pose is solved
+_CELL = 4  # pixels of a cell of the grid on which the pose is solved
+_ROUNDS = 2  # iterations that solve the pose
 _PIVOT = np.array([56.0, 64.0])  # centre of the rotation on the canvas ...
-_AIM = np.array([56.0, 60.0])  # ... and in the picture
+AIM = np.array([56.0, 60.0])  # ... and in the picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,26 +73,87 @@ def _rotation(pose: np.ndarray) -> np.ndarray:
   return about_z @ about_x @ about_y
 
 
-def _turn(
-    image: np.ndarray, depth: np.ndarray, shot: Shot, zoom: float
+def turn(
+    image: np.ndarray,
+    depth: np.ndarray,
+    pose: np.ndarray,
+    shift: np.ndarray,
+    zoom: float,
+    *,
+    size: tuple[int, int] = (canvas.CROP, canvas.CROP),
+    scale: float = canvas.SCALE,
+    border: int = cv2.BORDER_REPLICATE,
 ) -> np.ndarray:
-  """Returns the crop [CROP, CROP, 4] of a turned head with the heights `depth`."""
-  turn = zoom * _rotation(shot.pose)
-  grid = (np.arange(_MESH) + 0.5) * (canvas.CROP / _MESH)
-  goal = np.stack(np.meshgrid(grid, grid), -1) - _AIM - shot.shift
-  inverse = np.linalg.inv(turn[:2, :2]).T
+  """Returns the picture [height, width, 4] of a turned head.
+
+  Args:
+    image: canvas of the frontal head.
+    depth: [GRID, GRID] heights of the head in crop pixels.
+    pose: [3] yaw, pitch and roll in degrees.
+    shift: [2] pixels by which the head is off its place in a crop.
+    zoom: pixels of the picture per crop pixel.
+    size: width and height of the picture.
+    scale: pixels of `image` per crop pixel.
+    border: OpenCV's rule for pixels outside of `image`.
+  """
+  motion = zoom * _rotation(pose)
+  cells = [-(-side // _CELL) for side in size]
+  grid = [
+      (np.arange(n) + 0.5) * (side / n)
+      for n, side in zip(cells, size, strict=True)
+  ]
+  goal = np.stack(np.meshgrid(*grid), -1) - AIM - shift
+  place = _solve(goal, depth, motion, _ROUNDS)
   origin = _PIVOT + canvas.MARGIN
-  edge = cv2.BORDER_REPLICATE
+  source = ((place + origin) * scale - 0.5).astype(np.float32)
+  source = cv2.resize(source, size)
+  return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=border)
+
+
+def _solve(
+    goal: np.ndarray, depth: np.ndarray, motion: np.ndarray, rounds: int
+) -> np.ndarray:
+  """Returns the points of the head that the picture shows at `goal` [h, w, 2].
+
+  The rotation maps a point (x, y, z) of the head into the picture. Fixed-point
+  iterations solve this for (x, y).
+  """
+  inverse = np.linalg.inv(motion[:2, :2]).T
   place = goal @ inverse
-  # The rotation R maps a point (x, y, z) of the head into the picture. Two
-  # fixed-point iterations solve this for (x, y).
-  for _ in range(2):
-    at = (place + origin - 0.5).astype(np.float32)
-    z = cv2.remap(depth, at, None, cv2.INTER_LINEAR, borderMode=edge)
-    place = (goal - z[..., None] * turn[:2, 2]) @ inverse
-  source = ((place + origin) * canvas.SCALE - 0.5).astype(np.float32)
-  source = cv2.resize(source, (canvas.CROP, canvas.CROP))
-  return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=edge)
+  for _ in range(rounds):
+    z = _height(depth, place)
+    place = (goal - z[..., None] * motion[:2, 2]) @ inverse
+  return place
+
+
+def _height(depth: np.ndarray, place: np.ndarray) -> np.ndarray:
+  """Returns the heights [h, w] at points [h, w, 2] relative to the pivot."""
+  at = (place + (_PIVOT + canvas.MARGIN) - 0.5).astype(np.float32)
+  edge = cv2.BORDER_REPLICATE
+  return cv2.remap(depth, at, None, cv2.INTER_LINEAR, borderMode=edge)
+
+
+def project(
+    points: np.ndarray,
+    depth: np.ndarray,
+    pose: np.ndarray,
+    shift: np.ndarray,
+    zoom: float,
+) -> np.ndarray:
+  """Returns where `turn` shows points [n, 2] of the frontal head.
+
+  The left edge of the picture and its top edge are at 0; the centre of the first
+  pixel is at 0.5.
+  """
+  # Coordinates of a drawing are those of pixel centres of the canvas.
+  place = (np.asarray(points) + 0.5 / canvas.SCALE - _PIVOT)[None]
+  motion = zoom * _rotation(pose)
+  z = _height(depth, place)
+  for _ in range(_ROUNDS + 1):
+    goal = place @ motion[:2, :2].T + z[..., None] * motion[:2, 2]
+    # The height that `turn` uses after its last but one round.
+    z = _height(depth, _solve(goal, depth, motion, _ROUNDS - 1))
+  return goal[0] + AIM + shift
 
 
 def take(
@@ -112,13 +174,24 @@ def take(
   """
   if shot.covered:
     occluder.paint(image, scene.occluder, shot.place, skin)
-  head = _turn(image, depth, shot, scene.zoom)
+  head = turn(image, depth, shot.pose, shot.shift, scene.zoom)
   corner = np.rint(canvas.MARGIN - 2 * shot.shift).astype(int)
   dx, dy = np.clip(corner, 0, 2 * canvas.MARGIN).tolist()
   room = scene.backdrop[dy : dy + canvas.CROP, dx : dx + canvas.CROP]
-  clear = cv2.merge([cv2.bitwise_not(head[..., 3])] * 3)
-  picture = cv2.cvtColor(head, cv2.COLOR_RGBA2RGB)
-  picture = cv2.add(picture, cv2.multiply(room, clear, scale=1 / 255))
+  return expose(composite(head, room), scene, shot)
+
+
+def composite(layer: np.ndarray, picture: np.ndarray) -> np.ndarray:
+  """Returns the premultiplied RGBA `layer` in front of an RGB `picture`."""
+  clear = cv2.merge([cv2.bitwise_not(layer[..., 3])] * 3)
+  front = cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB)
+  return cv2.add(front, cv2.multiply(picture, clear, scale=1 / 255))
+
+
+def expose(
+    picture: np.ndarray, scene: scene_lib.Scene, shot: Shot
+) -> np.ndarray:
+  """Returns an RGB `picture` with motion, focus, exposure and noise."""
   if shot.smear > 0.5:
     picture = cv2.blur(picture, (1 + 2 * int(shot.smear), 1))
   if shot.blur > 0.2:
@@ -127,7 +200,8 @@ def take(
     small = cv2.resize(picture, (scene.detail,) * 2, None, 0, 0, cv2.INTER_AREA)
     picture = cv2.resize(small, (canvas.CROP,) * 2, None, 0, 0, cv2.INTER_CUBIC)
   gy, gx = shot.grain.tolist()
-  grain = scene.bank[gy : gy + canvas.CROP, gx : gx + canvas.CROP]
+  height, width = picture.shape[:2]
+  grain = scene.bank[gy : gy + height, gx : gx + width]
   return cv2.addWeighted(
       picture, shot.gain, grain, scene.noise, 0, dtype=cv2.CV_8U
   )

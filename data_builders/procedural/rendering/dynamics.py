@@ -177,10 +177,21 @@ def _rate(
   return np.clip(rated + 0.04 * wander(rng, rated.shape, 0.5), -1, 1)
 
 
-def simulate(video: plan_lib.Video, who: identity_lib.Identity) -> Track:
-  """Returns the face, the pose and the annotations of a video."""
+def simulate(
+    video: plan_lib.Video,
+    who: identity_lib.Identity,
+    frame_id: np.ndarray | None = None,
+) -> Track:
+  """Returns the face, the pose and the annotations of a video.
+
+  Args:
+    video: plan of the video.
+    who: its person.
+    frame_id: annotated frames, counted from 1; None draws random ones.
+  """
   rng = np.random.default_rng([*video.key, 1])
-  frame_id = _frame_ids(rng, video.frames)
+  if frame_id is None:
+    frame_id = _frame_ids(rng, video.frames)
   length, at = int(frame_id[-1]), frame_id - 1
   script = _write_script(video.segments, length, rng)
   units, perceived = _act(script, rng)

@@ -14,6 +14,7 @@ from abaw_jax.data_builders.procedural.rendering import identity as identity_lib
 CENTRE = 56.0
 BROW_Y, EYE_Y, NOSE_Y, MOUTH_Y = 40.0, 49.0, 68.0, 83.0
 EYE_X = 16.0
+_TIP = (0.0, -2.5)  # tip of the nose above the nostrils
 
 # Right half of the head from the crown to the chin: x from the middle, y, and the
 # weights by which each point moves with cheeks, jaw and chin.
@@ -211,3 +212,12 @@ def build(
       nose=nose,
       jaw=jaw,
   )
+
+
+def landmarks(face: Face) -> np.ndarray:
+  """Returns [5, 2]: middles of the eyes, tip of the nose, corners of the mouth.
+
+  The first eye and the first corner are the left ones in the picture.
+  """
+  eyes = [eye.upper[[0, -1]].mean(0) for eye in face.eyes]
+  return np.stack([*eyes, face.nose + _TIP, *face.mouth.upper_inner[[0, -1]]])

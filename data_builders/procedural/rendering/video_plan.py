@@ -112,7 +112,7 @@ def _quota(shares: np.ndarray, total: int) -> np.ndarray:
   return counts
 
 
-def _deck(
+def deck(
     split: str, priors: tuple[float, ...], total: int, rng: np.random.Generator
 ) -> list[Segment]:
   """Returns the shuffled segments of a split with the planned class priors."""
@@ -185,7 +185,7 @@ def make(
     people = -(-size // _CAST[domain])
     lengths = np.rint(frames * rng.uniform(0.6, 1.4, size)).astype(int)
     segments = np.maximum(np.rint(lengths * MEAN_GAP / SEGMENT), 1).astype(int)
-    deck = _deck(split, priors, int(segments.sum()), rng)
+    cards = deck(split, priors, int(segments.sum()), rng)
     rows = int(lengths.sum())
     repeated = np.bincount(
         rng.integers(size, size=max(1, round(rows * REPEATED[split]))),
@@ -205,8 +205,8 @@ def make(
               frames=int(lengths[i]),
               repeated=int(min(repeated[i], lengths[i])),
               unlabelled=min(blank, int(lengths[i])) if i == 0 else 0,
-              segments=tuple(deck[: segments[i]]),
+              segments=tuple(cards[: segments[i]]),
           )
       )
-      deck = deck[segments[i] :]
+      cards = cards[segments[i] :]
   return plan
