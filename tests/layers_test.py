@@ -64,7 +64,6 @@ ROOMS = {
     'tables': 'core',
     'clips': 'core data video faces tables',
     'live_page': 'core',
-    'data_builders': 'core',
     'data_builders': 'core video',
 }
 # Commands import everything but the parts of models, and not each other.
