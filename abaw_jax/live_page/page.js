@@ -101,9 +101,13 @@ class Session {
   async start() {
     const video = element('video');
     this.startedAt = performance.now();
-    try {
-      if (this.source.isFile) await video.play();
+    if (!this.source.isFile) {
       this.nextFrame();
+      return;
+    }
+    this.send(video.currentTime);  // the first frame, which is there already
+    try {
+      await video.play();
     } catch (e) {
       if (!this.ended) fail(e);
     }

@@ -186,6 +186,7 @@ def test_a_video_is_predicted_to_its_end(page, folder, server):
   page.wait("element('status').textContent == 'The video has ended.'")
   seen = [when for _, when in server.streams[-1].pushed]
   assert len(seen) >= len(times) // 2
+  assert seen[0] == times[0] == 0
   for when in seen:
     assert min(abs(when - other) for other in times) < 0.002
 
