@@ -1,21 +1,25 @@
-r"""Runs every stage on the procedural corpus, from rendering to P_MTL.
+r"""Runs every stage on the procedural corpus, from rendering to a predicted video.
 
   abaw-jax demo --workdir=demo
 
 Renders the corpus, builds the dataset, pretrains a small MAE, fine-tunes it on
 frames, extracts features, trains the temporal multi-task model and evaluates
 both models on validation videos of people that are not in the training split.
+Then it puts both models into demo/bundle, renders a video of other people,
+demo/clip.webm, and predicts it: demo/predicted/clip.csv and clip.overlay.webm.
 Run the same command again after an interruption: finished stages are not
 repeated.
 """
 
 import json
 import resource
+import shutil
 import sys
 
 from absl import flags
 
 from abaw_jax.core import cli, files
+from abaw_jax.workflow import procedural, stages
 
 cli.define_workdir('Folder of all datasets and runs.', required=True)
 _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
@@ -24,7 +28,6 @@ _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
 def main() -> None:
   """Runs the stages and prints the scores."""
   from abaw_jax.scoring import metrics
-  from abaw_jax.workflow import procedural, stages
 
   root = files.local_path(flags.FLAGS.workdir, '--workdir')
   models = {'static frame model': 'frame', 'temporal model': 'mtl'}
@@ -41,8 +44,15 @@ def main() -> None:
               procedural.evaluate_stage(name, root / run)
               for name, run in models.items()
           ),
+          *_bundle_stages(root),
       ]
   )
+  clip = root / 'clip.webm'
+  if not clip.exists():
+    (rendered,) = (root / 'scene').glob('*.webm')
+    with files.replacing(clip) as temporary:
+      shutil.copyfile(rendered, temporary)
+  stages.run([_predict_stage(root, clip)])
   if memory := _peak_memory():
     print(f'\npeak memory of the largest stage: {memory:.1f} GiB')
   print(f'\n{"validation":20}' + ''.join(f'{name:>9}' for name in _COLUMNS))
@@ -51,6 +61,54 @@ def main() -> None:
     scores = json.loads(path.read_text())
     print(f'{name:20}' + ''.join(f'{scores[k]:9.4f}' for k in _COLUMNS))
   print(metrics.summary(scores))
+  print(
+      f'\na video of other people: {root / "clip.webm"}\n'
+      f'its table: {root / "predicted" / "clip.csv"}\n'
+      f'what the model saw: {root / "predicted" / "clip.overlay.webm"}'
+  )
+
+
+def _bundle_stages(root: files.Path) -> list[stages.Stage]:
+  """Returns the stages that make a bundle and render a clip of other people."""
+  return [
+      stages.Stage(
+          'put both models into a bundle',
+          (
+              'abaw_jax.bundle',
+              f'--frame={root / "frame"}',
+              f'--temporal={root / "mtl"}',
+              f'--alignment={root / "source" / "alignment.json"}',
+              f'--out={root / "bundle"}',
+          ),
+          root / 'bundle' / 'checksums.json',
+      ),
+      stages.Stage(
+          'render a video of other people',
+          (
+              procedural.RENDER,
+              '--scenes=1',
+              '--seed=7',
+              f'--out={root / "scene"}',
+          ),
+          root / 'scene' / 'corpus.json',
+      ),
+  ]
+
+
+def _predict_stage(root: files.Path, clip: files.Path) -> stages.Stage:
+  """Returns the stage that predicts the clip."""
+  out = root / 'predicted'
+  return stages.Stage(
+      'predict every frame of the video',
+      (
+          'abaw_jax.predict',
+          str(clip),
+          f'--model={root / "bundle"}',
+          f'--out={out}',
+          '--overlay',
+      ),
+      out / f'{clip.stem}.schema.json',
+  )
 
 
 def _peak_memory() -> float:
