@@ -93,7 +93,7 @@ def test_the_card_says_what_a_user_must_know(folder, root):
       'AU12',
   ):
     assert part in body
-  # With the intervals of the run's predictions, here of another split.
+  # The run has predictions of another split only.
   assert 'Not scored' in body
   config = json.loads((folder / storage.CONFIG).read_text())
   assert config['provenance']['frame']['run'] == 'frame'
