@@ -19,14 +19,15 @@ const ERROR_MS = 4000;
 const MAX_ROWS = 200000;
 const JPEG_QUALITY = 0.9;
 const has = (output) => model.outputs.includes(output);
-const colour = (faceId) => COLOURS[faceId % COLOURS.length];
+const colour = (faceId) => COLOURS[state.colours.get(faceId) % COLOURS.length];
 const percent = (x) => (x == null ? '–' : `${Math.round(100 * x)} %`);
 const signed = (x) =>
   x == null ? '–' : (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2);
 
 // The last rows that were shown, the trails of their faces, and the table.
 const state = {
-  session: null, rows: [], face: null, trails: new Map(), answers: [], table: [],
+  session: null, rows: [], face: null, trails: new Map(), colours: new Map(),
+  answers: [], table: [],
 };
 // The picture on its way, and the one that is shown.
 let [sent, shown] = ['canvas', 'canvas'].map((x) => document.createElement(x));
@@ -161,7 +162,7 @@ class Session {
 
 function begin(source) {
   Object.assign(state, {
-    rows: [], face: null, trails: new Map(), answers: [], table: [],
+    rows: [], face: null, trails: new Map(), colours: new Map(), answers: [], table: [],
   });
   complain('');
   say(`Connecting ${source.name} to the model.`);
@@ -255,6 +256,7 @@ function show(message, roundTripMs) {
     while (trail.length && trail[0][0] < time - TRAIL_SECONDS) trail.shift();
     if (!trail.length) state.trails.delete(id);
   }
+  paint();
   const span = (now - state.answers[0]) / 1000;
   element('fps').textContent =
     span > 0.2 ? ((state.answers.length - 1) / span).toFixed(1) : '–';
@@ -263,6 +265,20 @@ function show(message, roundTripMs) {
   element('count').textContent = faces.length;
   drawPicture();
   showFace();
+}
+
+/** Gives new faces a colour that no other face has that was seen in the last seconds. */
+function paint() {
+  for (const id of state.colours.keys()) {
+    if (!state.trails.has(id)) state.colours.delete(id);
+  }
+  for (const id of state.trails.keys()) {
+    if (state.colours.has(id)) continue;
+    const used = [...state.colours.values()];
+    let free = 0;
+    while (used.includes(free)) free++;
+    state.colours.set(id, free);
+  }
 }
 
 function keep(rows) {
