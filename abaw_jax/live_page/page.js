@@ -19,7 +19,7 @@ const ERROR_MS = 4000;
 const MAX_ROWS = 200000;
 const JPEG_QUALITY = 0.9;
 const has = (output) => model.outputs.includes(output);
-const colour = (faceId) => COLOURS[state.colours.get(faceId) % COLOURS.length];
+const colour = (faceId) => COLOURS[state.colours.get(faceId)];
 const percent = (x) => (x == null ? '–' : `${Math.round(100 * x)} %`);
 const signed = (x) =>
   x == null ? '–' : (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2);
@@ -267,17 +267,17 @@ function show(message, roundTripMs) {
   showFace();
 }
 
-/** Gives new faces a colour that no other face has that was seen in the last seconds. */
+/** Gives each new face a colour that other faces of the last seconds do not have. */
 function paint() {
   for (const id of state.colours.keys()) {
     if (!state.trails.has(id)) state.colours.delete(id);
   }
-  for (const id of state.trails.keys()) {
+  const free = (used) => COLOURS.findIndex((_, i) => !used.includes(i));
+  for (const { face_id: id } of state.rows) {
     if (state.colours.has(id)) continue;
-    const used = [...state.colours.values()];
-    let free = 0;
-    while (used.includes(free)) free++;
-    state.colours.set(id, free);
+    let index = free([...state.colours.values()]);
+    if (index < 0) index = free(state.rows.map((row) => state.colours.get(row.face_id)));
+    state.colours.set(id, index < 0 ? id % COLOURS.length : index);
   }
 }
 
