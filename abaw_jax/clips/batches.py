@@ -206,5 +206,7 @@ class Batches:
     if self._options.adaptive is None and count % size > size // 4:
       # A larger batch costs less than to compile another size.
       crops = [*crops, *[crops[-1]] * (-count % size)]
-    with self._times.measure(self._stage('embed', 'embed', min(len(crops), size))):
+    with self._times.measure(
+        self._stage('embed', 'embed', min(len(crops), size))
+    ):
       return self._predictor.embed(np.stack(crops))[:count]

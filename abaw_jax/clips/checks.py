@@ -1,21 +1,41 @@
 """Checks of the clips before a prediction, and of their tables after it."""
 
 from collections.abc import Sequence
+import math
+import pathlib
 from typing import Any
 
 import numpy as np
 
 from abaw_jax import video
 from abaw_jax.clips import options as settings
-from abaw_jax.clips import reading
-from abaw_jax.core import errors
+from abaw_jax.clips import outputs, reading
+from abaw_jax.core import errors, files
+from abaw_jax.tables import summary
 
 # Summary of all clips, in the folder of their files.
 SUMMARY = 'summary.csv'
 
 
-def check_names(sources: Sequence[Any]) -> None:
-  """Raises an InputError if a clip would replace the summary of all clips."""
+def without_overlays(
+    sources: Sequence[video.Source], out: files.Path
+) -> list[video.Source]:
+  """Returns the sources that are no overlay videos in the folder `out`."""
+  return [
+      source
+      for source in sources
+      if not source.source.endswith(f'.{outputs.OVERLAY}')
+      or pathlib.Path(source.source).resolve().parent != files.absolute(out)
+  ]
+
+
+def check_names(sources: Sequence[video.Source], out: files.Path) -> None:
+  """Raises an InputError if the summary of all clips would replace another file."""
+  path = out / SUMMARY
+  if path.exists() and not path.read_text().startswith(summary.START):
+    raise errors.InputError(
+        f'{path}: is of another program; give another --out, or move the file'
+    )
   for source in sources:
     if source.name == SUMMARY.removesuffix('.csv'):
       raise errors.InputError(
@@ -25,7 +45,10 @@ def check_names(sources: Sequence[Any]) -> None:
 
 
 def check_sources(
-    sources: Sequence[Any], options: settings.Options, *, with_overlay: bool
+    sources: Sequence[video.Source],
+    options: settings.Options,
+    *,
+    with_overlay: bool,
 ) -> None:
   """Raises an InputError if the sources and the options do not go together.
 
@@ -65,22 +88,33 @@ def check_adaptive(predictor: Any) -> None:
     raise errors.InputError(
         'adaptive: this bundle predicts no expressions; leave it out'
     )
-  predictor.frame_scores(np.zeros([1, predictor.feature_dim], np.float32))
+  try:
+    predictor.frame_scores(np.zeros([1, predictor.feature_dim], np.float32))
+  except errors.InputError as e:
+    raise errors.InputError(
+        'adaptive: this bundle has a temporal model, which predicts no single '
+        'faces; give --frame_rate, or a bundle of the frame model alone'
+    ) from e
 
 
-def _is_camera(source: Any) -> bool:
-  return str(source.source).startswith('camera:')
+def _is_camera(source: video.Source) -> bool:
+  return source.source.startswith('camera:')
 
 
-def expected_frames(source: Any) -> int:
-  """Returns the number of frames that a clip claims to have; 0 = not known."""
+def expected_frames(source: video.Source, options: settings.Options) -> int:
+  """Returns about how many frames are read of a clip; 0 = not known."""
   if _is_camera(source):
     return 0
   try:
-    with video.open_clip(source, frame_rate=1.0) as clip:
-      return clip.expected_frames or 0
+    with video.open_clip(source, frame_rate=options.image_rate) as clip:
+      count, rate = clip.expected_frames or 0, clip.frame_rate
   except errors.InputError:  # its reader reports it
     return 0
+  if rate and options.duration is not None:
+    count = min(count, math.ceil(options.duration * rate))
+  if rate and options.frame_rate is not None:
+    count = math.ceil(count * min(options.frame_rate / rate, 1.0))
+  return count
 
 
 def problems(found: dict[str, Any], schema: dict[str, Any]) -> list[str]:

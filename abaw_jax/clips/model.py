@@ -61,26 +61,28 @@ class Model:
     times = stage_times.StageTimes()
     with contextlib.ExitStack() as stack:
       if isinstance(source, str | os.PathLike):
-        clip = _find_clip(source, chosen)
-        name = clip.name
         frames = stack.enter_context(
-            video.open_clip(clip, frame_rate=chosen.image_rate)
+            video.open_clip(
+                _find_clip(source, chosen), frame_rate=chosen.image_rate
+            )
         )
+        name, rate = frames.name, frames.frame_rate
       else:
-        name = 'frames'
+        name, rate = 'frames', chosen.image_rate
         reading.check_images(source)
         frames = reading.array_frames(source, chosen.image_rate)
       found = reading.read_faces(
           frames,
-          reading.make_tracker(chosen, name),
+          reading.make_tracker(chosen, name, rate),
           reading.make_crop(self.predictor, chosen),
           chosen,
           times,
       )
-      done = list(self._rows(found, chosen, times, batch_size))
-    schema = table_columns.arrow_schema(self.columns(**options))
-    batch = table_columns.make_batch(done, self._layout, schema)
-    return pa.Table.from_batches([batch])
+      return table_columns.make_table(
+          self._rows(found, chosen, times, batch_size),
+          self._layout,
+          table_columns.arrow_schema(self.columns(**options)),
+      )
 
   def embed(self, faces: np.ndarray) -> Float32[np.ndarray, 'n d']:
     """Returns the features of aligned faces.

@@ -7,6 +7,8 @@ import contextlib
 import itertools
 from typing import Any, NamedTuple
 
+import tqdm
+
 from abaw_jax import video
 from abaw_jax.clips import (
     batches,
@@ -18,7 +20,7 @@ from abaw_jax.clips import (
     tracks,
 )
 from abaw_jax.clips import options as settings
-from abaw_jax.core import errors, files, progress_bars
+from abaw_jax.core import files, progress_bars
 from abaw_jax.tables import clip_files, rows, summary
 
 # Batches of frames that wait for the device.
@@ -56,7 +58,7 @@ class Prediction:
       batch_size: int = 32,
       with_overlay: bool = False,
       overwrite: bool = False,
-      say: Callable[[str], None] = print,
+      say: Callable[[str], None] = tqdm.tqdm.write,
   ):
     """Touches no file.
 
@@ -68,7 +70,7 @@ class Prediction:
       batch_size: largest number of faces that the backbone gets at once.
       with_overlay: also write an overlay video of each clip.
       overwrite: predict clips again whose files are there.
-      say: prints a line.
+      say: prints a line; the default keeps progress bars intact.
     """
     self.times = stage_times.StageTimes()
     self.batches = batches.Batches(
@@ -85,6 +87,7 @@ class Prediction:
     self._overwrite = overwrite
     self._say = say
     self._problems: dict[str, list[str]] = {}
+    self._summaries: dict[str, dict[str, Any]] = {}
     self._outputs: dict[str, outputs.ClipOutput] = {}
     self._schemas: dict[str, dict[str, Any]] = {}
 
@@ -98,7 +101,14 @@ class Prediction:
       InputError: the sources and the options do not go together, or a file cannot
         be written.
     """
-    checks.check_names(sources)
+    all_sources = sources
+    sources = checks.without_overlays(sources, self._out)
+    if len(sources) < len(all_sources):
+      self._say(
+          f'{self._out}: {len(all_sources) - len(sources)} overlay videos are no '
+          'clips'
+      )
+    checks.check_names(sources, self._out)
     checks.check_sources(
         sources, self._options, with_overlay=self._with_overlay
     )
@@ -106,7 +116,8 @@ class Prediction:
       checks.check_adaptive(self._predictor)
     clip_files.remove_temporary(self._out)
     expected = {
-        source.name: checks.expected_frames(source) for source in sources
+        source.name: checks.expected_frames(source, self._options)
+        for source in sources
     }
     total = sum(expected.values()) if all(expected.values()) else None
     with contextlib.ExitStack() as stack:
@@ -124,7 +135,10 @@ class Prediction:
         elif isinstance(item, _Finished) and total:
           bar.total -= expected[source.name]
         self._take(source.name, item)
-    self._write_summary([source.name for source in sources])
+    found = [self._summaries.get(source.name) for source in sources]
+    files.write(
+        self._out / checks.SUMMARY, summary.to_csv(list(filter(None, found)))
+    )
     return [
         line if line.startswith(source.source) else f'{source.source}: {line}'
         for source in sources
@@ -151,23 +165,17 @@ class Prediction:
     """Yields the items of a clip; runs in a thread."""
     schema = self._make_schema(source)
     if not self._overwrite:
-      before = self._files(source.name).finished()
-      if before and set(schema['files']) <= set(before['files']):
-        change = clip_files.difference(before, schema)
-        if not change:
-          yield _Finished(before)
-          return
-        raise errors.InputError(
-            f'{self._files(source.name).path("csv")} is there, of {change}; give '
-            '--overwrite or another --out'
-        )
+      before = self._files(source.name).check(schema)
+      if before is not None:
+        yield _Finished(before)
+        return
     options = self._options
-    tracker = reading.make_tracker(options, source.name)
     crop = reading.make_crop(self._predictor, options)
     with video.open_clip(source, frame_rate=options.image_rate) as clip:
       schema['clip']['frame_rate'] = clip.frame_rate
       schema['clip']['warnings'] = clip.warnings
       yield _Start(schema)
+      tracker = reading.make_tracker(options, source.name, clip.frame_rate)
       yield from reading.read_faces(clip, tracker, crop, options, self.times)
 
   def _take(self, name: str, item: Any) -> None:
@@ -176,9 +184,7 @@ class Prediction:
       case _Start():
         self._schemas[name] = item.schema
       case _Finished():
-        self._problems[name] = checks.problems(
-            self._files(name).read_summary(), item.schema
-        )
+        self._end(name, self._files(name).read_summary(), item.schema)
         self._say(f'{name}: finished before')
       case rows.FrameFaces():
         self._add(name, item)
@@ -227,11 +233,18 @@ class Prediction:
     self.batches.end(output.tracks)
     found = output.finish(schema)
     del self._outputs[name]
-    self._problems[name] = checks.problems(found, schema)
+    self._end(name, found, schema)
     self._say(
         f'{self._files(name).path("csv")}: {found["frames"]:,} frames, '
         f'{len(found["faces"])} faces'
     )
+
+  def _end(
+      self, name: str, found: dict[str, Any], schema: dict[str, Any]
+  ) -> None:
+    """Notes the summary of a clip that has a table."""
+    self._summaries[name] = found
+    self._problems[name] = checks.problems(found, schema)
 
   def _drop_all(self) -> None:
     for output in self._outputs.values():
@@ -254,12 +267,6 @@ class Prediction:
         options=self._options.to_json(),
         suffixes=suffixes,
     )
-
-  def _write_summary(self, names: Sequence[str]) -> None:
-    """Writes the summary of all clips that have a table."""
-    clip_files = [self._files(name) for name in names]
-    found = [x.read_summary() for x in clip_files if x.finished()]
-    files.write(self._out / checks.SUMMARY, summary.to_csv(found))
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:

@@ -29,12 +29,15 @@ class _WholeImage:
     return [faces.TrackedFace(0, faces.Face(box, None, 1.0), True)]
 
 
-def make_tracker(options: settings.Options, name: str) -> Any:
+def make_tracker(
+    options: settings.Options, name: str, frame_rate: float | None = None
+) -> Any:
   """Returns the source of faces of a clip, a `faces.FaceTracker` or alike.
 
   Args:
     options: of the prediction.
     name: of the clip.
+    frame_rate: of the clip, if it is known.
 
   Raises:
     InputError: the detector is unknown, or its file is missing.
@@ -46,7 +49,10 @@ def make_tracker(options: settings.Options, name: str) -> Any:
       long_side=options.long_side,
       min_confidence=options.min_confidence,
   )
-  return faces.FaceTracker(detector, every=options.every, max_gap=MAX_GAP)
+  every = options.every  # frames of the clip, of which not all may be read
+  if frame_rate and options.frame_rate is not None:
+    every = round(every * min(options.frame_rate / frame_rate, 1.0))
+  return faces.FaceTracker(detector, every=max(every, 1), max_gap=MAX_GAP)
 
 
 def make_crop(predictor: Any, options: settings.Options) -> Crop:

@@ -18,13 +18,15 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 import abaw_jax
-from abaw_jax.core import files, storage_errors
+from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.tables import columns, rows, summary
 
 # Frames of a part of the table, and rows of a group in a Parquet file.
 _FRAMES = 128
 _GROUP_ROWS = 1 << 14
 _TEMPORARY = re.compile(r'.*\.[0-9a-f]{8}\.tmp')
+# Of a schema file.
+_PARTS = {'clip', 'model', 'options', 'files'}
 _PACKAGES = ('numpy', 'opencv-python-headless', 'av', 'jax')
 
 
@@ -46,12 +48,48 @@ class ClipFiles:
 
   def finished(self) -> dict[str, Any] | None:
     """Returns the schema of a finished table, None if there is none."""
-    try:
-      schema = json.loads(self.path('schema.json').read_text())
-      complete = all(self.path(x).exists() for x in schema['files'])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    schema = self._read_schema()
+    if not schema or not schema['files']:
       return None
+    complete = all(self.path(suffix).exists() for suffix in schema['files'])
     return schema if complete else None
+
+  def check(self, schema: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns the schema of a finished table that is equal to a wanted one.
+
+    Args:
+      schema: of `make_schema`, for the table that is wanted.
+
+    Returns:
+      None if the table is to be written.
+
+    Raises:
+      InputError: there is a table of another model, clip or option.
+    """
+    before = self._read_schema()
+    if before is not None:
+      if change := difference(before, schema):
+        raise errors.InputError(
+            f'{self.path("schema.json")}: of a table with {change}; give '
+            '--overwrite or another --out'
+        )
+      is_enough = set(schema['files']) <= set(before['files'])
+      return self.finished() if is_enough else None
+    for suffix in schema['files']:
+      if self.path(suffix).exists():
+        raise errors.InputError(
+            f'{self.path(suffix)}: is there without a schema file, so it is of '
+            'another program; give another --out, or --overwrite to replace it'
+        )
+    return None
+
+  def _read_schema(self) -> dict[str, Any] | None:
+    path = self.path('schema.json')
+    try:
+      schema = json.loads(path.read_text())
+      return schema if schema.keys() >= _PARTS else None
+    except (AttributeError, FileNotFoundError, ValueError):
+      return None
 
   def read_summary(self) -> dict[str, Any]:
     """Returns the summary of a finished table."""
@@ -128,6 +166,8 @@ class TableWriter:
     self._write_part()
     self._write_group()
     self._close()
+    # A kill from here to the end leaves a table that is known to be ours.
+    files.write_json(self._files.path('schema.json'), schema | {'files': []})
     self._stack.close()
     found = self._summary.to_json(self._files.name)
     files.write_json(self._files.path('summary.json'), found)

@@ -1,6 +1,7 @@
 """Columns of a table: names, types, units, ranges and meanings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from abaw_jax.tables import rows
 
+_PART = 256  # frames
 _PIXELS = 'pixels of the upright image; 0 is its left or top edge'
 
 
@@ -165,6 +167,19 @@ def make_batch(
   return pa.record_batch(
       [_array(values[field.name], field.type) for field in schema], schema
   )
+
+
+def make_table(
+    frames: Iterable[rows.FrameRows],
+    layout: rows.Layout,
+    schema: pa.Schema,
+) -> pa.Table:
+  """Returns the rows of frames that come one by one; see `make_batch`."""
+  iterator = iter(frames)
+  parts = []
+  while part := list(itertools.islice(iterator, _PART)):
+    parts.append(make_batch(part, layout, schema))
+  return pa.Table.from_batches(parts, schema)
 
 
 def _stacked(

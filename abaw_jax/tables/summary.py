@@ -9,6 +9,9 @@ import numpy as np
 
 from abaw_jax.tables import rows
 
+# The first columns of `to_csv`.
+START = 'clip,face_id'
+
 
 class _Sums:
   """Sums over the rows of one face."""
@@ -118,8 +121,8 @@ def to_csv(summaries: Sequence[dict[str, Any]]) -> str:
 
 
 def _face_id_second(names: list[str]) -> list[str]:
-  rest = [name for name in names if name not in ('clip', 'face_id')]
-  return ['clip', 'face_id', *rest]
+  first = START.split(',')
+  return [*first, *(name for name in names if name not in first)]
 
 
 def _plain(value: Any) -> int | float:

@@ -158,7 +158,7 @@ def test_adaptive_reading_of_a_frame_model(workdir, crops):
       np.asarray(full['valence'])[read],
       atol=2e-5,
   )
-  with pytest.raises(errors.InputError, match='temporal model'):
+  with pytest.raises(errors.InputError, match='has a temporal model'):
     abaw_jax.load(workdir / 'bundle').predict(
         video['faces'], aligned=True, adaptive=0.5
     )

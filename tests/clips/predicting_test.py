@@ -13,7 +13,7 @@ import pytest
 
 from abaw_jax import video
 from abaw_jax.clips import options as settings
-from abaw_jax.clips import predicting
+from abaw_jax.clips import predicting, reading
 from abaw_jax.core import errors
 from tests.clips import fakes
 from tests.training import runs
@@ -87,6 +87,26 @@ def test_a_damaged_clip_is_listed_and_the_others_are_predicted(tmp_path):
   assert (out / 'summary.csv').read_text().count('\n') == 4
 
 
+def test_a_clip_that_fails_after_some_frames_leaves_no_table(
+    tmp_path, monkeypatch
+):
+  sources = make_clips(tmp_path / 'in', a=20, b=40)
+  read = reading.read_faces
+
+  def fail(clip, *args):
+    for i, frame in enumerate(read(clip, *args)):
+      if clip.name == 'b' and i == 30:
+        raise OSError(5, 'Input/output error')
+      yield frame
+
+  monkeypatch.setattr(reading, 'read_faces', fail)
+  problems, _ = predict(sources, tmp_path / 'out')
+  assert problems == [f'{sources[1]}: [Errno 5] Input/output error']
+  assert names(tmp_path / 'out') == sorted(
+      [f'a.{suffix}' for suffix in SUFFIXES] + ['summary.csv']
+  )
+
+
 KILLED = """
 import os, pathlib, signal, sys
 from tests.clips import fakes, predicting_test
@@ -149,6 +169,40 @@ def test_another_model_option_or_clip_is_not_taken_for_finished(tmp_path):
   check_table(out / 'a.parquet', 7)
 
 
+def test_files_of_others_are_not_replaced(tmp_path):
+  sources = make_clips(tmp_path / 'in', a=5)
+  other = tmp_path / 'out' / 'a.csv'
+  other.parent.mkdir()
+  other.write_text('mine')
+  problems, _ = predict(sources, other.parent)
+  assert len(problems) == 1
+  assert 'of another program' in problems[0]
+  assert other.read_text() == 'mine'
+  assert (other.parent / 'summary.csv').read_text() == 'clip,face_id\n'
+  assert predict(sources, other.parent, overwrite=True)[0] == []
+  check_table(other.with_suffix('.parquet'), 5)
+
+
+def test_a_summary_of_others_is_not_replaced(tmp_path):
+  sources = make_clips(tmp_path / 'in', a=1)
+  (tmp_path / 'summary.csv').write_text('name,age\n')
+  with pytest.raises(errors.InputError, match='of another program'):
+    predict(sources, tmp_path)
+
+
+def test_a_kill_between_the_last_two_files_is_continued(tmp_path):
+  sources = make_clips(tmp_path / 'in', a=5)
+  out = tmp_path / 'out'
+  predict(sources, out)
+  schema = out / 'a.schema.json'
+  schema.write_text(json.dumps(json.loads(schema.read_text()) | {'files': []}))
+  (out / 'a.summary.json').unlink()
+  problems, said = predict(sources, out)
+  assert problems == []
+  assert 'finished before' not in said[0]
+  assert json.loads(schema.read_text())['files']
+
+
 def test_interpolation_is_a_column(tmp_path):
   sources = make_clips(tmp_path / 'in', a=5)
   assert predict(sources, tmp_path / 'out', interpolate=1.0)[0] == []
@@ -186,6 +240,10 @@ def test_the_overlay_shows_every_frame(tmp_path):
     # VP9 keeps colours only about.
     assert np.abs(picture[..., 0].mean() - frame.index) < 12
   assert predict(sources, out)[0] == []  # finished with more than is asked for
+  # The overlay is a video in the folder, but no clip.
+  problems, said = predict([*sources, out], out)
+  assert problems == []
+  assert said == [f'{out}: 1 overlay videos are no clips', 'a: finished before']
 
 
 @pytest.mark.parametrize(
