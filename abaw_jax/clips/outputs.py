@@ -74,6 +74,7 @@ class ClipOutput:
       The summary of the clip.
     """
     self.advance()
+    assert not self.tracks.waiting, 'the model returned no row for some faces'
     self._write(self._gaps.finish())
     if self._overlay is not None:
       self._overlay.finish()
