@@ -36,7 +36,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer(
     'every',
-    2,
+    3,
     'The detector sees every k-th frame; faces are tracked between.',
     lower_bound=1,
 )
