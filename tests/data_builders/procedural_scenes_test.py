@@ -82,7 +82,9 @@ def test_a_frontal_head_is_only_scaled_and_shifted():
 )
 def test_the_template_is_the_mean_of_frontal_faces(domain, zoom, tmp_path):
   found = []
-  for planned in video_plan.make(24, 12, 7, domains=video_plan.in_domain(domain)):
+  for planned in video_plan.make(
+      24, 12, 7, domains=video_plan.in_domain(domain)
+  ):
     who = identity_lib.sample(np.random.default_rng([*planned.person, 0]))
     if domain == 'synthetic':
       who = identity_lib.retouched(who)
