@@ -34,8 +34,10 @@ def load(bundle: str | os.PathLike[str]) -> model.Model:
   Raises:
     InputError: the folder is no bundle, or a part of it is damaged.
   """
+  from abaw_jax.core import failures, files
+
+  failures.silence_libtpu()  # before JAX is imported
   from abaw_jax.bundles import bundle as bundles
   from abaw_jax.clips import model
-  from abaw_jax.core import files
 
   return model.Model(bundles.load(files.path(bundle)))

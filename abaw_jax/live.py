@@ -47,6 +47,11 @@ flags.DEFINE_float(
 )
 
 
+@flags.validator('detector', message='a table has no faces of live pictures')
+def _finds_faces(detector: str) -> bool:
+  return not detector.startswith('csv:')
+
+
 def main() -> None:
   """Serves the page until Ctrl-C."""
   try:

@@ -36,7 +36,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer(
     'every',
-    2,
+    3,
     'The detector sees every k-th frame; faces are tracked between.',
     lower_bound=1,
 )
@@ -97,6 +97,7 @@ def main(*sources: str) -> int:
   from abaw_jax.clips import predicting
 
   args = flags.FLAGS
+  _check_effects(args)
   options = settings.Options(
       detector=args.detector,
       every=args.every,
@@ -129,6 +130,17 @@ def main(*sources: str) -> int:
   for line in problems:
     print(f'problem: {line}')
   return int(bool(problems))
+
+
+def _check_effects(args) -> None:
+  """Raises an InputError if a flag would have no effect."""
+  without = {'strides': args.adaptive is None}
+  for name in ('every', 'long_side', 'min_confidence'):
+    without[name] = args.detector == 'none'
+  for name, has_no_effect in without.items():
+    if has_no_effect and args[name].present:
+      reason = '--adaptive' if name == 'strides' else 'a --detector'
+      raise errors.InputError(f'--{name} has an effect with {reason} only')
 
 
 def _strides(texts: list[str]) -> tuple[int, ...]:

@@ -318,9 +318,16 @@ WRONG = {
     'strides of a clip that are not nested': (
         (
             *('abaw_jax.predict', '{empty}', '--model={empty}'),
-            *('--out=tables', '--strides=8,3,1'),
+            *('--out=tables', '--adaptive=0.8', '--strides=8,3,1'),
         ),
         ('strides=8,3,1: each is a multiple of the next one',),
+    ),
+    'strides that have no effect': (
+        (
+            *('abaw_jax.predict', '{empty}', '--model={empty}'),
+            *('--out=tables', '--strides=8,4,1'),
+        ),
+        ('--strides has an effect with --adaptive only',),
     ),
     'predictions that are not there': (
         ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),

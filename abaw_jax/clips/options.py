@@ -33,7 +33,7 @@ class Options:
   """
 
   detector: str = 'centerface'
-  every: int = 2
+  every: int = 3
   long_side: int = 640
   min_confidence: float = 0.5
   frame_rate: float | None = None

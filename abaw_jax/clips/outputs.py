@@ -52,11 +52,12 @@ class ClipOutput:
             adaptive=options.adaptive is not None,
             interpolate=options.interpolate > 0,
         ),
+        others=() if overlay_of is None else (OVERLAY,),
     )
     self._overlay = None
     if overlay_of is not None:
       self._overlay = overlay.OverlayWriter(
-          overlay_of, paths.path(OVERLAY), layout, times
+          overlay_of, self._writer.temporary(OVERLAY), layout, times
       )
 
   def advance(self) -> None:
@@ -73,6 +74,7 @@ class ClipOutput:
       The summary of the clip.
     """
     self.advance()
+    assert not self.tracks.waiting, 'the model returned no row for some faces'
     self._write(self._gaps.finish())
     if self._overlay is not None:
       self._overlay.finish()

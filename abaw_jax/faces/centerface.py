@@ -51,7 +51,7 @@ class CenterFace:
     Args:
       long_side: see `detectors.make_detector`.
       min_confidence: see `detectors.make_detector`.
-      min_roll: angle in degrees from which a face gets the second pass; it costs 8 ms
+      min_roll: angle in degrees from which a face gets the second pass; it costs 12 ms
         for each face.
 
     Raises:

@@ -19,14 +19,15 @@ const ERROR_MS = 4000;
 const MAX_ROWS = 200000;
 const JPEG_QUALITY = 0.9;
 const has = (output) => model.outputs.includes(output);
-const colour = (faceId) => COLOURS[faceId % COLOURS.length];
+const colour = (faceId) => COLOURS[state.colours.get(faceId)];
 const percent = (x) => (x == null ? '–' : `${Math.round(100 * x)} %`);
 const signed = (x) =>
   x == null ? '–' : (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2);
 
 // The last rows that were shown, the trails of their faces, and the table.
 const state = {
-  session: null, rows: [], face: null, trails: new Map(), answers: [], table: [],
+  session: null, rows: [], face: null, trails: new Map(), colours: new Map(),
+  answers: [], table: [],
 };
 // The picture on its way, and the one that is shown.
 let [sent, shown] = ['canvas', 'canvas'].map((x) => document.createElement(x));
@@ -161,7 +162,7 @@ class Session {
 
 function begin(source) {
   Object.assign(state, {
-    rows: [], face: null, trails: new Map(), answers: [], table: [],
+    rows: [], face: null, trails: new Map(), colours: new Map(), answers: [], table: [],
   });
   complain('');
   say(`Connecting ${source.name} to the model.`);
@@ -255,6 +256,7 @@ function show(message, roundTripMs) {
     while (trail.length && trail[0][0] < time - TRAIL_SECONDS) trail.shift();
     if (!trail.length) state.trails.delete(id);
   }
+  paint();
   const span = (now - state.answers[0]) / 1000;
   element('fps').textContent =
     span > 0.2 ? ((state.answers.length - 1) / span).toFixed(1) : '–';
@@ -263,6 +265,20 @@ function show(message, roundTripMs) {
   element('count').textContent = faces.length;
   drawPicture();
   showFace();
+}
+
+/** Gives each new face a colour that other faces of the last seconds do not have. */
+function paint() {
+  for (const id of state.colours.keys()) {
+    if (!state.trails.has(id)) state.colours.delete(id);
+  }
+  const free = (used) => COLOURS.findIndex((_, i) => !used.includes(i));
+  for (const { face_id: id } of state.rows) {
+    if (state.colours.has(id)) continue;
+    let index = free([...state.colours.values()]);
+    if (index < 0) index = free(state.rows.map((row) => state.colours.get(row.face_id)));
+    state.colours.set(id, index < 0 ? id % COLOURS.length : index);
+  }
 }
 
 function keep(rows) {

@@ -108,8 +108,17 @@ class TableWriter:
       clip_files: ClipFiles,
       layout: rows.Layout,
       table_columns: Sequence[columns.Column],
+      *,
+      others: Sequence[str] = (),
   ):
-    """Makes temporary files."""
+    """Makes temporary files.
+
+    Args:
+      clip_files: paths of the files.
+      layout: of the predictions.
+      table_columns: of the table.
+      others: suffixes of files that the caller writes, see `temporary`.
+    """
     self._summary = summary.Summary(layout)
     self._files = clip_files
     self._layout = layout
@@ -118,31 +127,35 @@ class TableWriter:
     self._frames: list[rows.FrameRows] = []
     self._batches: list[pa.RecordBatch] = []
     self._stack = contextlib.ExitStack()
-    # The last thing that happens in `finish` is the new names.
-    temporary = {
+    self._temporary = {
         suffix: self._stack.enter_context(
             files.replacing(clip_files.path(suffix))
         )
-        for suffix in ('csv', 'parquet')
+        for suffix in ('csv', 'parquet', *others)
     }
-    self._temporary = tuple(temporary.values())
     self._csv = arrow_csv.CSVWriter(
-        temporary['csv'],
+        self._temporary['csv'],
         self._schema,
         write_options=arrow_csv.WriteOptions(quoting_style='needed'),
     )
-    self._parquet = parquet.ParquetWriter(temporary['parquet'], self._schema)
+    self._parquet = parquet.ParquetWriter(
+        self._temporary['parquet'], self._schema
+    )
 
   def __enter__(self) -> TableWriter:
     return self
 
   def __exit__(self, *_: object) -> None:
     """Removes the temporary files if the table is not finished."""
-    with contextlib.suppress(OSError, pa.ArrowException):
+    with contextlib.suppress(errors.InputError, OSError, pa.ArrowException):
       self._close()
-    for path in self._temporary:
+    for path in self._temporary.values():
       path.unlink(missing_ok=True)
     self._stack.close()
+
+  def temporary(self, suffix: str) -> pathlib.Path:
+    """Returns where to write one of the other files before `finish`."""
+    return self._temporary[suffix]
 
   def write(self, frames: Sequence[rows.FrameRows]) -> None:
     """Adds frames with their faces."""

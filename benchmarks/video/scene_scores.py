@@ -22,7 +22,10 @@ _Predictions = dict[tuple[str, int, int], _Row]
 
 
 def rows(
-    bundle: str, found: Sequence[pathlib.Path], intervals: Iterable[int]
+    bundle: str,
+    found: Sequence[pathlib.Path],
+    intervals: Iterable[int],
+    **options: Any,
 ) -> Iterator[list[str]]:
   """Yields the rows of the table.
 
@@ -33,6 +36,7 @@ def rows(
     bundle: folder of the bundle.
     found: clips with truth files.
     intervals: frames from detection to detection.
+    **options: of `Model.predict`, such as the detector.
   """
   model = abaw_jax.load(bundle)
   true, perfect = {}, {}
@@ -47,7 +51,7 @@ def rows(
   for every in intervals:
     seen = {}
     for clip in found:
-      seen |= _from_video(model, clip, every)
+      seen |= _from_video(model, clip, every=every, **options)
     both = seen.keys() & true.keys()
     yield [f'found, every {every}', *_scores(true, _only(seen, both))]
     yield ['cut at true landmarks', *_scores(true, _only(perfect, both))]
@@ -57,9 +61,9 @@ def _only(found: _Predictions, keys: set[tuple]) -> _Predictions:
   return {key: found[key] for key in sorted(keys)}
 
 
-def _from_video(model: Any, clip: pathlib.Path, every: int) -> _Predictions:
+def _from_video(model: Any, clip: pathlib.Path, **options: Any) -> _Predictions:
   """Returns the predictions of the video path."""
-  table = model.predict(clip, every=every).to_pylist()
+  table = model.predict(clip, **options).to_pylist()
   frames = {
       frame: list(group)
       for frame, group in itertools.groupby(table, lambda row: row['frame'])

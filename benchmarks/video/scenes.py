@@ -43,6 +43,9 @@ _EVERY = flags.DEFINE_list(
 _DETECTOR = flags.DEFINE_string(
     'detector', 'centerface', 'See faces.make_detector.'
 )
+_CONFIDENCE = flags.DEFINE_float(
+    'min_confidence', detectors.MIN_CONFIDENCE, 'Weaker faces are dropped.'
+)
 _MODEL = flags.DEFINE_string('model', None, 'Bundle to score.')
 
 _COLUMNS = (
@@ -125,7 +128,9 @@ class _Identities:
 
 def _follow(clip: pathlib.Path, every: int, counts: Counts) -> None:
   """Adds the faces of a clip."""
-  detector = detectors.make_detector(_DETECTOR.value)
+  detector = detectors.make_detector(
+      _DETECTOR.value, min_confidence=_CONFIDENCE.value
+  )
   tracker = tracking.FaceTracker(detector, every=every)
   identities = _Identities(counts)
   start = time.process_time()
@@ -178,7 +183,13 @@ def main() -> None:
   found = sorted(out.glob('*.webm'))
   harness.print_table(_COLUMNS, _rows(found))
   if _MODEL.value:
-    rows = scene_scores.rows(_MODEL.value, found, map(int, _EVERY.value))
+    rows = scene_scores.rows(
+        _MODEL.value,
+        found,
+        map(int, _EVERY.value),
+        detector=_DETECTOR.value,
+        min_confidence=_CONFIDENCE.value,
+    )
     harness.print_table(scene_scores.COLUMNS, rows)
 
 

@@ -93,7 +93,7 @@ def test_the_card_says_what_a_user_must_know(folder, root):
       'AU12',
   ):
     assert part in body
-  # With the intervals of the run's predictions, here of another split.
+  # The run has predictions of another split only.
   assert 'Not scored' in body
   config = json.loads((folder / storage.CONFIG).read_text())
   assert config['provenance']['frame']['run'] == 'frame'
@@ -198,6 +198,7 @@ def test_parts_that_do_not_fit_are_refused(root, tmp_path, postprocessing):
   fails('is not a run of a temporal model', temporal=[root / 'frame'])
   fails('predicts no labels of single images', frame=root / 'mtl')
   fails('have 6 frames', stride=7, **mtl)
+  fails('cannot overlap', stride=2, temporal=[root / 'mtl_gru'])
   fails('there is no temporal model', stride=2)
   fails('is no converted classifier with Contempt', contempt='other')
   fails('cannot be read', alignment='none.json')

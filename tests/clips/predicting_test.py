@@ -13,7 +13,7 @@ import pytest
 
 from abaw_jax import video
 from abaw_jax.clips import options as settings
-from abaw_jax.clips import predicting
+from abaw_jax.clips import predicting, reading
 from abaw_jax.core import errors
 from tests.clips import fakes
 from tests.training import runs
@@ -85,6 +85,26 @@ def test_a_damaged_clip_is_listed_and_the_others_are_predicted(tmp_path):
     check_table(out / f'{name}.parquet', length)
   assert len(said) == 3
   assert (out / 'summary.csv').read_text().count('\n') == 4
+
+
+def test_a_clip_that_fails_after_some_frames_leaves_no_table(
+    tmp_path, monkeypatch
+):
+  sources = make_clips(tmp_path / 'in', a=20, b=40)
+  read = reading.read_faces
+
+  def fail(clip, *args):
+    for i, frame in enumerate(read(clip, *args)):
+      if clip.name == 'b' and i == 30:
+        raise OSError(5, 'Input/output error')
+      yield frame
+
+  monkeypatch.setattr(reading, 'read_faces', fail)
+  problems, _ = predict(sources, tmp_path / 'out')
+  assert problems == [f'{sources[1]}: [Errno 5] Input/output error']
+  assert names(tmp_path / 'out') == sorted(
+      [f'a.{suffix}' for suffix in SUFFIXES] + ['summary.csv']
+  )
 
 
 KILLED = """

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from abaw_jax import video
 from abaw_jax.core import errors, labels
 from abaw_jax.data_builders.procedural import alignment
 from abaw_jax.data_builders.procedural.rendering import (
@@ -29,6 +30,7 @@ from abaw_jax.data_builders.procedural.scenes import (
     writer,
 )
 from abaw_jax.faces import alignment as face_alignment
+from abaw_jax.faces import boxes, detectors
 from abaw_jax.video import clips
 
 POSES = [(-15, 8), (17, 3), (0, -6)]
@@ -80,11 +82,13 @@ def test_a_frontal_head_is_only_scaled_and_shifted():
 )
 def test_the_template_is_the_mean_of_frontal_faces(domain, zoom, tmp_path):
   found = []
-  for video in video_plan.make(24, 12, 7, domains=video_plan.in_domain(domain)):
-    who = identity_lib.sample(np.random.default_rng([*video.person, 0]))
+  for planned in video_plan.make(
+      24, 12, 7, domains=video_plan.in_domain(domain)
+  ):
+    who = identity_lib.sample(np.random.default_rng([*planned.person, 0]))
     if domain == 'synthetic':
       who = identity_lib.retouched(who)
-    track = dynamics.simulate(video, who)
+    track = dynamics.simulate(planned, who)
     for units in track.units[::2]:
       face = face_lib.build(who, units, np.zeros(2), 0.0)
       found.append(zoom * (face_lib.landmarks(face) - (56, 64)) + (56, 60))
@@ -110,6 +114,20 @@ def test_the_picture_changes_where_the_truth_says_a_face_is(alone):
     changed = np.abs(change).max(-1) > 18
     assert changed[top:bottom, left:right].mean() > 0.75
     assert changed[: top - 30].mean() < 0.15
+
+
+def test_an_independent_network_finds_the_landmarks(alone):
+  detect = detectors.make_detector('centerface')
+  errors_found = []
+  for number in (0, 150):
+    view = alone[number].views[0]
+    (face,) = detect(video.Frame(number, 0.0, alone[number].image, False))
+    assert boxes.iou(face.box[None], np.float32(view.box)[None]) > 0.7
+    apart = np.hypot(*(face.landmarks - view.landmarks).T)
+    errors_found.append(
+        apart / np.hypot(*np.diff(view.landmarks[:2], axis=0)[0])
+    )
+  assert np.mean(errors_found) < 0.12
 
 
 def test_a_person_leaves_and_returns_in_one_shot(alone):

@@ -23,6 +23,7 @@ from abaw_jax.data_builders.procedural.rendering import (
 
 MESSAGE_BYTES = 2**18
 WIDTH, HEIGHT = 320, 180  # of the camera
+CORNER = 32
 # Left, top, right and bottom of the two faces, as parts of the picture.
 BOXES = ((0.14, 0.12, 0.46, 0.92), (0.58, 0.2, 0.84, 0.86))
 
@@ -146,7 +147,10 @@ class Server:
 
 
 def pictures(count: int) -> Iterator[np.ndarray]:
-  """Yields RGB pictures of two rendered people who begin to smile."""
+  """Yields RGB pictures of two rendered people who begin to smile.
+
+  The corner at the bottom on the left has another grey level in each picture.
+  """
   people = [
       bust.build(identity.sample(np.random.default_rng([7, i]))) for i in (1, 4)
   ]
@@ -158,6 +162,7 @@ def pictures(count: int) -> Iterator[np.ndarray]:
       side = int((bottom - top) * HEIGHT)
       x, y = int((left + right) / 2 * WIDTH - side / 2), int(top * HEIGHT)
       picture[y : y + side, x : x + side] = cv2.resize(face, (side, side))
+    picture[-CORNER:, :CORNER] = 30 + 200 * i // count
     yield picture
 
 

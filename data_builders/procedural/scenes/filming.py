@@ -22,7 +22,8 @@ from abaw_jax.data_builders.procedural.scenes import body, plan, room, story
 
 _NECK = np.array([face_lib.CENTRE, 116.0])  # joint of head and body
 _HAIRLINE = 15.0  # y of the top of a face box
-_FOCUS = 0.7  # blur of a wide view as a part of that of a close one
+_FOCUS = 0.4  # blur of a wide view as a part of that of a close one
+_DIM = 0.95  # least exposure; rooms are large, and small dark faces get lost
 _DARKEST = 0.7  # a room never gets darker than this part of its exposure
 _COARSE = 4  # pixels of a cell of the map of visible faces
 
@@ -208,6 +209,7 @@ def film(scene: plan.Scene) -> tuple[list[dynamics.Track], Iterator[Picture]]:
   look = dataclasses.replace(
       look,
       occluder=None,  # people cover each other instead
+      gain=max(look.gain, _DIM),
       bank=np.tile(look.bank, (3, 4, 1)),
   )
   shot, actors = _cast(scene, look)
