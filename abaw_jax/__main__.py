@@ -11,6 +11,7 @@ from abaw_jax.core import choices, cli
 # Module of each command, in the order in which a person needs them.
 COMMANDS = {
     'demo': 'abaw_jax.demo',
+    'predict': 'abaw_jax.predict',
     'render': 'abaw_jax.data_builders.procedural.__main__',
     'check': 'abaw_jax.data_builders.check',
     'build': 'abaw_jax.data_builders.build',

@@ -22,6 +22,24 @@ COMMANDS = {
         '[no]intervals',
         '[no]tune',
     ),
+    'abaw_jax.predict': (
+        'model',
+        'out',
+        'detector',
+        'every',
+        'long_side',
+        'min_confidence',
+        'frame_rate',
+        'adaptive',
+        'strides',
+        'interpolate',
+        'duration',
+        'image_rate',
+        '[no]overlay',
+        'batch_size',
+        'jobs',
+        '[no]overwrite',
+    ),
     'abaw_jax.predict_split': (
         'workdir',
         'split',
@@ -34,7 +52,13 @@ COMMANDS = {
         'second',
         'fit_on',
     ),
-    'abaw_jax.bundle': ('frame', 'temporal', 'postprocessing', 'alignment', 'out'),
+    'abaw_jax.bundle': (
+        'frame',
+        'temporal',
+        'postprocessing',
+        'alignment',
+        'out',
+    ),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
     'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (
@@ -267,6 +291,28 @@ WRONG = {
             '--name=x',
         ),
         ('config.json: no such file', 'abaw-jax train'),
+    ),
+    'a prediction of no clip': (
+        ('abaw_jax.predict', '--model={empty}', '--out=tables'),
+        ('clips are missing; name one or more',),
+    ),
+    'a prediction of a clip that is not there': (
+        ('abaw_jax.predict', 'a.mp4', '--model={empty}', '--out=tables'),
+        ('a.mp4: no such file',),
+    ),
+    'strides of a clip that are not nested': (
+        (
+            *('abaw_jax.predict', '{empty}', '--model={empty}'),
+            *('--out=tables', '--adaptive=0.8', '--strides=8,3,1'),
+        ),
+        ('strides=8,3,1: each is a multiple of the next one',),
+    ),
+    'strides that have no effect': (
+        (
+            *('abaw_jax.predict', '{empty}', '--model={empty}'),
+            *('--out=tables', '--strides=8,4,1'),
+        ),
+        ('--strides has an effect with --adaptive only',),
     ),
     'predictions that are not there': (
         ('abaw_jax.ensemble', '--predictions=a.npz', '--out=b.npz'),

@@ -132,10 +132,11 @@ def _data(provenance) -> Iterator[str]:
       continue
     data = [
         f'{name} ({", ".join(f"{split} {rows:,}" for split, rows in splits.items())})'
-        for name, splits in origin['data'].items()
+        for name, splits in origin.get('data', {}).items()
     ]
     step = f', step {origin["step"]}' if 'step' in origin else ''
-    yield f'- {title}: run {origin["run"]}{step}, trained on {_listing(data)}'
+    name = f'run {origin["run"]}' if 'run' in origin else origin['weights']
+    yield f'- {title}: {name}{step}; data: {_listing(data)}'
 
 
 def _listing(names) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 import numpy as np
 
+from abaw_jax.core import labels
 from abaw_jax.postprocessing import postprocess, smoothing
 from abaw_jax.scoring import predictions
 
@@ -111,6 +112,10 @@ class RowBuffer:
 
   def _apply(self, count: int, new: slice) -> predictions.Predictions:
     """Returns the rows `new` of the post-processed first `count` rows."""
+    if new.start == new.stop:  # there may be no outputs yet
+      return predictions.Predictions(
+          row=np.arange(0), expression=np.empty((0, labels.NUM_EXPRESSIONS))
+      )
     members = [
         predictions.Predictions(
             video=np.full(count, 'track'),
@@ -120,10 +125,6 @@ class RowBuffer:
         )
         for kept in self._members
     ]
-    if new.start == new.stop:
-      return predictions.Predictions(
-          row=np.arange(0), expression=np.empty((0, 8))
-      )
     rows = self._postprocessing.apply(members)
     return rows.take(np.arange(new.start, new.stop))
 

@@ -15,6 +15,7 @@ from abaw_jax import faces
 from abaw_jax.bundles import (
     card,
     frame_networks,
+    networks,
     scoring,
     storage,
     temporal_runs,
@@ -22,6 +23,7 @@ from abaw_jax.bundles import (
 from abaw_jax.core import errors, files, locks
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder
+from abaw_jax.models import zoo
 from abaw_jax.porting import weight_files
 from abaw_jax.postprocessing import postprocess, postprocessing_files
 
@@ -182,7 +184,22 @@ def _alignment(given: str | None, source: embedder.Embedder) -> faces.Alignment:
 
 def _stride(run: temporal_runs.TemporalRun, stride: int | None) -> int:
   """Returns the distance of two windows of a temporal model."""
-  window = run.section['window']
+  section, window = run.section, run.section['window']
+  network = networks.Temporal(
+      params={},
+      expressions=(),
+      model=zoo.make_model(**section['model']),
+      window=window,
+      stride=window,
+      carried=section['carried'],
+  )
+  if network.is_exact or network.sequential:
+    if stride not in (None, window):
+      raise errors.InputError(
+          f'--stride={stride}: {run.workdir} carries its state from frame to '
+          'frame, so its windows cannot overlap; leave it out'
+      )
+    return window
   if stride is None:
     return max(window // 2, 1)
   if not 1 <= stride <= window:

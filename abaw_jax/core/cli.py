@@ -156,6 +156,7 @@ def run(
     doc: str,
     *,
     arguments: Mapping[str, Iterable[str]] | None = None,
+    operands: str | None = None,
     fills: str | None = None,
 ) -> NoReturn:
   """Parses the flags, runs `main` and exits with the status that it returns.
@@ -165,9 +166,10 @@ def run(
   exception is a bug and shows its traceback.
 
   Args:
-    main: the command; takes one string for each of `arguments`.
+    main: the command; takes one string for each of `arguments` and operands.
     doc: docstring of the command; --help shows it.
     arguments: name and choices of each argument that is not a flag.
+    operands: name of the one or more strings that follow, such as 'clips'.
     fills: flag with the folder that the command fills; it holds its lock.
   """
   sys.modules['__main__'].__doc__ = doc
@@ -181,7 +183,9 @@ def run(
     given = argv[1:]
     for name, known in wanted[len(given) :]:
       fail(f'the {name} is missing; choose one of {choices.listing(known)}')
-    for argument in given[len(wanted) :]:
+    if operands and len(given) == len(wanted):
+      fail(f'{operands} are missing; name one or more')
+    for argument in () if operands else given[len(wanted) :]:
       fail(f'unexpected argument {argument!r}; flags start with --')
     # Libraries log through absl; commands print on stdout.
     logging.set_verbosity(logging.ERROR)

@@ -1,6 +1,7 @@
 """Sizes, and progress bars, which print only a few lines where stderr is not a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
+import datetime
 import sys
 import time
 from typing import Any
@@ -42,7 +43,11 @@ def size(num_bytes: int) -> str:
 
 
 class _Lines:
-  """Prints a line after each tenth or half minute, and at most one in 3 s."""
+  """Prints a line after each tenth or half minute, and at most one in 3 s.
+
+  Attributes:
+    total: number of items; None if it is not known. It may change.
+  """
 
   def __init__(
       self,
@@ -57,7 +62,7 @@ class _Lines:
     self._iterable = iterable
     self._desc = desc
     self._unit = unit
-    self._total = total
+    self.total = total
     self._show = show
     self._clock = clock
     self._count = 0
@@ -67,7 +72,7 @@ class _Lines:
   def update(self, count: int = 1) -> None:
     """Counts some more items."""
     self._count += count
-    tenth = 10 * self._count // self._total if self._total else 0
+    tenth = 10 * self._count // self.total if self.total else 0
     waited = self._clock() - self._last_time
     if waited > 30 or (waited > 3 and tenth > self._last_tenth):
       self._last_tenth = tenth
@@ -78,9 +83,14 @@ class _Lines:
   def _print(self) -> None:
     rate = self._count / (self._last_time - self._start)
     done = f'{self._count:,}'
-    if self._total:
-      done += f'/{self._total:,}'
-    text = f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s'
+    left = ''
+    if self.total:
+      done += f'/{self.total:,}'
+      seconds = round(max(self.total - self._count, 0) / rate)
+      left = f', {datetime.timedelta(seconds=seconds)} left'
+    text = (
+        f'{self._desc}: {done} {self._unit}, {rate:,.1f} {self._unit}/s{left}'
+    )
     print(text, file=sys.stderr, flush=True)
 
   def __iter__(self) -> Iterator[Any]:

@@ -36,7 +36,7 @@ class CenterFace:
 
   The second pass sees each crop and its mirror image, twice: the landmarks of the
   first round place the crop of the second one. So the landmarks hardly depend on the
-  size and the tilt of the face; `benchmarks.video.landmarks` has the numbers.
+  size and the tilt of the face; `benchmarks.video.faces` has the numbers.
   """
 
   def __init__(
@@ -51,7 +51,7 @@ class CenterFace:
     Args:
       long_side: see `detectors.make_detector`.
       min_confidence: see `detectors.make_detector`.
-      min_roll: angle in degrees from which a face gets the second pass; it costs 8 ms
+      min_roll: angle in degrees from which a face gets the second pass; it costs 12 ms
         for each face.
 
     Raises:

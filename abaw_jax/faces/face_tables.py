@@ -1,7 +1,7 @@
 """Faces that another program has found, in a CSV file."""
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 import csv
 import math
 import pathlib
@@ -14,6 +14,8 @@ from abaw_jax.faces import face as face_lib
 from abaw_jax.video import frames
 
 _Row = Mapping[str, str]
+# Box, and 68 or 5 points.
+_Parser = Callable[[_Row], tuple[np.ndarray | None, np.ndarray | None]]
 _RECTANGLE = ('FaceRectX', 'FaceRectY', 'FaceRectWidth', 'FaceRectHeight')
 _EDGES = ('x1', 'y1', 'x2', 'y2')
 _SCORES = ('confidence', 'FaceScore', 'score')
@@ -62,7 +64,7 @@ class FaceTable:
     return sorted(found, key=lambda face: -face.confidence)
 
 
-def _format(names, path):
+def _format(names: Sequence[str], path: pathlib.Path) -> tuple[_Parser, int]:
   """Returns the function from row to box and landmarks, and the first frame."""
   columns = set(names)
   has_points = {f'{axis}_{i}' for axis in 'xy' for i in range(68)} <= columns
@@ -80,7 +82,7 @@ def _format(names, path):
   )
 
 
-def _face(row: _Row, parse) -> face_lib.Face | None:
+def _face(row: _Row, parse: _Parser) -> face_lib.Face | None:
   """Returns the face of a row; None if the program found none."""
   if 'success' in row and _number(row, 'success') == 0:
     return None
@@ -132,7 +134,7 @@ def _kps(row: _Row) -> np.ndarray | None:
   return np.array([_float(x, 'kps') for x in values]).reshape(5, 2)
 
 
-def _numbers(row: _Row, names) -> np.ndarray:
+def _numbers(row: _Row, names: Sequence[str]) -> np.ndarray:
   return np.array([_number(row, name) for name in names])
 
 

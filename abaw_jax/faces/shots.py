@@ -21,14 +21,19 @@ class CutDetector:
     self._last = None
 
   def is_cut(self, image: UInt8[np.ndarray, 'h w 3']) -> bool:
-    """Returns whether a new shot starts with this frame; not for the first."""
+    """Returns whether a new shot starts with this frame; not for the first.
+
+    A frame of another size starts one, too.
+    """
     small = cv2.resize(image, _SIZE, interpolation=cv2.INTER_AREA)
     small = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    last, self._last = self._last, small
-    return (
-        last is not None
-        and difference(last, small) > _MIN_DIFFERENCE
-        and _after_pan(last, small) > _MIN_DIFFERENCE
+    last, self._last = self._last, (image.shape, small)
+    if last is None:
+      return False
+    shape, before = last
+    return shape != image.shape or (
+        difference(before, small) > _MIN_DIFFERENCE
+        and _after_pan(before, small) > _MIN_DIFFERENCE
     )
 
 

@@ -1,5 +1,6 @@
 """Decodes a video file packet by packet, so that damage costs few frames."""
 
+import collections
 from collections.abc import Iterator
 import pathlib
 from typing import Any
@@ -13,8 +14,9 @@ from abaw_jax.video import frames, pyav
 _NO_VIDEOS = {'tty'}
 # A reader that fails as often one after the other makes no progress.
 _MAX_FAILURES = 100
-# A pause is reported if it has this many mean intervals and seconds.
-_LONG_GAP, _MIN_GAP = 5.0, 0.2
+# A pause is reported if it has this many usual intervals and seconds, and this part
+# of all intervals is usual.
+_LONG_GAP, _MIN_GAP, _CONSTANT = 5.0, 0.2, 0.8
 
 
 class VideoFile:
@@ -67,8 +69,9 @@ class VideoFile:
     Raises:
       InputError: there is none.
     """
-    index, last, first = 0, -np.inf, 0.0
+    index, last = 0, -np.inf
     gap = (0.0, 0.0)  # the longest, and its start
+    intervals = collections.Counter()  # in ms
     unordered = untimed = 0
     for picture in self._pictures():
       timestamp = picture.time
@@ -79,8 +82,7 @@ class VideoFile:
       if index:
         unordered += timestamp <= last
         gap = max(gap, (timestamp - last, last))
-      else:
-        first = timestamp
+        intervals[round(1000 * (timestamp - last))] += 1
       last = max(last, timestamp)
       image = picture.to_ndarray(format='rgb24')
       # PyAV gives the angle of the turn that makes the picture upright.
@@ -92,12 +94,7 @@ class VideoFile:
       raise errors.InputError(
           f'{self._path}: no frame can be decoded; copy the file again'
       )
-    # The count of a header may be wrong, but the user should know that it differs.
-    if self._stream.frames > index:
-      self._warnings.append(
-          f'{index} frames decoded; the header claims {self._stream.frames}'
-      )
-    self._report_gaps(first, last, gap, index)
+    self._report_gaps(intervals, last, gap)
     if untimed:
       self._warnings.append(
           f'{untimed} frames have no timestamp; computed from the frame rate'
@@ -108,23 +105,43 @@ class VideoFile:
       )
 
   def _report_gaps(
-      self, first: float, last: float, gap: tuple[float, float], count: int
+      self,
+      intervals: collections.Counter[int],
+      last: float,
+      gap: tuple[float, float],
   ) -> None:
-    """Warns if many frames are missing in the middle or at the end."""
-    step = (last - first) / max(count - 1, 1)
+    """Warns if many frames are missing in the middle or at the end.
+
+    The number of frames in the header is not used: it is often wrong. A pause in a
+    clip of a variable rate is none of its problems.
+    """
+    if not intervals:
+      return
+    usual = intervals.most_common(1)[0][0]
+    near = sum(intervals[usual + i] for i in (-1, 0, 1))
+    is_constant = near >= _CONSTANT * intervals.total()
+    long = max(_LONG_GAP * usual / 1000, _MIN_GAP)
     length, start = gap
-    if length > max(_LONG_GAP * step, _MIN_GAP):
+    if is_constant and length > long:
       self._warnings.append(
           f'no frames from {start:.2f} to {start + length:.2f} s'
       )
-    duration = self._container.duration
-    if duration and count > 1:
-      # Some formats count it from 0, others from the first frame.
-      end = duration / self._av.time_base
-      if end - last > max(_LONG_GAP * step, _MIN_GAP):
-        self._warnings.append(
-            f'the last frame is at {last:.2f} s; the header claims {end:.2f} s'
-        )
+    end = self._duration()
+    if end and end - last > long:
+      self._warnings.append(
+          f'the last frame is at {last:.2f} s; the header claims {end:.2f} s'
+      )
+
+  def _duration(self) -> float | None:
+    """Returns the end in seconds that the header claims for the pictures."""
+    # Some formats count from 0, others from the first frame: a late start hides a
+    # missing end, but no complete clip is blamed.
+    if self._stream.duration:
+      return float(self._stream.duration * self._stream.time_base)
+    # That of the file may be the end of the sound.
+    if self._container.duration and len(self._container.streams) == 1:
+      return self._container.duration / self._av.time_base
+    return None
 
   def _find_stream(self) -> Any:
     cover = self._av.stream.Disposition.attached_pic

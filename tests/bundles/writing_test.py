@@ -15,10 +15,8 @@ from abaw_jax.core import errors, labels
 from abaw_jax.inference import evaluation
 from abaw_jax.porting import weight_files
 from abaw_jax.scoring import prediction_files
-from abaw_jax.training import loop
 from tests.bundles import made
 from tests.conversion import identification_test
-from tests.training import runs
 
 tiny = identification_test._tiny
 
@@ -92,11 +90,10 @@ def test_the_card_says_what_a_user_must_know(folder, root):
       '# face, video',
       'not feelings',
       'run mtl_gru, step',
-      'VA',
       'AU12',
   ):
     assert part in body
-  # With the intervals of the run's predictions, here of another split.
+  # The run has predictions of another split only.
   assert 'Not scored' in body
   config = json.loads((folder / storage.CONFIG).read_text())
   assert config['provenance']['frame']['run'] == 'frame'
@@ -180,13 +177,18 @@ def test_parts_that_do_not_fit_are_refused(root, tmp_path, postprocessing):
       )
     assert not (tmp_path / 'out').exists()
 
-  other = tmp_path / 'other'
-  loop.train(
-      runs.smoke('frame', root, epochs=0.1, optim__warmup_epochs=0.0, seed=1),
-      other,
-  )
   mtl = {'temporal': [root / 'mtl']}
-  fails('features small of .* were made with sha256=', frame=other, **mtl)
+  # The features of another network have another checksum in their card.
+  card = root / 's_aff_wild2_features' / 'small' / '1.0.0' / 'card.json'
+  other = tmp_path / card.relative_to(root)
+  other.parent.mkdir(parents=True)
+  content = json.loads(card.read_text())
+  other.write_text(json.dumps(content | {'sha256': 'abc'}))
+  fails("small of .* made with sha256='abc'", data_dir=tmp_path, **mtl)
+  other.write_text(json.dumps(content | {'mean': [0.5, 0.5, 0.5]}))
+  fails(r'made with mean=\[0\.5, 0\.5, 0\.5\]', data_dir=tmp_path, **mtl)
+  other.write_text(json.dumps({'dim': content['dim']}))
+  fails('its features small were imported', data_dir=tmp_path, **mtl)
   by_video = tmp_path / 'by_video'
   shutil.copytree(root / 'mtl', by_video)
   config = json.loads((by_video / 'config.json').read_text())
@@ -196,12 +198,13 @@ def test_parts_that_do_not_fit_are_refused(root, tmp_path, postprocessing):
   fails('is not a run of a temporal model', temporal=[root / 'frame'])
   fails('predicts no labels of single images', frame=root / 'mtl')
   fails('have 6 frames', stride=7, **mtl)
+  fails('cannot overlap', stride=2, temporal=[root / 'mtl_gru'])
   fails('there is no temporal model', stride=2)
   fails('is no converted classifier with Contempt', contempt='other')
   fails('cannot be read', alignment='none.json')
   two = [root / 'mtl', root / 'mtl_gru']
   fails('weights.va has 1 members', temporal=two, postprocessing=postprocessing)
-  fails('no such file', data_dir=tmp_path, **mtl)
+  fails('no such file', data_dir=tmp_path / 'moved', **mtl)
 
 
 def test_several_temporal_runs_are_blended(root, tmp_path):
@@ -248,7 +251,6 @@ def test_converted_weights_keep_their_own_expressions(tmp_path):
   known = [name for name in labels.EXPRESSIONS if name in order]
   for contempt, names in (
       (None, [*known, 'Contempt']),
-      ('other', [*known, 'Other']),
       ('left_out', known),
   ):
     out = tmp_path / f'{contempt}'
@@ -258,9 +260,13 @@ def test_converted_weights_keep_their_own_expressions(tmp_path):
     assert predictor.expressions == tuple(names)
     assert predictor.alignment.method == 'box'
     rows = predictor.frame_scores(predictor.embed(faces))
-    chosen = [order.index('Contempt' if x == 'Other' else x) for x in names]
+    chosen = [order.index(name) for name in names]
     powers = np.exp(logits[:, chosen].astype(np.float64))
     want = powers / powers.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(rows.expression, want, atol=1e-4)
     np.testing.assert_allclose(rows.valence, logits[:, 8], atol=1e-4)
     assert rows.au is rows.au_decisions is None
+  writing.write_bundle(tmp_path / 'b', frame=tmp_path / 'net', contempt='other')
+  read = storage.read_bundle(tmp_path / 'b')
+  assert read.expressions == (*known, 'Other')
+  assert read.networks[0].classes.index('Other') == order.index('Contempt')

@@ -34,6 +34,7 @@ def test_a_log_gets_a_line_per_tenth_or_half_minute(
   if printed and total:
     assert printed[-1].startswith('Writing: ')
     assert '/1,000 faces' in printed[-1] or total == 3
+    assert printed[-1].endswith(' left')
 
 
 def test_the_items_are_those_of_the_iterable_everywhere(monkeypatch, capsys):

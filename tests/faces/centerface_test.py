@@ -10,7 +10,7 @@ from abaw_jax import faces, video
 from abaw_jax.core import errors
 from abaw_jax.faces import alignment, centerface
 from abaw_jax.video import frames
-from tests.faces import astronaut
+from benchmarks.video import astronaut
 from tests.video import made_clips
 
 

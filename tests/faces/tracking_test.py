@@ -88,6 +88,11 @@ def test_cuts_end_identities_and_pans_do_not():
       0: 10,
       1: 10,
   }
+
+  def other_size(i):
+    return cut(0) if i < 10 else cut(0)[:100]
+
+  assert len(track([still], image=other_size, every=3)) == 2
   for image in (pan, flash):
     assert {k: len(v) for k, v in track([still], image=image).items()} == {
         0: 20

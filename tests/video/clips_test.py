@@ -74,6 +74,10 @@ def test_a_long_pause_is_reported(tmp_path):
   images = [made_clips.quarters()] * len(times)
   _, warnings = read(made_clips.write(tmp_path / 'clip.mkv', images, times))
   assert warnings == ['no frames from 0.16 to 1.00 s']
+  # At a variable rate, it is a pause of the recording.
+  times = [0, 0.04, 0.1, 0.12, 0.2, 1.0, 1.07, 1.08]
+  _, warnings = read(made_clips.write(tmp_path / 'clip.mkv', images, times))
+  assert warnings == []
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,19 @@ def test_a_clip_that_is_cut_off_gives_its_frames(tmp_path):
   assert 10 < len(found) < 25
   assert warnings == [
       f'the last frame is at {found[-1].timestamp:.2f} s; the header claims 1.20 s'
+  ]
+
+
+def test_without_timestamps_the_frame_rate_counts(tmp_path):
+  path = made_clips.write(
+      tmp_path / 'raw.h264', made_clips.noise(5), codec='libx264'
+  )
+  found, warnings = read(path)
+  np.testing.assert_allclose(
+      [x.timestamp for x in found], np.arange(5) / 25, atol=1e-6
+  )
+  assert warnings == [
+      '5 frames have no timestamp; computed from the frame rate'
   ]
 
 

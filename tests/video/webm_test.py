@@ -35,6 +35,14 @@ def test_frames_and_times_come_back(tmp_path):
     assert 'webm' in container.format.name
 
 
+def test_the_same_frames_are_the_same_bytes(tmp_path):
+  for name in 'ab':
+    with video.WebmWriter(tmp_path / name, 25.0) as writer:
+      for i, image in enumerate(made_clips.noise(3)):
+        writer.add(image, i / 25)
+  assert (tmp_path / 'a').read_bytes() == (tmp_path / 'b').read_bytes()
+
+
 def write_and_fail(path):
   with video.WebmWriter(path, 25.0) as writer:
     writer.add(made_clips.quarters(), 0.0)

@@ -11,6 +11,11 @@ from skimage import data
 CENTRE = np.array([224.0, 120.0])
 
 
+def picture():
+  """Returns the picture, [512, 512, 3]."""
+  return data.astronaut()
+
+
 def motion(count, *, width=320, height=240, scale=0.8, roll=30.0):
   """Returns the transforms [2, 3] from the picture to each frame of a clip."""
   moves = []
@@ -31,7 +36,7 @@ def render(moves, *, width=320, height=240):
   """Returns the frames of a clip."""
   return [
       cv2.warpAffine(
-          data.astronaut(), move, (width, height),
+          picture(), move, (width, height),
           flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT,
       )
       for move in moves
