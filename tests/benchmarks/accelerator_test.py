@@ -20,7 +20,6 @@ from benchmarks.accelerator import (
     stand_ins,
     worker,
 )
-from tests.training import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 COMMAND = (sys.executable, '-m', 'benchmarks.accelerator', '--smoke')
@@ -44,9 +43,8 @@ def smoke(tmp_path_factory) -> dict[str, list[str]]:
   done = subprocess.run(
       [*COMMAND, f'--out={folder / "report.md"}'],
       cwd=ROOT,
-      env=runs.environment(
-          PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1'
-      ),
+      env=os.environ
+      | {'PYTHONPATH': os.pathsep.join(paths), 'OMP_NUM_THREADS': '1'},
       capture_output=True,
       text=True,
       check=False,
