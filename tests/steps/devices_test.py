@@ -21,7 +21,7 @@ EIGHT = {'JAX_NUM_CPU_DEVICES': '8'}
 SPLIT = {'mesh__fsdp': 2, 'mesh__zero': 2}
 # Options by experiment and devices; `split` covers everything that `eight` covers.
 # The MAE uses microbatches, and options that must not change a loss.
-MAE = {'optim__microbatches': 2}
+MAE = {'optim__microbatches': 2, 'model__decoder_depth': 1}
 # A generator and its discriminator.
 SR = {
     'model__width': 4,

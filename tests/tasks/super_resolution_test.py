@@ -123,9 +123,10 @@ def test_updates_equal_alternating_updates_in_torch_and_skip_nan():
   optimizer = skipping.skip_non_finite(
       optimization.make_optimizer(task, lambda step: RATE)
   )
-  state = steps.init_state(
-      jax.random.key(0), {}, task=task, optimizer=optimizer, ema=0.5
+  init = functools.partial(
+      steps.init_state, task=task, optimizer=optimizer, ema=0.5
   )
+  state = jax.jit(init)(jax.random.key(0), {})
   first = jax.device_get(state.params)
   step = jax.jit(
       functools.partial(
