@@ -106,16 +106,18 @@ def _summary(
       share = counts.max() / counts.sum()
       common = f'{names[int(counts.argmax())]} ({share:.0%})'
     present = [k for k, v in track.aus.items() if np.mean(v >= 0.5) >= 0.5]
-    rows.append((
-        str(face),
-        f'{len(track.time):,}',
-        f'{track.time.min():.2f} s',
-        f'{track.time.max():.2f} s',
-        _mean(track.valence),
-        _mean(track.arousal),
-        common,
-        ', '.join(present) or '\N{EN DASH}',
-    ))
+    rows.append(
+        (
+            str(face),
+            f'{len(track.time):,}',
+            f'{track.time.min():.2f} s',
+            f'{track.time.max():.2f} s',
+            _mean(track.valence),
+            _mean(track.arousal),
+            common,
+            ', '.join(present) or '\N{EN DASH}',
+        )
+    )
   model = clip.schema.get('model', {}).get('name')
   text = 'Means \N{PLUS-MINUS SIGN} standard deviations.'
   if model:

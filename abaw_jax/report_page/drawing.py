@@ -24,6 +24,11 @@ EXPRESSION_COLORS = dict(
     )
 )
 SCALE = 'Cividis'  # readable with any colour vision, and in grey
+# Where both axes are equal; it needs x and y.
+DIAGONAL = {
+    'type': 'scatter', 'mode': 'lines', 'name': 'ideal', 'hoverinfo': 'skip',
+    'showlegend': False, 'line': {'color': GREY, 'width': 1, 'dash': 'dot'},
+}  # fmt: skip
 
 
 def packed(values: Num[np.ndarray, '*n'], dtype: str = 'f4') -> dict[str, Any]:
@@ -62,7 +67,13 @@ def layout(**values: Any) -> dict[str, Any]:
   return {
       'margin': {'l': 52, 'r': 14, 't': 12, 'b': 44},
       'showlegend': True,
-      'legend': {'orientation': 'h', 'y': 1.02, 'yanchor': 'bottom', 'x': 0},
+      'legend': {
+          'orientation': 'h',
+          'y': 1.02,
+          'yanchor': 'bottom',
+          'x': 0,
+          'traceorder': 'normal',
+      },
       'hovermode': 'closest',
   } | values
 

@@ -104,7 +104,9 @@ def read(paths: Sequence[pathlib.Path]) -> Inputs:
         stem = schema.name.removesuffix(_SCHEMA)
         found.clips.append(_read_clip(path / stem, _unique(found, stem, name)))
     elif not path.is_file():
-      raise errors.InputError(f'{path}: there is no such path; give {_EXPECTED}')
+      raise errors.InputError(
+          f'{path}: there is no such path; give {_EXPECTED}'
+      )
     elif _is_clip(path):
       found.clips.append(_read_clip(path.with_suffix(''), name))
     else:

@@ -38,6 +38,7 @@ async function draw(plot) {
   assign(layout, {
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     'font.family': 'system-ui, sans-serif', 'font.size': 12,
+    'modebar.bgcolor': 'rgba(0,0,0,0)',
     ...colours(layout),
   });
   if (narrow.matches) {
@@ -45,11 +46,13 @@ async function draw(plot) {
     layout.dragmode = false;
     const entries = data.filter((trace) => trace.name && trace.showlegend !== false);
     if (layout.showlegend && entries.length > 4) {
-      plot.style.height = `${parseInt(plot.style.height) + 14 * entries.length}px`;
+      assign(layout, {'legend.entrywidth': 0.3, 'legend.entrywidthmode': 'fraction', 'legend.font': {size: 10}});
+      plot.style.height = `${parseInt(plot.style.height) + 7 * entries.length}px`;
     }
   }
   await Plotly.newPlot(plot, data, layout, {
     responsive: true, displaylogo: false,
+    displayModeBar: narrow.matches ? false : 'hover',
     modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
   });
 }

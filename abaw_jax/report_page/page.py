@@ -5,6 +5,7 @@ import hashlib
 import html
 from importlib import resources
 import pathlib
+import re
 
 import abaw_jax
 from abaw_jax.core import errors, files
@@ -50,9 +51,7 @@ def write(out: pathlib.Path, found: inputs.Inputs, title: str) -> int:
   return len(content)
 
 
-def render(
-    sections: list[parts.Section], title: str, plotly: str
-) -> str:
+def render(sections: list[parts.Section], title: str, plotly: str) -> str:
   """Returns the page as HTML.
 
   Args:
@@ -80,16 +79,16 @@ def render(
   text = (folder / 'page.html').read_text('utf-8')
   for mark, value in {
       '{{policy}}': policy,
-      '{{title}}': html.escape(title),
       '{{version}}': abaw_jax.__version__,
       '{{style}}': (folder / 'page.css').read_text('utf-8'),
-      '{{links}}': links,
-      '{{body}}': body,
-      '{{script}}': script,
-      '{{plotly}}': plotly,
+      '{{title}}': html.escape(title).replace('{', '&#123;'),
+      '{{links}}': links.replace('{', '&#123;'),
   }.items():
-    text = text.replace(mark, value, 1)
-  return text
+    text = text.replace(mark, value)
+  # The names and scripts in these parts may have any text, also a mark.
+  head, middle, end = re.split('{{body}}|{{scripts}}', text)
+  scripts = f'<script>{plotly}</script>\n<script>{script}</script>'
+  return f'{head}{body}{middle}{scripts}{end}'
 
 
 def _digest(text: str) -> str:

@@ -22,6 +22,7 @@ class Figure:
     wide: whether it takes the full width of the page.
     video: id of the video that it follows; '' = none.
     numbers: rows of a table with the same numbers, the first one is its head.
+    first: whether it begins a new line of figures.
   """
 
   title: str
@@ -32,6 +33,7 @@ class Figure:
   wide: bool = False
   video: str = ''
   numbers: Sequence[Sequence[str]] = ()
+  first: bool = False
 
   def html(self, name: str) -> str:
     """Returns the element; `name` is its id."""
@@ -47,8 +49,9 @@ class Figure:
           '<details><summary>Numbers</summary>'
           f'{Table(self.title, self.numbers).html(name + "-numbers")}</details>'
       )
+    kind = 'wide' if self.wide else 'first' if self.first else ''
     return (
-        f'<figure class="{"wide" if self.wide else ""}">'
+        f'<figure class="{kind}">'
         f'<h3 id="{name}-title">{title}</h3>'
         f'<div class="plot" id="{name}" role="img" style="height:{self.height}px"'
         f' aria-labelledby="{name}-title" aria-describedby="{name}-caption"{keys}>'
@@ -74,9 +77,7 @@ class Table:
     lines = [f'<thead><tr>{cells}</tr></thead><tbody>']
     for first, *rest in body:
       cells = ''.join(f'<td>{html.escape(x)}</td>' for x in rest)
-      lines.append(
-          f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>'
-      )
+      lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
     caption = html.escape(' '.join(filter(None, (self.title, self.caption))))
     return (
         f'<div class="table" id="{name}" tabindex="0" role="region" '

@@ -71,11 +71,15 @@ def frame_errors(rows: predictions.Predictions) -> Float[np.ndarray, 'n']:
   prob = np.take_along_axis(rows.expression, label[:, None], axis=-1)[:, 0]
   known = np.maximum(rows.au_mask.sum(axis=-1), 1)
   wrong = np.where(rows.au_mask, np.abs(rows.au - rows.target_au), 0)
-  parts_of_error = np.stack([
-      np.where(rows.va, distance / np.sqrt(8), np.nan),
-      np.where(rows.expr, 1 - prob, np.nan),
-      np.where(rows.au_mask.any(axis=-1), wrong.sum(axis=-1) / known, np.nan),
-  ])
+  parts_of_error = np.stack(
+      [
+          np.where(rows.va, distance / np.sqrt(8), np.nan),
+          np.where(rows.expr, 1 - prob, np.nan),
+          np.where(
+              rows.au_mask.any(axis=-1), wrong.sum(axis=-1) / known, np.nan
+          ),
+      ]
+  )
   count = np.isfinite(parts_of_error).sum(axis=0)
   total = np.nansum(parts_of_error, axis=0)
   return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -105,7 +109,10 @@ def _worst_frames(one: inputs.Prediction) -> list[parts.Part]:
     return [parts.Note(f'{one.name}: no thumbnails of the worst frames: {e}')]
   error = frame_errors(one.rows)
   shown = [
-      (_data_uri(io.BytesIO(images[row]), _THUMBNAIL), _text(one.rows, i, error))
+      (
+          _data_uri(io.BytesIO(images[row]), _THUMBNAIL),
+          _text(one.rows, i, error),
+      )
       for i in chosen
       if (row := int(one.rows.row[i])) in images
   ]

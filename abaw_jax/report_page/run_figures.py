@@ -39,7 +39,15 @@ def section(runs: Sequence[inputs.Run]) -> parts.Section:
 
 
 def _summary(runs: Sequence[inputs.Run]) -> parts.Table:
-  head = ('run', 'task', 'updates', 'last loss', 'items/s', 'data wait', 'hours')
+  head = (
+      'run',
+      'task',
+      'updates',
+      'last loss',
+      'items/s',
+      'data wait',
+      'hours',
+  )
   rows = [head]
   for run in runs:
     last = _values(run, 'train', 'loss')
@@ -48,15 +56,17 @@ def _summary(runs: Sequence[inputs.Run]) -> parts.Table:
         for key in ('items_per_s', 'data_wait')
     )
     wall = _values(run, 'goodput', 'wall_s')[1]
-    rows.append((
-        run.name,
-        str(run.config['model'].get('name', '')),
-        f'{last[0][-1]:,}' if last[0] else '\N{EN DASH}',
-        drawing.number(last[1][-1] if last[1] else np.nan, 4),
-        drawing.number(np.median(speed) if speed.size else np.nan, 1),
-        f'{np.median(wait):.1%}' if wait.size else '\N{EN DASH}',
-        drawing.number(wall[-1] / 3600 if wall else np.nan, 2),
-    ))
+    rows.append(
+        (
+            run.name,
+            str(run.config['model'].get('name', '')),
+            f'{last[0][-1]:,}' if last[0] else '\N{EN DASH}',
+            drawing.number(last[1][-1] if last[1] else np.nan, 4),
+            drawing.number(np.median(speed) if speed.size else np.nan, 1),
+            f'{np.median(wait):.1%}' if wait.size else '\N{EN DASH}',
+            drawing.number(wall[-1] / 3600 if wall else np.nan, 2),
+        )
+    )
   return parts.Table(
       'Runs', rows, 'Items/s and data wait are medians over the log lines.'
   )

@@ -1,26 +1,20 @@
-"""Scores of predictions with labels: table, confusion, F1, density, reliability."""
+"""Scores of predictions with labels: table, confusion, F1, density."""
 
 from collections.abc import Iterator, Sequence
 import math
 
-from jaxtyping import Bool, Float, Int
 import numpy as np
 
 from abaw_jax.core import labels
 from abaw_jax.postprocessing import thresholds
-from abaw_jax.report_page import drawing, inputs, parts
-from abaw_jax.scoring import intervals, metrics, predictions
+from abaw_jax.report_page import drawing, inputs, parts, reliability
+from abaw_jax.scoring import intervals, metrics
 
 _MAIN = {
     'P_MTL': '', 'VA': 'va', 'CCC_valence': 'va', 'CCC_arousal': 'va',
     'EXPR': 'expr', 'accuracy': 'expr', 'AU': 'au',
 }  # fmt: skip
 _DENSITY_BINS = 40
-_BINS = 10  # of reliability
-_DIAGONAL = {
-    'type': 'scatter', 'mode': 'lines', 'name': 'ideal', 'hoverinfo': 'skip',
-    'showlegend': False, 'line': {'color': drawing.GREY, 'width': 1, 'dash': 'dot'},
-}  # fmt: skip
 _Scores = dict[str, intervals.Draws]
 
 
@@ -47,7 +41,7 @@ def section(
     items += _confusion(one)
   for one, values in zip(labelled, scores, strict=True):
     items += _densities(one, values)
-  items += _reliability(labelled)
+  items += reliability.figures(labelled)
   return parts.Section('Scores', items)
 
 
@@ -238,6 +232,8 @@ def _densities(
         'hovertemplate': (
             'label %{x:.2f}, prediction %{y:.2f}: %{text} rows<extra></extra>'
         ),
+        # The smallest count must differ from a dark page.
+        'zmin': -0.4 * float(np.log10(max(counts.max(), 2))),
         'colorbar': {'title': {'text': 'log10 rows'}, 'thickness': 10},
     }  # fmt: skip
     plot = drawing.layout(
@@ -245,7 +241,7 @@ def _densities(
         xaxis=drawing.axis('label', range=[-1, 1]),
         yaxis=drawing.axis('prediction', range=[-1, 1]),
     )
-    ideal = _DIAGONAL | {'x': [-1, 1], 'y': [-1, 1]}
+    ideal = drawing.DIAGONAL | {'x': [-1, 1], 'y': [-1, 1]}
     ccc = scores[f'CCC_{name}'].value
     caption = (
         f'CCC {ccc:.4f} of {len(pred):,} rows. Mean of labels '
@@ -254,86 +250,6 @@ def _densities(
         'outside -1 to 1 are in the bins at the edge.'
     )
     title = f'{name.capitalize()}, CCC {ccc:.3f}: {one.name}'
-    yield parts.Figure(title, caption, [heat, ideal], plot, 380)
-
-
-def _reliability(found: Sequence[inputs.Prediction]) -> list[parts.Figure]:
-  """Returns reliability diagrams of expressions and of AUs."""
-  kinds = {
-      'Reliability of expressions': (
-          _expression_confidence,
-          'probability of the predicted class',
-          'share of correct rows',
-      ),
-      'Reliability of action units': (
-          _au_confidence,
-          'probability of presence, all AUs',
-          'share of present AUs',
-      ),
-  }
-  figures = []
-  for title, (read, x_title, y_title) in kinds.items():
-    traces, captions = [_DIAGONAL | {'x': [0, 1], 'y': [0, 1]}], []
-    numbers = [('prediction', 'mean probability', 'share', 'count')]
-    for i, one in enumerate(found):
-      prob, true = read(one.rows.scorable())
-      if not prob.size:
-        continue
-      mean, share, count = reliability(prob, true)
-      error = float(np.sum(count * np.abs(mean - share)) / count.sum())
-      sizes = 6 + 16 * np.sqrt(count / count.max())
-      traces.append(
-          drawing.line(drawing.finite(mean), drawing.finite(share), one.name, i)
-          | {
-              'mode': 'lines+markers', 'marker': {'size': sizes.tolist()},
-              'customdata': count.tolist(),
-              'hovertemplate': '%{x:.3f}: %{y:.3f}, %{customdata} values',
-          }
-      )  # fmt: skip
-      captions.append(f'{one.name}: expected calibration error {error:.4f}')
-      numbers += [
-          (one.name, f'{m:.3f}', f'{s:.3f}', f'{c:,}')
-          for m, s, c in zip(mean, share, count, strict=True)
-      ]
-    plot = drawing.layout(
-        xaxis=drawing.axis(x_title, range=[0, 1.03]),
-        yaxis=drawing.axis(y_title, range=[0, 1.05]),
+    yield parts.Figure(
+        title, caption, [heat, ideal], plot, 380, first=name == 'valence'
     )
-    caption = (
-        f'{"; ".join(captions)} ({_BINS} bins). Larger points have more values.'
-    )
-    if captions:
-      figures.append(
-          parts.Figure(title, caption, traces, plot, 360, numbers=numbers)
-      )
-  return figures
-
-
-def _expression_confidence(rows: predictions.Predictions):
-  prob = rows.expression[rows.expr]
-  return prob.max(axis=-1), prob.argmax(axis=-1) == (
-      rows.target_expression[rows.expr]
-  )
-
-
-def _au_confidence(rows: predictions.Predictions):
-  return rows.au[rows.au_mask], rows.target_au[rows.au_mask] == 1
-
-
-def reliability(
-    prob: Float[np.ndarray, 'n'], true: Bool[np.ndarray, 'n']
-) -> tuple[
-    Float[np.ndarray, 'k'], Float[np.ndarray, 'k'], Int[np.ndarray, 'k']
-]:
-  """Returns mean probability, share of true values, and count of each used bin.
-
-  The bins have the same width in [0, 1] (Guo et al., 2017).
-  """
-  at = np.minimum((prob * _BINS).astype(int), _BINS - 1)
-  count = np.bincount(at, minlength=_BINS)
-  used = count > 0
-  mean, share = (
-      np.bincount(at, x, minlength=_BINS)[used] / count[used]
-      for x in (prob, true)
-  )
-  return mean, share, count[used]

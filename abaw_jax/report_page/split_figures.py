@@ -52,12 +52,14 @@ def _track(rows: predictions.Predictions) -> timelines.Track:
 
   targets = None
   if rows.labelled:
-    targets = np.column_stack([
-        known(rows.target_valence, rows.va),
-        known(rows.target_arousal, rows.va),
-        known(rows.target_expression, rows.expr),
-        known(rows.target_au, rows.au_mask),
-    ])
+    targets = np.column_stack(
+        [
+            known(rows.target_valence, rows.va),
+            known(rows.target_arousal, rows.va),
+            known(rows.target_expression, rows.expr),
+            known(rows.target_au, rows.au_mask),
+        ]
+    )
   has_va, has_au = rows.predicts('va'), rows.predicts('au')
   return timelines.Track(
       rows.frame_id.astype(np.float64),

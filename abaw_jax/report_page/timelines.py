@@ -64,7 +64,7 @@ def draw(
   plots = []  # title of y, share of the height, its traces, its axis
   if track.valence is not None:
     axis = {'range': [-1.05, 1.05], 'zeroline': True}
-    plots.append(('V, A', 1.0, _affect(track, time), axis))
+    plots.append(('V, A', 1.3, _affect(track, time), axis))
   if track.expressions:
     axis = {'range': [0, 1.12], 'tickvals': [0, 0.5, 1]}
     plots.append(('expression', 1.0, _areas(track, time), axis))
