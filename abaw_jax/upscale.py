@@ -70,9 +70,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer(
     'tile',
-    256,
+    None,
     'Largest side of an image that the network reads at once, in pixels; larger '
-    'images are cut. A multiple of 16.',
+    'images are cut. A multiple of 16; default: 256.',
     lower_bound=16,
 )
 flags.DEFINE_integer(

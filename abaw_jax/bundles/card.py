@@ -28,8 +28,8 @@ _USE = """\
 
     abaw-jax predict CLIP.mp4 --model=FOLDER --out=DIR
 
-FOLDER is the folder of this file. All its files have checksums, also this one: a
-changed file is refused.
+FOLDER is the folder of this file. `config.json` and `model.safetensors` have
+checksums: a changed one is refused.
 
 It is meant for research on visible behaviour: numbers for every frame of a video, for
 people who agreed to be analysed.

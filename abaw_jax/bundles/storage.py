@@ -2,8 +2,8 @@
 
 `config.json` (models, preprocessing, alignment, labels, post-processing, origin),
 `model.safetensors` (weights by path), `README.md` (a model card), and
-`checksums.json` (the SHA-256 of the other files). A folder of the Hugging Face hub
-can hold these files as they are.
+`checksums.json` (the SHA-256 of the first two). A folder of the Hugging Face hub can
+hold these files as they are, and the card may be edited there.
 """
 
 import json
@@ -19,7 +19,7 @@ CONFIG = 'config.json'
 TENSORS = 'model.safetensors'
 CARD = 'README.md'
 CHECKSUMS = 'checksums.json'
-FILES = (CONFIG, TENSORS, CARD)
+FILES = (CONFIG, TENSORS)  # those with a checksum
 
 
 def read_bundle(folder: files.Path) -> parsing.Bundle:
@@ -88,14 +88,16 @@ def _check_version(path: files.Path, config: dict[str, Any]) -> None:
 
 
 def _check_files(folder: files.Path) -> dict[str, str]:
-  """Returns the checksums, after a comparison with all files."""
+  """Returns the checksums, after a comparison with the files."""
   checksums = _read_json(folder / CHECKSUMS)
+  for name in (*FILES, CARD):
+    if not (folder / name).is_file():
+      raise errors.InputError(
+          f'{folder / name}: this file of the bundle is missing; copy the folder '
+          'again'
+      )
   for name in FILES:
     path = folder / name
-    if not path.is_file():
-      raise errors.InputError(
-          f'{path}: this file of the bundle is missing; copy the folder again'
-      )
     if weight_files.sha256(path) != checksums.get(name):
       raise errors.InputError(
           f'{path}: its SHA-256 differs from the one in {CHECKSUMS}; copy the '

@@ -94,7 +94,10 @@ def _write_safetensors(
   del key
   # safetensors writes the memory of an array and ignores its strides.
   packed = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
+  path.touch()
+  mode = path.stat().st_mode
   safetensors.numpy.save_file(packed, path, metadata={'format': 'pt'})
+  path.chmod(mode)  # `save_file` lets only the owner read the file
 
 
 READERS = {

@@ -18,6 +18,7 @@ from abaw_jax.distributed import sharding
 from abaw_jax.upscaling import tiling
 
 LANCZOS = 'lanczos'
+TILE = 256  # pixels
 BATCH_PER_DEVICE = 8
 # The default is the receptive field, but at most so many pixels.
 MAX_OVERLAP = 32
@@ -166,7 +167,7 @@ def load(
     *,
     scale: int | None = None,
     batch_size: int | None = None,
-    tile: int = 256,
+    tile: int | None = None,
     overlap: int | None = None,
     dtype: str | None = None,
 ) -> Upscaler:
@@ -177,7 +178,7 @@ def load(
     scale: of the output; None is that of the network.
     batch_size: images or tiles per step, over all devices; None is
       BATCH_PER_DEVICE for each.
-    tile: largest side of an image that is enlarged at once.
+    tile: largest side of an image that is enlarged at once; None is TILE.
     overlap: see `tiling`; None is the receptive field, at most MAX_OVERLAP.
     dtype: compute dtype; None is that of the config.
 
@@ -190,9 +191,9 @@ def load(
       raise errors.InputError(
           '--model=lanczos: give --scale, such as --scale=2'
       )
-    if batch_size or dtype or overlap is not None:
+    if batch_size or dtype or tile or overlap is not None:
       raise errors.InputError(
-          '--model=lanczos: omit --batch_size, --dtype and --overlap, which are '
+          '--model=lanczos: omit --batch_size, --dtype, --tile and --overlap, which are '
           'for networks'
       )
     return Lanczos(scale)
@@ -215,6 +216,7 @@ def load(
         f'--scale={scale}: the network of {model} enlarges {network.scale} '
         'times; give a scale up to that'
     )
+  tile = tile or TILE
   if overlap is None:
     overlap = min(network.receptive_field, MAX_OVERLAP)
   tiling.check(tile, overlap)

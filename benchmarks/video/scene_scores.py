@@ -10,7 +10,9 @@ import pyarrow as pa
 
 import abaw_jax
 from abaw_jax.core import labels
+from abaw_jax.data_builders.procedural import alignment as templates
 from abaw_jax.data_builders.procedural.scenes import writer
+from abaw_jax.faces import alignment
 from abaw_jax.scoring import metrics
 from abaw_jax.video import clips
 from benchmarks.video import truth
@@ -82,12 +84,12 @@ def _at_the_truth(
 ) -> _Predictions:
   """Returns the predictions for faces that are cut at their true landmarks."""
   cuts: dict[tuple[int, int], list[tuple[int, np.ndarray]]] = {}
-  alignment = model.predictor.alignment
+  aligned = alignment.Alignment(template=templates.DRAWN['photo'])
   with clips.open_clip(clip) as frames:
     for frame, group in zip(frames, people, strict=True):
       for who in group:
         if who.visible >= truth.VISIBLE:
-          face = alignment.crop(frame.image, who.face)
+          face = aligned.crop(frame.image, who.face)
           cuts.setdefault((who.shot, who.person), []).append(
               (frame.index, face)
           )

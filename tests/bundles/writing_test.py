@@ -77,7 +77,7 @@ def test_the_same_bundle_is_kept_and_another_one_refused(
     writing.write_bundle(folder, **parts | {'licence': 'MIT'})
   assert (folder / storage.CHECKSUMS).stat().st_mtime_ns == before
   assert {path.name for path in folder.iterdir()} == {
-      *storage.FILES, storage.CHECKSUMS
+      *storage.FILES, storage.CARD, storage.CHECKSUMS
   }  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_a_wrong_config_is_one_line(folder, tmp_path, edit, text):
 
 
 def test_missing_and_changed_files_are_one_line(folder, tmp_path):
-  for name in (*storage.FILES, storage.CHECKSUMS):
+  for name in (*storage.FILES, storage.CARD, storage.CHECKSUMS):
     copy = tmp_path / name
     shutil.copytree(folder, copy)
     (copy / name).unlink()
@@ -147,8 +147,11 @@ def test_missing_and_changed_files_are_one_line(folder, tmp_path):
   copy = tmp_path / 'copy'
   shutil.copytree(folder, copy)
   with (copy / storage.CARD).open('a') as card:
-    card.write('more')
-  assert 'README.md: its SHA-256 differs' in refused(copy)
+    card.write('more')  # a person may edit the card
+  storage.read_bundle(copy)
+  with (copy / storage.CONFIG).open('a') as config:
+    config.write(' ')
+  assert 'config.json: its SHA-256 differs' in refused(copy)
   (copy / storage.CONFIG).write_text('{')
   assert 'config.json: is not JSON' in refused(copy)
   assert 'there is no such folder' in refused(tmp_path / 'nothing')

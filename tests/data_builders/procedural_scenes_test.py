@@ -94,8 +94,11 @@ def test_the_template_is_the_mean_of_frontal_faces(domain, zoom, tmp_path):
       found.append(zoom * (face_lib.landmarks(face) - (56, 64)) + (56, 60))
   alignment.write(tmp_path, domain)
   values = json.loads((tmp_path / 'alignment.json').read_text())
-  template = face_alignment.Alignment.from_json(values).points
-  np.testing.assert_allclose(template, np.mean(found, 0), atol=0.6)
+  np.testing.assert_allclose(
+      alignment.DRAWN[domain], np.mean(found, 0), atol=0.6
+  )
+  points = face_alignment.Alignment.from_json(values).points
+  np.testing.assert_allclose(points, alignment.DRAWN[domain], atol=3)
   assert np.mean(scene.sample(np.random.default_rng(0), domain).zoom) == (
       pytest.approx(zoom, abs=0.06)
   )
@@ -128,6 +131,19 @@ def test_an_independent_network_finds_the_landmarks(alone):
         apart / np.hypot(*np.diff(view.landmarks[:2], axis=0)[0])
     )
   assert np.mean(errors_found) < 0.12
+
+
+def test_found_faces_are_cropped_like_the_corpus(alone):
+  detect = detectors.make_detector('centerface')
+  crop = face_alignment.Alignment(template=alignment.FOUND['photo'])
+  drawn = np.array(alignment.DRAWN['photo'])
+  misses = []
+  for number in (0, 150, 200):
+    true = alone[number].views[0].landmarks
+    (face,) = detect(video.Frame(number, 0.0, alone[number].image, False))
+    matrix = face_alignment.similarity(face.landmarks, crop.points)
+    misses.append(true @ matrix[:, :2].T + matrix[:, 2] - drawn)
+  assert np.hypot(*np.mean(misses, 0).T).mean() < 3
 
 
 def test_a_person_leaves_and_returns_in_one_shot(alone):

@@ -37,6 +37,15 @@ def test_other_content_is_not_overwritten(tmp_path, suffix):
 
 
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
+def test_files_have_the_usual_permissions(tmp_path, suffix):
+  usual = tmp_path / 'usual'
+  usual.touch()
+  path = tmp_path / f'a.{suffix}'
+  weight_files.write_tensors(path, {'x': np.ones(3, np.float32)})
+  assert path.stat().st_mode == usual.stat().st_mode
+
+
+@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
 def test_a_full_disk_leaves_no_file(tmp_path, suffix):
   path = tmp_path / f'a.{suffix}'
   with disks.full(100), pytest.raises(errors.InputError, match='cannot write'):

@@ -52,7 +52,7 @@ def test_area_interpolation_equals_pillow():
         ({'model': 'lanczos'}, 'give --scale'),
         (
             {'model': 'lanczos', 'scale': 2, 'dtype': 'bfloat16'},
-            'omit --batch_size, --dtype and --overlap',
+            'omit --batch_size, --dtype, --tile and --overlap',
         ),
         ({'model': 'nothing'}, '--model=nothing: no such folder'),
         ({'scale': 3}, 'enlarges 2 times'),

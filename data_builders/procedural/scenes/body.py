@@ -51,7 +51,9 @@ def _mask(shape: tuple[int, int], points: np.ndarray) -> np.ndarray:
   return mask
 
 
-def _neck(image: np.ndarray, who: identity_lib.Identity, shade: np.ndarray):
+def _neck(
+    image: np.ndarray, who: identity_lib.Identity, shade: np.ndarray
+) -> None:
   """Draws the neck as the canvas of the head has it."""
   layer = canvas.blank()
   bust_lib.torso(layer, who)

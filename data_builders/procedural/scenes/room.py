@@ -1,5 +1,7 @@
 """Paints the rooms in which scenes take place."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -17,7 +19,14 @@ def _near(
   return np.clip(colour + light + rng.normal(0, spread / 3, 3), 8, 248).tolist()
 
 
-def _box(image: np.ndarray, x: float, y: float, w: float, h: float, colour):
+def _box(
+    image: np.ndarray,
+    x: float,
+    y: float,
+    w: float,
+    h: float,
+    colour: Sequence[float],
+) -> None:
   cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), colour, -1)
 
 
