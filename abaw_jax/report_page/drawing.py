@@ -23,6 +23,7 @@ EXPRESSION_COLORS = dict(
         strict=True,
     )
 )
+MARGIN = {'l': 52, 'r': 14, 't': 12, 'b': 44}
 SCALE = 'Cividis'  # readable with any colour vision, and in grey
 # Where both axes are equal; it needs x and y.
 DIAGONAL = {
@@ -65,7 +66,7 @@ def stride(length: int, count: int) -> int:
 def layout(**values: Any) -> dict[str, Any]:
   """Returns a layout; the page adds the colours of its scheme."""
   return {
-      'margin': {'l': 52, 'r': 14, 't': 12, 'b': 44},
+      'margin': MARGIN,
       'showlegend': True,
       'legend': {
           'orientation': 'h',

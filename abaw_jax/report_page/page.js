@@ -9,7 +9,8 @@ let printing = false;
 function colours(layout) {
   const isDark = dark.matches && !printing;
   const [text, grid] = isDark ? ['#e4e8ee', '#343b45'] : ['#1c2128', '#d9dde3'];
-  const found = {'font.color': text};
+  const weak = isDark ? '#a3acb8' : '#6a737d';
+  const found = {'font.color': text, 'modebar.color': weak, 'modebar.activecolor': text};
   for (const key of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(key)) {
       found[`${key}.gridcolor`] = grid;
@@ -46,12 +47,17 @@ async function draw(plot) {
     layout.dragmode = false;
     const entries = data.filter((trace) => trace.name && trace.showlegend !== false);
     if (layout.showlegend && entries.length > 4) {
-      assign(layout, {'legend.entrywidth': 0.3, 'legend.entrywidthmode': 'fraction', 'legend.font': {size: 10}});
-      plot.style.height = `${parseInt(plot.style.height) + 7 * entries.length}px`;
+      const longest = Math.max(...entries.map((trace) => trace.name.length));
+      assign(layout, {
+        'legend.entrywidth': longest > 10 ? 0.5 : 0.33,
+        'legend.entrywidthmode': 'fraction', 'legend.font': {size: 10},
+      });
+      plot.style.height = `${parseInt(plot.style.height) + 10 * entries.length}px`;
     }
   }
   await Plotly.newPlot(plot, data, layout, {
     responsive: true, displaylogo: false,
+    showSendToCloud: false,  // its button would send the data to a server
     displayModeBar: narrow.matches ? false : 'hover',
     modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
   });

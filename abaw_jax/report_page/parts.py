@@ -78,11 +78,13 @@ class Table:
     for first, *rest in body:
       cells = ''.join(f'<td>{html.escape(x)}</td>' for x in rest)
       lines.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
-    caption = html.escape(' '.join(filter(None, (self.title, self.caption))))
+    title = html.escape(self.title)
     return (
-        f'<div class="table" id="{name}" tabindex="0" role="region" '
-        f'aria-label="{html.escape(self.title)}"><table><caption>{caption}'
-        f'</caption>{"".join(lines)}</tbody></table></div>'
+        f'<div class="table"><h3>{title}</h3>'
+        f'<p class="caption">{html.escape(self.caption)}</p>'
+        f'<div class="scroll" id="{name}" tabindex="0" role="region" '
+        f'aria-label="{title}"><table aria-label="{title}">{"".join(lines)}'
+        '</tbody></table></div></div>'
     )
 
 

@@ -194,6 +194,7 @@ def _confusion(one: inputs.Prediction) -> list[parts.Figure]:
   }  # fmt: skip
   plot = drawing.layout(
       showlegend=False,
+      margin=drawing.MARGIN | {'t': 34},
       xaxis=drawing.axis('predicted'),
       yaxis=drawing.axis('label', autorange='reversed'),
   )
@@ -238,6 +239,7 @@ def _densities(
     }  # fmt: skip
     plot = drawing.layout(
         showlegend=False,
+        margin=drawing.MARGIN | {'t': 34},
         xaxis=drawing.axis('label', range=[-1, 1]),
         yaxis=drawing.axis('prediction', range=[-1, 1]),
     )

@@ -98,6 +98,10 @@ def test_all_figures_are_drawn_without_a_message_or_a_request(
       "document.querySelectorAll('.plot .main-svg .bglayer').length"
   )
   assert drawn >= len(figures)
+  buttons = browser.js("""[...new Set([...document.querySelectorAll(
+      '.modebar-btn')].map((x) => x.dataset.title))].join()""")
+  assert 'Zoom' in buttons
+  assert 'hare' not in buttons  # it would send the data to a server
   titles = [
       'Training loss', 'Throughput', 'Share of time waiting for data',
       'Validation P_MTL', 'Where the time went', 'F1 of expressions',
@@ -160,7 +164,7 @@ def test_nothing_is_wider_than_the_window(browser, written):
     browser.wait(READY, 60)
     assert browser.js('document.documentElement.scrollWidth') == width
     wide = browser.js(f"""[...document.querySelectorAll(
-        'main *:not(.table *):not(svg *)')].filter(
+        'main *:not(.scroll *):not(svg *)')].filter(
         (x) => x.getBoundingClientRect().right > {width}).length""")
     assert wide == 0
     paper = browser.js('getComputedStyle(document.body).backgroundColor')
