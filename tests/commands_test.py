@@ -53,6 +53,7 @@ COMMANDS = {
         'fit_on',
     ),
     'abaw_jax.live': ('model', 'port', 'detector', 'min_confidence'),
+    'abaw_jax.report': ('out', 'title'),
     'abaw_jax.bundle': (
         'frame',
         'temporal',

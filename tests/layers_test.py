@@ -71,6 +71,7 @@ ROOMS = {
     'tables': 'core',
     'clips': 'core data video faces tables',
     'live_page': 'core',
+    'report_page': 'core data video scoring postprocessing telemetry',
     'data_builders': 'core video',
 }
 # Commands import everything but the parts of models, and not each other.

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from abaw_jax.core import labels
-from tests.live_page import chromium, fakes
+from tests import chromium
+from tests.live_page import fakes
 
 TEXT = "element('{}').textContent"
 # Percentages next to the bars.

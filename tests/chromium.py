@@ -96,12 +96,14 @@ class Page:
 
 
 @contextlib.contextmanager
-def start(profile: pathlib.Path, camera: pathlib.Path) -> Iterator[Page]:
+def start(
+    profile: pathlib.Path, camera: pathlib.Path | None = None
+) -> Iterator[Page]:
   """Starts Chromium with an empty profile; skips the test if there is none.
 
   Args:
     profile: folder of the profile.
-    camera: MJPEG file that the camera shows.
+    camera: MJPEG file that the camera shows; None = no camera.
   """
   client = pytest.importorskip('websockets.sync.client')
   program = next(filter(None, map(shutil.which, NAMES)), None)
@@ -111,11 +113,14 @@ def start(profile: pathlib.Path, camera: pathlib.Path) -> Iterator[Page]:
       'headless=new', 'no-sandbox', 'disable-gpu', 'no-first-run',
       'disable-dev-shm-usage', 'disable-extensions', 'mute-audio',
       'disable-background-networking', 'disable-component-update',
-      'hide-scrollbars', 'use-fake-ui-for-media-stream',
-      'use-fake-device-for-media-stream',
-      f'use-file-for-fake-video-capture={camera}',
-      f'user-data-dir={profile}', 'remote-debugging-port=0',
+      'hide-scrollbars', f'user-data-dir={profile}', 'remote-debugging-port=0',
   ]  # fmt: skip
+  if camera is not None:
+    flags += [
+        'use-fake-ui-for-media-stream',
+        'use-fake-device-for-media-stream',
+        f'use-file-for-fake-video-capture={camera}',
+    ]
   with subprocess.Popen(
       [program, *(f'--{flag}' for flag in flags), 'about:blank'],
       stderr=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""The page of `report`: its inputs, figures, pictures, HTML, style and script."""
