@@ -26,6 +26,7 @@ COMMANDS = {
     'predict_split': 'abaw_jax.predict_split',
     'submission': 'abaw_jax.submission',
     'bundle': 'abaw_jax.bundle',
+    'export': 'abaw_jax.export',
     'reconstruct': 'abaw_jax.reconstruct',
     'upscale': 'abaw_jax.upscale',
     'convert': 'abaw_jax.convert',
