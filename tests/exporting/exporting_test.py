@@ -99,7 +99,7 @@ def write(folder, name):
           postprocess.Postprocessing.equal_weights(1)
       ),
       'provenance': {'frame': {'run': 'x', 'data': {}}, 'temporal': []},
-      'scores': None,
+      'scores': {},
   }
   writing._write(folder / name, json.loads(json.dumps(config)), tensors)
   return folder / name
