@@ -80,11 +80,12 @@ def _frame(bundle: parsing.Bundle) -> Function:
   predictions.
   """
   frame = bundle.frame
+  params = jax.tree.map(jnp.asarray, frame.params)
   heads = None if bundle.is_temporal else bundle.networks[0]
 
   def call(faces: UInt8[Array, 'b s s 3']) -> dict[str, Array]:
     features = steps.embed_step(
-        frame.params,
+        params,
         faces,
         model=frame.model,
         augmentation=frame.augmentation,
@@ -93,9 +94,7 @@ def _frame(bundle: parsing.Bundle) -> Function:
     )
     output = {}
     if heads is not None:
-      rows, _ = heads.read(
-          heads.params, {}, features[:, None], None, None, None
-      )
+      rows, _ = heads.read(params, {}, features[:, None], None, None, None)
       output = {name: x[:, 0] for name, x in _chosen(bundle, rows).items()}
     return output | {'features': features}
 
@@ -122,6 +121,8 @@ def _frame(bundle: parsing.Bundle) -> Function:
 def _temporal(bundle: parsing.Bundle, index: int) -> Function:
   """Returns the function from windows of features to predictions."""
   network: networks.Temporal = bundle.networks[index]
+  # A dynamic length cannot slice a NumPy array.
+  params = jax.tree.map(jnp.asarray, network.params)
   carried = network.sequential
   state = jax.eval_shape(lambda: network.initial_carry(1))
   leaves, treedef = jax.tree.flatten(state)
@@ -141,7 +142,7 @@ def _temporal(bundle: parsing.Bundle, index: int) -> Function:
     else:
       state = network.initial_carry(features.shape[0])
     rows, after = network.read(
-        network.params, state, features, frame_id, mask, window_length
+        params, state, features, frame_id, mask, window_length
     )
     after = jax.tree.leaves(after) if carried else []
     return _chosen(bundle, rows) | {
