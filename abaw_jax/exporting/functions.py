@@ -140,7 +140,9 @@ def _temporal(bundle: parsing.Bundle, index: int) -> Function:
     if carried:
       state = jax.tree.unflatten(treedef, before)
     else:
-      state = network.initial_carry(features.shape[0])
+      size = features.shape[0]
+      zeros = [jnp.zeros((size, *x.shape[1:]), x.dtype) for x in leaves]
+      state = jax.tree.unflatten(treedef, zeros)
     rows, after = network.read(
         params, state, features, frame_id, mask, window_length
     )
