@@ -27,6 +27,7 @@ COMMANDS = {
     'submission': 'abaw_jax.submission',
     'bundle': 'abaw_jax.bundle',
     'report': 'abaw_jax.report',
+    'export': 'abaw_jax.export',
     'reconstruct': 'abaw_jax.reconstruct',
     'upscale': 'abaw_jax.upscale',
     'convert': 'abaw_jax.convert',

@@ -61,6 +61,7 @@ COMMANDS = {
         'alignment',
         'out',
     ),
+    'abaw_jax.export': ('format', 'out', 'faces'),
     'abaw_jax.crossvalidate': ('config', 'workdir', 'num_folds', 'seeds'),
     'abaw_jax.import_features': ('features', 'targets', 'partition', 'name'),
     'abaw_jax.reconstruct': (

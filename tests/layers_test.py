@@ -62,6 +62,10 @@ ROOMS = {
         'core models models/layers models/vision tasks distributed porting '
         'porting/layouts checkpoints inference'
     ),
+    'exporting': (
+        'core cpu models models/temporal data tasks steps bundles inference '
+        'conversion'
+    ),
     'training': (
         'core cpu models/layers data tasks distributed steps checkpoints '
         'telemetry inference'

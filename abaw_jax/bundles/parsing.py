@@ -143,6 +143,16 @@ def expression_ids(names: Sequence[str]) -> list[int]:
   return [labels.EXPRESSIONS.index(place) for place in known]
 
 
+def columns(
+    expressions: Sequence[str], au_names: Sequence[str]
+) -> dict[str, list[int]]:
+  """Returns the columns of a bundle's expressions and AUs in all predictions."""
+  return {
+      'expression': expression_ids(expressions),
+      'au': [labels.AU_NAMES.index(name) for name in au_names],
+  }
+
+
 def _unflatten(tensors: Mapping[str, np.ndarray], part: str) -> dict[str, Any]:
   """Returns the tensors named `part/...` as a nested dict."""
   tree: dict[str, Any] = {}

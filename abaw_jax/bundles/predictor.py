@@ -13,7 +13,7 @@ import numpy as np
 from abaw_jax import faces as faces_lib
 from abaw_jax.bundles import batches, networks, parsing, plans, tracks
 from abaw_jax.bundles import rows as rows_lib
-from abaw_jax.core import errors, labels
+from abaw_jax.core import errors
 from abaw_jax.data import images
 from abaw_jax.distributed import sharding
 from abaw_jax.scoring import predictions
@@ -203,12 +203,10 @@ class Predictor:
   ) -> rows_lib.Rows:
     """Returns the outputs of the bundle, with its expressions and AUs."""
     found = {name: getattr(rows, name) for name in self.outputs}
-    if 'expression' in found:
-      ids = parsing.expression_ids(self.expressions)
-      found['expression'] = found['expression'][:, ids]
+    columns = parsing.columns(self.expressions, self.au_names)
+    for name in columns.keys() & found.keys():
+      found[name] = found[name][:, columns[name]]
     if 'au' in found:
-      ids = [labels.AU_NAMES.index(name) for name in self.au_names]
-      found['au'] = found['au'][:, ids]
       found['au_decisions'] = found['au'] >= 0.5
     absent = dict.fromkeys((*rows_lib.FIELDS, 'au_decisions'))
     return rows_lib.Rows(

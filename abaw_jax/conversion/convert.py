@@ -162,18 +162,50 @@ def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
     if not tasks.task_class({'model': model}).has_layout:
       model = zoo.backbone_section(model)
     params, source = weights.load(init_from, model, param_shapes(model))
-  params = _flat(jax.device_get(params))
+  count, written = write_state_dict(out, params, model)
+  return [
+      f'{init_from}: {converted.sizes(model)}; {converted.listing(source)}',
+      f'{out}: {count} tensors '
+      f'{"written" if written else "are in the file already"}',
+  ]
+
+
+def write_state_dict(
+    out: files.Path, params: Any, model: Mapping[str, Any]
+) -> tuple[int, bool]:
+  """Writes weights in the layout of their project.
+
+  Args:
+    out: `.pth` or `.safetensors` file to write.
+    params: weights of a model with a layout, nested by name.
+    model: its `model` section.
+
+  Returns:
+    (number of tensors, False if the same file exists).
+
+  Raises:
+    InputError: `out` has other content.
+  """
+  params = flat(jax.device_get(params))
   if 'patch_size' in model:
     params = position_tables.sincos_tables(model) | params
   layout = registry.layout_for(model)
   tensors = state_dicts.to_theirs(params, _rules(params, model, layout))
   tensors = layout.export(tensors)
-  written = weight_files.write_tensors(out, tensors, key=layout.key)
-  return [
-      f'{init_from}: {converted.sizes(model)}; {converted.listing(source)}',
-      f'{out}: {len(tensors)} tensors '
-      f'{"written" if written else "are in the file already"}',
-  ]
+  return len(tensors), weight_files.write_tensors(out, tensors, key=layout.key)
+
+
+def read_state_dict(
+    path: files.Path, model: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+  """Returns the weights by path of a file that `write_state_dict` wrote."""
+  tensors, _ = weight_files.read_tensors(path)
+  layout = registry.layout_for(model)
+  tensors = layout.canonicalize(tensors, path)
+  tables = {} if zoo.is_convnet(model) else position_tables.sincos_tables(model)
+  shapes = _shapes(model) | {k: table.shape for k, table in tables.items()}
+  rules = _rules(shapes, model, layout)
+  return state_dicts.to_ours(tensors, shapes, rules, path)
 
 
 def param_shapes(model: Mapping[str, Any]) -> Any:
@@ -198,10 +230,10 @@ def _task_shapes(model: Mapping[str, Any]) -> Any:
 
 
 def _shapes(model: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-  return {k: x.shape for k, x in _flat(param_shapes(model)).items()}
+  return {k: x.shape for k, x in flat(param_shapes(model)).items()}
 
 
-def _flat(tree: Any) -> dict[str, Any]:
+def flat(tree: Any) -> dict[str, Any]:
   """Returns the leaves of a parameter tree by path."""
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   return {sharding.path_name(path): leaf for path, leaf in leaves}

@@ -1,18 +1,35 @@
 """Choice between forms of a function for different platforms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
+import contextvars
 import functools
 from typing import Any
 
 import jax
+
+_portable = contextvars.ContextVar('portable', default=False)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+  """Traces default forms, for one program that runs on several platforms."""
+  token = _portable.set(True)
+  try:
+    yield
+  finally:
+    _portable.reset(token)
 
 
 def platform() -> str:
   """Returns the platform of the program that is being traced, such as 'cpu'.
 
   It is that of the mesh that is set, or else JAX's default backend. `abaw-jax
-  compile` sets a mesh of TPUs on a machine with only CPUs.
+  compile` sets a mesh of TPUs on a machine with only CPUs. Inside `portable` it is
+  '', because the program has no platform yet.
   """
+  if _portable.get():
+    return ''
   device = jax.sharding.get_abstract_mesh().abstract_device
   return jax.default_backend() if device is None else device.platform
 

@@ -6,7 +6,7 @@ recurrent product.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -170,7 +170,8 @@ class RecurrentEncoder(encoder.Encoder):
       x = nn.Dropout(self.dropout)(x, deterministic=not train)
     return x, {name: new[name] for name in carry}
 
-  def _zeros(self, batch_size: int) -> tuple[Float[Array, 'b h'], ...]:
+  # The batch size is no integer while a program with a dynamic one is exported.
+  def _zeros(self, batch_size: Any) -> tuple[Float[Array, 'b h'], ...]:
     # Separate arrays, so that a step can donate them.
     return tuple(
         jnp.zeros((batch_size, self.dim), jnp.float32)

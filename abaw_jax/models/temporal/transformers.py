@@ -4,7 +4,6 @@ from flax import linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
-import numpy as np
 
 from abaw_jax.core import errors
 from abaw_jax.models.layers import (
@@ -138,7 +137,8 @@ class TransformerEncoder(encoder.Encoder):
     x = self._add_positions(x, times)
     keys = context.readable(mask_padding=self.mask_padding)[:, None]
     if self.causal:
-      keys = keys & jnp.asarray(np.tri(x.shape[-2], dtype=bool))[None]
+      rows = jnp.arange(x.shape[-2])
+      keys = keys & (rows[:, None] >= rows[None])[None]
     qkv_initializer = self._qkv_initializer()
     for i in range(self.depth):
       x = TransformerLayer(

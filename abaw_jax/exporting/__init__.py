@@ -1,0 +1,1 @@
+"""Networks of a bundle as files that other programs run."""

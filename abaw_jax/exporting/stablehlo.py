@@ -1,0 +1,47 @@
+"""Networks as StableHLO: JAX runs the file without this package."""
+
+import importlib.util
+
+import jax
+from jax import export
+import jax.numpy as jnp
+
+from abaw_jax.core import errors
+from abaw_jax.cpu import dispatch
+from abaw_jax.exporting import functions
+
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+SUFFIX = '.stablehlo'
+
+
+def check_installed() -> None:
+  """Raises an InputError if JAX cannot write programs."""
+  if importlib.util.find_spec('flatbuffers') is None:
+    raise errors.InputError(
+        "--format=stablehlo needs flatbuffers: pip install 'abaw_jax[export]'"
+    )
+
+
+def serialize(function: functions.Function) -> bytes:
+  """Returns a program for all PLATFORMS, with dynamic b and t."""
+  bounds = [f't <= {n}' for n in (function.max_length,) if n is not None]
+  scope = export.SymbolicScope(bounds)
+  shapes = [
+      jax.ShapeDtypeStruct(
+          export.symbolic_shape(
+              ','.join(map(str, tensor.shape)) + ',', scope=scope
+          ),
+          jnp.dtype(tensor.dtype),
+      )
+      for tensor in function.inputs
+  ]
+  with dispatch.portable():
+    exported = export.export(jax.jit(function.call), platforms=PLATFORMS)(
+        *shapes
+    )
+  return bytes(exported.serialize())
+
+
+def load(content: bytes):
+  """Returns the function of a program."""
+  return jax.jit(export.deserialize(bytearray(content)).call)
