@@ -255,7 +255,7 @@ def test_uni_task_files(tmp_path, capsys):
   tree.run(NAME, source, tmp_path)
   out = capsys.readouterr().out
   assert '1 videos are in the training set of one task' in out
-  assert 'validation: 1 rows left out: their frame has no image' in out
+  assert 'validation: 2 rows left out: their frame has no image' in out
   found = tree.read(tmp_path, f'{NAME}/frames')
   (b,) = found['validation'].values()
   assert (b['frame_id'], b['expression'], b['va']) == (1, 2, True)
