@@ -173,10 +173,11 @@ def divide(
 
 
 def _number_faces(rows: list[rows_lib.Row]) -> list[rows_lib.Row]:
-  """Returns the rows with `face` set: the number of the face in its image."""
+  """Returns the rows with `face` set: the number of the face in its image or video."""
   seen = collections.Counter()
   numbered = []
   for row in rows:
-    numbered.append(row._replace(face=seen[row.name]))
-    seen[row.name] += 1
+    place = row.video or row.name
+    numbered.append(row._replace(face=seen[place]))
+    seen[place] += 1
   return numbered

@@ -268,3 +268,15 @@ def test_uni_task_files(tmp_path, capsys):
   tree.write(old, ','.join(NAMES[:7]), '2')
   with pytest.raises(errors.InputError, match='7 columns instead of 8'):
     check.check(NAME, source_dir=source)
+
+
+def test_images_of_a_video_without_frames_have_numbers(tmp_path):
+  header = ('image', 'AU26', 'video')
+  rows = [('a.png', 1, 'v'), ('b.png', 0, 'v'), ('c.png', 1, '')]
+  source = write_table(tmp_path / 'source', rows, header)
+  tree.run(NAME, source, tmp_path, validation_share=0)
+  found = tree.read(tmp_path, f'{NAME}/frames')['train']
+  names = {n: (r['video'], r['frame_id']) for n, r in found.items()}
+  assert names == {0: (b'v', 0), 1: (b'v', 1), 2: (b'c.png', 0)}
+  with pytest.raises(errors.InputError, match='sequences need the columns'):
+    tree.run(NAME, source, tmp_path, configs=['sequences'])
