@@ -54,8 +54,8 @@ class Row(NamedTuple):
 
   @property
   def group(self) -> str:
-    """The person, video or image, whichever is known first: it is in one split."""
-    return self.person or self.video or self.name
+    """The person, recording or image: the first that is known is held out as a unit."""
+    return self.person or labels.recording(self.video) or self.name
 
   @property
   def frame_id(self) -> int:

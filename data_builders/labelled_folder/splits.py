@@ -38,9 +38,9 @@ def separate(listing: listings.Listing) -> None:
   for split in reversed(order):
     kept = []
     for row in listing.rows[split]:
-      found = later.get(row.group)
-      if found is None or found[0] == split or row.group == row.name:
-        later[row.group] = (split, row)
+      group = row.person or row.video
+      found = later.setdefault(group, (split, row)) if group else (split, row)
+      if found[0] == split:
         kept.append(row)
         continue
       noun = 'person' if row.person else 'video'
@@ -48,7 +48,7 @@ def separate(listing: listings.Listing) -> None:
           row.file,
           row.line,
           ValueError(
-              f'{noun} {row.group} is also in {found[0]} ({found[1].file}:'
+              f'{noun} {group} is also in {found[0]} ({found[1].file}:'
               f'{found[1].line}); keep each {noun} in one split'
           ),
       )
