@@ -6,6 +6,7 @@ r"""Builds a dataset from its source folder into ArrayRecord shards.
       --source_dir=/path/to/images --data_dir=data
   abaw-jax build affectnet --config=manual_2017 \
       --source_dir=/path/to/the/release --data_dir=data
+  abaw-jax build labelled_folder --source_dir=/path/to/labels --data_dir=data
 
 The dataset is written to <data_dir>/<dataset>/<config>/<version>. An existing
 dataset is not built again. Bad lines and images of the source, images in two
@@ -51,7 +52,7 @@ _OPTIONS = {
     'validation_share': (
         flags.DEFINE_float,
         'Fraction to hold out for validation if the source has no validation'
-        ' split (default 0.01; emotionet: 0.1).',
+        ' split (default 0.01; emotionet, labelled_folder: 0.1).',
         {'lower_bound': 0.0, 'upper_bound': 0.99},
     ),
     'hold_out': (

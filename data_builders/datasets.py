@@ -59,6 +59,14 @@ def _emotionet() -> Any:
   return emotionet_dataset_builder.Builder
 
 
+def _labelled_folder() -> Any:
+  from abaw_jax.data_builders.labelled_folder import (
+      labelled_folder_dataset_builder,
+  )
+
+  return labelled_folder_dataset_builder.Builder
+
+
 def _face_images() -> Any:
   from abaw_jax.data_builders.face_images import face_images_dataset_builder
 
@@ -84,6 +92,7 @@ DATASETS = {
     'raf_db': Dataset(_raf_db, {'frames': 'raf_db', 'published': 'raf_db'}),
     'lsd': Dataset(_lsd, {'frames': 'lsd'}),
     'emotionet': Dataset(_emotionet, {'frames': 'emotionet'}),
+    'labelled_folder': Dataset(_labelled_folder),
     'face_images': Dataset(_face_images),
     'identities': Dataset(_identities, {'folders': 'identities'}),
 }

@@ -83,8 +83,8 @@ class Builder(in_memory_build.Builder, skip_registration=True):
   def _columns(self, row: rows_lib.Row) -> dict[str, Any]:
     """Returns the fields of a record, except its image."""
     columns = {
-        'video': os.fsencode(row.name),
-        'frame_id': row.face,
+        'video': os.fsencode(row.video or row.name),
+        'frame_id': row.frame_id,
         'row': row.row,
         'label': row.label,
         'valence': row.valence,

@@ -58,7 +58,7 @@ def read(
     InputError: a list is missing, or no line of a split can be used.
   """
   listing = layout.read(arguments.source_folder(source_dir))
-  divided = _divide(listing, layout, options.get('validation_share'))
+  divided = divide(listing, layout, options.get('validation_share'))
   rows, good, bad = {}, {}, []
   for split, members in divided.items():
     if not members:
@@ -101,12 +101,21 @@ def consistent(
   """Returns rows without contradictions, the problems of the others, and notes."""
   faces = [
       overlaps.Face(
-          split, row.name, row.name, row.image, row, row.file, row.line, row.box
+          split,
+          row.name,
+          row.video or row.name,
+          row.image,
+          row,
+          row.file,
+          row.line,
+          row.box,
       )
       for split, members in rows.items()
       for row in members
   ]
-  found, notes_ = overlaps.find(faces, 'images')
+  videos = any(row.video for members in rows.values() for row in members)
+  noun = 'videos' if videos else 'images'
+  found, notes_ = overlaps.find(faces, noun)
   kept = {split: [] for split in rows}
   for i, face in enumerate(faces):
     if i not in found:
@@ -142,20 +151,20 @@ def sorted_problems(
   return sorted(problems, key=lambda p: (p.file, p.line or 0, p.reason))
 
 
-def _divide(
+def divide(
     listing: listings.Listing, layout: listings.Layout, share: float | None
 ) -> dict[str, list[rows_lib.Row]]:
-  """Returns the rows of each split; held-out rows follow a hash of the name."""
+  """Returns the rows of each split; held-out rows follow a hash of the group."""
   share = layout.validation_share if share is None else share
   divided = {}
   for split, origin in layout.splits.items():
     members = listing.rows.get(origin, [])
     if share is not None and origin == layout.splits['train']:
-      held_out = holdout.names((row.name for row in members), share)
+      held_out = holdout.names((row.group for row in members), share)
       members = [
           row
           for row in members
-          if (row.name in held_out) == (split == 'validation')
+          if (row.group in held_out) == (split == 'validation')
       ]
     divided[split] = members
   if share == 0:
@@ -164,10 +173,11 @@ def _divide(
 
 
 def _number_faces(rows: list[rows_lib.Row]) -> list[rows_lib.Row]:
-  """Returns the rows with `face` set: the number of the face in its image."""
+  """Returns the rows with `face` set: the number of the face in its image or video."""
   seen = collections.Counter()
   numbered = []
   for row in rows:
-    numbered.append(row._replace(face=seen[row.name]))
-    seen[row.name] += 1
+    place = row.video or row.name
+    numbered.append(row._replace(face=seen[place]))
+    seen[place] += 1
   return numbered

@@ -1,5 +1,6 @@
 """Counts the rows, labels and images of a source of labelled faces."""
 
+import collections
 from collections.abc import Mapping
 import os
 from typing import Any
@@ -10,6 +11,7 @@ from abaw_jax.core import labels
 from abaw_jax.data_builders import arguments
 from abaw_jax.data_builders import report as report_lib
 from abaw_jax.data_builders.labelled import corpus as corpus_lib
+from abaw_jax.data_builders.labelled import listings
 from abaw_jax.data_builders.labelled import rows as rows_lib
 
 # Split of the source -> field -> count.
@@ -37,17 +39,30 @@ def report(
   name = config or builder_class.DEFAULT_BUILDER_CONFIG_NAME
   layout = arguments.layout(name, builder_class.LAYOUTS)
   listing = layout.read(arguments.source_folder(source_dir))
+  published = builder_class.PUBLISHED.get(name, {})
+  return tabulate(listing, listing.rows, published, decode=decode)
+
+
+def tabulate(
+    listing: listings.Listing,
+    rows_by_split: Mapping[str, list[rows_lib.Row]],
+    published: Counts,
+    *,
+    decode: bool,
+) -> report_lib.Report:
+  """Returns the counts of rows by split, and the problems of all."""
   table, problems, present = {}, list(listing.problems), {}
-  for split, rows in listing.rows.items():
+  for split, rows in rows_by_split.items():
     good, bad = corpus_lib.verify(rows, decode=decode, title=split)
     problems += bad
     present[split] = good
     found = {
-        'rows': len(rows) + listing.left_out[split].total(),
+        'rows': len(rows)
+        + listing.left_out.get(split, collections.Counter()).total(),
         **count(rows),
         'images on disk': len({row.name for row in good}),
     }
-    known = builder_class.PUBLISHED.get(name, {}).get(split, {})
+    known = published.get(split, {})
     fields = [*found, *(name for name in known if name not in found)]
     table[split] = {f: (found.get(f, 0), known.get(f)) for f in fields}
   _, conflicts, notes = corpus_lib.consistent(present)

@@ -25,7 +25,10 @@ class Row(NamedTuple):
     au: 0 or 1 in the order of labels.AU_NUMBERS.
     votes: number of annotators who chose each class; empty without votes.
     box: box of the face; None if the face fills the image.
-    face: number of the face in its image, from 0.
+    face: number of the face in its image, or in its video if it has one, from 0.
+    person: name of the person; '' if unknown.
+    video: name of the video; '' if unknown.
+    frame: number of the frame in the video, or None.
   """
 
   name: str
@@ -41,10 +44,23 @@ class Row(NamedTuple):
   votes: tuple[int, ...] = ()
   box: Box | None = None
   face: int = 0
+  person: str = ''
+  video: str = ''
+  frame: int | None = None
 
   # True for usable labels.
   va = property(values.has_va)
   expr = property(values.has_expression)
+
+  @property
+  def group(self) -> str:
+    """The person, recording or image: the first that is known is held out as a unit."""
+    return self.person or labels.recording(self.video) or self.name
+
+  @property
+  def frame_id(self) -> int:
+    """Number of the frame in its video, or of the face in its image or video."""
+    return self.face if self.frame is None else self.frame
 
   @property
   def au_mask(self) -> tuple[bool, ...]:

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 import itertools
+from typing import TypeVar
 
 import numpy as np
 
 from abaw_jax.core import labels
 from abaw_jax.data_builders.s_aff_wild2 import annotations
 
+# A row with video, frame_id and row.
+Row = TypeVar('Row')
+
 
 def sequences(
-    rows: Sequence[annotations.Row], frames_per_example: int
-) -> Iterator[tuple[str, int, tuple[annotations.Row, ...]]]:
+    rows: Sequence[Row], frames_per_example: int
+) -> Iterator[tuple[str, int, tuple[Row, ...]]]:
   """Yields (video, chunk, rows) with up to `frames_per_example` rows.
 
   The rows of a video are sorted by (frame_id, row); repeated rows are kept.
