@@ -64,7 +64,7 @@ def main() -> None:
   print(
       f'\na video of other people: {root / "clip.webm"}\n'
       f'its table: {root / "predicted" / "clip.csv"}\n'
-      f'what the model saw: {root / "predicted" / "clip.overlay.webm"}'
+      f'the same video with predictions: {root / "predicted" / "clip.overlay.webm"}'
   )
 
 

@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _warm_up(model: Any, options: dict[str, Any]) -> None:
-  """Checks the options, and compiles what a session with one face needs.
+  """Checks the options, and compiles the programs for one face.
 
   Args:
     model: a `clips.model.Model`.

@@ -22,7 +22,7 @@ CONTEMPT = ('kept', 'left_out', 'other')
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Labels:
-  """What a network predicts.
+  """The outputs of a network.
 
   Attributes:
     outputs: those of valence, arousal, expression and au that were trained.
@@ -91,7 +91,7 @@ def provenance(frame: files.Path, source: embedder.Embedder) -> dict[str, Any]:
 def _read_classifier(
     frame: files.Path, config: Mapping[str, Any], contempt: str | None
 ) -> tuple[Labels, tuple[str, ...]]:
-  """Returns what a converted classifier predicts, and the names of its outputs."""
+  """Returns the labels of a converted classifier, and the names of its outputs."""
   classes = weights.read_labels(frame)
   classifier.complete(config, classes, frame)  # it has all expressions
   has_contempt = 'Contempt' in classes
@@ -117,7 +117,7 @@ def _read_classifier(
 def trained_labels(
     workdir: files.Path, task: Any, classes: Sequence[str] | None = None
 ) -> Labels:
-  """Returns what a run of a task with labels predicts.
+  """Returns the labels that a run of a task can predict.
 
   Args:
     workdir: of the run.

@@ -38,7 +38,7 @@ def weights(
 
 
 def write(path: files.Path, params: Any, model: Mapping[str, Any]) -> str:
-  """Writes a state dict and compares what the file has; returns a line of report.
+  """Writes a state dict, reads it again to compare; returns a line of report.
 
   Raises:
     InputError: the weights of the file differ.

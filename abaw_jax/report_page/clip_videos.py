@@ -38,7 +38,7 @@ class Videos:
       name: id of the video in the page.
     """
     stem = clip.name.replace('/', '_')
-    beside = self._out.with_name(f'{self._out.stem}.{stem}.webm')
+    companion = self._out.with_name(f'{self._out.stem}.{stem}.webm')
     overlay, source = clip.path('.overlay.webm'), self._source(clip)
     if overlay.is_file():
       path, caption = overlay, f'{clip.name} with its predictions.'
@@ -52,11 +52,11 @@ class Videos:
     else:
       end = float(clip.table['timestamp'].max())
       try:
-        _encode(source, beside, end)
+        _encode(source, companion, end)
       except errors.InputError as e:
         return parts.Note(f'No video: {e}')
-      path, caption = beside, f'{clip.name}.'
-    return parts.Video(name, self._place(path, beside), caption)
+      path, caption = companion, f'{clip.name}.'
+    return parts.Video(name, self._place(path, companion), caption)
 
   def _source(self, clip: inputs.Clip) -> pathlib.Path | None:
     name = clip.schema.get('clip', {}).get('source')
@@ -64,17 +64,17 @@ class Videos:
       return None
     return pathlib.Path(name)
 
-  def _place(self, path: pathlib.Path, beside: pathlib.Path) -> str:
+  def _place(self, path: pathlib.Path, companion: pathlib.Path) -> str:
     """Returns the address of a video, relative to the page."""
     if path.stat().st_size <= self._left:
       content = path.read_bytes()
       self._left -= len(content)
-      if path == beside:
+      if path == companion:
         path.unlink()
       return f'data:video/webm;base64,{base64.b64encode(content).decode()}'
-    if path != beside:
-      shutil.copyfile(path, beside)
-    return os.path.relpath(beside, self._out.parent)
+    if path != companion:
+      shutil.copyfile(path, companion)
+    return os.path.relpath(companion, self._out.parent)
 
 
 def _encode(source: pathlib.Path, path: pathlib.Path, end: float) -> None:

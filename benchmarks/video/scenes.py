@@ -1,7 +1,7 @@
 r"""Detection, tracking and scores on rendered scenes, whose truth is known.
 
-  python -m benchmarks.video.scenes --out=/tmp/scenes
-  python -m benchmarks.video.scenes --out=/tmp/scenes --every=1,4 --model=BUNDLE
+  python -m benchmarks.video.scenes --out=SCENES
+  python -m benchmarks.video.scenes --out=SCENES --every=1,4 --model=BUNDLE
 
 The scenes are rendered in --out, and used again by the next call. A row of the first
 table has the detector on every k-th frame, with tracking between:
