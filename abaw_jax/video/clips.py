@@ -164,8 +164,8 @@ def find_clips(
     sources: paths of files and folders, or 'camera:0'.
 
   Raises:
-    InputError: a path does not exist, or a folder has no clip, or has images beside
-      videos, which are frames or are not.
+    InputError: a path does not exist, or a folder has no clip, or has both
+      images and videos: it is not clear whether the images are a clip.
   """
   found = []
   for source in sources:

@@ -56,7 +56,7 @@ _COLUMNS = (
 
 @dataclasses.dataclass
 class Counts:
-  """What was found in the frames so far."""
+  """Counts of the frames so far."""
 
   frames: int = 0
   people: int = 0

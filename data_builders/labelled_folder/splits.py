@@ -96,7 +96,7 @@ def layout(
 
 
 def held_out_note(rows: dict[str, list[rows_lib.Row]]) -> str:
-  """Returns by what the rows were divided if the source has no validation split."""
+  """Returns a line: validation is held out by person, by video or by image."""
   by = [
       noun
       for noun, found in {

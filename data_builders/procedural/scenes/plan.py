@@ -1,4 +1,4 @@
-"""Plans scenes: their length, their people and what the people feel."""
+"""Plans scenes: their length, their people and the emotions of the people."""
 
 import dataclasses
 
