@@ -6,12 +6,11 @@ from typing import Any
 
 from abaw_jax.core import choices, errors
 from abaw_jax.data import (
-    class_balance,
     mixture,
     protocol,
+    sampling,
     sources,
     transforms,
-    video_share,
     votes,
 )
 
@@ -55,10 +54,10 @@ def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
     )
   source = _images(data, split, transforms.FRAME_FIELDS, extra)
   if share < 1:
-    source = video_share.VideoShare(source, share, data['share_seed'])
+    source = sampling.VideoShare(source, share, data['share_seed'])
   if data['class_balance'] == 'none':
     return source
-  return class_balance.ClassBalanced(source)
+  return sampling.ClassBalanced(source)
 
 
 def image_source(data: Mapping[str, Any], split: str) -> protocol.Source:
