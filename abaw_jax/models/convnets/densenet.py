@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import pooling
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import batch_norm, convolutions
-from abaw_jax.models.vision import convnet
 
 SIZES = {
     'densenet_121': {

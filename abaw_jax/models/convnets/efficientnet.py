@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import convolutions, stochastic_depth
-from abaw_jax.models.vision import convnet
 
 # Epsilon of batch normalisation, by `torch_padding`.
 EPSILONS = {False: 1e-3, True: 1e-5}

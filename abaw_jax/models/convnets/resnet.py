@@ -13,8 +13,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import pooling
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import convolutions
-from abaw_jax.models.vision import convnet
 
 SIZES = {'resnet_50': {'layers': (3, 4, 6, 3), 'stem_width': 64}}
 EXPANSION = 4  # width of the last convolution of a block / width of the others

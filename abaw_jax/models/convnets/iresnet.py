@@ -12,8 +12,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from abaw_jax.core import errors
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import batch_norm, convolutions, prelu
-from abaw_jax.models.vision import convnet
 
 # Blocks per stage.
 SIZES = {
