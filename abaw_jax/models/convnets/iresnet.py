@@ -22,6 +22,7 @@ SIZES = {
     'iresnet_34': {'layers': (3, 4, 6, 3)},
     'iresnet_50': {'layers': (3, 4, 14, 3)},
     'iresnet_100': {'layers': (3, 13, 30, 3)},
+    'iresnet_200': {'layers': (6, 26, 60, 6)},
 }
 WIDTHS = (64, 128, 256, 512)  # channels of the stages
 

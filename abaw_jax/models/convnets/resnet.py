@@ -1,8 +1,8 @@
-"""ResNet with bottlenecks, with torchvision's names and strides (v1.5).
+"""ResNet with torchvision's names and strides (v1.5).
 
-Public weights of `resnet_50` expect RGB images of 224 x 224 pixels, mean
+Public weights of `resnet_*` expect RGB images of 224 x 224 pixels, mean
 (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other sizes work too. In
-version 1.5 the 3 x 3 convolution of a block has the stride. Reference: He et
+version 1.5 the 3 x 3 convolution of a bottleneck has the stride. Reference: He et
 al., arXiv 1512.03385.
 """
 
@@ -16,25 +16,40 @@ from abaw_jax.cpu import pooling
 from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import convolutions
 
-SIZES = {'resnet_50': {'layers': (3, 4, 6, 3), 'stem_width': 64}}
-EXPANSION = 4  # width of the last convolution of a block / width of the others
+SIZES = {
+    'resnet_18': {
+        'layers': (2, 2, 2, 2), 'stem_width': 64, 'bottleneck': False
+    },
+    'resnet_34': {
+        'layers': (3, 4, 6, 3), 'stem_width': 64, 'bottleneck': False
+    },
+    'resnet_50': {
+        'layers': (3, 4, 6, 3), 'stem_width': 64, 'bottleneck': True
+    },
+    'resnet_101': {
+        'layers': (3, 4, 23, 3), 'stem_width': 64, 'bottleneck': True
+    },
+}  # fmt: skip
+# Width of the last convolution of a bottleneck / width of the others.
+EXPANSION = 4
 
-_conv = functools.partial(
-    convolutions.conv,
-    initializer=nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
-)
+_conv = functools.partial(convolutions.conv, initializer=convnet.HE_OUT)
 
 
 class Block(convnet.Block):
-  """Bottleneck: conv 1x1, 3x3, 1x1, each with BN, and a shortcut.
+  """Convolutions with BN, and a shortcut.
+
+  A bottleneck has three: 1x1, 3x3, 1x1. Other blocks have two: 3x3, 3x3.
 
   Attributes:
-    width: channels of the first two convolutions.
-    stride: step of the second one.
+    width: channels of the first convolution.
+    stride: step of the first 3x3 convolution.
+    bottleneck: whether it is a bottleneck.
   """
 
   width: int
   stride: int = 1
+  bottleneck: bool = True
 
   @nn.compact
   def __call__(
@@ -46,31 +61,38 @@ class Block(convnet.Block):
       conv = _conv(width, size, stride=stride, dtype=self.dtype, name=names[0])
       return self.norm(conv(y), names[1], train)
 
-    out = EXPANSION * self.width
-    y = nn.relu(conv_norm(x, self.width, 1, 1, ('conv1', 'norm1')))
-    y = nn.relu(conv_norm(y, self.width, 3, self.stride, ('conv2', 'norm2')))
-    y = conv_norm(y, out, 1, 1, ('conv3', 'norm3'))
-    if self.stride > 1 or x.shape[-1] != out:
+    width, y = self.width, x
+    if self.bottleneck:
+      y = nn.relu(conv_norm(y, width, 1, 1, ('conv1', 'norm1')))
+      y = nn.relu(conv_norm(y, width, 3, self.stride, ('conv2', 'norm2')))
+      width = EXPANSION * width
+      y = conv_norm(y, width, 1, 1, ('conv3', 'norm3'))
+    else:
+      y = nn.relu(conv_norm(y, width, 3, self.stride, ('conv1', 'norm1')))
+      y = conv_norm(y, width, 3, 1, ('conv2', 'norm2'))
+    if self.stride > 1 or x.shape[-1] != width:
       names = ('shortcut_conv', 'shortcut_norm')
-      x = conv_norm(x, out, 1, self.stride, names)
+      x = conv_norm(x, width, 1, self.stride, names)
     return nn.relu(x + y)
 
 
 class ResNet(convnet.ConvNet):
-  """ResNet with bottlenecks.
+  """ResNet with bottlenecks (50 layers and more) or without.
 
   Attributes:
     layers: blocks per stage.
     stem_width: channels of the stem and inside the blocks of the first stage.
+    bottleneck: whether its blocks are bottlenecks.
   """
 
   layers: tuple[int, ...]
   stem_width: int
+  bottleneck: bool = True
 
   @property
   def dim(self) -> int:
     """Width of the embedding."""
-    return EXPANSION * self._width(len(self.layers))
+    return self._out_width(len(self.layers))
 
   def stem(self, x: Array, train: bool) -> Float[Array, 'b h w c']:
     """Returns the map before the first stage."""
@@ -81,10 +103,13 @@ class ResNet(convnet.ConvNet):
   def block(self, stage: int, i: int, options: dict[str, Any]) -> Block:
     """Returns block `i` of a stage."""
     stride = self._stride(stage, i)
-    return Block(self._width(stage), stride=stride, **options)
+    return Block(self._width(stage), stride, self.bottleneck, **options)
 
   def _width(self, stage: int) -> int:
     return self.stem_width * 2 ** (stage - 1)
+
+  def _out_width(self, stage: int) -> int:
+    return (EXPANSION if self.bottleneck else 1) * self._width(stage)
 
   def _stride(self, stage: int, i: int) -> int:
     return 2 if stage > 1 and i == 0 else 1
@@ -96,13 +121,16 @@ class ResNet(convnet.ConvNet):
     side, total = convolutions.flops(self.image_size, 3, width, 7, 2)
     side = -(-side // 2)
     for stage, count in enumerate(self.layers, start=1):
-      inner, out = self._width(stage), EXPANSION * self._width(stage)
+      inner, out = self._width(stage), self._out_width(stage)
       for i in range(count):
         stride = self._stride(stage, i)
-        if i == 0:
+        if stride > 1 or width != out:
           total += convolutions.flops(side, width, out, 1, stride)[1]
-        total += convolutions.flops(side, width, inner, 1)[1]
-        side, middle = convolutions.flops(side, inner, inner, 3, stride)
-        total += middle + convolutions.flops(side, inner, out, 1)[1]
+        if self.bottleneck:
+          total += convolutions.flops(side, width, inner, 1)[1]
+          width = inner
+        side, middle = convolutions.flops(side, width, inner, 3, stride)
+        last = convolutions.flops(side, inner, out, 1 if self.bottleneck else 3)
+        total += middle + last[1]
         width = out
     return total
