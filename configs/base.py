@@ -46,6 +46,7 @@ _KEYS = {
         'model.decoder_dim model.decoder_depth model.decoder_num_heads '
         'model.scale model.width model.growth model.blocks model.convs'
     ),
+    'an integer in [2, 2e9]': 'model.kernel_size',
     'integers in [1, 2e9]': 'model.hidden_dims',
     'an integer in [0, 30]': 'augment.rand_magnitude',
     'an integer in [0, 4294967295]': 'seed data.fold_seed data.share_seed',

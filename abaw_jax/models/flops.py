@@ -12,7 +12,12 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from abaw_jax.models.multi_task import frame_model, heads, temporal_model
-from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
+from abaw_jax.models.temporal import (
+    fft_encoder,
+    recurrent,
+    tcn,
+    transformers,
+)
 from abaw_jax.models.vision import mae, vit
 
 
@@ -109,6 +114,8 @@ def _encoder(model: nn.Module, frames: int, width: int) -> tuple[int, int]:
           frames, model.dim, near
       )
       block += _dense(frames, fft_encoder.KERNEL_SIZE * model.dim, model.dim)
+    case tcn.TCNEncoder():
+      block = 2 * _dense(frames, model.kernel_size * model.dim, model.dim)
     case _:
       return 0, width
   return _dense(frames, width, model.dim) + model.depth * block, model.dim
