@@ -53,7 +53,8 @@ def mask(
     else:
       top, left, bottom, right = REGIONS[name]
       inside = ((rows >= top) & (rows < bottom))[:, None]
-      inside &= (columns >= left) & (columns < right)
+      inside &= ((columns >= left) & (columns < right))[None]
+      inside = inside[None]
     masked |= (region == i) & inside
-  colour = jnp.asarray(fill, images.dtype)
+  colour = jnp.asarray(fill, images.dtype)[None, None, None]
   return jnp.where((chosen & masked)[..., None], colour, images)

@@ -15,7 +15,7 @@ EYES, MOUTH = alignment.ARCFACE[:2], alignment.ARCFACE[3:]
 
 def _masked(names, probability=1.0, count=40, size=112):
   """Returns where the images are masked, bool [b, h, w]."""
-  images = np.zeros((count, size, size, 3), np.uint8)
+  images = jnp.zeros((count, size, size, 3), jnp.uint8)
   found = jax.jit(
       lambda key: face_masking.mask(
           key,

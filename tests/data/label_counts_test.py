@@ -61,7 +61,7 @@ def test_density_weights_equal_a_smoothed_histogram(kind, power):
   values = np.random.default_rng(0).normal(0.2, 0.3, 500).clip(-1, 1)
   bins = np.bincount(label_counts.va_bin(values), minlength=40)
   counts = label_counts.LabelCounts(
-      *np.zeros((3, 8), int), bins={'valence': bins}
+      np.zeros(8, int), *np.zeros((2, 12), int), bins={'valence': bins}
   )
   found = counts.va_weights(kind, 0.1)['valence']
   density = ndimage.gaussian_filter1d(

@@ -21,7 +21,7 @@ _LOSSES = {
     'ccc': losses.ccc_loss,
     'half_ccc': losses.half_ccc_loss,
     'ccc_weighted': functools.partial(
-        losses.ccc_loss, weights=jnp.asarray(_ROW_WEIGHTS)
+        losses.ccc_loss, weights=jnp.float32(_ROW_WEIGHTS)
     ),
     'bce_focal': functools.partial(losses.focal_loss, gamma=1.5),
     'bce_asymmetric': functools.partial(
@@ -224,8 +224,9 @@ def test_focal_loss_equals_its_formula():
 
 @pytest.mark.parametrize('clip', [0.0, 0.05])
 def test_asymmetric_loss_equals_the_published_code(clip):
-  _, logits, target, mask = _case('bce')
-  logits = logits * 8  # some absent units are below the clip
+  _, _, target, mask = _case('bce')
+  # Some absent units are below the clip.
+  logits = jnp.linspace(-7, 5, 15).reshape(_SHAPE)
   y = np.float64(target[mask])
   p = 1 / (1 + np.exp(-np.float64(logits[mask])))
   rest = np.minimum(1 - p + clip, 1)
@@ -272,7 +273,7 @@ def test_a_weighted_ccc_counts_an_element_as_often_as_its_weight():
   )
   squares = np.square(np.float64(pred - target)) * _ROW_WEIGHTS
   np.testing.assert_allclose(
-      losses.mse_loss(pred, target, mask, weights=jnp.asarray(_ROW_WEIGHTS)),
+      losses.mse_loss(pred, target, mask, weights=jnp.float32(_ROW_WEIGHTS)),
       squares[mask].mean(),
       rtol=1e-6,
   )
