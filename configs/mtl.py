@@ -27,7 +27,7 @@ variants: not measured.
 
 import ml_collections
 
-from abaw_jax.configs import base
+from abaw_jax.configs import base, losses
 
 VARIANTS = ('full', 'faithful', 'small', 'smoke')
 SHARE_ENCODER = {
@@ -39,7 +39,7 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   """Returns the experiment; `small` and `smoke` are for two CPU cores."""
   base.check_variant(variant, VARIANTS)
   config = base.get_config()
-  base.add_multi_task_loss(config)
+  losses.add_multi_task_loss(config)
   config.epochs = 50.0
   config.log_steps = 10
   config.keep_task_bests = True
