@@ -5,7 +5,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from abaw_jax.models.vision import densenet, efficientnet, iresnet, resnet
+from abaw_jax.models.convnets import densenet, efficientnet, iresnet, resnet
 
 # The module of each network, and its sizes.
 CONVNETS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {

@@ -11,16 +11,14 @@ import torch
 from torch import nn
 
 from abaw_jax.core import errors
+from abaw_jax.models.convnets import efficientnet, resnet
 from abaw_jax.models.layers import variables
-from abaw_jax.models.vision import classifier, efficientnet, resnet
-from abaw_jax.porting import torch_reader
-from abaw_jax.porting.layouts import efficientnet as efficientnet_layout
-from abaw_jax.porting.layouts import registry, state_dicts
-from tests.porting.layouts import (
-    torch_efficientnet,
-    torch_networks,
-    torch_resnet,
-)
+from abaw_jax.models.vision import classifier
+from abaw_jax.porting import registry, torch_reader
+from abaw_jax.porting.convnet_layouts import efficientnet as efficientnet_layout
+from abaw_jax.porting.layouts import state_dicts
+from tests.porting.convnet_layouts import torch_efficientnet, torch_resnet
+from tests.porting.layouts import torch_networks
 
 CHECKPOINT = pathlib.Path('x.pth')
 LAYERS = (1, 2)

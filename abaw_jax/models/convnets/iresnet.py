@@ -12,8 +12,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from abaw_jax.core import errors
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import batch_norm, convolutions, prelu
-from abaw_jax.models.vision import convnet
 
 # Blocks per stage.
 SIZES = {
@@ -22,6 +22,7 @@ SIZES = {
     'iresnet_34': {'layers': (3, 4, 6, 3)},
     'iresnet_50': {'layers': (3, 4, 14, 3)},
     'iresnet_100': {'layers': (3, 13, 30, 3)},
+    'iresnet_200': {'layers': (6, 26, 60, 6)},
 }
 WIDTHS = (64, 128, 256, 512)  # channels of the stages
 

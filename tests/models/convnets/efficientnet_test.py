@@ -10,9 +10,10 @@ import pytest
 import torch
 import transformers
 
-from abaw_jax.models.vision import efficientnet
-from abaw_jax.porting.layouts import efficientnet as efficientnet_layout
-from tests.porting.layouts import torch_efficientnet, torch_networks
+from abaw_jax.models.convnets import efficientnet
+from abaw_jax.porting.convnet_layouts import efficientnet as efficientnet_layout
+from tests.porting.convnet_layouts import torch_efficientnet
+from tests.porting.layouts import torch_networks
 
 LAYOUT = efficientnet_layout.LAYOUT
 WIDTH = 0.5

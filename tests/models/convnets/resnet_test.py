@@ -10,9 +10,10 @@ import pytest
 import torch
 import transformers
 
-from abaw_jax.models.vision import resnet
-from abaw_jax.porting.layouts import resnet as resnet_layout
-from tests.porting.layouts import torch_networks, torch_resnet
+from abaw_jax.models.convnets import resnet
+from abaw_jax.porting.convnet_layouts import resnet as resnet_layout
+from tests.porting.convnet_layouts import torch_resnet
+from tests.porting.layouts import torch_networks
 
 LAYOUT = resnet_layout.LAYOUT
 LAYERS, STEM_WIDTH, SIZE = (2, 1, 2), 8, 32

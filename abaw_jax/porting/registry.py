@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.core import errors
-from abaw_jax.porting.layouts import (
+from abaw_jax.porting.convnet_layouts import (
     densenet,
     efficientnet,
-    hf_vit,
     iresnet,
-    real_esrgan,
     resnet,
-    state_dicts,
 )
+from abaw_jax.porting.layouts import hf_vit, real_esrgan, state_dicts
 from abaw_jax.porting.layouts import vit as vit_layout
 
 LAYOUTS: dict[str, state_dicts.Layout] = {
