@@ -35,6 +35,7 @@ def on_files(files, config):
       for file, page in PAGES.items()
       if file.endswith('.md')
   }
+  pages['index.md'] = '---\nhide: [navigation]\n---\n\n' + pages['index.md']
   pages['reference/commands.md'] = _commands()
   pages['reference/configs.md'] = _configs()
   for page, content in pages.items():
