@@ -42,8 +42,8 @@ flags.DEFINE_string(
     'preprocessing',
     None,
     'Preprocessing of the weights: imagenet, half (mean and std 0.5), torchvision, '
-    'emotiefflib, hf_vit, insightface or denseface; default: as the file or its '
-    'project says.',
+    'emotiefflib, hf_vit, dinov3, clip, siglip, insightface or denseface; default: '
+    'as the file or its project says.',
 )
 flags.DEFINE_string(
     'state_dict',
@@ -69,6 +69,13 @@ flags.DEFINE_integer(
     'Attention heads; default: the usual number for the width.',
     lower_bound=1,
 )
+flags.DEFINE_enum(
+    'activation',
+    None,
+    ['gelu', 'gelu_tanh', 'quick_gelu'],
+    'Activation of a ViT; default: as in config.json next to the file, else that of '
+    'the project.',
+)
 flags.DEFINE_integer(
     'decoder_num_heads',
     None,
@@ -85,7 +92,7 @@ flags.DEFINE_bool(
 
 OPTIONS = (
     'arch', 'image_size', 'num_heads', 'decoder_num_heads', 'norm_pix',
-    'preprocessing', 'state_dict',
+    'preprocessing', 'state_dict', 'activation',
 )  # fmt: skip
 
 

@@ -57,6 +57,10 @@ class Layout(NamedTuple):
     export: maps a state dict of ours to one that the project's code loads.
     key: where a `.pth` file of the project has the state dict.
     labels: names of the outputs of its classifiers, by number of outputs.
+    unused: names of tensors without effect on features.
+    usual_sizes: side of the images in published use, by side of the images that
+      the position table is for.
+    resampling: options of `bicubic.resize` for its position table.
   """
 
   source: str
@@ -71,6 +75,9 @@ class Layout(NamedTuple):
   export: Callable[[Tensors], dict[str, np.ndarray]] = dict
   key: str = 'model'
   labels: Mapping[int, tuple[str, ...]] = {}
+  unused: frozenset[str] = frozenset()
+  usual_sizes: Mapping[int, int] = {}
+  resampling: Mapping[str, Any] = {}
 
 
 def to_ours(
