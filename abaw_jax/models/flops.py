@@ -146,9 +146,7 @@ def _dense(rows: int, width: int, out_width: int) -> int:
   return 2 * rows * width * out_width
 
 
-def _block(
-    tokens: int, dim: int, mlp_dim: int, *, gated: bool = False
-) -> int:
+def _block(tokens: int, dim: int, mlp_dim: int, *, gated: bool = False) -> int:
   """Returns the FLOPs of a transformer layer: attention and MLP."""
   products = 3 if gated else 2
   return _attention(tokens, dim) + products * _dense(tokens, dim, mlp_dim)

@@ -57,6 +57,8 @@ class Layout(NamedTuple):
     export: maps a state dict of ours to one that the project's code loads.
     key: where a `.pth` file of the project has the state dict.
     labels: names of the outputs of its classifiers, by number of outputs.
+    label_preprocessing: of classifiers with such outputs, a key of
+      `preprocessing.PRESETS`; '' = that of all networks.
   """
 
   source: str
@@ -71,6 +73,7 @@ class Layout(NamedTuple):
   export: Callable[[Tensors], dict[str, np.ndarray]] = dict
   key: str = 'model'
   labels: Mapping[int, tuple[str, ...]] = {}
+  label_preprocessing: str = ''
 
 
 def to_ours(
