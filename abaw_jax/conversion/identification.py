@@ -178,10 +178,13 @@ def choose_preprocessing(
     return dict(preset), f'--preprocessing={choice}'
   config = _from_config(_config(facts))
   name = layout.preprocessing
-  if not name and model.get('num_classes') in layout.labels:
-    hse = preprocessing.PRESETS['emotiefflib']
-    if not config or config['mean'] == hse['mean']:
-      return dict(hse), 'emotiefflib, by the number of classes'
+  own = layout.label_preprocessing
+  if own and model.get('num_classes') in layout.labels:
+    preset = preprocessing.PRESETS[own]
+    usual = name and preprocessing.PRESETS[name]['mean']
+    # HSE-NN's files keep timm's config of the weights that it started from.
+    if not config or config['mean'] in (preset['mean'], usual):
+      return dict(preset), f'{own}, by the number of classes'
   if config:
     return config, 'from the file'
   if not name and _is_mae(model, facts):
