@@ -30,6 +30,7 @@ cli.define_config()
 cli.define_workdir('Folder of all runs.', required=True)
 cli.define_seeds()
 cli.define_groups()
+cli.define_bias()
 cli.define_resamples()
 flags.DEFINE_integer(
     'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
@@ -81,7 +82,7 @@ def _report(config, root: files.Path, planned) -> None:
   """Predicts the held-out videos of each run; writes and prints the report."""
   from abaw_jax.checkpoints import runs
   from abaw_jax.inference import evaluation
-  from abaw_jax.postprocessing import postprocessing_files
+  from abaw_jax.postprocessing import postprocessing_files, tuning
   from abaw_jax.reports import crossvalidation
   from abaw_jax.scoring import prediction_files
   from abaw_jax.tasks import registry
@@ -101,6 +102,7 @@ def _report(config, root: files.Path, planned) -> None:
   result = crossvalidation.summarize(
       predicted,
       official=official,
+      settings=tuning.Settings(bias=flags.FLAGS.bias),
       groups=flags.FLAGS.groups,
       resamples=flags.FLAGS.resamples,
   )

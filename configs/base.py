@@ -35,8 +35,8 @@ _KEYS = {
     'numbers in (0, 1], (0, 1], (0, 1]': 'augment.std',
     'numbers in [0, inf), [0, inf), [0, inf), [0, 0.5]': 'augment.jitter',
     'an integer in [0, 2e9]': (
-        'save_steps plot_steps profile_start profile_steps data.num_workers '
-        'data.face_size data.num_folds data.fold data.fill_labels '
+        'early_stop_evals save_steps plot_steps profile_start profile_steps '
+        'data.num_workers data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
         'model.va_features model.discriminator_width'
     ),
@@ -167,6 +167,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.profile_start = 0  # updates before the profile starts
   config.profile_steps = 0  # updates to profile into tb/; 0 = none
   config.eval_epochs = 1.0  # epochs between evaluations; 0 = only at the end
+  # Evaluations in a row without a better score that end the run; 0 = off.
+  config.early_stop_evals = 0
   # Whether to keep the best weights of each task, in addition to the checkpoint
   # with the best total score.
   config.keep_task_bests = False

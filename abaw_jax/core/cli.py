@@ -109,6 +109,16 @@ def define_groups() -> None:
   )
 
 
+def define_bias() -> None:
+  """Defines --bias."""
+  flags.DEFINE_enum(
+      'bias',
+      'f1',
+      ('f1', 'prior', 'tau'),
+      'Method to fit the bias of expressions.',
+  )
+
+
 def define_resamples() -> None:
   """Defines --resamples."""
   flags.DEFINE_integer(

@@ -75,6 +75,16 @@ class VideoShare(protocol.Wrapper):
     self.videos = videos[: math.ceil(share * len(videos))]
     self._indices = np.flatnonzero(np.isin(names, self.videos))
 
+  @property
+  def name(self) -> str:
+    """The name of the dataset."""
+    return self._source.name
+
+  @property
+  def all_fields(self) -> tuple[str, ...]:
+    """All fields that the records have."""
+    return self._source.all_fields
+
   def with_fields(self, *fields: str) -> 'VideoShare':
     """Returns the same records with these fields only."""
     found = object.__new__(VideoShare)

@@ -81,6 +81,8 @@ def summarize(
   scores = comparison.bootstrap(named, resamples)
   crossed = {_CALIBRATED: tuned.cross_fitted}
   content['scores'] = _json(scores | comparison.bootstrap(crossed, resamples))
+  if tuned.taus:
+    content['tau'] = {'all': tuned.taus[0], 'groups': list(tuned.taus[1:])}
   content['in_sample'] = tuned.in_sample.scores()['score']
   lines += comparison.tuning_report(
       scores, tuned, settings.steps, resamples=resamples

@@ -1,6 +1,7 @@
 """Metrics and messages of a run: console, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable, Mapping
+import math
 from typing import Any
 
 import jax
@@ -55,12 +56,12 @@ class Journal:
     self._writer: writer.Writer | writer.NullWriter
     self._noted: tuple[int, Mapping[str, Any], progress.Speed] | None = None
     self._goodput_step: int | None = None
-    self._scored: set[int] = set()
+    self._scores: dict[int, Mapping[str, Any]] = {}
     if jax.process_index() == 0:
       lines = writer.read_lines(workdir / 'metrics.jsonl')
       watch.add(goodput.earlier(lines, start))
-      self._scored = {
-          line['step']
+      self._scores = {
+          line['step']: line
           for line in lines
           if line['split'] == 'validation' and line['step'] <= start
       }
@@ -103,9 +104,19 @@ class Journal:
     A run that is killed after its last evaluation repeats it. Its line is
     already there, with the same scores.
     """
-    if step not in self._scored:
+    if step not in self._scores:
+      self._scores[step] = scores
       self._writer.write_scalars(step, scores, split='validation')
     say(f'step {step:,}  validation  {summary}')
+
+  def evaluations(self, score: str) -> list[tuple[int, float]]:
+    """Returns the steps of the evaluations so far, in order, with one score.
+
+    Evaluations without this score are left out. They include those of earlier
+    processes of the run. Only the first process knows them.
+    """
+    found = [(k, v.get(score)) for k, v in sorted(self._scores.items())]
+    return [(k, v) for k, v in found if v is not None and not math.isnan(v)]
 
   def write_picture(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']

@@ -16,14 +16,14 @@ from typing import Any
 import jax
 
 from abaw_jax.checkpoints import runs, weights
-from abaw_jax.core import errors, files
+from abaw_jax.core import files
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
 from abaw_jax.models.layers import variables
 from abaw_jax.steps import compilation, optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
-from abaw_jax.training import memory, restore, selection, triggers
+from abaw_jax.training import ending, memory, restore, selection, triggers
 
 
 def train(
@@ -80,6 +80,7 @@ class _Loop:
     self.watch = watch
     task = registry.make_task(config)
     selection.check(task)
+    ending.check(config)
     self.source = task.source('train')
     processes.check_same(runs.flatten(self.source.fingerprints()))
     self.validation = evaluation.validation_source(task)
@@ -139,10 +140,10 @@ class _Loop:
       scores = self._train(batches)
     if scores is not None and jax.process_index() == 0:
       # Not earlier: the last checkpoint is complete now.
-      runs.write_scores(self.workdir / 'DONE', {'step': self.total} | scores)
+      runs.write_scores(self.workdir / 'DONE', scores)
 
   def _train(self, batches) -> dict[str, float] | None:
-    """Returns the scores at the end, None after SIGTERM."""
+    """Returns the last `step` with its scores, None after SIGTERM."""
     init, shapes = steps.jit_init(
         self.task,
         self.optimizer,
@@ -163,7 +164,10 @@ class _Loop:
       triggered = triggers.make_triggers(
           self.config, self.stop, self.mesh, first, self.eval_steps
       )
-      for step in range(first, self.total):
+      last, scores = self.total, None
+      if ending.is_exhausted(self.task, log):  # killed while it ended
+        last = first
+      for step in range(first, last):
         due = triggered.at(step)
         if due.drawing:
           self._draw(state, step, log)
@@ -171,7 +175,11 @@ class _Loop:
           # A resumed run does not repeat these updates, nor their lines.
           self._report(log)
           scores = self._evaluate(state, step, log) if due.evaluating else None
+          if due.evaluating and ending.is_exhausted(self.task, log):
+            last = step
+            break
           self._save(state, batches, scores, log)
+          scores = None
         if due.stopping:
           self._finish(step, log)
           journal.say(
@@ -197,12 +205,13 @@ class _Loop:
         self.profile.end(step + 1, metrics)
       self._report(log)
       if self.pictures:
-        self._draw(state, self.total, log)
-      scores = self._evaluate(state, self.total, log)
+        self._draw(state, last, log)
+      if scores is None:
+        scores = self._evaluate(state, last, log)
       self._save(state, batches, scores, log)
-      self._finish(self.total, log)
+      self._finish(last, log)
       self.selection.report()
-    return scores
+    return {'step': last} | scores
 
   def _load(self, init, shapes, batches) -> steps.TrainState:
     """Returns the state that training starts with."""
@@ -280,12 +289,7 @@ class _Loop:
   def _report(self, log) -> bool:
     """Returns whether a line was written; stops a run that diverged."""
     metrics = log.write_noted()
-    if metrics.get('skipped_in_a_row', 0) >= self.config['max_bad_steps']:
-      raise errors.InputError(
-          f'step {metrics["step"]}: {metrics["skipped_in_a_row"]:.0f} updates in '
-          'a row had gradients with NaN or Inf and were skipped '
-          f'(config.max_bad_steps={self.config["max_bad_steps"]}); newest good '
-          f'checkpoint: {self.selection.checkpoints.newest()}; lower '
-          'config.optim.lr or check the data, then start the same command'
-      )
+    if metrics:
+      newest = self.selection.checkpoints.newest
+      ending.check_progress(metrics, self.config, newest)
     return bool(metrics)
