@@ -9,12 +9,14 @@ from flax import linen as nn
 
 from abaw_jax.core import choices, errors, labels
 from abaw_jax.models import super_resolution_zoo, temporal_zoo
-from abaw_jax.models.layers import dtypes, rematerialization
+from abaw_jax.models.layers import dense, dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
 from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
 
 POOLS = ('mean', 'mean_norm', 'cls')
 POSITIONS = ('sincos', 'learned')
+# Dense layers of a ViT that LoRA can adapt.
+LORA_TARGETS = ('qkv', 'proj', 'fc1', 'fc2', 'patch_embed')
 
 # Sizes of the ViTs; patch size and image size are separate keys.
 VITS = {
@@ -39,6 +41,9 @@ def make_vit(
     scan: bool,
     dtype: str,
     cudnn_attention: bool = False,
+    lora_rank: int = 0,
+    lora_alpha: float = 16.0,
+    lora_targets: str = 'qkv,proj,fc1,fc2',
     pool: str = 'mean',
     dim: int = 0,
     depth: int = 0,
@@ -77,7 +82,40 @@ def make_vit(
       scan=scan,
       dtype=choices.choose(dtypes.DTYPES, dtype, 'model.dtype'),
       cudnn_attention=cudnn_attention,
+      lora=_make_lora(lora_rank, lora_alpha, lora_targets, sizes['dim']),
   )
+
+
+def _make_lora(
+    rank: int, alpha: float, targets: str, width: int
+) -> dense.Lora | None:
+  """Returns the LoRA of a ViT, None for rank 0, or raises an InputError."""
+  names = choices.names(LORA_TARGETS, targets, 'model.lora_targets')
+  if not rank:
+    return None
+  if not names:
+    raise errors.InputError(
+        'config.model.lora_targets: names no layer; give some of '
+        f'{choices.listing(LORA_TARGETS)}, separated by commas'
+    )
+  if rank > width:
+    raise errors.InputError(
+        f'config.model.lora_rank={rank}: is more than the width of the model; '
+        f'give at most {width}'
+    )
+  return dense.Lora(rank, alpha, tuple(sorted(names)))
+
+
+def without_lora(model: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a `model` section of the same network with merged weights."""
+  return {k: v for k, v in model.items() if not k.startswith('lora_')}
+
+
+def lora_of(model: Mapping[str, Any]) -> dense.Lora | None:
+  """Returns the LoRA of the backbone of a `model` section."""
+  if not model.get('lora_rank'):
+    return None
+  return make_backbone(model).lora
 
 
 def make_convnet(

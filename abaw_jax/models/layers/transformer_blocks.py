@@ -26,12 +26,14 @@ class Block(nn.Module):
     mlp_dim: hidden width of the MLP.
     dtype: compute dtype; parameters are float32.
     cudnn: see `attention.attend`.
+    lora: see `dense.dense`.
   """
 
   num_heads: int
   mlp_dim: int
   dtype: DTypeLike = jnp.float32
   cudnn: bool = False
+  lora: dense.Lora | None = None
 
   @nn.compact
   def __call__(
@@ -46,11 +48,15 @@ class Block(nn.Module):
     drop = stochastic_depth.DropPath
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
     y = attention.Attention(
-        self.num_heads, dtype=self.dtype, cudnn=self.cudnn, name='attn'
+        self.num_heads,
+        dtype=self.dtype,
+        cudnn=self.cudnn,
+        lora=self.lora,
+        name='attn',
     )(y, train=train)
     x = x + drop()(y, drop_path, train=train)
     y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm2')(x)
-    y = dense.Mlp(self.mlp_dim, dtype=self.dtype, name='mlp')(y)
+    y = dense.Mlp(self.mlp_dim, dtype=self.dtype, lora=self.lora, name='mlp')(y)
     return x + drop()(y, drop_path, train=train)
 
 

@@ -62,6 +62,7 @@ class ViT(nn.Module):
       `transformer_blocks.apply_blocks`.
     dtype: compute dtype; parameters are float32.
     cudnn_attention: see `attention.attend`.
+    lora: of the dense layers; `patch_embed` is one of them. See `dense.dense`.
   """
 
   image_size: int
@@ -77,9 +78,13 @@ class ViT(nn.Module):
   scan: bool = False
   dtype: DTypeLike = jnp.float32
   cudnn_attention: bool = False
+  lora: dense.Lora | None = None
 
   def setup(self):
-    self.patch_embed = dense.dense(self.dim, None, self.dtype)
+    adapts = self.lora and 'patch_embed' in self.lora.targets
+    self.patch_embed = dense.dense(
+        self.dim, None, self.dtype, lora=self.lora if adapts else None
+    )
     self.cls_token = self.param(
         'cls_token', nn.initializers.normal(0.02), (1, 1, self.dim)
     )
@@ -94,6 +99,7 @@ class ViT(nn.Module):
             mlp_dim=int(self.dim * self.mlp_ratio),
             dtype=self.dtype,
             cudnn=self.cudnn_attention,
+            lora=self.lora,
         )
         for _ in range(self.depth)
     ]
