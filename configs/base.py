@@ -11,7 +11,7 @@ from abaw_jax.configs import losses
 # The range of every number of every config, with the keys that have it; `inf` itself
 # is outside. A tuple has one interval for each of its numbers, or one for all.
 _KEYS = {
-    'a number in (0, inf)': 'epochs optim.eps loss.scale',
+    'a number in (0, inf)': 'epochs optim.eps loss.scale model.lora_alpha',
     'a number in [0, inf)': (
         'eval_epochs save_minutes optim.lr optim.warmup_epochs '
         'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
@@ -38,7 +38,7 @@ _KEYS = {
         'early_stop_evals save_steps plot_steps profile_start profile_steps '
         'data.num_workers data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
-        'model.va_features model.discriminator_width'
+        'model.va_features model.discriminator_width model.lora_rank'
     ),
     'an integer in [1, 2e9]': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
@@ -107,6 +107,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.in_memory = False
 
   config.optim = ml_collections.ConfigDict()
+  config.optim.name = 'adamw'  # or lion, adafactor, muon (docs/finetuning.md)
   config.optim.lr = 1e-3  # peak learning rate
   # Whether `lr` is for 256 examples per update and scales with the batch size
   # (Goyal et al., 2017).
@@ -123,9 +124,9 @@ def get_config() -> ml_collections.ConfigDict:
   # published code of AIM3-RUC.
   config.optim.warmup_from_zero = False
   config.optim.end_lr = 0.0  # last value of the cosine decay
-  config.optim.b1 = 0.9  # AdamW: decay of the first moment
-  config.optim.b2 = 0.999  # AdamW: decay of the second moment
-  # AdamW: added to the square root of the second moment. The code of HSE-NN of
+  config.optim.b1 = 0.9  # decay of the first moment; not of adafactor
+  config.optim.b2 = 0.999  # decay of the second moment; not of adafactor
+  # AdamW and muon: added to the square root of the second moment. The code of HSE-NN of
   # 2021-12 to 2022-05 used the value of `sam_rho`, 0.05, by mistake.
   config.optim.eps = 1e-8
   config.optim.weight_decay = 0.05  # on kernels only
@@ -220,6 +221,11 @@ def add_vit(config: ml_collections.ConfigDict) -> None:
   config.model.scan = False  # compile one block and loop over it
   # Whether an NVIDIA GPU uses cuDNN's fused attention; needs bfloat16.
   config.model.cudnn_attention = False
+  # LoRA (docs/finetuning.md): rank of the factors, all that is trained in the
+  # backbone; 0 = off. Layers with factors: some of qkv, proj, fc1, fc2, patch_embed.
+  config.model.lora_rank = 0
+  config.model.lora_alpha = 16.0  # their product times lora_alpha / lora_rank
+  config.model.lora_targets = 'qkv,proj,fc1,fc2'
 
 
 def add_mixture(config: ml_collections.ConfigDict) -> None:

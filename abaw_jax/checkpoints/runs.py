@@ -25,6 +25,13 @@ PER_MACHINE = (
 # Keys of fixed sections that may change, because they have no effect on
 # results.
 CHANGEABLE = (*PER_MACHINE, 'data.in_memory', 'model.remat', 'model.scan')
+# Keys that older versions lack, with the values that have the same effect.
+ADDED = {
+    'model.lora_rank': 0,
+    'model.lora_alpha': 16.0,
+    'model.lora_targets': 'qkv,proj,fc1,fc2',
+    'optim.name': 'adamw',
+}
 _DATA = 'data.json'
 
 
@@ -75,6 +82,7 @@ def check(workdir: files.Path, config: Mapping[str, Any]) -> list[str]:
   if not is_claimed(workdir):
     return []
   old, new = flatten(read_config(workdir)), flatten(config)
+  old = {key: ADDED[key] for key in ADDED.keys() & new.keys()} | old
   differing = [
       key
       for key in sorted(old | new)

@@ -24,8 +24,8 @@ from abaw_jax.models.layers import batch_sharding
 RULES = (
     (r'^carry/', 0, batch_sharding.BATCH_AXES),
     (r'(^|/)classes/(kernel|bias)$', -1, batch_sharding.BATCH_AXES),
-    (r'(qkv|fc1|affine|embed|decoder_pred)/kernel$', -1, ('fsdp',)),
-    (r'(proj|fc2)/kernel$', -2, ('fsdp',)),
+    (r'(qkv|fc1|affine|embed|decoder_pred)/(kernel|lora_b)$', -1, ('fsdp',)),
+    (r'(proj|fc2)/(kernel|lora_a)$', -2, ('fsdp',)),
 )
 # Smaller leaves, and vectors, have a copy on every device of the axis `zero`.
 _MIN_ZERO_SIZE = 2**10

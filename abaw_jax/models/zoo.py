@@ -15,6 +15,8 @@ from abaw_jax.models.vision import classifier, identity, mae, vit
 
 POOLS = ('mean', 'mean_norm', 'cls', 'attention')
 POSITIONS = ('sincos', 'learned', 'rotary')
+# Dense layers of a ViT that LoRA can adapt.
+LORA_TARGETS = ('qkv', 'proj', 'fc1', 'fc2', 'patch_embed')
 
 # Sizes of the ViTs; patch size and image size are separate keys.
 VITS = {
@@ -39,6 +41,9 @@ def make_vit(
     scan: bool,
     dtype: str,
     cudnn_attention: bool = False,
+    lora_rank: int = 0,
+    lora_alpha: float = 16.0,
+    lora_targets: str = 'qkv,proj,fc1,fc2',
     pool: str = 'mean',
     dim: int = 0,
     depth: int = 0,
@@ -100,6 +105,7 @@ def make_vit(
       class_token=class_token,
       pre_norm=pre_norm,
       norm_eps=norm_eps,
+      lora=_make_lora(lora_rank, lora_alpha, lora_targets, sizes['dim']),
   )
 
 
@@ -115,6 +121,38 @@ def vit_options(model: Mapping[str, Any]) -> list[str]:
   if model.get('positions') == 'rotary':
     return ['rotary positions']
   return [key for key in VIT_OPTIONS if key in model]
+
+
+def _make_lora(
+    rank: int, alpha: float, targets: str, width: int
+) -> dense.Lora | None:
+  """Returns the LoRA of a ViT, None for rank 0, or raises an InputError."""
+  names = choices.names(LORA_TARGETS, targets, 'model.lora_targets')
+  if not rank:
+    return None
+  if not names:
+    raise errors.InputError(
+        'config.model.lora_targets: names no layer; give some of '
+        f'{choices.listing(LORA_TARGETS)}, separated by commas'
+    )
+  if rank > width:
+    raise errors.InputError(
+        f'config.model.lora_rank={rank}: is more than the width of the model; '
+        f'give at most {width}'
+    )
+  return dense.Lora(rank, alpha, tuple(sorted(names)))
+
+
+def without_lora(model: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a `model` section of the same network with merged weights."""
+  return {k: v for k, v in model.items() if not k.startswith('lora_')}
+
+
+def lora_of(model: Mapping[str, Any]) -> dense.Lora | None:
+  """Returns the LoRA of the backbone of a `model` section."""
+  if not model.get('lora_rank'):
+    return None
+  return make_backbone(model).lora
 
 
 def make_convnet(

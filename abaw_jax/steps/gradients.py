@@ -9,6 +9,7 @@ from jaxtyping import Array, Key, PyTree
 import optax
 
 from abaw_jax.models.layers import batch_sharding, dense, variables
+from abaw_jax.steps import freezing
 from abaw_jax.tasks import task as task_lib
 
 Result = tuple[PyTree, dict[str, Array], dict[str, Any], PyTree]
@@ -42,18 +43,20 @@ def gradients(
     task: of the loss.
     microbatches: number of parts of the batch that are processed one after the
       other; gradients and scalars are means over the parts.
-    freeze: top-level name of parameters without gradient; '' = none.
+    freeze: top-level name of parameters without gradient; '' = none. In a part
+      with LoRA, only the factors have gradients. The others are 0.
     sam_rho: radius; 0 = plain gradients.
     sam_faithful: whether the second pass updates the running statistics too.
     float32_gradients: whether gradients of kernels are float32 from the start;
       otherwise they have the compute dtype of the model until they are summed.
   """
+  # Nothing is computed or summed for frozen parameters.
+  trained, frozen = freezing.split(trained, freeze)
 
   def loss(trained, statistics, batch, key):
-    if freeze:
-      trained = trained | {freeze: jax.lax.stop_gradient(trained[freeze])}
+    params = freezing.join(trained, frozen)
     with dense.float32_gradients(float32_gradients):
-      return task.loss(trained | statistics, batch, key)
+      return task.loss(params | statistics, batch, key)
 
   grad_fn = jax.grad(loss, has_aux=True)
 
@@ -67,7 +70,7 @@ def gradients(
 
   grads, metrics, moved, carry = one_pass(trained, statistics)
   if not sam_rho:
-    return grads, metrics, moved, carry
+    return freezing.without_gradients(grads, frozen), metrics, moved, carry
   # Reference: HSE-NN, the same epsilon.
   scale = sam_rho / (optax.tree.norm(grads) + 1e-12)
   sharp = jax.tree.map(lambda x, g: x + scale * g, trained, grads)
@@ -75,7 +78,7 @@ def gradients(
     grads, _, moved, _ = one_pass(sharp, moved)
   else:
     grads, _, _, _ = one_pass(sharp, statistics)
-  return grads, metrics, moved, carry
+  return freezing.without_gradients(grads, frozen), metrics, moved, carry
 
 
 def _accumulate(

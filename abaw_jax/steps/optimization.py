@@ -67,14 +67,21 @@ def make_optimizer(
         f'config.optim.layer_decay={section["layer_decay"]}: the model has no '
         'transformer blocks, so its layers share one rate; set it to 1'
     )
+  lora = bool(task.config['model'].get('lora_rank'))
+  if lora and section['freeze'] == task.backbone:
+    raise errors.InputError(
+        f'config.optim.freeze={task.backbone}: LoRA trains factors in this part, '
+        "and freezes the rest of it; leave freeze='', or set config.model.lora_rank=0"
+    )
   keys = (
-      'b1', 'b2', 'eps', 'weight_decay', 'clip_norm', 'clip_by', 'layer_decay',
+      'name', 'b1', 'b2', 'eps', 'weight_decay', 'clip_norm', 'clip_by', 'layer_decay',
       'freeze',
   )  # fmt: skip
   return optimizers.make_optimizer(
       schedule=schedule,
       num_layers=task.num_blocks,
       prefix=task.backbone,
+      lora=lora,
       rates=task.rates,
       **{key: section[key] for key in keys},
   )

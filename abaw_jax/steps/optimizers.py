@@ -1,6 +1,6 @@
-"""AdamW with warmup, cosine decay and layer-wise learning rates.
+"""Optimizers with warmup, cosine decay and layer-wise learning rates.
 
-AdamW is optax's. This file decides which parameters decay, which layer a
+The optimizers are optax's. This file decides which parameters decay, which layer a
 parameter belongs to, and how the learning rate changes. Parameters are plain
 nested dicts, and their names decide.
 """
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from abaw_jax.core import errors
+from abaw_jax.steps import freezing, update_rules
 from abaw_jax.tasks import task
 
 Params = dict[str, Any]
@@ -60,7 +61,8 @@ def make_schedule(
 def decay_mask(params: Params) -> Params:
   """Returns True for the parameters with weight decay.
 
-  These are the kernels, not biases, norm scales, tokens and position tables. The
+  These are the kernels, not biases, norm scales, tokens, position tables and
+  factors of LoRA. The
   name decides, because a bias has two axes under a scan over layers.
   """
   return jax.tree_util.tree_map_with_path(
@@ -115,6 +117,7 @@ def clip_by_part(max_norm: float) -> optax.GradientTransformation:
 
 def make_optimizer(
     *,
+    name: str = 'adamw',
     schedule: optax.Schedule,
     b1: float,
     b2: float,
@@ -126,11 +129,13 @@ def make_optimizer(
     num_layers: int,
     prefix: str,
     freeze: str = '',
+    lora: bool = False,
     rates: Mapping[str, float] | None = None,
 ) -> optax.GradientTransformation:
-  """Returns AdamW (Loshchilov and Hutter, 2019) over plain nested dicts.
+  """Returns an optimizer over plain nested dicts.
 
   Args:
+    name: a key of `update_rules.RULES`.
     schedule: the learning rate by number of updates before.
     b1: decay of the first moment.
     b2: decay of the second moment.
@@ -145,6 +150,7 @@ def make_optimizer(
     prefix: top-level name of the backbone; unused if layer_decay is 1.
     freeze: top-level name of parameters without updates, decay and moments;
       '' = none.
+    lora: whether parts of the model have LoRA: then only its factors have them.
     rates: factors of the learning rate by top-level name; None = all 1.
   """
   if clip_by not in CLIPS:
@@ -157,7 +163,7 @@ def make_optimizer(
   elif clip_norm:
     steps.append(optax.clip_by_global_norm(clip_norm))
   steps.append(
-      optax.adamw(
+      update_rules.choose(name)(
           schedule,
           b1=b1,
           b2=b2,
@@ -175,7 +181,7 @@ def make_optimizer(
       )
       return jax.tree.map(lambda update, s: update * s, updates, scales)
 
-    # After AdamW, so that the weight decay of a layer scales with its rate.
+    # After the optimizer, so that the weight decay of a layer scales with its rate.
     steps.append(optax.stateless(scale_layers))
   if rates and set(rates.values()) != {1.0}:
 
@@ -187,15 +193,18 @@ def make_optimizer(
       }
 
     steps.append(optax.stateless(scale_parts))
-  if not freeze:
+  if not freeze and not lora:
     return optax.chain(*steps)
 
   def kinds(params):
-    if freeze not in params:
+    if freeze and freeze not in params:
       raise errors.InputError(
           f'config.optim.freeze={freeze}: the model has no such part; it has '
           f'{", ".join(sorted(params))}'
       )
+    if lora:
+      kind = {True: 'trained', False: 'frozen'}
+      return jax.tree.map(kind.get, freezing.trained(params, freeze))
     return {name: 'frozen' if name == freeze else 'trained' for name in params}
 
   return optax.partition(

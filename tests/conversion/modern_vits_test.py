@@ -1,20 +1,16 @@
 """DINOv2, DINOv3, CLIP and SigLIP give the outputs of Hugging Face's networks."""
 
-import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from safetensors import torch as safetensors
 import torch
 import transformers
 
 from abaw_jax.checkpoints import runs, weights
 from abaw_jax.conversion import convert
-from abaw_jax.core import errors
 from abaw_jax.models import zoo
-from abaw_jax.porting import weight_files
 
 SIZES = {
     'hidden_size': 16,
@@ -90,9 +86,13 @@ def test_every_block_and_the_gradient_are_those_of_hugging_face(converted):
   probe = rng.standard_normal(16, np.float32)
 
   hidden = []
-  for block in [x for x in theirs.modules() if type(x).__name__.endswith('Layer')]:
+  for block in [
+      x for x in theirs.modules() if type(x).__name__.endswith('Layer')
+  ]:
     block.register_forward_hook(
-        lambda _, __, out: hidden.append(out[0] if isinstance(out, tuple) else out)
+        lambda _, __, out: hidden.append(
+            out[0] if isinstance(out, tuple) else out
+        )
     )
   images = torch.tensor(pixels.transpose(0, 3, 1, 2), requires_grad=True)
   embedding = theirs(pixel_values=images).pooler_output

@@ -206,6 +206,7 @@ class Attention(nn.Module):
     proj_initializer: initializer of the output projection.
     dtype: compute dtype; parameters are float32.
     cudnn: see `attend`; has no effect with dropout.
+    lora: see `dense.dense`.
   """
 
   num_heads: int
@@ -214,6 +215,7 @@ class Attention(nn.Module):
   proj_initializer: nn.initializers.Initializer = dense.XAVIER
   dtype: DTypeLike = jnp.float32
   cudnn: bool = False
+  lora: dense.Lora | None = None
 
   @nn.compact
   def __call__(
@@ -237,7 +239,9 @@ class Attention(nn.Module):
         times.
     """
     dim = x.shape[-1]
-    qkv = dense.dense(3 * dim, 'qkv', self.dtype, self.qkv_initializer)(x)
+    qkv = dense.dense(
+        3 * dim, 'qkv', self.dtype, self.qkv_initializer, self.lora
+    )(x)
     query, key, value = (
         part.reshape(*x.shape[:2], self.num_heads, dim // self.num_heads)
         for part in jnp.split(qkv, 3, axis=-1)
@@ -255,4 +259,6 @@ class Attention(nn.Module):
     else:
       out = attend(*heads, mask, cudnn=self.cudnn)
     out = out.reshape(x.shape)
-    return dense.dense(dim, 'proj', self.dtype, self.proj_initializer)(out)
+    return dense.dense(
+        dim, 'proj', self.dtype, self.proj_initializer, self.lora
+    )(out)

@@ -1,8 +1,9 @@
-"""Dense layers, exact GELU and the MLP of transformers."""
+"""Dense layers with or without LoRA, exact GELU and the MLP of transformers."""
 
 from collections.abc import Iterator
 import contextlib
 import contextvars
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -17,6 +18,30 @@ from abaw_jax.cpu import dense_vjp, dispatch
 from abaw_jax.models.layers import rematerialization
 
 XAVIER = nn.initializers.xavier_uniform()
+# Names of the parameters of LoRA, next to the kernel.
+LORA_FACTORS = ('lora_a', 'lora_b')
+# As in the code of the paper: uniform between -1 / sqrt(n) and 1 / sqrt(n).
+_LORA_A = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+@dataclasses.dataclass(frozen=True)
+class Lora:
+  """Low-rank adaptation of dense layers (LoRA; Hu et al., arXiv 2106.09685).
+
+  Attributes:
+    rank: columns of the factor A, and rows of the factor B.
+    alpha: the product of the factors is multiplied by alpha / rank.
+    targets: names of the layers with factors.
+  """
+
+  rank: int
+  alpha: float
+  targets: tuple[str, ...]
+
+  @property
+  def scale(self) -> float:
+    """Factor of the product of A and B."""
+    return self.alpha / self.rank
 
 
 def dense(
@@ -24,9 +49,16 @@ def dense(
     name: str | None,
     dtype: DTypeLike,
     initializer: nn.initializers.Initializer = XAVIER,
+    lora: Lora | None = None,
 ) -> nn.Dense:
-  """Returns a dense layer with float32 parameters; `dtype` is for computing."""
-  return nn.Dense(
+  """Returns a dense layer with float32 parameters; `dtype` is for computing.
+
+  With `lora`, the layer has factors if its name is a target, or None.
+  """
+  make = nn.Dense
+  if lora and (name is None or name in lora.targets):
+    make = functools.partial(LoraDense, lora=lora)
+  return make(
       features,
       kernel_init=initializer,
       promote_dtype=_promote,
@@ -77,11 +109,13 @@ def dot_general(
 
   `nn.Dense` gives more arguments, which always mean this product.
   """
+  return rematerialization.product(_matmul(x, kernel))
+
+
+def _matmul(x, kernel):
   if kernel.dtype != x.dtype:
-    out = _product_with_float32_gradient(x, kernel)
-  else:
-    out = _product(x, kernel)
-  return rematerialization.product(out)
+    return _product_with_float32_gradient(x, kernel)
+  return _product(x, kernel)
 
 
 # Without a reshape, which would copy the tiles of a TPU.
@@ -107,6 +141,33 @@ def _product_backward(residuals, g):
 
 
 _product_with_float32_gradient.defvjp(_product_forward, _product_backward)
+
+
+class LoraDense(nn.Dense):
+  """A dense layer that returns x W + bias + (alpha / rank) x A B.
+
+  A is random at first and B is 0, so the first output is that of the layer without
+  factors. Their names are LORA_FACTORS. `rematerialization` recomputes x A B, which
+  costs little.
+
+  Attributes:
+    lora: rank and scale.
+  """
+
+  lora: Lora | None = None
+
+  @nn.compact
+  def __call__(self, inputs: Float[Array, '*b n']) -> Float[Array, '*b m']:
+    """Returns the output of the layer."""
+    out = super().__call__(inputs)
+    shapes = (inputs.shape[-1], self.lora.rank), (self.lora.rank, self.features)
+    for name, initializer, shape in zip(
+        LORA_FACTORS, (_LORA_A, nn.initializers.zeros), shapes, strict=True
+    ):
+      factor = self.param(name, initializer, shape, self.param_dtype)
+      inputs, factor, _ = _promote(inputs, factor, None, dtype=self.dtype)
+      inputs = _matmul(inputs, factor)
+    return out + self.lora.scale * inputs
 
 
 @jax.custom_vjp
@@ -163,16 +224,18 @@ class Mlp(nn.Module):
     dtype: compute dtype; parameters are float32.
     activation: a key of `ACTIVATIONS`; for 'swiglu' the first layer is twice as
       wide.
+    lora: see `dense`.
   """
 
   hidden_dim: int
   dtype: DTypeLike = jnp.float32
   activation: str = 'gelu'
+  lora: Lora | None = None
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
     """Returns an array of the same shape as `x`."""
     width = self.hidden_dim * (2 if self.activation == 'swiglu' else 1)
-    hidden = dense(width, 'fc1', self.dtype)(x)
+    hidden = dense(width, 'fc1', self.dtype, lora=self.lora)(x)
     hidden = ACTIVATIONS[self.activation](hidden)
-    return dense(x.shape[-1], 'fc2', self.dtype)(hidden)
+    return dense(x.shape[-1], 'fc2', self.dtype, lora=self.lora)(hidden)

@@ -31,6 +31,7 @@ class Block(nn.Module):
     layer_scale: whether each channel of both branches has a factor (Touvron et
       al., arXiv 2103.17239), at first 1.
     norm_eps: epsilon of the norms.
+    lora: see `dense.dense`.
   """
 
   num_heads: int
@@ -40,6 +41,7 @@ class Block(nn.Module):
   activation: str = 'gelu'
   layer_scale: bool = False
   norm_eps: float = 1e-6
+  lora: dense.Lora | None = None
 
   @nn.compact
   def __call__(
@@ -61,12 +63,20 @@ class Block(nn.Module):
     )
     y = norm(name='norm1')(x)
     y = attention.Attention(
-        self.num_heads, dtype=self.dtype, cudnn=self.cudnn, name='attn'
+        self.num_heads,
+        dtype=self.dtype,
+        cudnn=self.cudnn,
+        lora=self.lora,
+        name='attn',
     )(y, train=train, angles=angles)
     x = x + drop()(self._scaled(y, 'ls1'), drop_path, train=train)
     y = norm(name='norm2')(x)
     y = dense.Mlp(
-        self.mlp_dim, self.dtype, activation=self.activation, name='mlp'
+        self.mlp_dim,
+        self.dtype,
+        activation=self.activation,
+        lora=self.lora,
+        name='mlp',
     )(y)
     return x + drop()(self._scaled(y, 'ls2'), drop_path, train=train)
 

@@ -74,6 +74,7 @@ class ViT(nn.Module):
     class_token: whether there is a cls token.
     pre_norm: whether the tokens are normalised before the first block.
     norm_eps: epsilon of the norms.
+    lora: of the dense layers; `patch_embed` is one of them. See `dense.dense`.
   """
 
   image_size: int
@@ -95,9 +96,13 @@ class ViT(nn.Module):
   class_token: bool = True
   pre_norm: bool = False
   norm_eps: float = 1e-6
+  lora: dense.Lora | None = None
 
   def setup(self):
-    self.patch_embed = dense.dense(self.dim, None, self.dtype)
+    adapts = self.lora and 'patch_embed' in self.lora.targets
+    self.patch_embed = dense.dense(
+        self.dim, None, self.dtype, lora=self.lora if adapts else None
+    )
     normal = nn.initializers.normal(0.02)
     if self.class_token:
       self.cls_token = self.param('cls_token', normal, (1, 1, self.dim))
@@ -124,6 +129,7 @@ class ViT(nn.Module):
             activation=self.activation,
             layer_scale=self.layer_scale,
             norm_eps=self.norm_eps,
+            lora=self.lora,
         )
         for _ in range(self.depth)
     ]
