@@ -40,7 +40,7 @@ _COLUMNS = (
 
 def make_row(name: str, batch_size: int) -> list[str]:
   """Returns the row of a backbone."""
-  from benchmarks.torch_twins import backbones
+  from benchmarks.twins import backbones
 
   config = cases.frame_config(name, batch_size, dtype=flags.FLAGS.dtype)
   size = config['model']['image_size']

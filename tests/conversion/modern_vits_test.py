@@ -1,6 +1,5 @@
 """DINOv2, DINOv3, CLIP and SigLIP give the outputs of Hugging Face's networks."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np

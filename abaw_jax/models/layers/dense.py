@@ -50,15 +50,16 @@ def dense(
     dtype: DTypeLike,
     initializer: nn.initializers.Initializer = XAVIER,
     lora: Lora | None = None,
-) -> nn.Dense:
+) -> nn.Module:
   """Returns a dense layer with float32 parameters; `dtype` is for computing.
 
   With `lora`, the layer has factors if its name is a target, or None.
   """
-  make = nn.Dense
   if lora and (name is None or name in lora.targets):
-    make = functools.partial(LoraDense, lora=lora)
-  return make(
+    return LoraDense(
+        features, lora, dtype=dtype, kernel_init=initializer, name=name
+    )
+  return nn.Dense(
       features,
       kernel_init=initializer,
       promote_dtype=_promote,
@@ -143,7 +144,7 @@ def _product_backward(residuals, g):
 _product_with_float32_gradient.defvjp(_product_forward, _product_backward)
 
 
-class LoraDense(nn.Dense):
+class LoraDense(nn.Module):
   """A dense layer that returns x W + bias + (alpha / rank) x A B.
 
   A is random at first and B is 0, so the first output is that of the layer without
@@ -151,23 +152,33 @@ class LoraDense(nn.Dense):
   costs little.
 
   Attributes:
+    features: width of the output.
     lora: rank and scale.
+    dtype: compute dtype; parameters are float32.
+    kernel_init: initial W.
   """
 
-  lora: Lora | None = None
+  features: int
+  lora: Lora
+  dtype: DTypeLike = jnp.float32
+  kernel_init: nn.initializers.Initializer = XAVIER
 
   @nn.compact
-  def __call__(self, inputs: Float[Array, '*b n']) -> Float[Array, '*b m']:
+  def __call__(self, x: Float[Array, '*b n']) -> Float[Array, '*b m']:
     """Returns the output of the layer."""
-    out = super().__call__(inputs)
-    shapes = (inputs.shape[-1], self.lora.rank), (self.lora.rank, self.features)
+    zeros, n = nn.initializers.zeros, x.shape[-1]
+    kernel = self.param('kernel', self.kernel_init, (n, self.features))
+    bias = self.param('bias', zeros, (self.features,))
+    low, kernel, bias = _promote(x, kernel, bias, dtype=self.dtype)
+    out = dot_general(low, kernel) + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+    shapes = (n, self.lora.rank), (self.lora.rank, self.features)
     for name, initializer, shape in zip(
-        LORA_FACTORS, (_LORA_A, nn.initializers.zeros), shapes, strict=True
+        LORA_FACTORS, (_LORA_A, zeros), shapes, strict=True
     ):
-      factor = self.param(name, initializer, shape, self.param_dtype)
-      inputs, factor, _ = _promote(inputs, factor, None, dtype=self.dtype)
-      inputs = _matmul(inputs, factor)
-    return out + self.lora.scale * inputs
+      factor = self.param(name, initializer, shape)
+      low, factor, _ = _promote(low, factor, None, dtype=self.dtype)
+      low = _matmul(low, factor)
+    return out + self.lora.scale * low
 
 
 @jax.custom_vjp

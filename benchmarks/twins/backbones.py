@@ -7,8 +7,8 @@ import torch
 from torch import nn
 import transformers
 
-from benchmarks.torch_twins import densenet as torch_densenet
-from benchmarks.torch_twins import iresnet as torch_iresnet
+from benchmarks.twins import densenet as torch_densenet
+from benchmarks.twins import iresnet as torch_iresnet
 
 OUTPUTS = 22  # valence, arousal, 8 expressions, 12 action units
 
