@@ -36,7 +36,41 @@ def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
   patches = model.num_patches if visible is None else visible
   embed = _dense(patches, 3 * model.patch_size**2, model.dim)
   block = _block(patches + 1, model.dim, int(model.dim * model.mlp_ratio))
-  return embed + model.depth * block
+  return embed + model.depth * block + _lora(model, patches)
+
+
+def _lora(model: vit.ViT, patches: int) -> int:
+  """Returns forward FLOPs per image of the LoRA factors."""
+  if not model.lora:
+    return 0
+  dim, hidden = model.dim, int(model.dim * model.mlp_ratio)
+  # Rows, in each of so many blocks, and the widths of the layer.
+  layers = {
+      'qkv': (patches + 1, model.depth, dim + 3 * dim),
+      'proj': (patches + 1, model.depth, dim + dim),
+      'fc1': (patches + 1, model.depth, dim + hidden),
+      'fc2': (patches + 1, model.depth, hidden + dim),
+      'patch_embed': (patches, 1, 3 * model.patch_size**2 + dim),
+  }
+  return sum(
+      depth * _dense(rows, model.lora.rank, widths)
+      for rows, depth, widths in (layers[name] for name in model.lora.targets)
+  )
+
+
+def _frozen_by_lora(model: vit.ViT, patches: int) -> int:
+  """Returns the backward FLOPs per image that frozen kernels save.
+
+  These are the gradients of kernels, and all of the patch embedding: only LoRA
+  factors of the embedding itself precede it.
+  """
+  if not model.lora:
+    return 0
+  dim = model.dim
+  embed = _dense(patches, 3 * model.patch_size**2, dim)
+  scores = 2 * _dense(patches + 1, dim, patches + 1)
+  block = _block(patches + 1, dim, int(dim * model.mlp_ratio)) - scores
+  return 2 * embed + model.depth * block
 
 
 def backbone_flops(model: nn.Module) -> int:
@@ -117,7 +151,7 @@ def train_flops(
   forward product, for the gradients of inputs and weights. Recomputation by
   rematerialisation does not count (Chowdhery et al., arXiv 2204.02311, appendix
   B). A frozen backbone needs no backward pass, because no trained part precedes
-  it.
+  it. With LoRA, it needs the gradients of inputs, but not of kernels.
 
   Args:
     model: a model of the zoo.
@@ -125,10 +159,16 @@ def train_flops(
     freeze: top-level part that is not trained; '' means none.
   """
   total = 3 * forward_flops(model, batch)
-  if freeze == 'encoder' and isinstance(model, mae.MAE):
-    return total - 2 * vit_flops(model.encoder, visible=_visible(model))
+  if isinstance(model, mae.MAE):
+    visible = _visible(model)
+    if freeze == 'encoder':
+      return total - 2 * vit_flops(model.encoder, visible=visible)
+    return total - _frozen_by_lora(model.encoder, visible)
   if freeze == 'backbone':
     return total - 2 * backbone_flops(model.backbone)
+  backbone = getattr(model, 'backbone', None)
+  if isinstance(backbone, vit.ViT):
+    return total - _frozen_by_lora(backbone, backbone.num_patches)
   return total
 
 
