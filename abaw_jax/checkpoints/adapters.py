@@ -44,7 +44,7 @@ def only_factors(tree: Tree) -> dict[str, Any]:
       for name, node in tree.items()
       if isinstance(node, dict) or name in dense.LORA_FACTORS
   }
-  return {name: node for name, node in found.items() if node != {}}
+  return {k: x for k, x in found.items() if not isinstance(x, dict) or x}
 
 
 def with_factors(shapes: Tree, lora: dense.Lora, part: str) -> dict[str, Any]:
