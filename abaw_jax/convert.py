@@ -5,6 +5,7 @@ r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
   abaw-jax convert --checkpoint=backbone.pth --arch=iresnet_50 \
       --out=weights/iresnet_50 --verify=reference.npz
   abaw-jax convert --init_from=runs/mae --out=mae.pth
+  abaw-jax convert --init_from=runs/lora --adapter --out=weights/lora
 
 The first two commands read files of PyTorch or `.safetensors`: facebookresearch/mae,
 ViTs of timm and Hugging Face, IResNets of InsightFace, DenseNets and ResNets of
@@ -12,8 +13,9 @@ torchvision and timm, EfficientNets of timm, networks of Real-ESRGAN, and pickle
 modules, such as those of HSE-NN. They write a folder that every --init_from accepts.
 No code in the file is executed. A tensor that is missing or not used is an error. If
 a file fits several networks or does not say its preprocessing, the command asks for
---arch or --preprocessing. The last command writes a run, or such a folder, as `.pth` or
-`.safetensors` for PyTorch.
+--arch or --preprocessing. The third command writes a run, or such a folder, as `.pth` or
+`.safetensors` for PyTorch; LoRA is merged. The last one writes the LoRA factors and the
+heads of a run as a folder without its base weights (docs/finetuning.md).
 """
 
 from absl import flags
@@ -29,7 +31,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     'out',
     None,
-    'Folder to write; with --init_from, file to write.',
+    'Folder to write; with --init_from and without --adapter, file to write.',
     required=True,
 )
 flags.DEFINE_string(
@@ -90,6 +92,19 @@ flags.DEFINE_bool(
 )
 
 
+flags.DEFINE_bool(
+    'adapter',
+    False,
+    'With --init_from: write the LoRA factors and the heads, without base weights.',
+)
+flags.DEFINE_string(
+    'base',
+    None,
+    'With --adapter: workdir of a run, or folder of weights, with the base weights; '
+    'default: config.init_from of the run, or those of the adapter.',
+)
+
+
 OPTIONS = (
     'arch', 'image_size', 'num_heads', 'decoder_num_heads', 'norm_pix',
     'preprocessing', 'state_dict', 'activation',
@@ -113,12 +128,27 @@ def _options_of_checkpoint(values: dict) -> bool:
   return values['init_from'] is None or not given
 
 
+@flags.multi_flags_validator(
+    ('init_from', 'adapter', 'base'),
+    message='--adapter needs --init_from, and --base needs --adapter',
+)
+def _adapter_of_run(values: dict) -> bool:
+  has_adapter = values['adapter']
+  return (values['init_from'] is not None or not has_adapter) and (
+      has_adapter or values['base'] is None
+  )
+
+
 def main() -> None:
   """Converts the weights."""
-  from abaw_jax.conversion import convert, parity_check
+  from abaw_jax.conversion import adapter_export, convert, parity_check
 
   out = cli.path('out')
-  if flags.FLAGS.init_from is not None:
+  if flags.FLAGS.adapter:
+    report = adapter_export.write_adapter(
+        cli.path('init_from'), out, base=cli.path('base')
+    )
+  elif flags.FLAGS.init_from is not None:
     report = convert.export_weights(cli.path('init_from'), out)
   else:
     report = convert.import_weights(

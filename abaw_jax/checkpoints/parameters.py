@@ -1,16 +1,19 @@
-"""Loads the parameters of a run from its checkpoints."""
+"""Loads the parameters of a run from its checkpoints, or those of a file."""
 
+from collections.abc import Mapping
 import hashlib
 import operator
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 import orbax.checkpoint as ocp
 
 from abaw_jax.checkpoints import orbax_buckets, runs
 from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.distributed import sharding
+from abaw_jax.porting import weight_files
 from abaw_jax.tasks import registry
 from abaw_jax.tasks import task as task_lib
 
@@ -111,6 +114,49 @@ def read(
   return {new: restored[renames[new]] for new in shapes}
 
 
+def load_file(
+    path: files.Path,
+    card: Mapping[str, Any],
+    shapes: Any,
+    renames: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Any], str]:
+  """Returns parameters of a `.safetensors` file, and its SHA-256.
+
+  Args:
+    path: of the file.
+    card: content of `card.json` next to it, with the checksum.
+    shapes: as in `load`.
+    renames: as in `load`.
+
+  Raises:
+    InputError: the file has another checksum, or other shapes.
+  """
+  with files.local_copy(path) as copy:
+    found = weight_files.sha256(copy)
+    if found != card.get('weights_sha256'):
+      raise errors.InputError(
+          f'{path}: its sha256 differs from the one in card.json; '
+          'convert the weights again'
+      )
+    stored, _ = weight_files.read_tensors(copy)
+  if renames is not None:
+    stored = {
+        name.replace(old, new, 1): value
+        for name, value in stored.items()
+        for new, old in renames.items()
+        if name.startswith(f'{old}/')
+    }
+  check_same_shapes(stored, shapes, path)
+
+  def place(name, want):
+    value = stored[sharding.path_name(name)]
+    return jax.make_array_from_callback(
+        want.shape, want.sharding, value.__getitem__
+    )
+
+  return jax.tree_util.tree_map_with_path(place, shapes), found
+
+
 def check_same_shapes(
     have: Any,
     want: Any,
@@ -149,8 +195,10 @@ def check_same_shapes(
 
 
 def checksum(params: Any) -> str:
-  """Returns the SHA-256 of all weights, which every device holds."""
+  """Returns the SHA-256 of all weights."""
   total = hashlib.sha256()
   for leaf in jax.tree.leaves(params):
+    if not leaf.is_fully_addressable and not leaf.is_fully_replicated:
+      leaf = multihost_utils.process_allgather(leaf, tiled=True)
     total.update(np.ascontiguousarray(jax.device_get(leaf)))
   return total.hexdigest()

@@ -2,7 +2,8 @@
 
 `abaw_jax.convert` writes folders of weights: `weights.safetensors` (parameters
 by path), `config.json` (sections `model` and `augment`, as in a workdir) and
-`card.json` (origin, checksums, preprocessing).
+`card.json` (origin, checksums, preprocessing). A folder of an adapter has no base
+weights, see `adapters`.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,11 @@ import json
 import shutil
 from typing import Any
 
-import jax
 import numpy as np
 
-from abaw_jax.checkpoints import parameters, runs
+from abaw_jax.checkpoints import adapters, parameters, runs
 from abaw_jax.core import errors, files, locks
 from abaw_jax.data import images
-from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 from abaw_jax.porting import weight_files
@@ -36,8 +35,12 @@ def load(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns initial parameters of a model, and their origin.
 
+  LoRA of the origin is merged, unless the model has the same LoRA. Other new factors
+  are left out of the result.
+
   Args:
-    origin: workdir of a run, for its best checkpoint, or a folder of weights.
+    origin: workdir of a run, for its best checkpoint, or a folder of weights or of
+      an adapter.
     model: `model` section of the config of the new model.
     shapes: nested dict of its `jax.ShapeDtypeStruct`s with sharding.
 
@@ -54,7 +57,9 @@ def load(
   if source is target:
     wanted = target.stored(config['model'], shapes)
     parts = None if wanted is shapes else {name: name for name in wanted}
-    params, card = _load(origin, wanted, parts)
+    params, card = _load_with_lora(
+        origin, model, wanted, parts, target.backbone
+    )
     _check_hidden_options(origin, config['model'], model)
     return params, card
   if source.name not in target.starts_from:
@@ -129,6 +134,9 @@ def write_folder(
     params: Mapping[str, np.ndarray],
     config: Mapping[str, Any],
     card: Mapping[str, Any],
+    *,
+    name: str = _WEIGHTS,
+    others: Mapping[str, Any] | None = None,
 ) -> bool:
   """Writes a folder of weights; returns False if the same folder exists.
 
@@ -137,6 +145,8 @@ def write_folder(
     params: float32 parameters by path.
     config: sections `model` and `augment`.
     card: facts for users of the weights; their checksum is added.
+    name: of the file of the parameters.
+    others: JSON values of other files by name.
 
   Raises:
     InputError: the folder exists with other content, or another command writes it.
@@ -146,14 +156,16 @@ def write_folder(
       files.replacing(folder, last='config.json') as temporary,
   ):
     temporary.mkdir()
-    weight_files.write_tensors(temporary / _WEIGHTS, params)
+    weight_files.write_tensors(temporary / name, params)
     card = dict(card) | {
-        'weights_sha256': weight_files.sha256(temporary / _WEIGHTS)
+        'weights_sha256': weight_files.sha256(temporary / name)
     }
+    for other, content in (others or {}).items():
+      files.write_json(temporary / other, content)
     files.write_json(temporary / 'config.json', config)
     files.write_json(temporary / _CARD, card)
     if (folder / 'config.json').exists():
-      _check_same_folder(folder, temporary)
+      _check_same_folder(folder, temporary, name)
       shutil.rmtree(temporary)
       return False
   return True
@@ -170,41 +182,35 @@ def _load_part(origin, model, shapes, part):
     renames[variables.STATISTICS] = variables.STATISTICS
     statistics = shapes[variables.STATISTICS][part]
     wanted[variables.STATISTICS] = {part: statistics}
-  params, card = _load(origin, wanted, renames)
+  params, card = _load_with_lora(origin, model, wanted, renames, part)
   _check_hidden_options(origin, zoo.backbone_section(config['model']), model)
   return params, card
 
 
+def _load_with_lora(origin, model, shapes, renames, part):
+  """Returns `_load`, with the LoRA of `model` in the backbone `part`."""
+  have, want = map(zoo.lora_of, (runs.read_config(origin)['model'], model))
+  if have == want:
+    return _load(origin, shapes, renames)
+  shapes = adapters.without_factors(shapes)
+  if not have:
+    return _load(origin, shapes, renames)
+  shapes = adapters.with_factors(shapes, have, part)
+  params, card = _load(origin, shapes, renames)
+  return adapters.merged(params, have), card
+
+
 def _load(origin, shapes, renames=None):
   """Returns all parameters or renamed parts, and their origin."""
+  if adapters.is_adapter(origin):
+    card = read_card(origin)
+    return adapters.load(origin, card, shapes, renames, load_backbone)
   if not is_folder(origin):
     params, step = parameters.load(origin, shapes, renames=renames)
     return params, {'run': origin.name, 'step': step}
-  path = origin / _WEIGHTS
-  with files.local_copy(path) as copy:
-    checksum = weight_files.sha256(copy)
-    if checksum != read_card(origin).get('weights_sha256'):
-      raise errors.InputError(
-          f'{path}: its sha256 differs from the one in {_CARD}; '
-          'convert the weights again'
-      )
-    stored, _ = weight_files.read_tensors(copy)
-  if renames is not None:
-    stored = {
-        path.replace(old, new, 1): value
-        for path, value in stored.items()
-        for new, old in renames.items()
-        if path.startswith(f'{old}/')
-    }
-  parameters.check_same_shapes(stored, shapes, path)
-
-  def place(name, want):
-    value = stored[sharding.path_name(name)]
-    return jax.make_array_from_callback(
-        want.shape, want.sharding, value.__getitem__
-    )
-
-  params = jax.tree_util.tree_map_with_path(place, shapes)
+  params, checksum = parameters.load_file(
+      origin / _WEIGHTS, read_card(origin), shapes, renames
+  )
   return params, {'weights': origin.name, 'sha256': checksum}
 
 
@@ -238,9 +244,9 @@ def read_card(folder: files.Path) -> dict[str, Any]:
     ) from e
 
 
-def _check_same_folder(old: files.Path, new: files.Path) -> None:
+def _check_same_folder(old: files.Path, new: files.Path, weights: str) -> None:
   """Raises an InputError unless two folders hold the same conversion."""
-  for name in (_CARD, 'config.json', _WEIGHTS):
+  for name in (_CARD, 'config.json', weights):
     existing = old / name
     if not existing.is_file() or (
         weight_files.sha256(existing) != weight_files.sha256(new / name)

@@ -175,7 +175,7 @@ def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
   Raises:
     InputError: if there are no such weights, or `out` has other content.
   """
-  model = runs.read_config(init_from)['model']
+  model = zoo.without_lora(runs.read_config(init_from)['model'])
   if 'network' in model:
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     _, params, model, source = generators.load(init_from, place)

@@ -103,7 +103,7 @@ def load(
     InputError: there are no such weights, or they have no such output.
   """
   config = runs.read_config(init_from)
-  section = dict(config['model'])
+  section = zoo.without_lora(config['model'])
   if pool:
     section |= _pooled(section, pool)
   if crops not in test_time_augmentation.COUNTS:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from abaw_jax.checkpoints import runs, weights
+from abaw_jax.checkpoints import adapters, runs, weights
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import prediction
@@ -56,7 +56,7 @@ def evaluate(
         batches=inputs.eval_batches(task, source),
         mesh=mesh,
     )
-    if weights.is_folder(workdir):
+    if weights.is_folder(workdir) or adapters.is_adapter(workdir):
       section = runs.read_config(workdir)['model']
       rows = predict(weights.load(workdir, section, shapes)[0])
     else:

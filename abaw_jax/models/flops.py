@@ -43,11 +43,48 @@ def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
   gated = model.activation == 'swiglu'
   total = _dense(patches, 3 * model.patch_size**2, dim)
   total += model.depth * _block(tokens, dim, hidden, gated=gated)
+  total += _lora(model, patches)
   if model.pool == 'attention':
     total += _dense(tokens, dim, 2 * dim) + 2 * _dense(1, dim, dim)
     total += 2 * _dense(1, dim, tokens) + 2 * _dense(1, dim, hidden)
     total += gated * _dense(1, dim, hidden)
   return total
+
+
+def _lora(model: vit.ViT, patches: int) -> int:
+  """Returns forward FLOPs per image of the LoRA factors."""
+  if not model.lora:
+    return 0
+  tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
+  gates = model.activation == 'swiglu'
+  # Rows, in each of so many blocks, and the widths of the layer.
+  layers = {
+      'qkv': (tokens, model.depth, dim + 3 * dim),
+      'proj': (tokens, model.depth, dim + dim),
+      'fc1': (tokens, model.depth, dim + hidden * (1 + gates)),
+      'fc2': (tokens, model.depth, hidden + dim),
+      'patch_embed': (patches, 1, 3 * model.patch_size**2 + dim),
+  }
+  return sum(
+      depth * _dense(rows, model.lora.rank, widths)
+      for rows, depth, widths in (layers[name] for name in model.lora.targets)
+  )
+
+
+def _frozen_by_lora(model: vit.ViT, patches: int) -> int:
+  """Returns the backward FLOPs per image that frozen kernels save.
+
+  These are the gradients of the kernels of blocks, and all of the patch embedding:
+  only LoRA factors of the embedding itself precede it.
+  """
+  if not model.lora:
+    return 0
+  tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
+  embed = _dense(patches, 3 * model.patch_size**2, dim)
+  scores = 2 * _dense(tokens, dim, tokens)
+  gated = model.activation == 'swiglu'
+  block = _block(tokens, dim, hidden, gated=gated) - scores
+  return 2 * embed + model.depth * block
 
 
 def backbone_flops(model: nn.Module) -> int:
@@ -130,7 +167,7 @@ def train_flops(
   forward product, for the gradients of inputs and weights. Recomputation by
   rematerialisation does not count (Chowdhery et al., arXiv 2204.02311, appendix
   B). A frozen backbone needs no backward pass, because no trained part precedes
-  it.
+  it. With LoRA, it needs the gradients of inputs, but not of kernels.
 
   Args:
     model: a model of the zoo.
@@ -138,10 +175,16 @@ def train_flops(
     freeze: top-level part that is not trained; '' means none.
   """
   total = 3 * forward_flops(model, batch)
-  if freeze == 'encoder' and isinstance(model, mae.MAE):
-    return total - 2 * vit_flops(model.encoder, visible=_visible(model))
+  if isinstance(model, mae.MAE):
+    visible = _visible(model)
+    if freeze == 'encoder':
+      return total - 2 * vit_flops(model.encoder, visible=visible)
+    return total - _frozen_by_lora(model.encoder, visible)
   if freeze == 'backbone':
     return total - 2 * backbone_flops(model.backbone)
+  backbone = getattr(model, 'backbone', None)
+  if isinstance(backbone, vit.ViT):
+    return total - _frozen_by_lora(backbone, backbone.num_patches)
   return total
 
 

@@ -53,5 +53,15 @@ def without_gradients(grads: Params, frozen: Params) -> Params:
   return join(grads, jax.tree.map(jnp.zeros_like, frozen))
 
 
+def size(params: Params, freeze: str) -> str:
+  """Returns the number of parameters, and of the trained ones, as text."""
+  count, changed = (
+      sum(x.size for x in jax.tree.leaves(tree))
+      for tree in (params, split(params, freeze)[0])
+  )
+  note = f' ({changed:,} trained)' if changed < count else ''
+  return f'{count:,} parameters{note}'
+
+
 def _is_factor(path) -> bool:
   return path[-1].key in dense.LORA_FACTORS

@@ -20,7 +20,7 @@ from abaw_jax.core import files
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
 from abaw_jax.models.layers import variables
-from abaw_jax.steps import compilation, optimization, skipping, steps
+from abaw_jax.steps import compilation, freezing, optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
 from abaw_jax.training import ending, memory, restore, selection, triggers
@@ -215,10 +215,10 @@ class _Loop:
 
   def _load(self, init, shapes, batches) -> steps.TrainState:
     """Returns the state that training starts with."""
-    trained, _ = variables.split(shapes.params)
-    parameters = sum(x.size for x in jax.tree.leaves(trained))
+    params, _ = variables.split(shapes.params)
+    size = freezing.size(params, self.config['optim']['freeze'])
     journal.say(
-        f'{self.task.name}: {parameters:,} parameters on '
+        f'{self.task.name}: {size} on '
         f'{self.mesh.size} x {jax.devices()[0].device_kind}, {self.total:,} '
         f'updates; workdir {self.workdir}'
     )

@@ -7,8 +7,8 @@ import grain
 import jax
 import jax.numpy as jnp
 
+from abaw_jax.checkpoints import adapters, weights
 from abaw_jax.checkpoints import checkpoints as checkpoint
-from abaw_jax.checkpoints import weights
 from abaw_jax.core import files
 from abaw_jax.distributed import processes
 from abaw_jax.models.layers import variables
@@ -51,10 +51,12 @@ def load_state(
   if config['init_from']:
     origin = files.path(config['init_from'])
     params, _ = weights.load(origin, config['model'], shapes.params)
-    state.params |= params
+    # New LoRA factors are not in `params`.
+    state.params = adapters.joined(state.params, params)
     if state.average is not None:
       # Copies, because an update consumes both.
-      state.average |= jax.tree.map(jnp.copy, params)
+      copies = jax.tree.map(jnp.copy, params)
+      state.average = adapters.joined(state.average, copies)
     journal.say(f'starting {", ".join(params)} from {origin}')
   statistics = task.statistics(source)
   for params in (state.params, state.average):

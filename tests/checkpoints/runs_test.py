@@ -42,6 +42,20 @@ def test_only_settings_without_effect_on_results_may_change(tmp_path):
     runs.check(tmp_path, other)
 
 
+def test_a_run_of_an_older_version_resumes(tmp_path):
+  runs.claim(tmp_path, CONFIG)
+  model, optim = {'lora_rank': 0}, {'name': 'adamw'}
+  newer = {
+      **CONFIG,
+      'model': CONFIG['model'] | model,
+      'optim': CONFIG['optim'] | optim,
+  }
+  assert runs.check(tmp_path, newer) == []
+  newer['model'] |= {'lora_rank': 8}
+  with pytest.raises(errors.InputError, match='lora_rank was 0, is 8'):
+    runs.check(tmp_path, newer)
+
+
 def test_the_newest_unfinished_run_is_chosen(tmp_path):
   assert runs.choose_workdir(tmp_path, 'mae').name == 'mae-1'
   for name in ('mae-1', 'mae-2', 'mae-x', 'mae_small-7'):

@@ -1,0 +1,117 @@
+"""Writes the LoRA of a run as a folder that has no base weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from abaw_jax.checkpoints import adapters, parameters, runs, weights
+from abaw_jax.conversion import convert
+from abaw_jax.core import errors, files
+from abaw_jax.distributed import sharding
+from abaw_jax.models import zoo
+from abaw_jax.tasks import inputs, registry
+
+
+def write_adapter(
+    init_from: files.Path, out: files.Path, *, base: files.Path | None = None
+) -> list[str]:
+  """Writes the LoRA factors, and all parts but the backbone; returns a report.
+
+  Args:
+    init_from: workdir of a run with LoRA, or folder of an adapter.
+    out: folder to write.
+    base: base weights, the workdir of a run or a folder of weights; None means the
+      `init_from` of the run, or the base of the adapter.
+
+  Raises:
+    InputError: there is no LoRA or no base, the base has other weights, or `out` has
+      other content.
+  """
+  config = runs.read_config(init_from)
+  lora = zoo.lora_of(config['model'])
+  if not lora:
+    raise errors.InputError(
+        f'--adapter: {init_from} was trained without LoRA (config.model.lora_rank); '
+        'leave out --adapter, and give a file as --out'
+    )
+  base = base or files.path(_base(init_from, config))
+  task = registry.make_task(config)
+  shapes = jax.eval_shape(
+      task.init, jax.random.key(0), inputs.example_without_data(task)
+  )
+  place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  shapes = sharding.with_shardings(
+      shapes, jax.tree.map(lambda _: place, shapes)
+  )
+  params, origin = weights.load(init_from, config['model'], shapes)
+  checksum = _check_base(
+      init_from, base, params, task.backbone, config['model']
+  )
+  own = params | {task.backbone: adapters.only_factors(params[task.backbone])}
+  tensors = convert.flat(jax.device_get(own))
+  count = sum(x.size for x in tensors.values())
+  card = {
+      'kind': 'LoRA adapter',
+      'run': origin['run'],
+      'step': origin['step'],
+      'base': {'path': str(files.absolute(base)), 'sha256': checksum},
+      'rank': lora.rank,
+      'alpha': lora.alpha,
+      'targets': lora.targets,
+      'parameters': count,
+  }
+  written = weights.write_folder(
+      out,
+      tensors,
+      config,
+      card,
+      name=adapters.FILE,
+      others={
+          'data.json': runs.read_data(init_from),
+          'untrained.json': runs.read_untrained(init_from),
+      },
+  )
+  return [
+      f'{init_from}: rank {lora.rank}, alpha {lora.alpha:g}, layers '
+      f'{", ".join(lora.targets)}',
+      f'base: {base} (sha256 {checksum[:8]})',
+      f'{out}: {count:,} parameters, {4e-6 * count:.1f} MB, '
+      f'{"written" if written else "are in the folder already"}',
+  ]
+
+
+def _base(init_from: files.Path, config: Mapping[str, Any]) -> str:
+  """Returns the path of the base weights of a run or an adapter."""
+  if adapters.is_adapter(init_from):
+    return weights.read_card(init_from)['base']['path']
+  if not config['init_from']:
+    raise errors.InputError(
+        f'{init_from}: its base weights are random (config.init_from is empty), so '
+        'an adapter would be useless alone; train with --config.init_from, or use '
+        'the run itself'
+    )
+  return config['init_from']
+
+
+def _check_base(
+    init_from: files.Path,
+    base: files.Path,
+    params: Mapping[str, Any],
+    backbone: str,
+    model: Mapping[str, Any],
+) -> str:
+  """Returns the checksum of the base weights, if they are those of `params`."""
+  frozen = adapters.without_factors({'backbone': params[backbone]})
+  wanted = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+      frozen,
+  )
+  found, _ = weights.load_backbone(base, adapters.base_section(model), wanted)
+  checksum = parameters.checksum(frozen)
+  if parameters.checksum(found) != checksum:
+    raise errors.InputError(
+        f'{base}: has other weights than those that {init_from} was trained on; '
+        'give these as --base'
+    )
+  return checksum
