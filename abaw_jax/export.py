@@ -21,7 +21,11 @@ from absl import flags
 from abaw_jax.core import cli
 
 flags.DEFINE_enum(
-    'format', None, ('stablehlo', 'onnx', 'torch'), 'Format to write.', required=True
+    'format',
+    None,
+    ('stablehlo', 'onnx', 'torch'),
+    'Format to write.',
+    required=True,
 )
 flags.DEFINE_string('out', None, 'Folder to write.', required=True)
 cli.define_paths(
