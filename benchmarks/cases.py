@@ -56,13 +56,18 @@ def temporal_config(name: str, *, videos: int, window: int) -> Config:
   """Returns the config of a temporal model on consecutive windows.
 
   Args:
-    name: 'mtl', 'mtl_lstm' or 'mtl_gru'.
+    name: 'mtl', 'mtl_lstm', 'mtl_gru' or 'mtl_transformer'.
     videos: videos per update.
     window: frames of a window.
   """
-  from abaw_jax.configs import mtl, mtl_gru, mtl_lstm
+  from abaw_jax.configs import mtl, mtl_gru, mtl_lstm, mtl_transformer
 
-  experiments = {'mtl': mtl, 'mtl_lstm': mtl_lstm, 'mtl_gru': mtl_gru}
+  experiments = {
+      'mtl': mtl,
+      'mtl_lstm': mtl_lstm,
+      'mtl_gru': mtl_gru,
+      'mtl_transformer': mtl_transformer,
+  }
   config = experiments[name].get_config().to_dict()
   config['data'] |= {
       'batching': 'stateful_videos', 'window': window, 'batch_size': videos

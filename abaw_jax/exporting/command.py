@@ -121,12 +121,20 @@ def _torch(folder: files.Path):
       raise errors.InputError(
           '--faces: --format=torch compares weights, not faces; leave it out'
       )
-    line = state_dict.write(temporary / state_dict.FILE, params, model)
+    lines = {
+        state_dict.FILE: state_dict.write(
+            temporary / state_dict.FILE, params, model
+        )
+    }
+    if heads := state_dict.heads(bundle):
+      lines[state_dict.HEADS] = state_dict.write_heads(
+          temporary / state_dict.HEADS, heads
+      )
     return {
         'model': model,
         'preprocessing': bundle.config['preprocessing'],
-        'heads': 'not in the file: no other project has them',
-    }, [f'{out / state_dict.FILE}: {line}']
+        'heads': {name: list(x.shape) for name, x in heads.items()},
+    }, [f'{out / name}: {line}' for name, line in lines.items()]
 
   return bundle, write
 

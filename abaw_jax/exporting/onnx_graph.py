@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 import jax
-from jax import extend
+from jax.extend import core as jaxprs
 import numpy as np
 
 from abaw_jax.core import errors
@@ -74,7 +74,9 @@ def serialize(function: functions.Function) -> bytes:
     InputError: jax2onnx cannot write an operation.
   """
   import jax2onnx
+  from jax2onnx.plugins.jax.core import jit
 
+  jit.jcore = jaxprs  # JAX 0.12 took its classes out of the private module
   names = [tensor.name for tensor in function.outputs]
   shapes = stablehlo.shapes(function)
 
@@ -90,7 +92,7 @@ def serialize(function: functions.Function) -> bytes:
   with _quiet():
     try:
       model = jax2onnx.to_onnx(
-          extend.core.jaxpr_as_fun(program),
+          jaxprs.jaxpr_as_fun(program),
           shapes,
           model_name=function.name,
           opset=OPSET,

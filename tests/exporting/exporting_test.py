@@ -146,13 +146,31 @@ def test_nan_is_no_agreement():
     checking.largest_error(function, nan, [batch], pathlib.Path('f'))
 
 
-def test_a_state_dict_for_pytorch_has_all_weights(folder):
+def test_state_dicts_for_pytorch_have_all_weights(folder, faces):
   source, out = write(folder / 'torch', 'frame'), folder / 'state'
   command.export(source, out, file_format='torch')
   state = torch.load(out / 'backbone.pth', weights_only=True)['model']
   params = convert.flat(storage.read_bundle(source).frame.params)
   kernel = params['backbone/blocks_0/attn/qkv/kernel']
   np.testing.assert_array_equal(state['blocks.0.attn.qkv.weight'], kernel.T)
+  predictor = bundles.load(source)
+  sizes = {'valence': 1, 'arousal': 1, 'expression': 3, 'au': 4}
+  features = np.array(predictor.embed(faces[:2]))
+  heads = torch.nn.ModuleDict(
+      {k: torch.nn.Linear(features.shape[1], n) for k, n in sizes.items()}
+  )
+  heads.load_state_dict(
+      torch.load(out / 'heads.pth', weights_only=True)['model']
+  )
+  rows = predictor.track().push(features, np.arange(2), np.arange(2) / 30)
+  with torch.no_grad():
+    found = {k: f(torch.tensor(features)) for k, f in heads.items()}
+  for name, values in (
+      ('valence', found['valence'][:, 0]),
+      ('expression', found['expression'].softmax(-1)),
+      ('au', found['au'].sigmoid()),
+  ):
+    np.testing.assert_allclose(values, getattr(rows, name), atol=1e-5)
 
 
 def test_temporal_models_have_no_state_dict(folder):
