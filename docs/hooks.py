@@ -2,6 +2,7 @@
 
 import ast
 import html
+import json
 import pathlib
 import posixpath
 import re
@@ -22,6 +23,7 @@ PAGES = {
     file.relative_to(ROOT).as_posix(): f'datasets/{file.parent.name}.md'
     for file in ROOT.glob('data_builders/*/README.md')
 }
+NOTEBOOKS = sorted(ROOT.glob('docs/notebooks/*.ipynb'))
 # What a browser would load from the network; links are no loads.
 _LOADED = re.compile(r'<(?!a )[^>]* (?:src|href|data)="?(?:https?:)?//[^>]*>')
 # A link in Markdown, or the source of a picture.
@@ -35,6 +37,8 @@ def on_files(files, config):
       for file, page in PAGES.items()
       if file.endswith('.md')
   }
+  for file in NOTEBOOKS:
+    pages[f'notebooks/{file.stem}.md'] = _notebook(file)
   pages['index.md'] = '---\nhide: [navigation]\n---\n\n' + pages['index.md']
   pages['reference/commands.md'] = _commands()
   pages['reference/configs.md'] = _configs()
@@ -99,6 +103,17 @@ def _widened_lists(markdown: str) -> str:
       line = ' ' * (4 - width) + line
     lines.append(line)
   return '\n'.join(lines) + '\n'
+
+
+def _notebook(file: pathlib.Path) -> str:
+  """Returns the cells of a notebook as a page, without outputs."""
+  parts = []
+  for cell in json.loads(file.read_text())['cells']:
+    text = ''.join(cell['source'])
+    is_code = cell['cell_type'] == 'code'
+    parts.append(f'```python\n{text}\n```' if is_code else text)
+  parts.append(f'Run it yourself: [{file.name}]({file.name}).')
+  return '\n\n'.join(parts)
 
 
 def _commands() -> str:
