@@ -1,7 +1,7 @@
 """Hooks of MkDocs: pages from outside of docs/, and pages made from the code."""
 
 import ast
-import html
+import html as html_text
 import json
 import pathlib
 import posixpath
@@ -72,6 +72,14 @@ def on_page_markdown(markdown, page, config, files):
     return f'{match[1]}{path}{hash_sign}{anchor}'
 
   return _LINK.sub(rewritten, _widened_lists(markdown))
+
+
+def on_page_content(html, page, config, files):
+  """Marks short inline code, which is not broken after a hyphen."""
+  del page, config, files
+  return re.sub(
+      r'<code>([^<\s]{1,24})</code>', r'<code class="short">\1</code>', html
+  )
 
 
 def on_post_page(output, page, config):
@@ -152,7 +160,7 @@ def _configs() -> str:
     tree = ast.parse(source)
     # Blocks have two spaces in a docstring, and four in Markdown.
     doc = re.sub('(?m)^  ', '    ', ast.get_docstring(tree))
-    doc = html.escape(doc, quote=False)
+    doc = html_text.escape(doc, quote=False)
     parts.append(f'## {file.stem}\n\n{doc}\n')
     parts.append(
         f'??? note "configs/{file.name}"\n\n    ```python\n'
