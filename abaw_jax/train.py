@@ -47,7 +47,12 @@ def main() -> None:
     with processes.holding(workdir, inside=True):
       procedural.resolve(config, task.default_data)
       config = task.complete(config)
-      loop.train(config, workdir, elapsed=goodput.process_age())
+      loop.train(
+          config,
+          workdir,
+          elapsed=goodput.process_age(),
+          given=cli.config_overrides(),
+      )
 
 
 if __name__ == '__main__':

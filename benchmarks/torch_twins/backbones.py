@@ -44,16 +44,30 @@ class Embedding(nn.Module):
 
 
 def vit(backbone: Any) -> nn.Module:
-  """Returns Hugging Face's ViT."""
-  config = transformers.ViTConfig(
-      hidden_size=backbone.dim,
-      num_hidden_layers=backbone.depth,
-      num_attention_heads=backbone.num_heads,
-      intermediate_size=4 * backbone.dim,
-      image_size=backbone.image_size,
-      patch_size=backbone.patch_size,
-  )
-  model = transformers.ViTModel(config, add_pooling_layer=False)
+  """Returns Hugging Face's ViT, DINOv2, DINOv3, CLIP or SigLIP."""
+  sizes = {
+      'hidden_size': backbone.dim,
+      'num_hidden_layers': backbone.depth,
+      'num_attention_heads': backbone.num_heads,
+      'intermediate_size': 4 * backbone.dim,
+      'image_size': backbone.image_size,
+      'patch_size': backbone.patch_size,
+  }
+  if backbone.positions == 'rotary':
+    config = transformers.DINOv3ViTConfig(
+        **sizes, num_register_tokens=backbone.num_registers
+    )
+    model = transformers.DINOv3ViTModel(config)
+  elif backbone.layer_scale:
+    model = transformers.Dinov2Model(transformers.Dinov2Config(**sizes))
+  elif backbone.pre_norm:
+    model = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**sizes))
+  elif not backbone.class_token:
+    config = transformers.SiglipVisionConfig(**sizes)
+    model = transformers.SiglipVisionModel(config)
+  else:
+    config = transformers.ViTConfig(**sizes)
+    model = transformers.ViTModel(config, add_pooling_layer=False)
   return Pooled(model, backbone.dim)
 
 
