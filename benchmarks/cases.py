@@ -7,8 +7,15 @@ import cv2
 import numpy as np
 
 DATASET = 's_aff_wild2'  # the layout of `write_corpus`
-# Image sizes of face networks; all others use 224, the size for ImageNet.
-_SIZES = {'iresnet': 112}
+# Image sizes of some families; all others use 224, the size for ImageNet.
+_SIZES = {
+    'iresnet': 112,
+    'mobilefacenet': 112,
+    'mbf': 112,
+    'ddamfn': 112,
+    'mobilevit': 256,
+    'mobilevitv2': 256,
+}
 # Of `write_faces`: number of videos and mean number of frames, standard deviation of
 # camera noise in grey levels, and quality of the JPEG files.
 _VIDEOS, _FRAMES = 16, 32

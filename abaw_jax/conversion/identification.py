@@ -14,10 +14,12 @@ from abaw_jax.models import zoo
 from abaw_jax.models.layers import dense
 from abaw_jax.porting.layouts import preprocessing, state_dicts
 
+# EfficientNets by their factor of depth.
+_EFFICIENTNETS = {1.0: 'b0', 1.1: 'b1', 1.2: 'b2', 1.4: 'b3', 1.8: 'b4'}
 # Backbones by timm's names, where these differ from ours.
 TIMM_NAMES = {
-    'tf_efficientnet_b0': 'efficientnet_b0',
-    'tf_efficientnet_b2': 'efficientnet_b2',
+    f'tf_efficientnet_{size}': f'efficientnet_{size}'
+    for size in _EFFICIENTNETS.values()
 }
 # Names of files that belong to the JSON files in their folder.
 _HUB_FILES = (
@@ -101,7 +103,7 @@ def complete_variant(
   if same is None and arch is not None and arch.endswith('_torch'):
     same = False
   if same is None:
-    size = 'b0' if inferred['depth'] == 1.0 else 'b2'
+    size = _EFFICIENTNETS[inferred['depth']]
     raise errors.InputError(
         f'{checkpoint}: may be tf_efficientnet_{size} (padding of TensorFlow: also '
         f'HSE-NN) or efficientnet_{size} of timm (padding of PyTorch), and their '
@@ -177,10 +179,13 @@ def choose_preprocessing(
     return dict(preset), f'--preprocessing={choice}'
   config = _from_config(_config(facts))
   name = layout.preprocessing
-  if not name and model.get('num_classes') in layout.labels:
-    hse = preprocessing.PRESETS['emotiefflib']
-    if not config or config['mean'] == hse['mean']:
-      return dict(hse), 'emotiefflib, by the number of classes'
+  own = layout.label_preprocessing
+  if own and model.get('num_classes') in layout.labels:
+    preset = preprocessing.PRESETS[own]
+    usual = name and preprocessing.PRESETS[name]['mean']
+    # HSE-NN's files keep timm's config of the weights that it started from.
+    if not config or config['mean'] in (preset['mean'], usual):
+      return dict(preset), f'{own}, by the number of classes'
   if config:
     return config, 'from the file'
   if not name and _is_mae(model, facts):

@@ -8,10 +8,10 @@ from typing import Any
 from flax import linen as nn
 
 from abaw_jax.core import choices, errors, labels
-from abaw_jax.models import super_resolution_zoo, temporal_zoo
+from abaw_jax.models import convnet_zoo, super_resolution_zoo, temporal_zoo
 from abaw_jax.models.layers import dense, dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
-from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
+from abaw_jax.models.vision import classifier, identity, mae, vit
 
 POOLS = ('mean', 'mean_norm', 'cls', 'attention')
 POSITIONS = ('sincos', 'learned', 'rotary')
@@ -121,7 +121,9 @@ def make_convnet(
     *, backbone: str, image_size: int, remat: str, dtype: str
 ) -> nn.Module:
   """Returns the convolutional backbone with the name `backbone`."""
-  module, sizes = choices.choose(convnets.CONVNETS, backbone, 'model.backbone')
+  module, sizes = choices.choose(
+      convnet_zoo.CONVNETS, backbone, 'model.backbone'
+  )
   return module(
       **sizes,
       image_size=image_size,
@@ -132,7 +134,7 @@ def make_convnet(
 
 def is_convnet(model: Mapping[str, Any]) -> bool:
   """Returns whether a `model` section has a convolutional backbone."""
-  return model.get('backbone') in convnets.CONVNETS
+  return model.get('backbone') in convnet_zoo.CONVNETS
 
 
 def _backbone_maker(model: Mapping[str, Any]) -> Callable[..., nn.Module]:

@@ -61,6 +61,8 @@ class Layout(NamedTuple):
     usual_sizes: side of the images in published use, by side of the images that
       the position table is for.
     resampling: options of `bicubic.resize` for its position table.
+    label_preprocessing: of classifiers with such outputs, a key of
+      `preprocessing.PRESETS`; '' = that of all networks.
   """
 
   source: str
@@ -78,6 +80,7 @@ class Layout(NamedTuple):
   unused: frozenset[str] = frozenset()
   usual_sizes: Mapping[int, int] = {}
   resampling: Mapping[str, Any] = {}
+  label_preprocessing: str = ''
 
 
 def to_ours(

@@ -1,8 +1,8 @@
 """EfficientNet: timm's `tf_efficientnet_*` and, with `torch_padding`, `efficientnet_*`.
 
-Public weights, also those of HSE-NN, expect RGB images of 224 x 224 pixels (B0)
-or 260 x 260 (B2), mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225). Other
-sizes work too. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv
+Public weights, also those of HSE-NN (B0, B2), expect RGB images, mean (0.485,
+0.456, 0.406), std (0.229, 0.224, 0.225), with a side of 224, 240, 260, 300 or 380
+pixels (B0 to B4). Other sizes work too. References: Tan and Le, arXiv 1905.11946; Savchenko, arXiv
 2207.09508.
 """
 
@@ -11,12 +11,11 @@ import math
 from typing import Any, NamedTuple
 
 from flax import linen as nn
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import convolutions, stochastic_depth
-from abaw_jax.models.vision import convnet
 
 # Epsilon of batch normalisation, by `torch_padding`.
 EPSILONS = {False: 1e-3, True: 1e-5}
@@ -45,19 +44,18 @@ STEM_WIDTH = 32
 HEAD_WIDTH = 1280
 SQUEEZE = 4  # input channels of a block / channels of its squeezed mean
 
+# Factors of width and depth.
+_FACTORS = {
+    'b0': (1.0, 1.0),
+    'b1': (1.0, 1.1),
+    'b2': (1.1, 1.2),
+    'b3': (1.2, 1.4),
+    'b4': (1.4, 1.8),
+}
 SIZES = {
-    'efficientnet_b0': {'width': 1.0, 'depth': 1.0},
-    'efficientnet_b2': {'width': 1.1, 'depth': 1.2},
-    'efficientnet_b0_torch': {
-        'width': 1.0,
-        'depth': 1.0,
-        'torch_padding': True,
-    },
-    'efficientnet_b2_torch': {
-        'width': 1.1,
-        'depth': 1.2,
-        'torch_padding': True,
-    },
+    f'efficientnet_{name}{end}': {'width': width, 'depth': depth} | padding
+    for end, padding in (('', {}), ('_torch', {'torch_padding': True}))
+    for name, (width, depth) in _FACTORS.items()
 }
 
 
@@ -74,7 +72,6 @@ def _conv(
     *,
     stride: int = 1,
     depthwise: bool = False,
-    use_bias: bool = False,
     torch_padding: bool = False,
     dtype: DTypeLike,
     name: str,
@@ -85,17 +82,15 @@ def _conv(
   """
   # The fan-out of a depthwise kernel [h, w, 1, c] is h * w.
   axes = {'in_axis': -1, 'out_axis': -2} if depthwise else {}
-  return nn.Conv(
+  return convolutions.conv(
       width,
-      (size, size),
-      stride,
-      padding=size // 2 if torch_padding else 'SAME',
-      feature_group_count=width if depthwise else 1,
-      use_bias=use_bias,
-      kernel_init=nn.initializers.variance_scaling(
+      size,
+      stride=stride,
+      groups=width if depthwise else 1,
+      padding=None if torch_padding else 'SAME',
+      initializer=nn.initializers.variance_scaling(
           2.0, 'fan_out', 'normal', **axes
       ),
-      conv_general_dilated=convolutions.convolve,
       dtype=dtype,
       name=name,
   )
@@ -140,20 +135,12 @@ class Block(convnet.Block):
     options = {'stride': self.stride, 'depthwise': True}
     y = conv(inner, stage.size, **options, name='depthwise_conv')(y)
     y = nn.silu(self.norm(y, 'depthwise_norm', train))
-    y = y * self._gate(y, width // SQUEEZE)
+    y = y * self.gate(y, width // SQUEEZE, nn.silu)
     y = conv(stage.width, 1, name='project_conv')(y)
     y = self.norm(y, 'project_norm', train)
     if self.stride > 1 or stage.width != width:
       return y
     return x + stochastic_depth.DropPath()(y, self.drop_path, train=train)
-
-  def _gate(self, y, width):
-    """Returns channel weights: squeeze and excitation (Hu et al., 2018)."""
-    options = {'use_bias': True, 'dtype': self.dtype}
-    mean = jnp.mean(y, axis=(1, 2), keepdims=True, dtype=jnp.float32)
-    squeezed = _conv(width, 1, name='squeeze', **options)(mean)
-    weights = _conv(y.shape[-1], 1, name='excite', **options)(nn.silu(squeezed))
-    return nn.sigmoid(weights)
 
 
 class EfficientNet(convnet.ConvNet):

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.core import errors
-from abaw_jax.porting.layouts import (
+from abaw_jax.porting.convnet_layouts import (
+    convnext,
     densenet,
     efficientnet,
-    hf_vit,
     iresnet,
+    mobilefacenet,
+    mobilevit,
+    resnet,
+    rexnet,
+)
+from abaw_jax.porting.layouts import (
+    hf_vit,
     modern_vits,
     real_esrgan,
-    resnet,
     state_dicts,
 )
 from abaw_jax.porting.layouts import vit as vit_layout
@@ -29,6 +35,14 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
     'densenet_grey': densenet.GREY_LAYOUT,
     'efficientnet': efficientnet.LAYOUT,
     'resnet': resnet.LAYOUT,
+    'convnextv2': convnext.LAYOUT,
+    'convnextv2_facebook': convnext.FACEBOOK_LAYOUT,
+    'mobilefacenet': mobilefacenet.LAYOUT,
+    'mbf': mobilefacenet.MBF_LAYOUT,
+    'ddamfn': mobilefacenet.DDAMFN_LAYOUT,
+    'mobilevit': mobilevit.LAYOUT,
+    'mobilevitv2': mobilevit.LAYOUT,
+    'rexnet': rexnet.LAYOUT,
     'rrdb': real_esrgan.RRDB_LAYOUT,
     'compact': real_esrgan.COMPACT_LAYOUT,
     'hf_vit_mae': hf_vit.MAE_LAYOUT,

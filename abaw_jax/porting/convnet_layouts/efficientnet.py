@@ -1,4 +1,4 @@
-"""State dicts of timm's EfficientNet-B0 and -B2, and of HSE-NN's networks.
+"""State dicts of timm's EfficientNet-B0 to -B4, and of HSE-NN's networks.
 
 timm's `tf_efficientnet_b0` and `efficientnet_b0` have the same names and shapes, so
 the file or the user must say which of them it is (`conversion/identification.py`).
@@ -18,7 +18,10 @@ from abaw_jax.porting.layouts import state_dicts, torch_layers
 # By the channels of the head and the number of blocks.
 _SIZES = {
     (1280, 16): {'width': 1.0, 'depth': 1.0, 'image_size': 224},
+    (1280, 23): {'width': 1.0, 'depth': 1.1, 'image_size': 240},
     (1408, 23): {'width': 1.1, 'depth': 1.2, 'image_size': 260},
+    (1536, 26): {'width': 1.2, 'depth': 1.4, 'image_size': 300},
+    (1792, 32): {'width': 1.4, 'depth': 1.8, 'image_size': 380},
 }
 _MODULES = {
     'stem_conv': 'conv_stem',
@@ -48,6 +51,12 @@ _EMOTIONS = (
     'Anger', 'Contempt', 'Disgust', 'Fear', 'Happiness', 'Neutral', 'Sadness',
     'Surprise',
 )  # fmt: skip
+# Outputs of HSE-NN's networks: alphabetical, as in its folders.
+LABELS = {
+    7: tuple(x for x in _EMOTIONS if x != 'Contempt'),
+    8: _EMOTIONS,
+    10: (*_EMOTIONS, 'valence', 'arousal'),
+}
 
 
 def infer_model(
@@ -63,8 +72,8 @@ def infer_model(
   if (head, blocks) not in _SIZES:
     raise errors.InputError(
         f'{checkpoint}: has {blocks} blocks and conv_head.weight of {head} '
-        'channels; convert an EfficientNet-B0 (16 and 1280) or -B2 (23 and '
-        '1408)'
+        'channels; convert an EfficientNet-B0 (16 and 1280), -B1 (23 and 1280), '
+        '-B2 (23 and 1408), -B3 (26 and 1536) or -B4 (32 and 1792)'
     )
   return {
       'name': 'convnet',
@@ -110,10 +119,6 @@ LAYOUT = state_dicts.Layout(
         'research. Other weights keep the licence of their source.'
     ),
     canonicalize=canonicalize,
-    # HSE-NN's order: alphabetical, as in its folders.
-    labels={
-        7: tuple(x for x in _EMOTIONS if x != 'Contempt'),
-        8: _EMOTIONS,
-        10: (*_EMOTIONS, 'valence', 'arousal'),
-    },
+    labels=LABELS,
+    label_preprocessing='emotiefflib',
 )

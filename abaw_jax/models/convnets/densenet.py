@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from abaw_jax.cpu import pooling
+from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import batch_norm, convolutions
-from abaw_jax.models.vision import convnet
 
 SIZES = {
     'densenet_121': {
@@ -33,10 +33,7 @@ SIZES = {
 BOTTLENECK = 4  # width of the first convolution of a layer / growth
 GREY = (0.299, 0.587, 0.114)  # luminance of ITU-R BT.601, as in image libraries
 
-_conv = functools.partial(
-    convolutions.conv,
-    initializer=nn.initializers.variance_scaling(2.0, 'fan_in', 'normal'),
-)
+_conv = functools.partial(convolutions.conv, initializer=convnet.HE)
 
 
 class Layer(convnet.Block):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from abaw_jax.models.vision import densenet
-from abaw_jax.porting.layouts import densenet as densenet_layout
+from abaw_jax.models.convnets import densenet
+from abaw_jax.porting.convnet_layouts import densenet as densenet_layout
 from benchmarks.torch_twins import densenet as torch_densenet
 from tests.porting.layouts import torch_networks
 

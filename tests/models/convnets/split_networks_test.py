@@ -11,7 +11,7 @@ SCRIPT = """
 import jax
 import numpy as np
 from abaw_jax.distributed import sharding
-from abaw_jax.models.vision import densenet, iresnet
+from abaw_jax.models.convnets import densenet, iresnet
 from tests.porting.layouts import torch_networks
 
 NETWORKS = {

@@ -1,5 +1,7 @@
 """Base classes of convolutional networks and of their blocks."""
 
+from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import linen as nn
@@ -8,11 +10,46 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from abaw_jax.core import errors
 from abaw_jax.models.layers import (
     batch_norm,
     batch_sharding,
+    convolutions,
     rematerialization,
 )
+
+HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+HE_OUT = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+def conv_norm(
+    x: Float[Array, 'b h w c'],
+    width: int,
+    size: int | tuple[int, int],
+    name: str,
+    *,
+    train: bool,
+    frozen: bool,
+    dtype: DTypeLike,
+    **options: Any,
+) -> Float[Array, 'b h_ w_ d']:
+  """Returns `x` after a convolution and batch normalisation.
+
+  Args:
+    x: feature map.
+    width: output channels.
+    size: side of the kernel, or its height and width.
+    name: start of the names of both layers, `<name>_conv` and `<name>_norm`.
+    train: whether statistics are those of the batch.
+    frozen: see `Block`.
+    dtype: compute dtype.
+    **options: further options of `convolutions.conv`.
+  """
+  conv = convolutions.conv(
+      width, size, initializer=HE, dtype=dtype, name=f'{name}_conv', **options
+  )
+  norm = batch_norm.BatchNorm(frozen=frozen, dtype=dtype, name=f'{name}_norm')
+  return norm(conv(x), train=train)
 
 
 class Block(nn.Module):
@@ -36,6 +73,43 @@ class Block(nn.Module):
     return batch_norm.BatchNorm(
         epsilon=self.epsilon, frozen=self.frozen, dtype=self.dtype, name=name
     )(x, train=train, **options)
+
+  def conv_norm(
+      self,
+      x: Float[Array, 'b h w c'],
+      width: int,
+      size: int | tuple[int, int],
+      name: str,
+      train: bool,
+      **options: Any,
+  ) -> Float[Array, 'b h_ w_ d']:
+    """Returns `x` after a convolution and batch normalisation."""
+    options |= {'frozen': self.frozen, 'dtype': self.dtype}
+    return conv_norm(x, width, size, name, train=train, **options)
+
+  def gate(
+      self,
+      x: Float[Array, 'b h w c'],
+      width: int,
+      activate: Callable[[Array], Array],
+  ) -> Float[Array, 'b 1 1 c']:
+    """Returns channel weights: squeeze and excitation (Hu et al., 2018).
+
+    Args:
+      x: feature map.
+      width: channels of the squeezed mean.
+      activate: function of the squeezed mean.
+    """
+    conv = functools.partial(
+        convolutions.conv,
+        size=1,
+        use_bias=True,
+        initializer=HE_OUT,
+        dtype=self.dtype,
+    )
+    mean = jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
+    squeezed = activate(conv(width, name='squeeze')(mean))
+    return nn.sigmoid(conv(x.shape[-1], name='excite')(squeezed))
 
 
 class ConvNet(nn.Module):
@@ -102,6 +176,34 @@ class ConvNet(nn.Module):
     return batch_norm.BatchNorm(
         epsilon=self.epsilon, **self.options(stage), name=name
     )(x, train=train)
+
+  def conv_norm(
+      self,
+      x: Float[Array, 'b h w c'],
+      width: int,
+      size: int,
+      name: str,
+      stage: int,
+      train: bool,
+      **options: Any,
+  ) -> Float[Array, 'b h_ w_ d']:
+    """Returns `x` after a convolution and batch normalisation of a stage."""
+    options |= self.options(stage)
+    return conv_norm(x, width, size, name, train=train, **options)
+
+  def check_size(self, images: Float[Array, 'b h w c'], network: str) -> None:
+    """Raises an InputError if images have another size than `image_size`.
+
+    Args:
+      images: normalised images.
+      network: the network with its article, for the message.
+    """
+    if images.shape[1:3] != (self.image_size, self.image_size):
+      raise errors.InputError(
+          f'config.model.image_size={self.image_size}: {network} reads images '
+          f'of one size, but these are {images.shape[1]} x {images.shape[2]}; '
+          f'resize them to {self.image_size} x {self.image_size}'
+      )
 
   def apply_block(
       self,

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from abaw_jax.core import errors
+from abaw_jax.models.convnets import iresnet
 from abaw_jax.models.layers import rematerialization
-from abaw_jax.models.vision import iresnet
-from abaw_jax.porting.layouts import iresnet as iresnet_layout
+from abaw_jax.porting.convnet_layouts import iresnet as iresnet_layout
 from benchmarks.torch_twins import iresnet as torch_iresnet
 from tests.porting.layouts import torch_networks
 

@@ -11,16 +11,14 @@ import torch
 from torch import nn
 
 from abaw_jax.core import errors
+from abaw_jax.models.convnets import efficientnet, resnet
 from abaw_jax.models.layers import variables
-from abaw_jax.models.vision import classifier, efficientnet, resnet
-from abaw_jax.porting import torch_reader
-from abaw_jax.porting.layouts import efficientnet as efficientnet_layout
-from abaw_jax.porting.layouts import registry, state_dicts
-from tests.porting.layouts import (
-    torch_efficientnet,
-    torch_networks,
-    torch_resnet,
-)
+from abaw_jax.models.vision import classifier
+from abaw_jax.porting import registry, torch_reader
+from abaw_jax.porting.convnet_layouts import efficientnet as efficientnet_layout
+from abaw_jax.porting.layouts import state_dicts
+from tests.porting.convnet_layouts import torch_efficientnet, torch_resnet
+from tests.porting.layouts import torch_networks
 
 CHECKPOINT = pathlib.Path('x.pth')
 LAYERS = (1, 2)
@@ -34,7 +32,7 @@ NETWORKS = {
     'resnet': (
         lambda **options: torch_resnet.ResNet(LAYERS, 16, **options),
         resnet.ResNet(LAYERS, 16),
-        {'layers': LAYERS, 'stem_width': 16},
+        {'layers': LAYERS, 'stem_width': 16, 'bottleneck': True},
     ),
 }
 
@@ -118,7 +116,7 @@ def test_a_pickled_network_of_hse_nn_can_be_read(tmp_path):
 
 
 def test_an_unknown_size_of_efficientnet_is_refused():
-  twin = torch_efficientnet.EfficientNet(1.0, 1.1)
+  twin = torch_efficientnet.EfficientNet(1.0, 1.2)
   shapes = {k: tuple(x.shape) for k, x in twin.state_dict().items()}
   with pytest.raises(errors.InputError, match=r'x\.pth: has 23 blocks .* 1280'):
     efficientnet_layout.infer_model(shapes, CHECKPOINT)
