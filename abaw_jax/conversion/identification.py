@@ -133,7 +133,8 @@ def complete_vit_options(
   model = dict(inferred)
   if not model.keys() & set(zoo.VIT_OPTIONS):
     return model
-  if 'norm_eps' in facts:
+  eps = model.get('norm_eps', 1e-6)
+  if facts.get('norm_eps', eps) != eps:
     model['norm_eps'] = facts['norm_eps']
   if model.get('activation') == 'swiglu':
     return model

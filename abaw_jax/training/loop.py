@@ -9,13 +9,13 @@ Every process runs the same loop on the same state. Each reads its own part of
 every batch. Only the first writes and prints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import contextlib
 from typing import Any
 
 import jax
 
-from abaw_jax.checkpoints import runs, weights
+from abaw_jax.checkpoints import adoption, runs
 from abaw_jax.core import files
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
@@ -27,7 +27,11 @@ from abaw_jax.training import ending, memory, restore, selection, triggers
 
 
 def train(
-    config: Mapping[str, Any], workdir: files.Path, *, elapsed: float = 0.0
+    config: Mapping[str, Any],
+    workdir: files.Path,
+    *,
+    elapsed: float = 0.0,
+    given: Collection[str] = (),
 ) -> None:
   """Trains until the end, SIGTERM or too many skipped updates.
 
@@ -38,13 +42,14 @@ def train(
     config: plain nested dict of `configs/`, its dataset resolved.
     workdir: folder of the run, made if needed.
     elapsed: seconds that the run has taken so far, for its goodput.
+    given: keys of the config that the user set, see `adoption.adopt`.
 
   Raises:
     InputError: the workdir belongs to another run or to other data, the data or the weights to
       start from do not fit, or `max_bad_steps` updates in a row were skipped.
   """
   watch = goodput.Stopwatch(elapsed=elapsed)
-  config, adopted = weights.adopt_preprocessing(runs.absolute(config), workdir)
+  config, adopted = adoption.adopt(runs.absolute(config), workdir, given)
   changes = runs.check(workdir, config)
   runs.check_data(workdir, config['data']['dir'])
   done = runs.is_done(workdir)

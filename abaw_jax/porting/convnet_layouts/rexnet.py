@@ -11,10 +11,8 @@ from abaw_jax.porting.layouts import state_dicts, torch_layers
 
 _STEM_WIDTH = 32
 _LAYERS = (1, 2, 2, 3, 3, 5)  # blocks per stage
-_LAST = sum(_LAYERS)  # index of the convolution after the blocks
 _UNITS = {
     'stem': 'stem',
-    'head': f'features.{_LAST}',
     'expand': 'conv_exp',
     'depthwise': 'conv_dw',
     'project': 'conv_pwl',
@@ -34,10 +32,10 @@ def infer_model(
       shapes, checkpoint, 'stem.conv.weight', 'w 3 k k'
   )
   count = torch_layers.count_children(shapes, 'features')
-  if count != _LAST + 1:
+  if count != sum(_LAYERS) + 1:
     raise errors.InputError(
         f'{checkpoint}: has {count} children in features, a ReXNet of timm has '
-        f'{_LAST + 1}; convert rexnet_100, 130, 150 or 200'
+        f'{sum(_LAYERS) + 1}; convert rexnet_100, 130, 150 or 200'
     )
   return {
       'name': 'convnet',
@@ -55,7 +53,8 @@ def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
     return torch_layers.make_rule('head.fc', leaf)
   block = re.fullmatch(r'stage(\d)_(\d+)', first)
   if not block:
-    return torch_layers.make_rule(torch_layers.unit_layer(first, _UNITS), leaf)
+    units = _UNITS | {'head': f'features.{sum(_LAYERS)}'}
+    return torch_layers.make_rule(torch_layers.unit_layer(first, units), leaf)
   index = sum(_LAYERS[: int(block[1]) - 1]) + int(block[2])
   layer = _GATE.get(rest[0]) or torch_layers.unit_layer(rest[0], _UNITS)
   return torch_layers.make_rule(f'features.{index}.{layer}', leaf)

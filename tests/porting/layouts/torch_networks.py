@@ -51,7 +51,7 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
   variables = jax.eval_shape(
       lambda key: model.init(key, pixels, train=False), jax.random.key(0)
   )
-  tree = variables['params'] | {STATISTICS: variables[STATISTICS]}
+  tree = variables['params'] | {STATISTICS: variables.get(STATISTICS, {})}
   flat = traverse_util.flatten_dict(tree, sep='/')
   return {path: x.shape for path, x in flat.items()}
 
@@ -78,7 +78,7 @@ def to_ours(
 def variables(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """Returns the variables for `apply` from arrays by path."""
   tree = traverse_util.unflatten_dict(dict(flat), sep='/')
-  statistics = tree.pop(STATISTICS)
+  statistics = tree.pop(STATISTICS, {})
   return {'params': tree, STATISTICS: statistics}
 
 
@@ -154,7 +154,7 @@ def step(model: nn.Module, weights: Mapping[str, Any], pixels: jax.Array):
         mutable=[STATISTICS],
         rngs={'dropout': jax.random.key(0)},
     )
-    return jnp.mean(jnp.square(out - target)), moved[STATISTICS]
+    return jnp.mean(jnp.square(out - target)), moved.get(STATISTICS, {})
 
   (value, moved), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
       weights['params'], weights[STATISTICS], pixels
