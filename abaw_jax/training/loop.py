@@ -23,6 +23,7 @@ from abaw_jax.models.layers import variables
 from abaw_jax.steps import compilation, optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
+from abaw_jax.telemetry import weights_and_biases as wandb
 from abaw_jax.training import memory, restore, selection, triggers
 
 
@@ -80,6 +81,7 @@ class _Loop:
     self.watch = watch
     task = registry.make_task(config)
     selection.check(task)
+    wandb.check(config['wandb']['project'])
     self.source = task.source('train')
     processes.check_same(runs.flatten(self.source.fingerprints()))
     self.validation = evaluation.validation_source(task)
@@ -97,7 +99,7 @@ class _Loop:
     self.optimizer = skipping.skip_non_finite(
         optimization.make_optimizer(self.task, self.schedule)
     )
-    self.pictures = pictures.make_pictures(self.task, mesh, self.validation)
+    self.plots = pictures.Plots(self.task, mesh, self.validation)
     self.profile = profiling.Profile(
         workdir / 'tb',
         watch,
@@ -195,9 +197,9 @@ class _Loop:
         if (step + 1) % self.config['log_steps'] == 0 or step + 1 == self.total:
           log.note(step + 1, metrics)
         self.profile.end(step + 1, metrics)
-      self._report(log)
-      if self.pictures:
+      if self.config['plot_steps']:
         self._draw(state, self.total, log)
+      self._report(log)
       scores = self._evaluate(state, self.total, log)
       self._save(state, batches, scores, log)
       self._finish(self.total, log)
@@ -248,6 +250,7 @@ class _Loop:
         self.workdir,
         self.watch,
         self.meter,
+        config=self.config,
         schedule=self.schedule,
         start=first,
         total=self.total,
@@ -263,8 +266,7 @@ class _Loop:
 
   def _draw(self, state, step, log) -> None:
     with self.watch.phase('plots'):
-      image, _ = self.pictures.draw(state.weights)
-      log.write_picture(step, self.task.picture, image)
+      self.plots.draw(state, step, log)
 
   def _save(self, state, batches, scores, log) -> None:
     with self.watch.phase('checkpoint'):
