@@ -30,7 +30,6 @@ NEEDS = {
 @pytest.fixture
 def hidden(monkeypatch):
   """Returns a function that hides a package."""
-
   names = []
 
   class Without:
