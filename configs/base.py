@@ -158,12 +158,17 @@ def get_config() -> ml_collections.ConfigDict:
   # `fsdp` devices, that shard weights and moments between two updates.
   config.mesh.zero = 1
 
+  # Project of Weights & Biases that also gets the metrics; '' = none. Keys and hosts
+  # are never in a config (docs/metrics.md).
+  config.wandb = ml_collections.ConfigDict()
+  config.wandb.project = ''
+
   config.log_steps = 50  # updates between two log lines
   config.save_steps = 500  # updates between two checkpoints; 0 = none
   # Minutes between two checkpoints, on the clock of process 0; 0 = none.
   config.save_minutes = 0.0
-  # Updates between two pictures in plots/ and tb/, for tasks that have a picture;
-  # 0 = none.
+  # Updates between two histograms of weights and gradients in tb/, and, for tasks
+  # that have a picture, between two pictures in plots/ and tb/; 0 = none.
   config.plot_steps = 0
   config.profile_start = 0  # updates before the profile starts
   config.profile_steps = 0  # updates to profile into tb/; 0 = none

@@ -531,6 +531,44 @@ WRONG = {
         ),
         ('has the original s_aff_wild2', '--name for the new dataset'),
     ),
+    'several missing flags': (
+        ('abaw_jax.predict', 'a.mp4'),
+        ('--model is missing (Bundle', '--out is missing', '--help'),
+    ),
+    'a report about a file of an unknown format': (
+        ('abaw_jax.report', 'broken.py', '--out=page.html'),
+        ("broken.py: unknown file format '.py'", '.npz, .parquet, .csv'),
+    ),
+    'a report that is no page': (
+        ('abaw_jax.report', '{empty}', '--out=page.pdf'),
+        ('--out=page.pdf: name a .html file',),
+    ),
+    'blended predictions of an unknown format': (
+        ('abaw_jax.ensemble', '--predictions=a.npz', '--out=a.xlsx'),
+        ("a.xlsx: unknown file format '.xlsx'", '.npz, .parquet, .csv'),
+    ),
+    'labels in a table of an unknown format': (
+        ('abaw_jax', 'check', 'labelled_folder', '--source_dir=broken.py'),
+        ('broken.py: is no .csv or .parquet file', 'a table or a folder'),
+    ),
+    'an export to an unknown format': (
+        ('abaw_jax.export', '{empty}', '--format=coreml', '--out=a'),
+        ('--format=coreml: value should be one of <stablehlo',),
+    ),
+    'enlarged images of an unknown format': (
+        (
+            *('abaw_jax.upscale', 'broken.py', '--model=lanczos', '--scale=2'),
+            *('--out=a', '--format=heic'),
+        ),
+        ('--format=heic: value should be one of <same|png|jpeg>',),
+    ),
+    'an enlarged image with an unknown suffix': (
+        (
+            *('abaw_jax.upscale', 'broken.py', '--model=lanczos', '--scale=2'),
+            '--out=a.heic',
+        ),
+        ("--out=a.heic: unknown format '.heic'", '.png or .jpg file'),
+    ),
     'a TPU slice that does not exist': (
         (*COMPILE, '--topology=v5e-16'),
         ('--topology=v5e-16: no such TPU', 'such as v4:4x4x4'),

@@ -234,8 +234,20 @@ def _parse_flags(argv: list[str]) -> list[str]:
   except errors.InputError as e:
     fail(str(e))
   except flags.Error as e:
-    message = re.sub(r'^flag (--\w+)=None: .*', r'\1 is missing', str(e))
-    fail(f'{message.removeprefix("flag ")}; --help lists the flags')
+    # One line of the message for each flag.
+    lines = [
+        _missing(text.removeprefix('flag ')) for text in str(e).split('\n')
+    ]
+    fail(f'{"; ".join(lines)}; --help lists the flags')
+
+
+def _missing(text: str) -> str:
+  """Returns a line of absl's message; one of a missing flag gets its help."""
+  match = re.match(r'--(\w+)=None: ', text)
+  if not match:
+    return text
+  meaning = ' '.join(flags.FLAGS[match[1]].help.split()).rstrip('.')
+  return f'--{match[1]} is missing ({meaning})'
 
 
 def _check_empty() -> None:

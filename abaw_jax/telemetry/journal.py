@@ -9,7 +9,13 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.core import files, labels
-from abaw_jax.telemetry import goodput, progress, writer
+from abaw_jax.telemetry import (
+    goodput,
+    histograms,
+    progress,
+    weights_and_biases,
+    writer,
+)
 
 
 def say(text: str) -> None:
@@ -21,7 +27,7 @@ def say(text: str) -> None:
 class Journal:
   """The log of one run; it continues the log of its earlier processes.
 
-  `note` keeps the metrics of an update on the devices. `write_noted` writes
+  `note` and `note_histograms` keep numbers on the devices. `write_noted` writes
   them after the next update has started, so that no device waits. Only the
   first process writes.
   """
@@ -32,6 +38,7 @@ class Journal:
       watch: goodput.Stopwatch,
       meter: progress.Meter,
       *,
+      config: Mapping[str, Any],
       schedule: Callable[[int], Any],
       start: int,
       total: int,
@@ -43,6 +50,7 @@ class Journal:
       workdir: folder of the run.
       watch: receives the time that earlier processes spent.
       meter: measures the speed between two log lines.
+      config: of the run.
       schedule: learning rate by number of updates.
       start: number of updates of the restored state.
       total: number of updates of the run.
@@ -55,6 +63,8 @@ class Journal:
     self._unit = unit
     self._writer: writer.Writer | writer.NullWriter
     self._noted: tuple[int, Mapping[str, Any], progress.Speed] | None = None
+    self._histograms: tuple[int, Mapping[str, histograms.Histogram]] | None
+    self._histograms = None
     self._goodput_step: int | None = None
     self._scores: dict[int, Mapping[str, Any]] = {}
     if jax.process_index() == 0:
@@ -65,7 +75,12 @@ class Journal:
           for line in lines
           if line['split'] == 'validation' and line['step'] <= start
       }
-      self._writer = writer.Writer(workdir, resume_step=start)
+      others = []
+      if project := config['wandb']['project']:
+        others = [
+            weights_and_biases.WandbRun(workdir, project=project, config=config)
+        ]
+      self._writer = writer.Writer(workdir, resume_step=start, others=others)
     else:
       self._writer = writer.NullWriter(workdir)
     self.write_goodput(start)
@@ -74,8 +89,18 @@ class Journal:
     """Keeps the metrics of update `step`, and the speed since the last call."""
     self._noted = step, metrics, self._meter.report()
 
+  def note_histograms(
+      self, step: int, found: Mapping[str, histograms.Histogram]
+  ) -> None:
+    """Keeps the histograms after `step` updates, by name."""
+    self._histograms = step, found
+
   def write_noted(self) -> dict[str, float | int]:
-    """Writes, prints and returns the noted metrics; {} if there are none."""
+    """Writes all that is noted; prints and returns the metrics, {} without any."""
+    if self._histograms is not None:
+      step, found = self._histograms
+      self._histograms = None
+      self._writer.write_histograms(step, jax.device_get(dict(found)))
     if self._noted is None:
       return {}
     step, metrics, speed = self._noted

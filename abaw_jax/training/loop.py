@@ -1,9 +1,8 @@
 """The training loop, the same for every task.
 
 Mesh -> inputs -> state -> load (resume this workdir > init_from > scratch) ->
-loop -> close. Each iteration: draw if due, evaluate if due, save if due, fetch a
-batch, dispatch the step. Metrics are read one step later, so the device never
-waits for them. A stopwatch notes where the time goes.
+loop -> close. Each iteration: draw, evaluate and save if due, fetch a batch, dispatch
+the step. Metrics are read one step later, so the device never waits for them.
 
 Every process runs the same loop on the same state. Each reads its own part of
 every batch. Only the first writes and prints.
@@ -23,6 +22,7 @@ from abaw_jax.models.layers import variables
 from abaw_jax.steps import compilation, freezing, optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
+from abaw_jax.telemetry import weights_and_biases as wandb
 from abaw_jax.training import ending, memory, restore, selection, triggers
 
 
@@ -45,8 +45,8 @@ def train(
     given: keys of the config that the user set, see `adoption.adopt`.
 
   Raises:
-    InputError: the workdir belongs to another run or to other data, the data or the weights to
-      start from do not fit, or `max_bad_steps` updates in a row were skipped.
+    InputError: the workdir belongs to another run or to other data, the data or the
+      first weights do not fit, or `max_bad_steps` updates in a row were skipped.
   """
   watch = goodput.Stopwatch(elapsed=elapsed)
   config, adopted = adoption.adopt(runs.absolute(config), workdir, given)
@@ -54,10 +54,9 @@ def train(
   runs.check_data(workdir, config['data']['dir'])
   done = runs.is_done(workdir)
   processes.check_same(runs.shared(config) | {f'{workdir}/DONE': done})
-  for line in adopted:
+  notes = [f'{workdir}: {change}; using the new value' for change in changes]
+  for line in [*adopted, *notes]:
     journal.say(line)
-  for change in changes:
-    journal.say(f'{workdir}: {change}; using the new value')
   if done:
     journal.say(
         f'{workdir}: this run has ended; name another --workdir to train again'
@@ -86,6 +85,7 @@ class _Loop:
     task = registry.make_task(config)
     selection.check(task)
     ending.check(config)
+    wandb.check(config['wandb']['project'])
     self.source = task.source('train')
     processes.check_same(runs.flatten(self.source.fingerprints()))
     self.validation = evaluation.validation_source(task)
@@ -103,7 +103,7 @@ class _Loop:
     self.optimizer = skipping.skip_non_finite(
         optimization.make_optimizer(self.task, self.schedule)
     )
-    self.pictures = pictures.make_pictures(self.task, mesh, self.validation)
+    self.plots = pictures.Plots(self.task, mesh, self.validation)
     self.profile = profiling.Profile(
         workdir / 'tb',
         watch,
@@ -124,10 +124,10 @@ class _Loop:
     self.selection = selection.Selection(
         self.task, workdir, mesh, self.validation
     )
-    step_flops = optimization.update_flops(self.task, self.example)
+    flops = optimization.update_flops(self.task, self.example) / mesh.size
     self.meter = progress.Meter(
         watch,
-        flops_per_step=step_flops / mesh.size,
+        flops_per_step=flops,
         peak_flops=hardware.peak_flops(jax.devices()[0].device_kind),
     )
 
@@ -208,9 +208,9 @@ class _Loop:
         if (step + 1) % self.config['log_steps'] == 0 or step + 1 == self.total:
           log.note(step + 1, metrics)
         self.profile.end(step + 1, metrics)
-      self._report(log)
-      if self.pictures:
+      if self.config['plot_steps']:
         self._draw(state, last, log)
+      self._report(log)
       if scores is None:
         scores = self._evaluate(state, last, log)
       self._save(state, batches, scores, log)
@@ -262,6 +262,7 @@ class _Loop:
         self.workdir,
         self.watch,
         self.meter,
+        config=self.config,
         schedule=self.schedule,
         start=first,
         total=self.total,
@@ -277,8 +278,7 @@ class _Loop:
 
   def _draw(self, state, step, log) -> None:
     with self.watch.phase('plots'):
-      image, _ = self.pictures.draw(state.weights)
-      log.write_picture(step, self.task.picture, image)
+      self.plots.draw(state, step, log)
 
   def _save(self, state, batches, scores, log) -> None:
     with self.watch.phase('checkpoint'):
