@@ -4,7 +4,6 @@ from collections.abc import Iterator
 import contextlib
 import contextvars
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -50,15 +49,14 @@ def dense(
     dtype: DTypeLike,
     initializer: nn.initializers.Initializer = XAVIER,
     lora: Lora | None = None,
-) -> nn.Dense:
+) -> nn.Module:
   """Returns a dense layer with float32 parameters; `dtype` is for computing.
 
   With `lora`, the layer has factors if its name is a target, or None.
   """
-  make = nn.Dense
   if lora and (name is None or name in lora.targets):
-    make = functools.partial(LoraDense, lora=lora)
-  return make(
+    return LoraDense(features, lora, initializer, dtype, name=name)
+  return nn.Dense(
       features,
       kernel_init=initializer,
       promote_dtype=_promote,
@@ -143,31 +141,37 @@ def _product_backward(residuals, g):
 _product_with_float32_gradient.defvjp(_product_forward, _product_backward)
 
 
-class LoraDense(nn.Dense):
+class LoraDense(nn.Module):
   """A dense layer that returns x W + bias + (alpha / rank) x A B.
 
   A is random at first and B is 0, so the first output is that of the layer without
-  factors. Their names are LORA_FACTORS. `rematerialization` recomputes x A B, which
-  costs little.
+  factors. `rematerialization` recomputes x A B, which costs little.
 
   Attributes:
+    features: width of the output.
     lora: rank and scale.
+    initializer: of the kernel W.
+    dtype: compute dtype; parameters are float32.
   """
 
-  lora: Lora | None = None
+  features: int
+  lora: Lora
+  initializer: nn.initializers.Initializer = XAVIER
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, inputs: Float[Array, '*b n']) -> Float[Array, '*b m']:
+  def __call__(self, x: Float[Array, '*b n']) -> Float[Array, '*b m']:
     """Returns the output of the layer."""
-    out = super().__call__(inputs)
-    shapes = (inputs.shape[-1], self.lora.rank), (self.lora.rank, self.features)
-    for name, initializer, shape in zip(
-        LORA_FACTORS, (_LORA_A, nn.initializers.zeros), shapes, strict=True
-    ):
-      factor = self.param(name, initializer, shape, self.param_dtype)
-      inputs, factor, _ = _promote(inputs, factor, None, dtype=self.dtype)
-      inputs = _matmul(inputs, factor)
-    return out + self.lora.scale * inputs
+    rows, rank = x.shape[-1], self.lora.rank
+    # The names and the order of `nn.Dense`, for the same initial weights.
+    kernel = self.param('kernel', self.initializer, (rows, self.features))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    a = self.param('lora_a', _LORA_A, (rows, rank))
+    b = self.param('lora_b', nn.initializers.zeros, (rank, self.features))
+    x, kernel, bias = _promote(x, kernel, bias, dtype=self.dtype)
+    _, a, b = _promote(x, a, b, dtype=self.dtype)
+    out = dot_general(x, kernel) + bias.reshape(*(1,) * (x.ndim - 1), -1)
+    return out + self.lora.scale * _matmul(_matmul(x, a), b)
 
 
 @jax.custom_vjp
