@@ -6,6 +6,8 @@ unknown key is an error.
 
 import ml_collections
 
+from abaw_jax.configs import losses
+
 # The range of every number of every config, with the keys that have it; `inf` itself
 # is outside. A tuple has one interval for each of its numbers, or one for all.
 _KEYS = {
@@ -24,9 +26,9 @@ _KEYS = {
         'model.drop_path model.encoder_dropout'
     ),
     'a number in [0, 1]': (
-        'augment.erase model.feed_truth_rate degradation.final_sinc_prob'
+        'augment.erase augment.mask model.feed_truth_rate degradation.final_sinc_prob'
     ),
-    'a number in (0, 1]': 'augment.crop_scale optim.layer_decay',
+    'a number in (0, 1]': 'augment.crop_scale optim.layer_decay data.video_share',
     'a number in (0, 1)': 'model.mask_ratio',
     'a number in [0, 2]': 'loss.margin',
     'numbers in [0, 1], [0, 1], [0, 1]': 'augment.mean',
@@ -46,11 +48,13 @@ _KEYS = {
         'model.decoder_dim model.decoder_depth model.decoder_num_heads '
         'model.scale model.width model.growth model.blocks model.convs'
     ),
+    'an integer in [2, 2e9]': 'model.kernel_size',
     'integers in [1, 2e9]': 'model.hidden_dims',
     'an integer in [0, 30]': 'augment.rand_magnitude',
-    'an integer in [0, 4294967295]': 'seed data.fold_seed',
+    'an integer in [0, 4294967295]': 'seed data.fold_seed data.share_seed',
 }
 RANGES = {key: text for text, keys in _KEYS.items() for key in keys.split()}
+RANGES |= losses.RANGES
 # The same for both stages of a degradation.
 _STAGE = {
     'a number in [0, 1]': 'blur_prob sinc_prob gaussian_prob grey_prob',
@@ -201,6 +205,10 @@ def add_images(config: ml_collections.ConfigDict, backbone: str) -> None:
   config.augment.rand_magnitude = 9  # their strength, 0 to 30
   # Random erasing: probability that a random box is removed; 0 = never.
   config.augment.erase = 0.0
+  # Probability that a region of an aligned face is masked with the mean colour, and
+  # the regions, of which one is drawn; 0 = never; docs/losses.md.
+  config.augment.mask = 0.0
+  config.augment.mask_regions = 'upper,lower,eyes,mouth,blocks'
 
 
 def add_vit(config: ml_collections.ConfigDict) -> None:
@@ -225,67 +233,27 @@ def add_mixture(config: ml_collections.ConfigDict) -> None:
   config.data.weights = ''
 
 
-def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
-  """Adds the loss keys of valence, arousal, expressions and action units.
-
-  'counts' means label counts of the training split, summed over all datasets of
-  `data.name`. `data.weights` and `data.class_balance` do not change them.
-  """
-  config.loss = ml_collections.ConfigDict()
-  config.loss.weights = ml_collections.ConfigDict()  # factor of each loss
-  config.loss.weights.valence = 1.0
-  config.loss.weights.arousal = 1.0
-  config.loss.weights.expression = 1.0
-  config.loss.weights.au = 1.0
-  # Further factors of the tasks: 'none', or 'counts', the largest number of labelled
-  # rows divided by that of the task.
-  config.loss.task_weights = 'none'
-  # Rows without a label of a task are 'left_out' of its loss, or count as 'zeros',
-  # outputs and labels of 0, as in HSE-NN's joint model.
-  config.loss.masked_rows = 'left_out'
-  # 'ccc', 1 - CCC; 'half_ccc', (1 - CCC) / 2 with unbiased variances, as in
-  # MT-EmotiEffNet; or 'mse'.
-  config.loss.va_loss = 'ccc'
-  # Denominator of the MSE: the number of 'labelled' frames, or of 'all' frames, as
-  # in the published code of AIM3-RUC.
-  config.loss.va_mean = 'labelled'
-  # Class weights of the expressions: 'none'; 'counts', the count of the largest
-  # class divided by that of the class; 'mean_counts', the mean count divided by that
-  # of the class; or eight numbers in the order of labels.EXPRESSIONS.
-  config.loss.class_weights = 'none'
-  # Denominator of the weighted cross-entropy: the sum of 'weights' over the rows,
-  # as in PyTorch, or the number of 'rows'. 'product' is the mean weight times the
-  # unweighted mean, a mistake of HSE-NN's joint model (docs/temporal.md).
-  config.loss.class_weight_mean = 'weights'
-  config.loss.label_smoothing = 0.0  # of expressions, from 0 to 1
-  # Logit adjustment (Menon et al., arXiv 2007.07314): in training, this factor
-  # times the log frequency of each expression is added to its logit; 0 = off, 1 =
-  # as in the paper.
-  config.loss.prior_adjustment = 0.0
-  # Weights of present and absent action units: 'none', or 'counts', which means
-  # n / (2 n_present) and n / (2 n_absent) for each unit.
-  config.loss.au_weights = 'none'
-
-
 def add_frames(config: ml_collections.ConfigDict, backbone: str) -> None:
   """Adds the keys and shared values of experiments on labelled images."""
   add_images(config, backbone)
   add_mixture(config)
-  add_multi_task_loss(config)
+  losses.add_multi_task_loss(config)
   config.model.name = 'frame'
   config.model.dropout = 0.0  # on the embedding
   config.epochs = 20.0
   config.augment.crop_scale = 0.8
   config.optim.scale_lr = True
   config.optim.warmup_epochs = 2.0
-  # Mixup (Zhang et al., arXiv 1710.09412): parameter of the Beta distribution;
-  # 0 = off.
-  config.loss.mixup = 0.0
+  losses.add_images(config)
   # Datasets whose validation split scores the run, separated by commas; '' = all.
   config.data.validation = ''
   # Class-balanced sampling: 'expression' draws each expression equally often, and
   # images without an expression as often as before; 'none' = off.
   config.data.class_balance = 'none'
+  # Share of the training videos that is used, to measure how many labels a model
+  # needs, and the seed that draws these videos.
+  config.data.video_share = 1.0
+  config.data.share_seed = 0
   # Target from the votes of annotators (FER+): their 'majority'; a class that is
   # drawn from the distribution of votes each time ('probability'); or the
   # distribution itself ('crossentropy'). No effect without votes.

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Real, UInt8
 
-from abaw_jax.augmentation import boxes, colors, rand_augment
+from abaw_jax.augmentation import boxes, colors, face_masking, rand_augment
+from abaw_jax.core import choices, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Augmentation:
     rand_magnitude: their strength, from 0 to `rand_augment.MAX_MAGNITUDE`.
     erase: probability that a box of an image is erased, in [0, 1], see
       `random_erase`.
+    mask: probability that a region of an image is masked, in [0, 1].
+    mask_regions: the regions, some of `face_masking.NAMES`, separated by commas.
     fit: as in `data/images.py`; the host does it, so it has no effect here.
     filter: the filter of the host; the device uses the same kernel.
   """
@@ -45,8 +48,24 @@ class Augmentation:
   rand_ops: int = 0
   rand_magnitude: int = 9
   erase: float = 0.0
+  mask: float = 0.0
+  mask_regions: str = ','.join(face_masking.NAMES)
   fit: str = 'crop'
   filter: str = 'opencv'
+
+  def __post_init__(self):
+    if self.mask and not self._regions:
+      raise errors.InputError(
+          f'config.augment.mask={self.mask}: config.augment.mask_regions is '
+          f'empty; name some of {choices.listing(face_masking.NAMES)}'
+      )
+
+  @property
+  def _regions(self) -> tuple[str, ...]:
+    """The names of the regions; raises an InputError for a wrong one."""
+    return choices.names(
+        face_masking.NAMES, self.mask_regions, 'augment.mask_regions'
+    )
 
   @property
   def method(self) -> str:
@@ -59,14 +78,22 @@ class Augmentation:
   ) -> Float[Array, 'b {self.size} {self.size} 3']:
     """Returns augmented, normalised images for training.
 
-    The order is: crop or resize, flip, jitter, RandAugment, normalisation,
-    erase.
+    The order is: mask, crop or resize, flip, jitter, RandAugment,
+    normalisation, erase.
     """
     crop_key, flip_key = jax.random.split(key)
     # `fold_in(key, 2)`, because `split` above uses the counters 0 and 1.
     jitter_key, rand_key, erase_key = jax.random.split(
         jax.random.fold_in(key, 2), 3
     )
+    if self.mask:
+      images = face_masking.mask(
+          jax.random.fold_in(key, 3),
+          images,
+          probability=self.mask,
+          names=self._regions,
+          fill=tuple(round(255 * x) for x in self.mean),
+      )
     if self.crop_scale < 1.0:
       images = random_resized_crop(
           crop_key,

@@ -269,7 +269,7 @@ class _ConfigParser(config_flags.ConfigFileFlagParser):
 def _config_file(name: str) -> pathlib.Path:
   """Returns the file of a path, or of the name of a shipped config."""
   shipped = {path.stem: path for path in sorted(_CONFIGS.glob('[!_]*.py'))}
-  del shipped['base']
+  del shipped['base'], shipped['losses']
   path = pathlib.Path(name)
   if path.suffix == '.py' and path.is_file():
     return path

@@ -6,9 +6,9 @@ from typing import Any
 
 from abaw_jax.core import choices, errors
 from abaw_jax.data import (
-    class_balance,
     mixture,
     protocol,
+    sampling,
     sources,
     transforms,
     votes,
@@ -46,10 +46,18 @@ def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
   extra = {votes.DATASET: ('votes',)} if probs else {}
   if split != 'train' and data['validation']:
     data = {**data, 'name': _scored(data), 'weights': ''}
+  share = data.get('video_share', 1.0) if split == 'train' else 1.0
+  if share < 1 and ',' in data['name']:
+    raise errors.InputError(
+        f'config.data.video_share={share}: config.data.name={data["name"]} has '
+        'several datasets; name one, or set the share to 1'
+    )
   source = _images(data, split, transforms.FRAME_FIELDS, extra)
+  if share < 1:
+    source = sampling.VideoShare(source, share, data['share_seed'])
   if data['class_balance'] == 'none':
     return source
-  return class_balance.ClassBalanced(source)
+  return sampling.ClassBalanced(source)
 
 
 def image_source(data: Mapping[str, Any], split: str) -> protocol.Source:

@@ -12,8 +12,12 @@ import numpy as np
 from abaw_jax.core import labels
 
 # Fields of a record that are counted, and its masks.
-FIELDS = ('expression', 'expr', 'au', 'au_mask', 'va')
+FIELDS = ('expression', 'expr', 'au', 'au_mask', 'va', 'valence', 'arousal')
 MASKS = ('va', 'expr', 'au_mask')
+# Equal bins of valence and of arousal in [-1, 1].
+NUM_VA_BINS = 40
+# Powers of the inverse density that weight a label.
+VA_WEIGHTS = {'inverse': 1.0, 'sqrt_inverse': 0.5}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,12 +29,16 @@ class LabelCounts:
     au_present: rows in which each AU is present.
     au_known: rows in which each AU is labelled.
     va: rows with labelled valence and arousal.
+    bins: labels in each bin of 'valence' and of 'arousal', see `va_bin`.
   """
 
   expression: Int[np.ndarray, '8']
   au_present: Int[np.ndarray, '12']
   au_known: Int[np.ndarray, '12']
   va: int = 0
+  bins: Mapping[str, Int[np.ndarray, '40']] = dataclasses.field(
+      default_factory=dict
+  )
 
   @classmethod
   def of(cls, records: Iterable[Mapping[str, Any]]) -> LabelCounts:
@@ -39,6 +47,7 @@ class LabelCounts:
     au_present = np.zeros(labels.NUM_AUS, np.int64)
     au_known = np.zeros(labels.NUM_AUS, np.int64)
     va = 0
+    values = {'valence': [], 'arousal': []}
     for record in records:
       expr = np.atleast_1d(record['expr'])
       classes = np.atleast_1d(record['expression'])[expr]
@@ -46,8 +55,14 @@ class LabelCounts:
       mask = np.atleast_2d(record['au_mask'])
       au_known += mask.sum(axis=0)
       va += int(np.sum(record['va']))
+      for name, found in values.items():
+        found.append(np.atleast_1d(record[name])[np.atleast_1d(record['va'])])
       au_present += (mask & (np.atleast_2d(record['au']) == 1)).sum(axis=0)
-    return cls(expression, au_present, au_known, va)
+    bins = {
+        name: np.bincount(va_bin(np.concatenate(found)), minlength=NUM_VA_BINS)
+        for name, found in values.items()
+    }
+    return cls(expression, au_present, au_known, va, bins)
 
   def class_weights(self, numerator: str = 'max') -> Float[np.ndarray, '8']:
     """Returns the numerator / count of each expression; 0 if its count is 0.
@@ -61,6 +76,30 @@ class LabelCounts:
     seen = count[count > 0] if count.any() else np.zeros(1)
     top = seen.max() if numerator == 'max' else seen.mean()
     return np.where(count, top / np.maximum(count, 1), 0.0)
+
+  def va_weights(
+      self, kind: str, sigma: float
+  ) -> dict[str, Float[np.ndarray, '40']]:
+    """Returns the weight of each bin of valence and of arousal.
+
+    It is the inverse of the label density after smoothing by a Gaussian (Yang et
+    al., arXiv 2102.09554). The mean over all counted labels is 1.
+
+    Args:
+      kind: a key of VA_WEIGHTS, 1 / density or its square root.
+      sigma: standard deviation of the Gaussian, in the units of a label.
+    """
+    centre = np.arange(NUM_VA_BINS) * (2 / NUM_VA_BINS)
+    distance = (centre[:, None] - centre) / sigma
+    kernel = np.exp(-np.square(distance) / 2)
+    weights = {}
+    for name, count in self.bins.items():
+      # A bin with labels has a density of at least 1; the others have no use.
+      density = np.maximum(kernel @ count, 1.0)
+      weight = density ** -VA_WEIGHTS[kind]
+      total = count @ weight
+      weights[name] = weight * (count.sum() / total if total else 1.0)
+    return weights
 
   def task_weights(self) -> dict[str, float]:
     """Returns max(count) / count of the labelled rows of each task.
@@ -95,6 +134,17 @@ class LabelCounts:
     return n / (2 * np.maximum(present, 1)), n / (
         2 * np.maximum(n - present, 1)
     )
+
+
+def va_bin(values: Any) -> Any:
+  """Returns the bin of each valence or arousal, 0 .. NUM_VA_BINS - 1.
+
+  Args:
+    values: float32 labels in [-1, 1], an array of NumPy or JAX; labels outside get
+      the first or the last bin.
+  """
+  bins = ((values + 1) * (NUM_VA_BINS / 2)).astype('int32')
+  return bins.clip(0, NUM_VA_BINS - 1)
 
 
 def is_labelled(records: Iterable[Mapping[str, Any]]) -> dict[str, bool]:

@@ -12,7 +12,12 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from abaw_jax.models.multi_task import frame_model, heads, temporal_model
-from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
+from abaw_jax.models.temporal import (
+    fft_encoder,
+    recurrent,
+    tcn,
+    transformers,
+)
 from abaw_jax.models.vision import mae, vit
 
 
@@ -34,43 +39,59 @@ def forward_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
   """Returns forward FLOPs per image for `visible` patches; None means all."""
   patches = model.num_patches if visible is None else visible
-  embed = _dense(patches, 3 * model.patch_size**2, model.dim)
-  block = _block(patches + 1, model.dim, int(model.dim * model.mlp_ratio))
-  return embed + model.depth * block + _lora(model, patches)
+  tokens, dim = patches + model.num_prefix, model.dim
+  hidden, gated = model.hidden_dim, model.activation == 'swiglu'
+  total = _dense(patches, 3 * model.patch_size**2, dim)
+  total += model.depth * _block(tokens, dim, hidden, gated=gated)
+  if model.pool == 'attention':
+    total += 2 * _dense(1, dim, tokens) + _pool(model, tokens)
+  return total + _lora(model, patches)
+
+
+def _pool(model: vit.ViT, tokens: int) -> int:
+  """Returns forward FLOPs per image of the dense layers of attention pooling."""
+  dim, hidden = model.dim, model.hidden_dim
+  return (
+      _dense(tokens, dim, 2 * dim)
+      + 2 * _dense(1, dim, dim)
+      + (2 + (model.activation == 'swiglu')) * _dense(1, dim, hidden)
+  )
 
 
 def _lora(model: vit.ViT, patches: int) -> int:
   """Returns forward FLOPs per image of the LoRA factors."""
   if not model.lora:
     return 0
-  dim, hidden = model.dim, int(model.dim * model.mlp_ratio)
-  # Rows, in each of so many blocks, and the widths of the layer.
+  tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
+  gate = 2 if model.activation == 'swiglu' else 1
+  # Rows, number of layers, and sum of the widths of input and output.
   layers = {
-      'qkv': (patches + 1, model.depth, dim + 3 * dim),
-      'proj': (patches + 1, model.depth, dim + dim),
-      'fc1': (patches + 1, model.depth, dim + hidden),
-      'fc2': (patches + 1, model.depth, hidden + dim),
+      'qkv': (tokens, model.depth, dim + 3 * dim),
+      'proj': (tokens, model.depth, dim + dim),
+      'fc1': (tokens, model.depth, dim + gate * hidden),
+      'fc2': (tokens, model.depth, hidden + dim),
       'patch_embed': (patches, 1, 3 * model.patch_size**2 + dim),
   }
   return sum(
-      depth * _dense(rows, model.lora.rank, widths)
-      for rows, depth, widths in (layers[name] for name in model.lora.targets)
+      count * _dense(rows, model.lora.rank, widths)
+      for rows, count, widths in (layers[name] for name in model.lora.targets)
   )
 
 
 def _frozen_by_lora(model: vit.ViT, patches: int) -> int:
   """Returns the backward FLOPs per image that frozen kernels save.
 
-  These are the gradients of kernels, and all of the patch embedding: only LoRA
-  factors of the embedding itself precede it.
+  These are the gradients of kernels, and all of the patch embedding.
   """
   if not model.lora:
     return 0
-  dim = model.dim
-  embed = _dense(patches, 3 * model.patch_size**2, dim)
-  scores = 2 * _dense(patches + 1, dim, patches + 1)
-  block = _block(patches + 1, dim, int(dim * model.mlp_ratio)) - scores
-  return 2 * embed + model.depth * block
+  tokens, dim = patches + model.num_prefix, model.dim
+  gated = model.activation == 'swiglu'
+  block = _block(tokens, dim, model.hidden_dim, gated=gated)
+  total = model.depth * (block - 2 * _dense(tokens, dim, tokens))
+  if model.pool == 'attention':
+    total += _pool(model, tokens)
+  return total + 2 * _dense(patches, 3 * model.patch_size**2, dim)
 
 
 def backbone_flops(model: nn.Module) -> int:
@@ -137,6 +158,8 @@ def _encoder(model: nn.Module, frames: int, width: int) -> tuple[int, int]:
           frames, model.dim, near
       )
       block += _dense(frames, fft_encoder.KERNEL_SIZE * model.dim, model.dim)
+    case tcn.TCNEncoder():
+      block = 2 * _dense(frames, model.kernel_size * model.dim, model.dim)
     case _:
       return 0, width
   return _dense(frames, width, model.dim) + model.depth * block, model.dim
@@ -180,9 +203,10 @@ def _dense(rows: int, width: int, out_width: int) -> int:
   return 2 * rows * width * out_width
 
 
-def _block(tokens: int, dim: int, mlp_dim: int) -> int:
+def _block(tokens: int, dim: int, mlp_dim: int, *, gated: bool = False) -> int:
   """Returns the FLOPs of a transformer layer: attention and MLP."""
-  return _attention(tokens, dim) + 2 * _dense(tokens, dim, mlp_dim)
+  products = 3 if gated else 2
+  return _attention(tokens, dim) + products * _dense(tokens, dim, mlp_dim)
 
 
 def _attention(tokens: int, dim: int) -> int:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from abaw_jax.augmentation import mixup
+from abaw_jax.core import choices, errors
 from abaw_jax.data import image_sources, pipeline, protocol, transforms
 from abaw_jax.models.layers import variables
 from abaw_jax.models.multi_task import frame_model, heads
@@ -24,7 +25,8 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
   """All labels of one image at a time.
 
   Attributes:
-    mixup: strength of mixup; 0 turns it off.
+    mixup: strength of mixed images; 0 turns them off.
+    mixing: one of `mixup.METHODS`.
     draw_expressions: whether each image gets one expression, drawn from its
       `expression_probs` at every step.
   """
@@ -36,6 +38,7 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
 
   model: frame_model.FrameModel
   mixup: float
+  mixing: str = 'mixup'
   draw_expressions: bool = False
 
   @classmethod
@@ -44,6 +47,7 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
     return {
         'loss_fn': cls.make_loss(config),
         'mixup': config['loss']['mixup'],
+        'mixing': _mixing(config['loss']),
         'draw_expressions': targets == 'probability',
     }
 
@@ -74,8 +78,9 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
     image_key, drop_key, mixup_key, label_key = jax.random.split(key, 4)
     images = self.augmentation.train(image_key, batch['image'])
     if self.mixup:
-      share = mixup.draw_weight(mixup_key, self.mixup)
-      images = mixup.blend(images, share)
+      images, share = mixup.mix(
+          mixup_key, images, method=self.mixing, alpha=self.mixup
+      )
     output, moved = variables.apply(
         self.model, params, images, train=True, rngs={'dropout': drop_key}
     )
@@ -84,14 +89,28 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
       drawn = _draw_expressions(label_key, batch['expression_probs'])
       batch = {**batch, 'expression_probs': drawn}
 
-    def loss(batch):
-      return self.compare(output, batch)
-
-    if self.mixup:
-      total, parts = mixup.blend_losses(loss, batch, share)
+    if not self.mixup:
+      total, parts = self.compare(output, batch)
+    elif self.mixing == 'mixaugment':
+      own, mixed = (
+          jax.tree.map(lambda x, i=i: _pairs(x)[:, i], output) for i in (0, 1)
+      )
+      total, parts = jax.tree.map(
+          jnp.add, self.compare(own, batch), self._blended(mixed, batch, share)
+      )
     else:
-      total, parts = loss(batch)
+      total, parts = self._blended(output, batch, share)
     return total, {'loss': total} | parts | moved
+
+  def _blended(self, output, batch, share):
+    """Returns `compare` on the labels of both images of a mix."""
+    return mixup.blend_losses(
+        lambda batch: self.compare(output, batch), batch, share
+    )
+
+  def flops(self, batch: Batch) -> int:
+    both = self.mixup and self.mixing == 'mixaugment'
+    return (2 if both else 1) * super().flops(batch)
 
   def compare(
       self, output: Batch, batch: Batch
@@ -107,6 +126,23 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
   def predict(self, params: Params, batch: Batch) -> dict[str, Array]:
     """Returns a `labels.Output` with the `embedding` of each image."""
     return self.evaluate(params, batch['image'])
+
+
+def _pairs(x: Array) -> Array:
+  """Returns an array [2b, ...] as pairs [b, 2, ...]."""
+  return x.reshape(-1, 2, *x.shape[1:])
+
+
+def _mixing(section: Mapping[str, Any]) -> str:
+  """Returns the kind of mixed images of a `loss` section."""
+  mixing = section.get('mixing', 'mixup')  # older configs have none
+  choices.choose(dict.fromkeys(mixup.METHODS), mixing, 'loss.mixing')
+  if mixing != 'mixup' and not section['mixup']:
+    raise errors.InputError(
+        f'config.loss.mixing={mixing}: config.loss.mixup is 0, so no images are '
+        'mixed; give --config.loss.mixup=ALPHA, such as 1.0'
+    )
+  return mixing
 
 
 def _draw_expressions(

@@ -24,6 +24,20 @@ VA_MEANS = ('labelled', 'all')
 CLASS_WEIGHTS = {'counts': 'max', 'mean_counts': 'mean'}
 CLASS_WEIGHT_MEANS = ('weights', 'rows', 'product')
 AU_WEIGHTS = TASK_WEIGHTS = ('none', 'counts')
+VA_WEIGHTS = ('none', *label_counts.VA_WEIGHTS)
+# Losses of action units, with their further arguments as keys of the section.
+AU_LOSSES = {
+    'bce': (losses.bce_loss, {}),
+    'focal': (losses.focal_loss, {'gamma': 'focal_gamma'}),
+    'asymmetric': (
+        losses.asymmetric_loss,
+        {
+            'gamma_pos': 'asymmetric_gamma_pos',
+            'gamma_neg': 'asymmetric_gamma_neg',
+            'clip': 'asymmetric_clip',
+        },
+    ),
+}
 MASKED_ROWS = ('left_out', 'zeros')
 # A logit whose loss is 0 where the label is 0.
 _ABSENT = -100.0
@@ -31,7 +45,8 @@ _ABSENT = -100.0
 KEYS = (
     'weights', 'va_loss', 'va_mean', 'class_weights', 'class_weight_mean',
     'label_smoothing', 'prior_adjustment', 'au_weights', 'task_weights',
-    'masked_rows',
+    'masked_rows', 'au_loss', 'focal_gamma', 'asymmetric_gamma_pos',
+    'asymmetric_gamma_neg', 'asymmetric_clip', 'va_weights', 'va_density_sigma',
 )  # fmt: skip
 
 Floats = tuple[float, ...]
@@ -55,6 +70,10 @@ class MultiTaskLoss:
     negative: factor of each AU where it is absent; None means 1.
     masked_rows: one of MASKED_ROWS; rows without a label are left out of the
       loss of a task, or count as outputs and labels of 0.
+    au_loss: a key of AU_LOSSES.
+    au_options: its further arguments.
+    va_weights: weight of each bin of 'valence' and 'arousal', see
+      `label_counts.va_bin`; None means 1.
   """
 
   weights: Mapping[str, float]
@@ -67,6 +86,9 @@ class MultiTaskLoss:
   positive: Floats | None = None
   negative: Floats | None = None
   masked_rows: str = 'left_out'
+  au_loss: str = 'bce'
+  au_options: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  va_weights: Mapping[str, Floats] | None = None
 
   def __call__(
       self,
@@ -85,8 +107,8 @@ class MultiTaskLoss:
         which `va_mean='all'` counts; None counts all elements.
     """
     tasks = {
-        'valence': self._va_loss(batch['va'], window_length),
-        'arousal': self._va_loss(batch['va'], window_length),
+        'valence': self._va_loss('valence', batch, window_length),
+        'arousal': self._va_loss('arousal', batch, window_length),
         'expression': functools.partial(
             losses.cross_entropy,
             class_weights=_array(self.class_weights),
@@ -95,9 +117,10 @@ class MultiTaskLoss:
             class_offsets=_array(self.class_offsets),
         ),
         'au': functools.partial(
-            losses.bce_loss,
+            AU_LOSSES[self.au_loss][0],
             positive=_array(self.positive),
             negative=_array(self.negative),
+            **self.au_options,
         ),
     }
     targets = dict(batch)
@@ -114,13 +137,17 @@ class MultiTaskLoss:
       total += weight * parts[task]
     return total, parts
 
-  def _va_loss(self, mask, window_length):
-    loss = VA_LOSSES[self.va_loss]
-    if self.va_mean == 'labelled':
-      return loss
-    # Reference: AIM3-RUC divides the sum over labelled frames by all frames.
-    count = mask.size if window_length is None else jnp.sum(window_length)
-    return functools.partial(loss, denominator=jnp.float32(count))
+  def _va_loss(self, task, batch, window_length):
+    options = {}
+    if self.va_weights is not None and task in self.weights:
+      bins = label_counts.va_bin(batch[task])
+      options['weights'] = _array(self.va_weights[task])[bins]
+    if self.va_mean == 'all':
+      # Reference: AIM3-RUC divides the sum over labelled frames by all frames.
+      mask = batch['va']
+      count = mask.size if window_length is None else jnp.sum(window_length)
+      options['denominator'] = jnp.float32(count)
+    return functools.partial(VA_LOSSES[self.va_loss], **options)
 
 
 def make(
@@ -135,12 +162,17 @@ def make(
     au_weights: str,
     task_weights: str = 'none',
     masked_rows: str = 'left_out',
+    au_loss: str = 'bce',
+    va_weights: str = 'none',
+    va_density_sigma: float = 0.1,
     counts: label_counts.LabelCounts | None = None,
+    **au_options: float,
 ) -> MultiTaskLoss:
-  """Returns the loss of a `loss` section; configs/base.py explains the keys.
+  """Returns the loss of a `loss` section; configs/losses.py explains the keys.
 
   `counts` are the label counts of the training data; None, if unknown, for a
-  loss that is not minimised. An unknown value raises an InputError.
+  loss that is not minimised. `au_options` are the keys of all losses of AUs. An
+  unknown value raises an InputError.
   """
   for task in weights:
     choices.choose(heads.TASK_DIMS, task, 'loss.weights')
@@ -151,6 +183,8 @@ def make(
       ('au_weights', au_weights, AU_WEIGHTS),
       ('task_weights', task_weights, TASK_WEIGHTS),
       ('masked_rows', masked_rows, MASKED_ROWS),
+      ('au_loss', au_loss, AU_LOSSES),
+      ('va_weights', va_weights, VA_WEIGHTS),
   ):
     choices.choose(dict.fromkeys(known), value, f'loss.{field}')
   if va_mean == 'all' and va_loss != 'mse':
@@ -158,11 +192,19 @@ def make(
         f'config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to '
         "'mse' or va_mean to 'labelled'"
     )
-  offsets = positive = negative = None
+  if va_weights != 'none' and masked_rows == 'zeros':
+    raise errors.InputError(
+        f'config.loss.va_weights={va_weights}: rows without a label have no weight, '
+        "but masked_rows is 'zeros'; set it to 'left_out', or va_weights to 'none'"
+    )
+  offsets = positive = negative = density = None
   if prior_adjustment and counts:
     offsets = prior_adjustment * np.log(counts.expression_shares())
   if au_weights == 'counts' and counts:
     positive, negative = counts.au_weights()
+  if va_weights != 'none' and counts:
+    density = counts.va_weights(va_weights, va_density_sigma)
+    density = {task: _floats(values) for task, values in density.items()}
   if task_weights == 'counts' and counts:
     factors = counts.task_weights()
     weights = {task: weight * factors[task] for task, weight in weights.items()}
@@ -177,6 +219,11 @@ def make(
       positive=_floats(positive),
       negative=_floats(negative),
       masked_rows=masked_rows,
+      au_loss=au_loss,
+      au_options={
+          name: au_options[key] for name, key in AU_LOSSES[au_loss][1].items()
+      },
+      va_weights=density,
   )
 
 
@@ -188,7 +235,8 @@ def needs_counts(section: Mapping[str, Any]) -> bool:
       if key in section
   }
   by_counts = not chosen.isdisjoint(('counts', *CLASS_WEIGHTS))
-  return by_counts or bool(section['prior_adjustment'])
+  by_density = section.get('va_weights', 'none') != 'none'
+  return by_counts or by_density or bool(section['prior_adjustment'])
 
 
 def _with_zeros(task: str, pred, target, mask, frames):

@@ -1,6 +1,8 @@
 """Label counts against NumPy on the columns of all rows."""
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from abaw_jax.data import label_counts, sources
 from tests.data import corpora
@@ -22,6 +24,9 @@ def test_counts_are_those_of_usable_labels(tmp_path):
     np.testing.assert_array_equal(counts.expression, expected)
     np.testing.assert_array_equal(counts.au_known, rows['au_mask'].sum(0))
     assert counts.va == rows['va'].sum()
+    for name, bins in counts.bins.items():
+      inside = np.histogram(rows[name][rows['va']], 40, (-1, 1))[0]
+      np.testing.assert_array_equal(bins, inside)
     np.testing.assert_array_equal(
         counts.au_present, (rows['au'] * rows['au_mask']).sum(0)
     )
@@ -47,3 +52,22 @@ def test_weighted_counts_are_balanced():
       counts.expression_shares()[counts.expression > 0],
       np.array([6, 3, 1, 2, 6, 4]) / 22,
   )
+
+
+@pytest.mark.parametrize(
+    ('kind', 'power'), [('inverse', 1), ('sqrt_inverse', 0.5)]
+)
+def test_density_weights_equal_a_smoothed_histogram(kind, power):
+  values = np.random.default_rng(0).normal(0.2, 0.3, 500).clip(-1, 1)
+  bins = np.bincount(label_counts.va_bin(values), minlength=40)
+  counts = label_counts.LabelCounts(
+      np.zeros(8, int), *np.zeros((2, 12), int), bins={'valence': bins}
+  )
+  found = counts.va_weights(kind, 0.1)['valence']
+  density = ndimage.gaussian_filter1d(
+      np.float64(bins), 2, mode='constant', truncate=20
+  )
+  expected = density**-power
+  expected *= 500 / (bins @ expected)
+  np.testing.assert_allclose(found[bins > 0], expected[bins > 0], rtol=1e-6)
+  assert np.isfinite(found).all()

@@ -14,11 +14,19 @@ from abaw_jax.tasks import losses
 _SHAPE = (3, 5)
 _WEIGHTS = jnp.array([3.0, 0.5, 1.0, 2.0, 0.0, 1.5, 0.25, 7.0])
 _FACTORS = jnp.array([3.0, 0.5, 1.0, 2.0, 1.5])
+_ROW_WEIGHTS = np.random.default_rng(3).integers(1, 5, _SHAPE)
 _LOSSES = {
     'mse': losses.mse_loss,
     'mse_all': functools.partial(losses.mse_loss, denominator=jnp.float32(15)),
     'ccc': losses.ccc_loss,
     'half_ccc': losses.half_ccc_loss,
+    'ccc_weighted': functools.partial(
+        losses.ccc_loss, weights=jnp.float32(_ROW_WEIGHTS)
+    ),
+    'bce_focal': functools.partial(losses.focal_loss, gamma=1.5),
+    'bce_asymmetric': functools.partial(
+        losses.asymmetric_loss, gamma_pos=0.5, gamma_neg=4.0, clip=0.05
+    ),
     'bce': losses.bce_loss,
     'bce_weighted': functools.partial(
         losses.bce_loss, positive=_FACTORS, negative=1 / _FACTORS
@@ -200,6 +208,75 @@ def test_bce_equals_torch_and_does_not_saturate():
       torch.tensor(np.float32(target[mask])),
   )
   np.testing.assert_allclose(loss(logits, target, mask), expected, rtol=1e-6)
+
+
+def test_focal_loss_equals_its_formula():
+  _, logits, target, mask = _case('bce')
+  p = 1 / (1 + np.exp(-np.float64(logits[mask])))
+  p = np.where(target[mask], p, 1 - p)
+  for gamma in (0.0, 2.0):
+    np.testing.assert_allclose(
+        losses.focal_loss(logits, target, mask, gamma=gamma),
+        np.mean(-((1 - p) ** gamma) * np.log(p)),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize('clip', [0.0, 0.05])
+def test_asymmetric_loss_equals_the_published_code(clip):
+  _, _, target, mask = _case('bce')
+  # Some absent units are below the clip.
+  logits = jnp.linspace(-7, 5, 15).reshape(_SHAPE)
+  y = np.float64(target[mask])
+  p = 1 / (1 + np.exp(-np.float64(logits[mask])))
+  rest = np.minimum(1 - p + clip, 1)
+  entropy = -(y * np.log(p) + (1 - y) * np.log(rest))
+  gamma = 1.0 * y + 4.0 * (1 - y)
+  factor = (1 - (p * y + rest * (1 - y))) ** gamma
+  assert (factor == 0).any() == bool(clip)
+  options = {'gamma_pos': 1.0, 'gamma_neg': 4.0, 'clip': clip}
+  np.testing.assert_allclose(
+      losses.asymmetric_loss(logits, target, mask, **options),
+      np.mean(entropy * factor),
+      rtol=1e-5,
+  )
+
+
+def test_losses_of_units_do_not_saturate():
+  extreme = jnp.array([-1e30, -200.0, -50.0, 50.0, 200.0, 1e30])
+  target = jnp.array([1, 0] * 3, jnp.int8)
+  mask = jnp.ones(6, bool)
+  for name in ('bce_focal', 'bce_asymmetric'):
+    for y in (target, 1 - target):
+      value, grad = jax.value_and_grad(_LOSSES[name])(extreme, y, mask)
+      assert np.isfinite(value)
+      assert np.isfinite(grad).all()
+      # A wrong confident logit keeps the gradient of a logit. With a clip, an
+      # absent unit is an outlier that the loss may ignore (section 3.4).
+      if name == 'bce_focal':
+        wrong = (extreme > 0) != (y == 1)
+        np.testing.assert_allclose(jnp.abs(grad[wrong]), 1 / 6, rtol=1e-5)
+        assert not grad[~wrong].any()
+
+
+def test_a_weighted_ccc_counts_an_element_as_often_as_its_weight():
+  loss, pred, target, mask = _case('ccc_weighted')
+  repeats = _ROW_WEIGHTS[mask]
+  x, y = (jnp.asarray(np.repeat(v[mask], repeats)) for v in (pred, target))
+  expected = losses.ccc_loss(x, y, jnp.ones(len(x), bool))
+  np.testing.assert_allclose(loss(pred, target, mask), expected, rtol=1e-6)
+  equal = jnp.full(_SHAPE, 3.0)
+  np.testing.assert_allclose(
+      losses.half_ccc_loss(pred, target, mask, weights=equal),
+      losses.half_ccc_loss(pred, target, mask),
+      rtol=1e-6,
+  )
+  squares = np.square(np.float64(pred - target)) * _ROW_WEIGHTS
+  np.testing.assert_allclose(
+      losses.mse_loss(pred, target, mask, weights=jnp.float32(_ROW_WEIGHTS)),
+      squares[mask].mean(),
+      rtol=1e-6,
+  )
 
 
 @pytest.mark.parametrize('name', list(_LOSSES))

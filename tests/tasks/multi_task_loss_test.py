@@ -251,6 +251,38 @@ def test_the_mean_over_all_elements_divides_by_window_lengths():
   np.testing.assert_allclose(parts['valence'], squares / 6, rtol=1e-6)
 
 
+def test_weights_by_density_and_losses_of_units_reach_the_parts():
+  output, batch = _batch((2, 4))
+  bins = {name: np.arange(1, 41) for name in ('valence', 'arousal')}
+  counts = label_counts.LabelCounts(AFFECTNET, POSITIVES, POSITIVES, bins=bins)
+  loss = make(
+      va_weights='inverse',
+      va_density_sigma=1e-3,  # no smoothing: each bin alone
+      au_loss='focal',
+      focal_gamma=2.0,
+      counts=counts,
+  )
+  _, parts = loss(output, batch)
+  labelled = np.asarray(batch['arousal'])
+  in_bin = np.floor((np.float64(labelled) + 1) * 20)
+  expected = losses.ccc_loss(
+      output['arousal'],
+      batch['arousal'],
+      batch['va'],
+      weights=jnp.asarray(1 / (in_bin + 1)),
+  )
+  np.testing.assert_allclose(parts['arousal'], expected, rtol=1e-5)
+  focal = losses.focal_loss(
+      output['au'], batch['au'], batch['au_mask'], gamma=2.0
+  )
+  np.testing.assert_array_equal(parts['au'], focal)
+  # Without counts, as for evaluation, labels weigh the same.
+  _, plain = make(va_weights='inverse')(output, batch)
+  np.testing.assert_array_equal(
+      plain['arousal'], make()(output, batch)[1]['arousal']
+  )
+
+
 def test_probabilities_replace_classes():
   output, batch = _batch((6,))
   _, expected = make(label_smoothing=0.1)(output, batch)
@@ -276,6 +308,12 @@ def test_probabilities_replace_classes():
         ({'class_weight_mean': 'sum'}, 'weights, rows, product'),
         ({'task_weights': 'rows'}, 'none, counts'),
         ({'masked_rows': 'none'}, 'left_out, zeros'),
+        ({'au_loss': 'dice'}, 'bce, focal, asymmetric'),
+        ({'va_weights': 'counts'}, 'none, inverse, sqrt_inverse'),
+        (
+            {'va_weights': 'inverse', 'masked_rows': 'zeros'},
+            "va_weights=inverse: .* set it to 'left_out'",
+        ),
     ],
 )
 def test_wrong_values_give_a_message_with_the_choices(changes, message):
