@@ -64,7 +64,13 @@ def with_factors(shapes: Tree, lora: dense.Lora, part: str) -> dict[str, Any]:
       node |= _factor_shapes(node['kernel'], lora.rank)
     return node
 
-  return {**shapes, part: add(part, shapes[part])}
+  # Not in the pooling, whose layers have the same names.
+  adapted = {
+      name: add(name, node)
+      for name, node in shapes[part].items()
+      if name == 'patch_embed' or name.startswith('blocks_')
+  }
+  return {**shapes, part: {**shapes[part], **adapted}}
 
 
 def merged(tree: Tree, lora: dense.Lora) -> dict[str, Any]:

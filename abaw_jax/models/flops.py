@@ -39,16 +39,23 @@ def forward_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
   """Returns forward FLOPs per image for `visible` patches; None means all."""
   patches = model.num_patches if visible is None else visible
-  tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
-  gated = model.activation == 'swiglu'
+  tokens, dim = patches + model.num_prefix, model.dim
+  hidden, gated = model.hidden_dim, model.activation == 'swiglu'
   total = _dense(patches, 3 * model.patch_size**2, dim)
   total += model.depth * _block(tokens, dim, hidden, gated=gated)
-  total += _lora(model, patches)
   if model.pool == 'attention':
-    total += _dense(tokens, dim, 2 * dim) + 2 * _dense(1, dim, dim)
-    total += 2 * _dense(1, dim, tokens) + 2 * _dense(1, dim, hidden)
-    total += gated * _dense(1, dim, hidden)
-  return total
+    total += 2 * _dense(1, dim, tokens) + _pool(model, tokens)
+  return total + _lora(model, patches)
+
+
+def _pool(model: vit.ViT, tokens: int) -> int:
+  """Returns forward FLOPs per image of the dense layers of attention pooling."""
+  dim, hidden = model.dim, model.hidden_dim
+  return (
+      _dense(tokens, dim, 2 * dim)
+      + 2 * _dense(1, dim, dim)
+      + (2 + (model.activation == 'swiglu')) * _dense(1, dim, hidden)
+  )
 
 
 def _lora(model: vit.ViT, patches: int) -> int:
@@ -56,35 +63,35 @@ def _lora(model: vit.ViT, patches: int) -> int:
   if not model.lora:
     return 0
   tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
-  gates = model.activation == 'swiglu'
-  # Rows, in each of so many blocks, and the widths of the layer.
+  gate = 2 if model.activation == 'swiglu' else 1
+  # Rows, number of layers, and sum of the widths of input and output.
   layers = {
       'qkv': (tokens, model.depth, dim + 3 * dim),
       'proj': (tokens, model.depth, dim + dim),
-      'fc1': (tokens, model.depth, dim + hidden * (1 + gates)),
+      'fc1': (tokens, model.depth, dim + gate * hidden),
       'fc2': (tokens, model.depth, hidden + dim),
       'patch_embed': (patches, 1, 3 * model.patch_size**2 + dim),
   }
   return sum(
-      depth * _dense(rows, model.lora.rank, widths)
-      for rows, depth, widths in (layers[name] for name in model.lora.targets)
+      count * _dense(rows, model.lora.rank, widths)
+      for rows, count, widths in (layers[name] for name in model.lora.targets)
   )
 
 
 def _frozen_by_lora(model: vit.ViT, patches: int) -> int:
   """Returns the backward FLOPs per image that frozen kernels save.
 
-  These are the gradients of the kernels of blocks, and all of the patch embedding:
-  only LoRA factors of the embedding itself precede it.
+  These are the gradients of kernels, and all of the patch embedding.
   """
   if not model.lora:
     return 0
-  tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
-  embed = _dense(patches, 3 * model.patch_size**2, dim)
-  scores = 2 * _dense(tokens, dim, tokens)
+  tokens, dim = patches + model.num_prefix, model.dim
   gated = model.activation == 'swiglu'
-  block = _block(tokens, dim, hidden, gated=gated) - scores
-  return 2 * embed + model.depth * block
+  block = _block(tokens, dim, model.hidden_dim, gated=gated)
+  total = model.depth * (block - 2 * _dense(tokens, dim, tokens))
+  if model.pool == 'attention':
+    total += _pool(model, tokens)
+  return total + 2 * _dense(patches, 3 * model.patch_size**2, dim)
 
 
 def backbone_flops(model: nn.Module) -> int:

@@ -56,9 +56,7 @@ def dense(
   With `lora`, the layer has factors if its name is a target, or None.
   """
   if lora and (name is None or name in lora.targets):
-    return LoraDense(
-        features, lora, dtype=dtype, kernel_init=initializer, name=name
-    )
+    return LoraDense(features, lora, initializer, dtype, name=name)
   return nn.Dense(
       features,
       kernel_init=initializer,
@@ -148,37 +146,33 @@ class LoraDense(nn.Module):
   """A dense layer that returns x W + bias + (alpha / rank) x A B.
 
   A is random at first and B is 0, so the first output is that of the layer without
-  factors. Their names are LORA_FACTORS. `rematerialization` recomputes x A B, which
-  costs little.
+  factors. `rematerialization` recomputes x A B, which costs little.
 
   Attributes:
     features: width of the output.
     lora: rank and scale.
+    initializer: of the kernel W.
     dtype: compute dtype; parameters are float32.
-    kernel_init: initial W.
   """
 
   features: int
   lora: Lora
+  initializer: nn.initializers.Initializer = XAVIER
   dtype: DTypeLike = jnp.float32
-  kernel_init: nn.initializers.Initializer = XAVIER
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b n']) -> Float[Array, '*b m']:
     """Returns the output of the layer."""
-    zeros, n = nn.initializers.zeros, x.shape[-1]
-    kernel = self.param('kernel', self.kernel_init, (n, self.features))
-    bias = self.param('bias', zeros, (self.features,))
-    low, kernel, bias = _promote(x, kernel, bias, dtype=self.dtype)
-    out = dot_general(low, kernel) + bias.reshape((1,) * (x.ndim - 1) + (-1,))
-    shapes = (n, self.lora.rank), (self.lora.rank, self.features)
-    for name, initializer, shape in zip(
-        LORA_FACTORS, (_LORA_A, zeros), shapes, strict=True
-    ):
-      factor = self.param(name, initializer, shape)
-      low, factor, _ = _promote(low, factor, None, dtype=self.dtype)
-      low = _matmul(low, factor)
-    return out + self.lora.scale * low
+    rows, rank = x.shape[-1], self.lora.rank
+    # The names and the order of `nn.Dense`, for the same initial weights.
+    kernel = self.param('kernel', self.initializer, (rows, self.features))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    a = self.param('lora_a', _LORA_A, (rows, rank))
+    b = self.param('lora_b', nn.initializers.zeros, (rank, self.features))
+    x, kernel, bias = _promote(x, kernel, bias, dtype=self.dtype)
+    _, a, b = _promote(x, a, b, dtype=self.dtype)
+    out = dot_general(x, kernel) + bias.reshape(*(1,) * (x.ndim - 1), -1)
+    return out + self.lora.scale * _matmul(_matmul(x, a), b)
 
 
 @jax.custom_vjp

@@ -72,11 +72,7 @@ class Block(nn.Module):
     x = x + drop()(self._scaled(y, 'ls1'), drop_path, train=train)
     y = norm(name='norm2')(x)
     y = dense.Mlp(
-        self.mlp_dim,
-        self.dtype,
-        activation=self.activation,
-        lora=self.lora,
-        name='mlp',
+        self.mlp_dim, self.dtype, self.activation, self.lora, name='mlp'
     )(y)
     return x + drop()(self._scaled(y, 'ls2'), drop_path, train=train)
 
