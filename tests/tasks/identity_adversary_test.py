@@ -32,6 +32,7 @@ def config(data_dir) -> dict:
       data__in_memory=True,
       log_steps=1,
       epochs=0.1,
+      optim__warmup_epochs=0.0,
   )
 
 
