@@ -11,7 +11,10 @@ from abaw_jax.training import ending, loop
 from tests.training import runs
 
 # The rate is 0, so no score is better than the first.
-OPTIONS = {'epochs': 6.0, 'eval_epochs': 1.0, 'optim__lr': 0.0, 'log_steps': 1}
+OPTIONS = {
+    'epochs': 6.0, 'eval_epochs': 1.0, 'optim__lr': 0.0, 'log_steps': 1,
+    'keep_task_bests': False,
+}  # fmt: skip
 
 
 def test_only_a_better_score_starts_the_count_again():
@@ -27,7 +30,7 @@ def test_only_a_better_score_starts_the_count_again():
 def test_a_run_ends_early_and_at_the_same_step_after_a_kill(
     feature_dir, tmp_path, capsys
 ):
-  config = runs.smoke('mtl', feature_dir, **OPTIONS, early_stop_evals=2)
+  config = runs.smoke('heads', feature_dir, **OPTIONS, early_stop_evals=2)
   run, killed = tmp_path / 'run', tmp_path / 'killed'
   loop.train(config, run)
   out = capsys.readouterr().out
