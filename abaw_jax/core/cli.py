@@ -112,10 +112,7 @@ def define_groups() -> None:
 def define_bias() -> None:
   """Defines --bias."""
   flags.DEFINE_enum(
-      'bias',
-      'f1',
-      ('f1', 'prior', 'tau'),
-      'Method to fit the bias of expressions.',
+      'bias', 'f1', ('f1', 'prior', 'tau'), 'Fit of the bias of expressions.'
   )
 
 

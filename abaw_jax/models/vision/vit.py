@@ -191,7 +191,9 @@ class ViT(nn.Module):
       prefix.append(self.cls_token.astype(self.dtype) + cls_code)
     if self.num_registers:
       prefix.append(self.reg_token.astype(self.dtype))
-    prefix = [jnp.broadcast_to(x, (len(tokens), *x.shape[1:])) for x in prefix]
+    prefix = [
+        jnp.broadcast_to(x, (tokens.shape[0], *x.shape[1:])) for x in prefix
+    ]
     tokens = jnp.concatenate([*prefix, tokens], axis=1)
     if self.pre_norm:
       tokens = self.norm_pre(tokens)

@@ -1,0 +1,1 @@
+"""Export of bundles: sizes, errors and times of all formats."""
