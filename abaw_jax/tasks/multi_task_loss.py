@@ -31,7 +31,7 @@ _ABSENT = -100.0
 KEYS = (
     'weights', 'va_loss', 'va_mean', 'class_weights', 'class_weight_mean',
     'label_smoothing', 'prior_adjustment', 'au_weights', 'task_weights',
-    'masked_rows',
+    'masked_rows', 'pseudo_weight',
 )  # fmt: skip
 
 Floats = tuple[float, ...]
@@ -55,6 +55,8 @@ class MultiTaskLoss:
     negative: factor of each AU where it is absent; None means 1.
     masked_rows: one of MASKED_ROWS; rows without a label are left out of the
       loss of a task, or count as outputs and labels of 0.
+    pseudo_weight: factor of the loss of pseudo-labels. It is a loss of its own,
+      which is added to that of true labels.
   """
 
   weights: Mapping[str, float]
@@ -67,6 +69,7 @@ class MultiTaskLoss:
   positive: Floats | None = None
   negative: Floats | None = None
   masked_rows: str = 'left_out'
+  pseudo_weight: float = 1.0
 
   def __call__(
       self,
@@ -110,7 +113,13 @@ class MultiTaskLoss:
       if self.masked_rows == 'zeros':
         frames = batch['frame_mask' if 'frame_mask' in batch else 'real']
         compared = _with_zeros(task, *compared, frames)
-      parts[task] = tasks[task](*compared)
+      pseudo = batch.get(labels.PSEUDO[labels.MASKS[task]])
+      if pseudo is None or self.masked_rows == 'zeros':
+        parts[task] = tasks[task](*compared)
+      else:
+        *values, mask = compared
+        parts[task] = tasks[task](*values, mask & ~pseudo)
+        parts[task] += self.pseudo_weight * tasks[task](*values, mask & pseudo)
       total += weight * parts[task]
     return total, parts
 
@@ -135,6 +144,7 @@ def make(
     au_weights: str,
     task_weights: str = 'none',
     masked_rows: str = 'left_out',
+    pseudo_weight: float = 1.0,
     counts: label_counts.LabelCounts | None = None,
 ) -> MultiTaskLoss:
   """Returns the loss of a `loss` section; configs/base.py explains the keys.
@@ -158,6 +168,11 @@ def make(
         f'config.loss.va_mean=all: {va_loss} is not a mean; set va_loss to '
         "'mse' or va_mean to 'labelled'"
     )
+  if pseudo_weight != 1 and masked_rows == 'zeros':
+    raise errors.InputError(
+        f'config.loss.pseudo_weight={pseudo_weight}: needs '
+        'config.loss.masked_rows=left_out, or a weight of 1'
+    )
   offsets = positive = negative = None
   if prior_adjustment and counts:
     offsets = prior_adjustment * np.log(counts.expression_shares())
@@ -177,6 +192,7 @@ def make(
       positive=_floats(positive),
       negative=_floats(negative),
       masked_rows=masked_rows,
+      pseudo_weight=pseudo_weight,
   )
 
 
