@@ -301,5 +301,5 @@ def test_pseudo_labels_have_a_weighted_loss_of_their_own():
   for task in WEIGHTS:
     want = parts[0][task] + 0.3 * parts[1][task]
     np.testing.assert_allclose(found[task], want, rtol=1e-5)
-  with pytest.raises(errors.InputError, match='needs config.loss.masked_rows'):
+  with pytest.raises(errors.InputError, match=r'pseudo_weight=0\.3: needs'):
     make(pseudo_weight=0.3, masked_rows='zeros')
