@@ -29,12 +29,10 @@ from abaw_jax.core import cli, errors, files
 cli.define_config()
 cli.define_workdir('Folder of all runs.', required=True)
 cli.define_seeds()
+cli.define_folds()
 cli.define_groups()
 cli.define_bias()
 cli.define_resamples()
-flags.DEFINE_integer(
-    'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
-)
 
 
 def main() -> None:
@@ -49,7 +47,12 @@ def main() -> None:
   planned = studies.crossvalidation(root, cli.seeds(), num_folds)
   studies.check_overrides(planned, cli.config_overrides())
   task = registry.task_class(config | {'seed': max(cli.seeds())})
-  _check(config, task, num_folds)
+  if not task.predicts_labels:
+    raise errors.InputError(
+        f'config.model.name={task.name}: predicts no labels to blend; use a '
+        'config that predicts them, such as frame or mtl'
+    )
+  studies.check_folds(config, task.name, num_folds)
   procedural.resolve(config, task.default_data)
   made = registry.make_task(config)
   splits = ('train', 'validation') if num_folds else ('validation',)
@@ -57,25 +60,6 @@ def main() -> None:
   tuning.check_groups(itertools.chain(*scored), args.groups)
   studies.train(planned, config, cli.config_arguments())
   _report(config, root, planned)
-
-
-def _check(config, task, num_folds: int) -> None:
-  """Raises an InputError if this config cannot be cross-validated."""
-  data = config['data']
-  if not task.predicts_labels:
-    raise errors.InputError(
-        f'config.model.name={task.name}: predicts no labels to blend; use a '
-        'config that predicts them, such as frame or mtl'
-    )
-  if num_folds and 'num_folds' not in data:
-    raise errors.InputError(
-        f'--num_folds={num_folds}: a {task.name} model has no folds; give '
-        '--num_folds=0, or a config of a temporal model, such as mtl'
-    )
-  if data.get('full'):
-    raise errors.InputError(
-        'config.data.full: trains on the videos that are scored; leave it out'
-    )
 
 
 def _report(config, root: files.Path, planned) -> None:

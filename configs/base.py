@@ -17,7 +17,7 @@ _KEYS = {
         'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
         'optim.sam_rho loss.weights.valence loss.weights.arousal '
         'loss.weights.expression loss.weights.au loss.prior_adjustment '
-        'loss.mixup loss.least_loss loss.l2 loss.l1 loss.adversarial '
+        'loss.mixup loss.pseudo_weight loss.least_loss loss.l2 loss.l1 loss.adversarial '
         'loss.perceptual_weight '
         'optim.discriminator_rate'
     ),

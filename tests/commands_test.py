@@ -15,6 +15,8 @@ from tests.training import runs
 COMMANDS = {
     'abaw_jax.train': ('config', 'workdir'),
     'abaw_jax.extract': ('init_from', 'data', 'name', 'batch_size'),
+    'abaw_jax.sweep': ('config', 'workdir', 'sweep', 'seeds', 'num_folds'),
+    'abaw_jax.pseudo_label': ('predictions', 'out', 'min_au', 'max_va_std'),
     'abaw_jax.evaluate': (
         'workdir',
         'split',

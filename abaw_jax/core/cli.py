@@ -102,6 +102,13 @@ def define_seeds() -> None:
   flags.DEFINE_list('seeds', ['0'], 'Seeds of the runs, such as 0,1,2.')
 
 
+def define_folds() -> None:
+  """Defines --num_folds."""
+  flags.DEFINE_integer(
+      'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
+  )
+
+
 def define_groups() -> None:
   """Defines --groups."""
   flags.DEFINE_integer(

@@ -246,7 +246,9 @@ def without_sentinels(rows: Record) -> dict[str, np.ndarray]:
       field: np.where(rows[mask], rows[field], rows[field].dtype.type(0))
       for field, mask in labels.MASKS.items()
   }
-  return values | {mask: rows[mask] for mask in labels.MASKS.values()}
+  pseudo = [name for name in labels.PSEUDO.values() if name in rows]
+  masks = (*labels.MASKS.values(), *pseudo)
+  return values | {mask: rows[mask] for mask in masks}
 
 
 def _pad(value: np.ndarray, length: int) -> np.ndarray:

@@ -45,8 +45,9 @@ _ABSENT = -100.0
 KEYS = (
     'weights', 'va_loss', 'va_mean', 'class_weights', 'class_weight_mean',
     'label_smoothing', 'prior_adjustment', 'au_weights', 'task_weights',
-    'masked_rows', 'au_loss', 'focal_gamma', 'asymmetric_gamma_pos',
-    'asymmetric_gamma_neg', 'asymmetric_clip', 'va_weights', 'va_density_sigma',
+    'masked_rows', 'pseudo_weight', 'au_loss', 'focal_gamma', 'va_weights',
+    'asymmetric_gamma_pos', 'asymmetric_gamma_neg', 'asymmetric_clip',
+    'va_density_sigma',
 )  # fmt: skip
 
 Floats = tuple[float, ...]
@@ -74,6 +75,7 @@ class MultiTaskLoss:
     au_options: its further arguments.
     va_weights: weight of each bin of 'valence' and 'arousal', see
       `label_counts.va_bin`; None means 1.
+    pseudo_weight: factor of the loss of pseudo-labels, which is added to the rest.
   """
 
   weights: Mapping[str, float]
@@ -89,6 +91,7 @@ class MultiTaskLoss:
   au_loss: str = 'bce'
   au_options: Mapping[str, float] = dataclasses.field(default_factory=dict)
   va_weights: Mapping[str, Floats] | None = None
+  pseudo_weight: float = 1.0
 
   def __call__(
       self,
@@ -133,7 +136,13 @@ class MultiTaskLoss:
       if self.masked_rows == 'zeros':
         frames = batch['frame_mask' if 'frame_mask' in batch else 'real']
         compared = _with_zeros(task, *compared, frames)
-      parts[task] = tasks[task](*compared)
+      pseudo = batch.get(labels.PSEUDO[labels.MASKS[task]])
+      if pseudo is None or self.masked_rows == 'zeros':
+        parts[task] = tasks[task](*compared)
+      else:
+        *values, mask = compared
+        parts[task] = tasks[task](*values, mask & ~pseudo)
+        parts[task] += self.pseudo_weight * tasks[task](*values, mask & pseudo)
       total += weight * parts[task]
     return total, parts
 
@@ -165,6 +174,7 @@ def make(
     au_loss: str = 'bce',
     va_weights: str = 'none',
     va_density_sigma: float = 0.1,
+    pseudo_weight: float = 1.0,
     counts: label_counts.LabelCounts | None = None,
     **au_options: float,
 ) -> MultiTaskLoss:
@@ -197,6 +207,11 @@ def make(
         f'config.loss.va_weights={va_weights}: rows without a label have no weight, '
         "but masked_rows is 'zeros'; set it to 'left_out', or va_weights to 'none'"
     )
+  if pseudo_weight != 1 and masked_rows == 'zeros':
+    raise errors.InputError(
+        f'config.loss.pseudo_weight={pseudo_weight}: needs '
+        'config.loss.masked_rows=left_out, or a weight of 1'
+    )
   offsets = positive = negative = density = None
   if prior_adjustment and counts:
     offsets = prior_adjustment * np.log(counts.expression_shares())
@@ -224,6 +239,7 @@ def make(
           name: au_options[key] for name, key in AU_LOSSES[au_loss][1].items()
       },
       va_weights=density,
+      pseudo_weight=pseudo_weight,
   )
 
 
