@@ -19,7 +19,7 @@ SUFFIX = '.onnx'
 EXAMPLE = 'run_onnx.py'
 # ONNX Runtime computes bfloat16 on few devices.
 MODEL = {'dtype': 'float32', 'cudnn_attention': False}
-OPSET = 21  # ONNX Runtime 1.18 and newer
+OPSET = 21  # ONNX Runtime 1.19 and newer
 _PACKAGES = ('onnx', 'onnx_ir', 'onnxruntime', 'jax2onnx')
 # jax2onnx asks for an older Orbax than ours, and needs none for this.
 INSTALL = (
@@ -73,10 +73,6 @@ def serialize(function: functions.Function) -> bytes:
   Raises:
     InputError: jax2onnx cannot write an operation.
   """
-  import jax2onnx
-  from jax2onnx.plugins.jax.core import jit
-
-  jit.jcore = jaxprs  # JAX 0.12 took its classes out of the private module
   names = [tensor.name for tensor in function.outputs]
   shapes = stablehlo.shapes(function)
 
@@ -91,6 +87,10 @@ def serialize(function: functions.Function) -> bytes:
     program = jax.make_jaxpr(call)(*shapes)
   with _quiet():
     try:
+      import jax2onnx
+      from jax2onnx.plugins.jax.core import jit
+
+      jit.jcore = jaxprs  # JAX 0.12 took its classes out of the private module
       model = jax2onnx.to_onnx(
           jaxprs.jaxpr_as_fun(program),
           shapes,
@@ -101,7 +101,25 @@ def serialize(function: functions.Function) -> bytes:
       )
     except Exception as e:
       raise _refusal('jax2onnx cannot write the network', e) from e
-    return model.SerializeToString()
+  _remove_unused(model.graph)
+  return model.SerializeToString()
+
+
+def _remove_unused(graph: Any) -> set[str]:
+  """Removes constants that no node reads; returns the names that are read.
+
+  ONNX Runtime would print a warning for each.
+  """
+  used = {value.name for value in graph.output}
+  for node in graph.node:
+    used.update(node.input)
+    for attribute in node.attribute:
+      if attribute.HasField('g'):
+        used |= _remove_unused(attribute.g)
+  for i in reversed(range(len(graph.initializer))):
+    if graph.initializer[i].name not in used:
+      del graph.initializer[i]
+  return used
 
 
 def load(content: bytes):
@@ -113,7 +131,7 @@ def load(content: bytes):
   import onnxruntime
 
   options = onnxruntime.SessionOptions()
-  options.log_severity_level = 3  # errors; unused constants are warnings
+  options.log_severity_level = 3  # errors
   try:
     session = onnxruntime.InferenceSession(
         content, options, providers=['CPUExecutionProvider']

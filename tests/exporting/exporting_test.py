@@ -107,14 +107,6 @@ def test_the_example_gives_the_rows_of_the_bundle(
     command.export(source, out, file_format=file_format)
 
 
-def test_learned_positions_limit_the_length(folder):
-  source, out = write(folder, 'learned'), folder / 'learned_exported'
-  command.export(source, out, file_format='stablehlo')
-  card = json.loads((out / 'model.json').read_text())
-  assert card['temporal']['temporal0']['max_length'] == 16
-  assert card['temporal']['temporal0']['largest_error'] < 1e-4
-
-
 def test_a_missing_package_is_one_line(monkeypatch):
   monkeypatch.setattr(stablehlo.importlib.util, 'find_spec', lambda name: None)
   with pytest.raises(errors.InputError, match='pip install'):
