@@ -67,7 +67,7 @@ def train(name, change, mesh):
   optimizer = skipping.skip_non_finite(
       optimizers.make_optimizer(
           name=name,
-          schedule=lambda _: 0.01,
+          schedule=lambda _: 1e-3,
           b1=0.9,
           b2=0.99,
           weight_decay=0.1,

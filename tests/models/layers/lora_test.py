@@ -30,7 +30,7 @@ SECTION = {
 }
 LORA = {'lora_rank': 4, 'lora_alpha': 6.0}
 ALL = ','.join(zoo.LORA_TARGETS)
-KERNELS = ('f32[32,96]', 'f32[32,32]', 'f32[32,128]', 'f32[128,32]')
+KERNELS = {'f32[32,96]', 'f32[32,32]', 'f32[32,128]'}
 
 
 @pytest.fixture(scope='module')
@@ -54,6 +54,12 @@ def params(images):
 def loss(params, images, model):
   output, _ = variables.apply(model, params, images, train=True)
   return jnp.sum(jnp.sin(output['expression'])) + jnp.sum(output['au'] ** 2)
+
+
+def products(lowered):
+  """Returns the shapes of the matrix products of a program."""
+  text = lowered.compile().as_text()
+  return set(re.findall(r'= (f32\[[\d,]+\])\S* (?:dot|custom-call)\(', text))
 
 
 def test_a_layer_equals_its_closed_form():
@@ -111,9 +117,9 @@ def test_gradients_follow_from_those_of_merged_kernels(
 
   step = jax.jit(jax.value_and_grad(adapted_loss))
   value, grads = step(trained)
-  want, kernels = jax.value_and_grad(loss)(
-      plain, images, zoo.make_model(**SECTION)
-  )
+  full = jax.jit(jax.value_and_grad(loss), static_argnums=2)
+  full_args = plain, images, zoo.make_model(**SECTION)
+  want, kernels = full(*full_args)
   np.testing.assert_allclose(value, want, rtol=1e-4)
   # With W + s A B in place of W: dA = s dW B^T, dB = s A^T dW.
   for block in ('blocks_0', 'blocks_1'):
@@ -131,11 +137,9 @@ def test_gradients_follow_from_those_of_merged_kernels(
             found[name], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()
         )
       assert found['kernel'] is None
-  # The backward pass has no product with the shape of a kernel.
-  text = step.lower(trained).compile().as_text()
-  products = re.findall(r'= (f32\[[\d,]+\])\S* (?:dot|custom-call)\(', text)
-  assert products
-  assert not set(products) & set(KERNELS)
+  # No product has the shape of a kernel.
+  assert not KERNELS & products(step.lower(trained))
+  assert products(full.lower(*full_args)) >= KERNELS
 
 
 def test_flops_of_a_step_are_those_of_xla(images):
