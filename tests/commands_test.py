@@ -453,8 +453,34 @@ WRONG = {
         ('--targets=trn=a.h5', 'give --targets=train=FILE and --targets='),
     ),
     'extraction without a name': (
-        ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
+        ('abaw_jax.extract', '--init_from={started}', '--data={built}'),
         ('--name is missing', '--help'),
+    ),
+    'a sweep of an unknown key': (
+        (
+            'abaw_jax.sweep',
+            '--config=mtl:smoke',
+            '--sweep=optim.rate=1,2',
+            '--workdir=workdir',
+        ),
+        ('config.optim has no key rate',),
+    ),
+    'a sweep with a value out of its range': (
+        (
+            'abaw_jax.sweep',
+            '--config=mtl:smoke',
+            '--sweep=optim.lr=1,-2',
+            '--workdir=workdir',
+        ),
+        ('config.optim.lr=-2.0: give a number in [0, inf)',),
+    ),
+    'an unknown task that is trained alone': (
+        (*TRAIN, '--config=joint:smoke', REAL, '--config.joint.alone=au,joy'),
+        ("config.joint.alone: unknown value 'joy'", 'valence'),
+    ),
+    'pseudo-labels that training cannot read': (
+        ('abaw_jax.pseudo_label', '--predictions=a.npz', '--out=p.csv'),
+        ('--out=p.csv: training reads .npz',),
     ),
     'a workdir in a variable that is not set': (
         ('abaw_jax.evaluate', '--workdir='),
