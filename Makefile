@@ -37,4 +37,5 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 $(VENV)/.tested: $(VENV)/.installed requirements-test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements-test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps timm==1.0.31
 	touch $@
