@@ -101,7 +101,7 @@ def test_a_network_has_the_published_size(name):
   }  # fmt: skip
   wanted = torch_networks.shapes(model)
   own = [np.prod(x) for k, x in wanted.items() if not k.startswith('batch_')]
-  assert sum(own) / 1e6 == pytest.approx(PARAMETERS[name], rel=0.002)
+  assert sum(own) / 1e6 == pytest.approx(PARAMETERS[name], rel=0.003)
   assert model.flops == torch_networks.counted_flops(twin, 112)
 
 
