@@ -48,7 +48,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 $(VENV)/.tested: $(VENV)/.installed requirements-test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements-test.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps jax2onnx==0.17.1
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps jax2onnx==0.17.1 timm==1.0.31
 	touch $@
 
 $(DOCS)/.installed: requirements-docs.txt

@@ -54,7 +54,7 @@ def conv(
 
 def convolve(
     x: Float[Array, 'b h w c'],
-    kernel: Float[Array, 'k k i d'],
+    kernel: Float[Array, 'k l i d'],
     strides: tuple[int, int],
     padding: Any,
     *,

@@ -45,6 +45,14 @@ def to_torch(pixels: jax.Array) -> torch.Tensor:
   return torch.tensor(np.asarray(pixels).transpose(0, 3, 1, 2))
 
 
+def to_numpy(twin: torch.nn.Module) -> dict[str, np.ndarray]:
+  """Returns its state dict; zeros that take no memory if it is on `meta`."""
+  return {
+      name: np.broadcast_to(np.float32(0), x.shape) if x.is_meta else x.numpy()
+      for name, x in twin.state_dict().items()
+  }
+
+
 def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
   """Returns the shape of every parameter and running statistic by path."""
   pixels = jnp.zeros((1, model.image_size, model.image_size, 3))
