@@ -118,8 +118,10 @@ def _notebook(file: pathlib.Path) -> str:
   parts = []
   for cell in json.loads(file.read_text())['cells']:
     text = ''.join(cell['source'])
-    is_code = cell['cell_type'] == 'code'
-    parts.append(f'```python\n{text}\n```' if is_code else text)
+    if cell['cell_type'] == 'code':
+      language = 'bash' if text.startswith('%%bash') else 'python'
+      text = f'```{language}\n{text}\n```'
+    parts.append(text)
   parts.append(f'Run it yourself: [{file.name}]({file.name}).')
   return '\n\n'.join(parts)
 
