@@ -67,6 +67,7 @@ def test_an_offline_run_has_everything_and_a_resume_continues_it(
   first.rename(first.with_name('offline-run-0'))
   with open_writer(workdir, 2) as log:
     log.write_scalars(3, {'loss': 0.25})
+  wandb.teardown()  # W&B's process writes the last bytes
   paths = sorted((workdir / 'wandb').glob('offline-run-*/run-*.wandb'))
   name = json.loads((workdir / 'wandb.json').read_text())['id']
   assert [path.name for path in paths] == [f'run-{name}.wandb'] * 2
