@@ -78,7 +78,7 @@ def main() -> None:
       f'  abaw-jax predict VIDEO --model={root / "bundle"} --out=tables --overlay\n'
       f'  abaw-jax report {root / "predicted"} {root / "mtl"} --out=report.html\n'
       f'  abaw-jax live --model={root / "bundle"}\n'
-      'docs/your_labels.md trains on labels of your own.'
+      'abaw-jax --help lists all commands.'
   )
 
 
