@@ -55,7 +55,7 @@ def test_an_offline_run_has_everything_and_a_resume_continues_it(
 ):
   workdir = tmp_path / 'run'
   workdir.mkdir()
-  found = jax.device_get(histograms.of([np.float32([0.5, 2.0])]))
+  found = jax.device_get(histograms.count([np.float32([0.5, 2.0])]))
   with open_writer(workdir, None) as log:
     for step in (1, 2):
       log.write_scalars(step, {'loss': 1 / step})
