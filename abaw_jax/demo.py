@@ -8,8 +8,8 @@ frames, extracts features, trains the temporal multi-task model and evaluates
 both models on validation videos of people that are not in the training split.
 Then it puts both models into demo/bundle, renders a video of other people,
 demo/clip.webm, and predicts it: demo/predicted/clip.csv and clip.overlay.webm.
-It takes five to ten minutes on two CPU cores. Run the same command again after an interruption: finished stages are not
-repeated.
+It takes five to ten minutes on two CPU cores. Run the same command again after an
+interruption: finished stages are not repeated.
 """
 
 import json
@@ -78,7 +78,7 @@ def main() -> None:
       f'  abaw-jax predict VIDEO --model={root / "bundle"} --out=tables --overlay\n'
       f'  abaw-jax report {root / "predicted"} {root / "mtl"} --out=report.html\n'
       f'  abaw-jax live --model={root / "bundle"}\n'
-      'docs/your_labels.md trains on labels of your own.'
+      'abaw-jax --help lists all commands.'
   )
 
 

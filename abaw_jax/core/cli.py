@@ -5,6 +5,7 @@ Commands import JAX inside `main`, so that --help answers at once.
 
 from collections.abc import Callable, Iterable, Mapping
 import contextlib
+import os
 import pathlib
 import re
 import sys
@@ -235,6 +236,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
     return rest
   except SystemExit:
     sys.exit(0)  # absl ends --help with status 1
+  except BrokenPipeError:  # by `--help | head`; Python writes again at its end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
   except errors.InputError as e:
     fail(str(e))
   except flags.Error as e:

@@ -62,7 +62,7 @@ class Plots:
     """
     self._name = task.picture
     self._count = jax.jit(
-        histograms.of_state, out_shardings=sharding.replicated(mesh)
+        histograms.count_parts, out_shardings=sharding.replicated(mesh)
     )
     self._pictures = None
     seed = task.config['seed']

@@ -37,7 +37,7 @@ class Histogram(NamedTuple):
   squares: Float[Array, '']
 
 
-def of_state(params: Any, opt_state: Any) -> dict[str, Histogram]:
+def count_parts(params: Any, opt_state: Any) -> dict[str, Histogram]:
   """Returns a histogram of each part of a model; call it inside jit.
 
   The names are `weights/<part>` and, if the optimizer keeps a running mean of the
@@ -48,17 +48,17 @@ def of_state(params: Any, opt_state: Any) -> dict[str, Histogram]:
     params: weights by part.
     opt_state: optax state.
   """
-  found = {f'weights/{name}': of(part) for name, part in params.items()}
+  found = {f'weights/{name}': count(part) for name, part in params.items()}
   for _, moments in optax.tree.get_all_with_path(opt_state, 'mu'):
     found |= {
-        f'gradients/{name}': of(part)
+        f'gradients/{name}': count(part)
         for name, part in moments.items()
         if jax.tree.leaves(part)
     }
   return found
 
 
-def of(tree: Any) -> Histogram:
+def count(tree: Any) -> Histogram:
   """Returns the histogram of all numbers in a tree of arrays."""
   leaves = [jnp.float32(x) for x in jax.tree.leaves(tree)]
   # No leaf is reshaped: its devices count their own part of it.

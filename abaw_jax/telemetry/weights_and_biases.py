@@ -1,7 +1,8 @@
 """A run in Weights & Biases, in addition to the files in the workdir.
 
-No failure of W&B ends a training. It is printed as one line, and nothing more is sent
-until the run resumes. The files in the workdir are always complete.
+No failure of W&B ends a training. It is printed as one line. Without a server at the
+start, the run is recorded offline; after a later failure, nothing more is sent until
+the run resumes. The files in the workdir are always complete.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ class WandbRun:
   def __init__(
       self, workdir: files.Path, *, project: str, config: Mapping[str, Any]
   ):
-    """Starts or continues the run; without a login, the run is offline.
+    """Starts or continues the run, offline without a login or a server.
 
     Args:
       workdir: folder of the run; a local one also gets W&B's own files.
@@ -109,9 +110,8 @@ class WandbRun:
       return action()
     except Exception as e:  # of any kind: the training must not depend on it
       self._run = None
-      reason = str(e).partition('\n')[0] or type(e).__name__
       _say(
-          f'W&B fails ({reason}); the training continues without it, and '
+          f'W&B fails ({_reason(e)}); the training continues without it, and '
           'metrics.jsonl and tb/ have everything'
       )
       return None
@@ -120,21 +120,16 @@ class WandbRun:
 def _start(workdir: files.Path, project: str, config: dict[str, Any]) -> Any:
   """Returns the run, after one line about where it is."""
   wandb = _wandb()
-  mode = wandb.setup().settings.mode  # WANDB_MODE or W&B's own settings
-  note = ''
-  if mode == 'online' and not wandb.login(prompt=False, verify=False):
-    mode, note = 'offline', ' (no login: set WANDB_API_KEY or run wandb login)'
-  folder = None if files.is_bucket(workdir) else str(workdir)
-  run = wandb.init(
-      project=project,
-      id=_run_id(workdir, project),
-      name=workdir.name,
-      dir=folder,
-      config=config,
-      mode=mode,
-      resume='allow' if mode == 'online' else None,
-      reinit='create_new',
-      settings=wandb.Settings(
+  # W&B's own settings, such as WANDB_MODE.
+  mode = wandb.setup(wandb.Settings(silent=True)).settings.mode
+  options = {
+      'project': project,
+      'id': _run_id(workdir, project),
+      'name': workdir.name,
+      'dir': None if files.is_bucket(workdir) else str(workdir),
+      'config': config,
+      'reinit': 'create_new',
+      'settings': wandb.Settings(
           silent=True,
           console='off',
           disable_git=True,
@@ -142,11 +137,23 @@ def _start(workdir: files.Path, project: str, config: dict[str, Any]) -> Any:
           init_timeout=_START_S,
           finish_timeout=_END_S,
       ),
-  )
+  }
+  reason = ''
   if mode == 'online':
-    _say(f'W&B: {run.url}')
-  elif mode == 'offline':
-    _say(f'W&B: offline{note}; `wandb sync {run.settings.sync_dir}` sends it')
+    reason = ' (no login: set WANDB_API_KEY or run wandb login)'
+    if wandb.login(prompt=False, verify=False):
+      try:
+        run = wandb.init(mode='online', resume='allow', **options)
+      except Exception as e:  # of any kind, such as no network
+        reason = f' ({_reason(e)})'
+        wandb.teardown()  # otherwise the id is still in use
+      else:
+        _say(f'W&B: {run.url}')
+        return run
+    mode = 'offline'
+  run = wandb.init(mode=mode, **options)
+  if mode == 'offline':
+    _say(f'W&B: offline{reason}; `wandb sync {run.settings.sync_dir}` sends it')
   return run
 
 
@@ -159,6 +166,10 @@ def _run_id(workdir: files.Path, project: str) -> str:
   name = secrets.token_hex(4)
   files.write_json(path, {'project': project, 'id': name})
   return name
+
+
+def _reason(error: Exception) -> str:
+  return str(error).partition('\n')[0] or type(error).__name__
 
 
 def _say(line: str) -> None:

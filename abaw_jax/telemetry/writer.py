@@ -100,7 +100,7 @@ class Writer:
   def write_histograms(
       self, step: int, found: Mapping[str, histograms.Histogram]
   ) -> None:
-    """Writes histograms by name, as NumPy arrays, to the event files only."""
+    """Writes histograms by name, as NumPy arrays; metrics.jsonl has none."""
     with self._writing():
       for sink in self._sinks:
         for name, histogram in found.items():

@@ -55,7 +55,7 @@ def test_an_offline_run_has_everything_and_a_resume_continues_it(
 ):
   workdir = tmp_path / 'run'
   workdir.mkdir()
-  found = jax.device_get(histograms.of([np.float32([0.5, 2.0])]))
+  found = jax.device_get(histograms.count([np.float32([0.5, 2.0])]))
   with open_writer(workdir, None) as log:
     for step in (1, 2):
       log.write_scalars(step, {'loss': 1 / step})
@@ -67,6 +67,7 @@ def test_an_offline_run_has_everything_and_a_resume_continues_it(
   first.rename(first.with_name('offline-run-0'))
   with open_writer(workdir, 2) as log:
     log.write_scalars(3, {'loss': 0.25})
+  wandb.teardown()  # W&B's process writes the last bytes
   paths = sorted((workdir / 'wandb').glob('offline-run-*/run-*.wandb'))
   name = json.loads((workdir / 'wandb.json').read_text())['id']
   assert [path.name for path in paths] == [f'run-{name}.wandb'] * 2
@@ -126,25 +127,36 @@ def test_a_failure_is_one_line_and_the_files_are_complete(
   ]
 
 
-def test_without_a_login_the_run_is_offline(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ('has_login', 'modes', 'reason'),
+    [
+        (False, ['offline'], 'no login: set WANDB_API_KEY or run wandb login'),
+        (True, ['online', 'offline'], 'no server'),
+    ],
+)
+def test_without_a_login_or_a_server_the_run_is_offline(
+    tmp_path, capsys, monkeypatch, has_login, modes, reason
+):
   wandb.teardown()
   monkeypatch.setenv('WANDB_MODE', 'online')
-  started = {}
+  tried = []
 
   class Run:
     settings = wandb.Settings()
 
-    def __init__(self, **options):
-      started.update(options)
+    def __init__(self, *, mode, **_):
+      tried.append(mode)
+      if mode == 'online':
+        raise wandb.errors.CommError('no server')
 
     def finish(self):
       pass
 
-  monkeypatch.setattr(wandb, 'login', lambda **_: False)
+  monkeypatch.setattr(wandb, 'login', lambda **_: has_login)
   monkeypatch.setattr(wandb, 'init', Run)
   open_writer(tmp_path, None).close()
-  assert started['mode'] == 'offline'
-  assert 'no login: set WANDB_API_KEY or run wandb' in capsys.readouterr().out
+  assert tried == modes
+  assert f'W&B: offline ({reason}); ' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('is_folder', [False, True])
