@@ -18,7 +18,8 @@ import tempfile
 from absl import flags
 
 from abaw_jax.core import cli
-from benchmarks import cases, harness, random_bundles
+from benchmarks import cases, harness
+from benchmarks.export import random_bundles
 
 _TEMPORAL = ('mtl_lstm', 'mtl_gru', 'mtl_transformer')
 _FORMATS = ('stablehlo', 'onnx', 'torch')
