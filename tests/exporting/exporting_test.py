@@ -14,7 +14,7 @@ from abaw_jax.bundles import storage
 from abaw_jax.conversion import convert
 from abaw_jax.core import errors
 from abaw_jax.exporting import checking, command, functions, stablehlo
-from benchmarks.exporting import random_bundles
+from benchmarks.export import random_bundles
 from tests.training import runs
 
 WINDOW = 5

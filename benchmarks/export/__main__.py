@@ -1,7 +1,7 @@
 r"""Exports bundles with random weights in all formats: sizes, errors and times.
 
-  python -m benchmarks.exporting
-  python -m benchmarks.exporting --models=vit_b,mtl_gru --formats=onnx
+  python -m benchmarks.export
+  python -m benchmarks.export --models=vit_b,mtl_gru --formats=onnx
 
 Each row is one network on the CPU. The error is that of the export: the largest
 difference from JAX, relative to the largest value of an output and at least to 1. The
@@ -19,7 +19,7 @@ from absl import flags
 
 from abaw_jax.core import cli
 from benchmarks import cases, harness
-from benchmarks.exporting import random_bundles
+from benchmarks.export import random_bundles
 
 _TEMPORAL = ('mtl_lstm', 'mtl_gru', 'mtl_transformer')
 _FORMATS = ('stablehlo', 'onnx', 'torch')

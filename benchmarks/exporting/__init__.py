@@ -1,1 +1,0 @@
-"""Export of bundles: sizes, errors and times of all formats."""
