@@ -5,8 +5,9 @@ VENV ?= .venv$(patsubst python3%,%,$(notdir $(PYTHON)))
 WORKDIR ?= demo
 TESTS ?= tests
 BIN := $(VENV)/bin
+DOCS := .venv-docs
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format docs clean
 .DEFAULT_GOAL := demo
 
 # Renders faces, trains every stage and prints P_MTL; WORKDIR=... is the folder.
@@ -25,8 +26,13 @@ format: $(VENV)/.tested
 	$(BIN)/ruff check --fix .
 	$(BIN)/pyink --quiet .
 
+# Builds the site of docs/ into site/; a broken link or docstring is an error.
+docs: $(DOCS)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+	@echo 'open site/index.html'
+
 clean:
-	rm -rf $(VENV) $(WORKDIR)
+	rm -rf $(VENV) $(WORKDIR) $(DOCS) site
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,4 +43,9 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 $(VENV)/.tested: $(VENV)/.installed requirements-test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements-test.txt
+	touch $@
+
+$(DOCS)/.installed: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	touch $@

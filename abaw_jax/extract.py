@@ -2,26 +2,36 @@ r"""Extracts one feature vector per frame, with the backbone of a trained run.
 
   abaw-jax extract --init_from=runs/frame --data=DATA_DIR/s_aff_wild2 \
       --name=frame_vit
+  abaw-jax extract --init_from=runs/mtl
 
 The features become the dataset DATA_DIR/s_aff_wild2_features/frame_vit. Train on
 them with `--config=mtl --config.data.features=frame_vit`. The file card.json next
 to them describes the weights and the preprocessing.
+
+The features of a temporal run, the second command, are the hidden states of its tasks.
+They stay in the folder of the run: `--config.data.features=small,runs/mtl` trains on
+the features `small` and on them.
 """
 
 from absl import flags
 
-from abaw_jax.core import cli
+from abaw_jax.core import cli, errors
 
 flags.DEFINE_string(
-    'init_from', None, 'Workdir of a MAE or frame run.', required=True
+    'init_from',
+    None,
+    'Workdir of a MAE, frame or temporal run.',
+    required=True,
 )
 flags.DEFINE_string(
     'data',
     None,
-    'Built dataset: DATA_DIR/NAME, with the --data_dir of the build.',
-    required=True,
+    'Built dataset: DATA_DIR/NAME, with the --data_dir of the build. For a '
+    'temporal run the default is its own dataset.',
 )
-flags.DEFINE_string('name', None, 'Name of the features.', required=True)
+flags.DEFINE_string(
+    'name', None, 'Name of the features; a temporal run has none.'
+)
 flags.DEFINE_bool('overwrite', False, 'Replace features with this name.')
 flags.DEFINE_enum(
     'output',
@@ -52,12 +62,22 @@ cli.define_processes()
 def main() -> None:
   """Extracts the features."""
   from abaw_jax.distributed import processes
-  from abaw_jax.inference import extraction
+  from abaw_jax.inference import extraction, hidden_states
 
-  data = cli.path('data')
+  data, init_from = cli.path('data'), cli.path('init_from')
+  is_temporal = hidden_states.is_temporal(init_from)
+  if is_temporal:
+    _check(init_from, ('name', 'output', 'pool', 'crops', 'batch_size'), False)
+  else:
+    _check(init_from, ('data', 'name'), True)
   with processes.joined(**cli.processes()):
+    if is_temporal:
+      hidden_states.extract(
+          init_from, data=data, overwrite=flags.FLAGS.overwrite
+      )
+      return
     extraction.extract(
-        init_from=cli.path('init_from'),
+        init_from=init_from,
         data_dir=data.parent,
         dataset=data.name,
         name=flags.FLAGS.name,
@@ -67,6 +87,18 @@ def main() -> None:
         crops=int(flags.FLAGS.crops),
         overwrite=flags.FLAGS.overwrite,
     )
+
+
+def _check(init_from, names, wanted: bool) -> None:
+  """Raises an InputError for the first flag that is missing, or too much."""
+  for name in names:
+    if bool(flags.FLAGS[name].present) != wanted:
+      raise errors.InputError(
+          f'--{name} is missing; --help lists the flags'
+          if wanted
+          else f'--{name}: {init_from} is a temporal run, whose hidden states have '
+          'no such option; leave it out'
+      )
 
 
 if __name__ == '__main__':

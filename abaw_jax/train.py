@@ -29,23 +29,31 @@ def main() -> None:
   from abaw_jax.tasks import registry
   from abaw_jax.telemetry import goodput
   from abaw_jax.training import loop
-  from abaw_jax.workflow import procedural
+  from abaw_jax.workflow import joint, procedural, stages
 
   host_memory.keep_freed()
   config = flags.FLAGS.config.to_dict()
   # Wrong values fail here, before a corpus is rendered.
   task = registry.make_task(config)
+  groups = joint.groups(config)
   with processes.joined(**cli.processes()):
     if procedural.is_requested(config['data']['name']):
       processes.check_single(
           f'config.data.name={config["data"]["name"]}: only a run with one '
           'process can render it; start one process, or name a built dataset'
       )
+    if groups:
+      processes.check_single(
+          f'config.joint.alone={",".join(groups)}: only a run with one process can '
+          'train groups of tasks alone; start one process'
+      )
     workdir = cli.path('workdir') or runs.choose_workdir(
         pathlib.Path('runs'), cli.config_name()
     )
     with processes.holding(workdir, inside=True):
       procedural.resolve(config, task.default_data)
+      stages.run(joint.stages(config, workdir, cli.config_arguments()))
+      config = joint.with_features(config, workdir)
       config = task.complete(config)
       loop.train(config, workdir, elapsed=goodput.process_age())
 

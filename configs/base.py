@@ -28,7 +28,7 @@ _KEYS = {
     'a number in [0, 1]': (
         'augment.erase augment.mask model.feed_truth_rate degradation.final_sinc_prob'
     ),
-    'a number in (0, 1]': 'augment.crop_scale optim.layer_decay',
+    'a number in (0, 1]': 'augment.crop_scale optim.layer_decay data.video_share',
     'a number in (0, 1)': 'model.mask_ratio',
     'a number in [0, 2]': 'loss.margin',
     'numbers in [0, 1], [0, 1], [0, 1]': 'augment.mean',
@@ -48,9 +48,10 @@ _KEYS = {
         'model.decoder_dim model.decoder_depth model.decoder_num_heads '
         'model.scale model.width model.growth model.blocks model.convs'
     ),
+    'an integer in [2, 2e9]': 'model.kernel_size',
     'integers in [1, 2e9]': 'model.hidden_dims',
     'an integer in [0, 30]': 'augment.rand_magnitude',
-    'an integer in [0, 4294967295]': 'seed data.fold_seed',
+    'an integer in [0, 4294967295]': 'seed data.fold_seed data.share_seed',
 }
 RANGES = {key: text for text, keys in _KEYS.items() for key in keys.split()}
 RANGES |= losses.RANGES
@@ -245,6 +246,10 @@ def add_frames(config: ml_collections.ConfigDict, backbone: str) -> None:
   # Class-balanced sampling: 'expression' draws each expression equally often, and
   # images without an expression as often as before; 'none' = off.
   config.data.class_balance = 'none'
+  # Share of the training videos that is used, to measure how many labels a model
+  # needs, and the seed that draws these videos.
+  config.data.video_share = 1.0
+  config.data.share_seed = 0
   # Target from the votes of annotators (FER+): their 'majority'; a class that is
   # drawn from the distribution of votes each time ('probability'); or the
   # distribution itself ('crossentropy'). No effect without votes.

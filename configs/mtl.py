@@ -46,12 +46,14 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
 
   config.model.name = 'temporal'
   # Shared encoder: 'transformer', 'lstm', 'bilstm', 'gru', 'fft' (relative
-  # attention and convolutions), or 'none' (heads read the features).
+  # attention and convolutions), 'tcn' (dilated convolutions), or 'none' (heads
+  # read the features).
   config.model.encoder = 'transformer'
   config.model.dim = 1024
   config.model.depth = 1
   config.model.num_heads = 16  # for transformer and fft
   config.model.mlp_dim = 2048  # for transformer
+  config.model.kernel_size = 3  # frames, of a convolution; for tcn
   config.model.encoder_dropout = 0.3  # for all encoders, also private layers
   config.model.drop_path = 0.0  # stochastic depth; for transformer
   config.model.norm = 'post'  # layer norm, 'post' or 'pre'; for transformer

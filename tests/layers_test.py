@@ -17,13 +17,14 @@ ROOMS = {
     'core': 'configs buckets',
     'cpu': 'core',
     'models/layers': 'core cpu',
+    'models/convnets': 'core cpu models/layers',
     'models/vision': 'core cpu models/layers',
     'models/temporal': 'core cpu models/layers',
     'models/multi_task': 'core models/layers models/temporal',
     'models/super_resolution': 'core models/layers',
     'models': (
-        'core models/layers models/vision models/temporal models/multi_task '
-        'models/super_resolution'
+        'core models/layers models/convnets models/vision models/temporal '
+        'models/multi_task models/super_resolution'
     ),
     'data': 'core buckets',
     'derived': 'core',
@@ -42,8 +43,9 @@ ROOMS = {
     ),
     'distributed': 'core models/layers',
     'steps': 'core cpu models/layers augmentation tasks distributed',
-    'porting': 'core',
     'porting/layouts': 'core',
+    'porting/convnet_layouts': 'core porting/layouts',
+    'porting': 'core porting/layouts porting/convnet_layouts',
     'checkpoints': (
         'core models models/layers data tasks distributed steps porting'
     ),
@@ -59,8 +61,8 @@ ROOMS = {
         'steps porting checkpoints inference'
     ),
     'conversion': (
-        'core models models/layers models/vision tasks distributed porting '
-        'porting/layouts checkpoints inference'
+        'core models models/layers tasks distributed porting porting/layouts '
+        'checkpoints inference'
     ),
     'exporting': (
         'core cpu models models/temporal data tasks steps bundles inference '

@@ -68,6 +68,13 @@ def read(workdir: files.Path, data_dir: files.Path | None) -> TemporalRun:
     )
   task = registry.make_task(config)
   names = [name.strip() for name in data['features'].split(',')]
+  for name in names:
+    if '/' in name:
+      raise errors.InputError(
+          f'--temporal={workdir}: reads the hidden states of {name}, and a bundle '
+          'has one temporal model without others below it; bundle a run that '
+          'reads only features of frames'
+      )
   root = data_dir or data['dir']
   cards = {
       name: feature_datasets.read_card(root, data['name'], name)

@@ -55,6 +55,10 @@ def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
   data = config['data'] | {
       key: _absolute(config['data'][key]) for key in ('dir', 'cache_dir')
   }
+  if 'features' in data:  # names of feature sets, and paths of runs
+    names = [name.strip() for name in data['features'].split(',')]
+    names = [_absolute(name) if '/' in name else name for name in names]
+    data['features'] = ','.join(names)
   paths = {'init_from': _absolute(config['init_from'])}
   return {**config, **paths, 'data': data}
 

@@ -5,8 +5,7 @@ import pathlib
 from typing import Any
 
 from abaw_jax.core import errors
-from abaw_jax.models import zoo
-from abaw_jax.models.vision import convnets
+from abaw_jax.models import convnet_zoo, zoo
 
 # Numbers of heads of the published models by width; no shape shows them.
 HEADS = {row['dim']: row['num_heads'] for row in zoo.VITS.values()}
@@ -123,12 +122,14 @@ def complete_convnet(
       if key in model
   }
   names = [
-      name for name, (_, sizes) in convnets.CONVNETS.items() if sizes == model
+      name
+      for name, (_, sizes) in convnet_zoo.CONVNETS.items()
+      if sizes == model
   ]
   if not names:
     raise errors.InputError(
         f'{checkpoint}: no network has these sizes ({model}); convert one of '
-        f'{", ".join(convnets.CONVNETS)}'
+        f'{", ".join(convnet_zoo.CONVNETS)}'
     )
   return kept | {'backbone': names[0], 'remat': 'none', 'dtype': 'float32'}
 

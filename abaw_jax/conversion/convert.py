@@ -17,8 +17,8 @@ from abaw_jax.conversion import (
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.models import super_resolution_zoo, zoo
-from abaw_jax.porting import weight_files
-from abaw_jax.porting.layouts import registry, state_dicts
+from abaw_jax.porting import registry, weight_files
+from abaw_jax.porting.layouts import state_dicts
 from abaw_jax.tasks import registry as tasks
 
 

@@ -12,10 +12,12 @@ from typing import Any
 from abaw_jax.core import choices, errors
 from abaw_jax.porting.layouts import preprocessing, state_dicts
 
+# EfficientNets by their factor of depth.
+_EFFICIENTNETS = {1.0: 'b0', 1.1: 'b1', 1.2: 'b2', 1.4: 'b3', 1.8: 'b4'}
 # Backbones by timm's names, where these differ from ours.
 TIMM_NAMES = {
-    'tf_efficientnet_b0': 'efficientnet_b0',
-    'tf_efficientnet_b2': 'efficientnet_b2',
+    f'tf_efficientnet_{size}': f'efficientnet_{size}'
+    for size in _EFFICIENTNETS.values()
 }
 # Names of files that belong to the JSON files in their folder.
 _HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
@@ -78,7 +80,7 @@ def complete_variant(
   if same is None and arch is not None and arch.endswith('_torch'):
     same = False
   if same is None:
-    size = 'b0' if inferred['depth'] == 1.0 else 'b2'
+    size = _EFFICIENTNETS[inferred['depth']]
     raise errors.InputError(
         f'{checkpoint}: may be tf_efficientnet_{size} (padding of TensorFlow: also '
         f'HSE-NN) or efficientnet_{size} of timm (padding of PyTorch), and their '

@@ -201,14 +201,14 @@ def fingerprint(data_dir: epath.PathLike, dataset: str) -> dict[str, Any]:
 
   Args:
     data_dir: folder of all built datasets.
-    dataset: `<name>/<config>`.
+    dataset: `<name>/<config>`; an absolute path does not depend on `data_dir`.
 
   Raises:
     InputError: there is no such dataset, it has no fingerprint, or it was made
       from a dataset in `data_dir` that was built again with other data.
   """
   data_dir = files.path(data_dir)
-  folder = _newest_version(data_dir, *dataset.split('/'))
+  folder = _newest_version(data_dir, *dataset.rsplit('/', 1))
   found = fingerprint_lib.read(folder)
   for name, old in found.get('source', {}).items():
     # A dataset of larger images may have the name of its original, which is in
@@ -240,7 +240,8 @@ def _newest_version(data_dir: files.Path, name: str, config: str) -> files.Path:
     )
   others = {
       f'{v.parent.parent.name}/{v.parent.name}'
-      for v in _finished(data_dir, '*/*')
+      for folder in data_dir.glob('*/*')
+      for v in _finished(folder.parent, folder.name)
   }
   raise errors.InputError(
       f'{data_dir}: no dataset {name}/{config}; found {_listing(others)}; '
@@ -250,7 +251,7 @@ def _newest_version(data_dir: files.Path, name: str, config: str) -> files.Path:
 
 def _finished(data_dir: files.Path, dataset: str) -> list[files.Path]:
   """Returns the version folders of a dataset that are complete."""
-  infos = data_dir.glob(f'{dataset}/*/dataset_info.json')
+  infos = (data_dir / dataset).glob('*/dataset_info.json')
   return [i.parent for i in infos if _VERSION.fullmatch(i.parent.name)]
 
 

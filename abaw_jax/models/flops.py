@@ -12,7 +12,12 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from abaw_jax.models.multi_task import frame_model, heads, temporal_model
-from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
+from abaw_jax.models.temporal import (
+    fft_encoder,
+    recurrent,
+    tcn,
+    transformers,
+)
 from abaw_jax.models.vision import mae, vit
 
 
@@ -34,9 +39,15 @@ def forward_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
   """Returns forward FLOPs per image for `visible` patches; None means all."""
   patches = model.num_patches if visible is None else visible
-  embed = _dense(patches, 3 * model.patch_size**2, model.dim)
-  block = _block(patches + 1, model.dim, int(model.dim * model.mlp_ratio))
-  return embed + model.depth * block
+  tokens, dim, hidden = patches + model.num_prefix, model.dim, model.hidden_dim
+  gated = model.activation == 'swiglu'
+  total = _dense(patches, 3 * model.patch_size**2, dim)
+  total += model.depth * _block(tokens, dim, hidden, gated=gated)
+  if model.pool == 'attention':
+    total += _dense(tokens, dim, 2 * dim) + 2 * _dense(1, dim, dim)
+    total += 2 * _dense(1, dim, tokens) + 2 * _dense(1, dim, hidden)
+    total += gated * _dense(1, dim, hidden)
+  return total
 
 
 def backbone_flops(model: nn.Module) -> int:
@@ -103,6 +114,8 @@ def _encoder(model: nn.Module, frames: int, width: int) -> tuple[int, int]:
           frames, model.dim, near
       )
       block += _dense(frames, fft_encoder.KERNEL_SIZE * model.dim, model.dim)
+    case tcn.TCNEncoder():
+      block = 2 * _dense(frames, model.kernel_size * model.dim, model.dim)
     case _:
       return 0, width
   return _dense(frames, width, model.dim) + model.depth * block, model.dim
@@ -140,9 +153,12 @@ def _dense(rows: int, width: int, out_width: int) -> int:
   return 2 * rows * width * out_width
 
 
-def _block(tokens: int, dim: int, mlp_dim: int) -> int:
+def _block(
+    tokens: int, dim: int, mlp_dim: int, *, gated: bool = False
+) -> int:
   """Returns the FLOPs of a transformer layer: attention and MLP."""
-  return _attention(tokens, dim) + 2 * _dense(tokens, dim, mlp_dim)
+  products = 3 if gated else 2
+  return _attention(tokens, dim) + products * _dense(tokens, dim, mlp_dim)
 
 
 def _attention(tokens: int, dim: int) -> int:

@@ -8,9 +8,14 @@ from abaw_jax.models.layers import dtypes, initializers
 from abaw_jax.models.multi_task import feedback as feedbacks
 from abaw_jax.models.multi_task import heads, temporal_model
 from abaw_jax.models.temporal import encoder as encoders
-from abaw_jax.models.temporal import fft_encoder, recurrent, transformers
+from abaw_jax.models.temporal import (
+    fft_encoder,
+    recurrent,
+    tcn,
+    transformers,
+)
 
-ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'none')
+ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'tcn', 'none')
 FRAMEWORKS = ('share_encoder', 'share_bottom')
 FEEDBACKS = ('none', *feedbacks.KINDS)
 
@@ -53,6 +58,7 @@ def make_temporal(
     feature_layer_norm: bool,
     initializer: str,
     dtype: str,
+    kernel_size: int = 3,
 ) -> temporal_model.TemporalModel:
   """Returns the temporal multi-task model, or raises an InputError.
 
@@ -83,7 +89,12 @@ def make_temporal(
   if causal and encoder in ('bilstm', 'fft'):
     raise errors.InputError(
         f'config.model.causal=True: {encoder} reads later frames; choose '
-        'transformer, lstm, gru or none'
+        'transformer, lstm, gru, tcn or none'
+    )
+  if encoder == 'tcn' and not causal and kernel_size % 2 == 0:
+    raise errors.InputError(
+        f'config.model.kernel_size={kernel_size}: a centred tcn needs an odd '
+        'number of frames; choose one, or config.model.causal=True'
     )
   if va_features and encoder != 'none':
     raise errors.InputError(
@@ -109,6 +120,15 @@ def make_temporal(
   sizes = {'dim': dim, 'depth': depth}
   if encoder == 'none':
     shared = encoders.Encoder()
+  elif encoder == 'tcn':
+    shared = tcn.TCNEncoder(
+        **sizes,
+        kernel_size=kernel_size,
+        dropout=encoder_dropout,
+        causal=causal,
+        initializer=initializer,
+        dtype=compute,
+    )
   elif encoder in ('transformer', 'fft'):
     if dim % num_heads:
       raise errors.InputError(

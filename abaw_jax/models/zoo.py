@@ -8,13 +8,13 @@ from typing import Any
 from flax import linen as nn
 
 from abaw_jax.core import choices, errors, labels
-from abaw_jax.models import super_resolution_zoo, temporal_zoo
-from abaw_jax.models.layers import dtypes, rematerialization
+from abaw_jax.models import convnet_zoo, super_resolution_zoo, temporal_zoo
+from abaw_jax.models.layers import dense, dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
-from abaw_jax.models.vision import classifier, convnets, identity, mae, vit
+from abaw_jax.models.vision import classifier, identity, mae, vit
 
-POOLS = ('mean', 'mean_norm', 'cls')
-POSITIONS = ('sincos', 'learned')
+POOLS = ('mean', 'mean_norm', 'cls', 'attention')
+POSITIONS = ('sincos', 'learned', 'rotary')
 
 # Sizes of the ViTs; patch size and image size are separate keys.
 VITS = {
@@ -43,6 +43,13 @@ def make_vit(
     dim: int = 0,
     depth: int = 0,
     num_heads: int = 0,
+    mlp_dim: int = 0,
+    activation: str = 'gelu',
+    layer_scale: bool = False,
+    num_registers: int = 0,
+    class_token: bool = True,
+    pre_norm: bool = False,
+    norm_eps: float = 1e-6,
 ) -> vit.ViT:
   """Returns the ViT with the name `backbone`, or raises an InputError.
 
@@ -61,6 +68,15 @@ def make_vit(
         f'config.model.image_size={image_size} is not a multiple of '
         f'config.model.patch_size={patch_size}: choose sizes that divide'
     )
+  if positions == 'rotary' and sizes['dim'] // sizes['num_heads'] % 4:
+    raise errors.InputError(
+        'config.model.positions=rotary: needs heads whose width is a multiple of '
+        f'4, not {sizes["dim"] // sizes["num_heads"]}; choose other heads'
+    )
+  if pool == 'cls' and not class_token:
+    raise errors.InputError(
+        'config.model.pool=cls: this network has no class token; choose mean'
+    )
   if cudnn_attention and dtype == 'float32':
     raise errors.InputError(
         'config.model.cudnn_attention=True needs config.model.dtype=bfloat16: '
@@ -77,14 +93,37 @@ def make_vit(
       scan=scan,
       dtype=choices.choose(dtypes.DTYPES, dtype, 'model.dtype'),
       cudnn_attention=cudnn_attention,
+      mlp_dim=mlp_dim,
+      activation=activation,
+      layer_scale=layer_scale,
+      num_registers=num_registers,
+      class_token=class_token,
+      pre_norm=pre_norm,
+      norm_eps=norm_eps,
   )
+
+
+# Options of `make_vit` that a plain ViT, such as MAE's, does not have.
+VIT_OPTIONS = (
+    'mlp_dim', 'activation', 'layer_scale', 'num_registers', 'class_token',
+    'pre_norm', 'norm_eps',
+)  # fmt: skip
+
+
+def vit_options(model: Mapping[str, Any]) -> list[str]:
+  """Returns the keys of a `model` section that make its ViT no plain ViT."""
+  if model.get('positions') == 'rotary':
+    return ['rotary positions']
+  return [key for key in VIT_OPTIONS if key in model]
 
 
 def make_convnet(
     *, backbone: str, image_size: int, remat: str, dtype: str
 ) -> nn.Module:
   """Returns the convolutional backbone with the name `backbone`."""
-  module, sizes = choices.choose(convnets.CONVNETS, backbone, 'model.backbone')
+  module, sizes = choices.choose(
+      convnet_zoo.CONVNETS, backbone, 'model.backbone'
+  )
   return module(
       **sizes,
       image_size=image_size,
@@ -95,7 +134,7 @@ def make_convnet(
 
 def is_convnet(model: Mapping[str, Any]) -> bool:
   """Returns whether a `model` section has a convolutional backbone."""
-  return model.get('backbone') in convnets.CONVNETS
+  return model.get('backbone') in convnet_zoo.CONVNETS
 
 
 def _backbone_maker(model: Mapping[str, Any]) -> Callable[..., nn.Module]:
@@ -144,6 +183,7 @@ _WITHOUT_BACKBONE = ('temporal', 'sr')
 _NO_KEYS = ('backbone', 'encoder', 'parent', 'name')  # fields with modules
 # Allowed values of the keys of models with a backbone.
 CHOICES = {
+    'activation': dense.ACTIVATIONS,
     'head': identity.HEADS,
     'pool': POOLS,
     'positions': POSITIONS,
@@ -178,6 +218,11 @@ def make_model(*, name: str, **section: Any) -> nn.Module:
     if key in section:
       choices.choose(dict.fromkeys(allowed), section[key], f'model.{key}')
   backbone = {k: section.pop(k) for k in backbone_keys.keys() & section.keys()}
+  if name == 'mae' and (options := vit_options(backbone)):
+    raise errors.InputError(
+        f'config.model.name=mae: its encoder has no {choices.listing(options)}; '
+        'start a MAE from a plain ViT'
+    )
   return make(_backbone_maker(backbone)(**backbone), **section)
 
 

@@ -12,6 +12,32 @@ from abaw_jax.core import errors, files, fingerprint, labels
 from abaw_jax.data import transforms
 from abaw_jax.derived import writer
 
+# Folder in the workdir of a run with hidden states of datasets, and their name.
+OF_RUN, HIDDEN = 'features', 'hidden'
+
+
+def place(dataset: str, name: str) -> tuple[str, str]:
+  """Returns dataset and config of a feature set that a config names.
+
+  Args:
+    dataset: name of the dataset that the frames come from.
+    name: of a feature set, or the workdir of a temporal run, which contains a `/`;
+      its hidden states are the features.
+
+  Raises:
+    InputError: the run has no hidden states of this dataset.
+  """
+  if '/' not in name:
+    return f'{dataset}_features', name
+  folder = files.path(name) / OF_RUN / f'{dataset}_features'
+  if not (folder / HIDDEN / writer.VERSION).is_dir():
+    raise errors.InputError(
+        f'config.data.features: {name} has no hidden states of {dataset}; write '
+        f'them with `abaw-jax extract --init_from={name}`, and for another dataset '
+        f'than that of the run with --data=DATA_DIR/{dataset}'
+    )
+  return str(folder), HIDDEN
+
 
 class FeatureWriter(writer.Writer):
   """Writes `<data_dir>/<dataset>_features/<features_name>/1.0.0/`."""

@@ -9,6 +9,7 @@ import numpy as np
 from abaw_jax.core import choices, errors, folds, labels
 from abaw_jax.data import sources
 from abaw_jax.sequences import (
+    feature_datasets,
     stateful_videos,
     table,
     video_groups,
@@ -41,8 +42,7 @@ def make_source(
       [
           sources.Records(
               data['dir'],
-              f'{data["name"]}_features',
-              name,
+              *feature_datasets.place(data['name'], name),
               part,
               cache_dir=data.get('cache_dir', ''),  # older configs have none
           )

@@ -12,9 +12,8 @@ import numpy as np
 
 from abaw_jax.augmentation import augment
 from abaw_jax.data import images, memory, pipeline, transforms
-from abaw_jax.models import zoo
+from abaw_jax.models import convnet_zoo, zoo
 from abaw_jax.models.layers import variables
-from abaw_jax.models.vision import convnets
 from abaw_jax.tasks import task
 
 
@@ -33,7 +32,7 @@ class ImageTask(task.Task):
     model = cls.make_model(config['model'])
     decoding(config)  # wrong values fail here
     if _keeps_statistics(config):
-      model = model.clone(backbone=convnets.freeze(model.backbone))
+      model = model.clone(backbone=convnet_zoo.freeze(model.backbone))
     return cls(
         config=config,
         model=model,

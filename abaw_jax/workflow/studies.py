@@ -14,7 +14,7 @@ from typing import Any
 
 from abaw_jax.checkpoints import runs
 from abaw_jax.core import errors, files
-from abaw_jax.workflow import stages
+from abaw_jax.workflow import joint, stages
 
 REPORT = 'report.json'
 
@@ -153,7 +153,8 @@ def check_overrides(planned: Sequence[Run], keys: Iterable[str]) -> None:
 def check_ended(planned: Iterable[Run], config: Mapping[str, Any]) -> None:
   """Raises an InputError if a run has other data, or ended with another config."""
   for run in planned:
-    changes = runs.check(run.workdir, runs.absolute(run.config(config)))
+    own = joint.with_features(run.config(config), run.workdir)
+    changes = runs.check(run.workdir, runs.absolute(own))
     runs.check_data(run.workdir, config['data']['dir'])
     if changes and runs.is_done(run.workdir):
       raise errors.InputError(

@@ -1,6 +1,6 @@
 r"""Renders videos of parametric faces in the on-disk layout of s-Aff-Wild2.
 
-  abaw-jax render --out=DIR [--videos=N --frames=N --seed=S]
+  abaw-jax render --out=DIR --videos=12 --frames=24 --seed=1
   abaw-jax render --layout=fer_plus --out=DIR
   abaw-jax render --domain=synthetic --out=DIR
   abaw-jax render --scenes=3 --out=DIR

@@ -12,49 +12,30 @@ import pytest
 import abaw_jax
 from abaw_jax.bundles import writing
 from abaw_jax.core import errors, labels
-from abaw_jax.inference import evaluation, extraction
+from abaw_jax.inference import evaluation
 from abaw_jax.scoring import prediction_files
-from abaw_jax.training import loop
 from tests.bundles import made
 from tests.training import runs
 
 
 @pytest.fixture(scope='module')
-def workdir(data_dir, tmp_path_factory):
-  """Returns a folder with a frame model, a recurrent one, and a bundle of both."""
-  root = tmp_path_factory.mktemp('end_to_end')
-  (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
-  frame = runs.smoke('frame', root, epochs=0.1, optim__warmup_epochs=0.0)
-  loop.train(frame, root / 'frame')
-  extraction.extract(
-      init_from=root / 'frame',
-      data_dir=root,
-      dataset='s_aff_wild2',
-      name='small',
-      batch_size=32,
-  )
-  changes = {
-      'epochs': 0.5,
-      'data__batch_size': 2,
-      'data__window': made.WINDOW,
-      'data__stride': made.WINDOW,
-  }
-  loop.train(runs.smoke('mtl_gru', root, **changes), root / 'mtl_gru')
-  evaluation.evaluate(root / 'mtl_gru', made.SPLIT)
+def bundles(root, tmp_path_factory):
+  """Returns a folder with `bundle`, a recurrent model, and `frame_bundle`."""
+  folder = tmp_path_factory.mktemp('end_to_end')
   writing.write_bundle(
-      root / 'bundle', frame=root / 'frame', temporal=[root / 'mtl_gru']
+      folder / 'bundle', frame=root / 'frame', temporal=[root / 'mtl_gru']
   )
-  writing.write_bundle(root / 'frame_bundle', frame=root / 'frame')
-  return root
+  writing.write_bundle(folder / 'frame_bundle', frame=root / 'frame')
+  return folder
 
 
 @pytest.fixture(scope='module')
-def crops(workdir):
+def crops(root, bundles):
   """Returns a video's name, its frame numbers, and a folder of its faces."""
   name, video = max(
-      made.videos(workdir).items(), key=lambda x: len(x[1]['frame_id'])
+      made.videos(root).items(), key=lambda x: len(x[1]['frame_id'])
   )
-  folder = workdir / 'crops' / name
+  folder = bundles / 'crops' / name
   folder.mkdir(parents=True)
   for number, face in zip(video['frame_id'], video['faces'], strict=True):
     cv2.imwrite(str(folder / f'{number:05}.png'), face[..., ::-1])
@@ -62,13 +43,13 @@ def crops(workdir):
 
 
 @pytest.fixture(scope='module')
-def table(workdir, crops):
+def table(bundles, crops):
   """Returns the table that the command writes."""
-  out = workdir / 'out'
+  out = bundles / 'out'
   done = subprocess.run(
       [
           *(sys.executable, '-m', 'abaw_jax.predict', str(crops[2])),
-          *(f'--model={workdir / "bundle"}', f'--out={out}'),
+          *(f'--model={bundles / "bundle"}', f'--out={out}'),
           '--detector=none',
       ],
       cwd=runs.ROOT,
@@ -95,9 +76,9 @@ def values(table):
   }
 
 
-def test_aligned_crops_have_the_rows_of_evaluate(workdir, crops, table):
+def test_aligned_crops_have_the_rows_of_evaluate(root, crops, table):
   name, video, _ = crops
-  path = evaluation.file(workdir / 'mtl_gru', made.SPLIT)
+  path = evaluation.file(root / 'mtl_gru', made.SPLIT)
   wanted = prediction_files.read(path)
   wanted = wanted.take(np.flatnonzero(wanted.video == name))
   wanted = wanted.take(np.unique(wanted.frame_id, return_index=True)[1])
@@ -106,23 +87,23 @@ def test_aligned_crops_have_the_rows_of_evaluate(workdir, crops, table):
     np.testing.assert_allclose(found, getattr(wanted, field), atol=2e-5)
 
 
-def test_the_table_of_python_is_that_of_the_command(workdir, crops, table):
+def test_the_table_of_python_is_that_of_the_command(bundles, crops, table):
   _, video, folder = crops
-  model = abaw_jax.load(workdir / 'bundle')
+  model = abaw_jax.load(bundles / 'bundle')
   assert model.predict(folder, aligned=True).equals(table)
   # As an array, its frames have no numbers and so other times.
   other = model.predict(video['faces'], aligned=True, batch_size=4)
   for field, found in values(other).items():
     np.testing.assert_allclose(found, values(table)[field], atol=2e-5)
-  schema = json.loads((workdir / 'out' / f'{crops[0]}.schema.json').read_text())
+  schema = json.loads((bundles / 'out' / f'{crops[0]}.schema.json').read_text())
   assert [x.name for x in model.columns()] == [
       x['name'] for x in schema['columns']
   ]
 
 
-def test_a_stream_gives_each_row_at_once(workdir, crops):
+def test_a_stream_gives_each_row_at_once(bundles, crops):
   _, video, _ = crops
-  model = abaw_jax.load(workdir / 'frame_bundle')
+  model = abaw_jax.load(bundles / 'frame_bundle')
   table = model.predict(video['faces'], aligned=True).to_pylist()
   stream = model.stream(aligned=True)
   for index, face in enumerate(video['faces'][:6]):
@@ -134,17 +115,17 @@ def test_a_stream_gives_each_row_at_once(workdir, crops):
     model.stream(interpolate=1.0)
 
 
-def test_embed_gives_the_features_of_extract(workdir, crops):
-  model = abaw_jax.load(workdir / 'frame_bundle')
+def test_embed_gives_the_features_of_extract(bundles, crops):
+  model = abaw_jax.load(bundles / 'frame_bundle')
   features = model.embed(crops[1]['faces'][:3])
   assert features.shape == (3, model.predictor.feature_dim)
   with pytest.raises(errors.InputError, match='give uint8 RGB images'):
     model.embed(features)
 
 
-def test_adaptive_reading_of_a_frame_model(workdir, crops):
+def test_adaptive_reading_of_a_frame_model(bundles, crops):
   _, video, _ = crops
-  model = abaw_jax.load(workdir / 'frame_bundle')
+  model = abaw_jax.load(bundles / 'frame_bundle')
   full = model.predict(video['faces'], aligned=True)
   all_read = model.predict(video['faces'], aligned=True, adaptive=0.999)
   assert set(all_read['is_read'].to_pylist()) == {1}
@@ -159,7 +140,7 @@ def test_adaptive_reading_of_a_frame_model(workdir, crops):
       atol=2e-5,
   )
   with pytest.raises(errors.InputError, match='has a temporal model'):
-    abaw_jax.load(workdir / 'bundle').predict(
+    abaw_jax.load(bundles / 'bundle').predict(
         video['faces'], aligned=True, adaptive=0.5
     )
 

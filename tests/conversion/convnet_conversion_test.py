@@ -10,7 +10,8 @@ from abaw_jax.checkpoints import runs, weights
 from abaw_jax.configs import convnet
 from abaw_jax.conversion import convert, parity_check
 from abaw_jax.core import errors
-from abaw_jax.models.vision import convnets, densenet
+from abaw_jax.models import convnet_zoo
+from abaw_jax.models.convnets import densenet
 from abaw_jax.porting import weight_files
 from abaw_jax.tasks import registry
 from benchmarks.torch_twins import densenet as torch_densenet
@@ -81,7 +82,7 @@ def test_a_frame_model_starts_with_its_statistics(converted):
 def test_a_classifier_keeps_its_classes(tmp_path, monkeypatch):
   sizes = {'layers': (1, 2), 'growth': 4, 'stem_width': 8, 'grey': False}
   tiny = (densenet.DenseNet, sizes)
-  monkeypatch.setitem(convnets.CONVNETS, 'densenet_tiny', tiny)
+  monkeypatch.setitem(convnet_zoo.CONVNETS, 'densenet_tiny', tiny)
   twin = torch_densenet.DenseNet((1, 2), 4, 8, num_classes=7)
   torch_networks.randomise(twin).eval()
   torch.save(twin.state_dict(), tmp_path / 'net.pth')

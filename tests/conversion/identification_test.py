@@ -11,11 +11,13 @@ import torch
 from abaw_jax.checkpoints import runs, weights
 from abaw_jax.conversion import convert, parity_check
 from abaw_jax.core import errors
-from abaw_jax.models.vision import convnets
-from abaw_jax.models.vision import efficientnet as our_efficientnet
-from abaw_jax.porting.layouts import efficientnet, preprocessing
+from abaw_jax.models import convnet_zoo
+from abaw_jax.models.convnets import efficientnet as our_efficientnet
+from abaw_jax.porting.convnet_layouts import efficientnet
+from abaw_jax.porting.layouts import preprocessing
 from benchmarks.torch_twins import iresnet
-from tests.porting.layouts import torch_efficientnet, torch_networks
+from tests.porting.convnet_layouts import torch_efficientnet
+from tests.porting.layouts import torch_networks
 from tests.tasks import torch_weights
 
 SIZE = 40
@@ -39,7 +41,7 @@ def _tiny(monkeypatch):
       ('efficientnet_b0_torch', {'torch_padding': True}),
   ):
     network = (our_efficientnet.EfficientNet, sizes | extra)
-    monkeypatch.setitem(convnets.CONVNETS, name, network)
+    monkeypatch.setitem(convnet_zoo.CONVNETS, name, network)
 
 
 def network(*, same=True, classes=10) -> torch.nn.Module:

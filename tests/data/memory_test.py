@@ -10,11 +10,11 @@ import pytest
 
 from abaw_jax.core import errors
 from abaw_jax.data import (
-    class_balance,
     images,
     memory,
     mixture,
     pipeline,
+    sampling,
     sources,
     transforms,
 )
@@ -41,7 +41,7 @@ def frames(data_dir):
 
 
 def balanced(data_dir):
-  return class_balance.ClassBalanced(frames(data_dir))
+  return sampling.ClassBalanced(frames(data_dir))
 
 
 def mixed(data_dir):

@@ -24,7 +24,11 @@ from tests.training import runs
 
 WINDOW = 5
 SIZE = 48  # of faces; the network reads 64
-TEMPORAL = {'gru': ('mtl_gru', True), 'learned': ('mtl', False)}
+TEMPORAL = {
+    'gru': ('mtl_gru', True),
+    'tcn': ('mtl_tcn', False),
+    'learned': ('mtl', False),
+}
 # A program that fails if it imports this package.
 BLOCKED = (
     'import runpy, sys; sys.modules["abaw_jax"] = None; sys.argv = sys.argv[1:]; '
@@ -117,7 +121,7 @@ def faces():
   return rng.integers(0, 256, (8, SIZE, SIZE, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize('name', ['frame', 'gru'])
+@pytest.mark.parametrize('name', ['frame', 'gru', 'tcn'])
 def test_the_example_gives_the_rows_of_the_bundle(folder, faces, name):
   source, out = write(folder, name), folder / f'{name}_exported'
   report = command.export(source, out, file_format='stablehlo')

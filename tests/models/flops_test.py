@@ -132,6 +132,7 @@ SCRIPTED = {
     ('frames', 'options'),
     [
         (64, {'encoder': 'fft'}),
+        (64, {'encoder': 'tcn', 'depth': 3}),
         (64, SCRIPTED | {'feedback': 'hidden'}),
         (
             64,

@@ -32,6 +32,7 @@ def make(**options):
         ({'time': 'frames', 'positions': 'learned'}, 'a table of learned'),
         ({'causal': True, 'encoder': 'bilstm'}, 'bilstm reads later frames'),
         ({'causal': True, 'encoder': 'fft'}, 'fft reads later frames'),
+        ({'encoder': 'tcn', 'kernel_size': 4}, 'kernel_size=4: a centred tcn'),
         ({'tasks': ''}, 'no task is trained'),
         ({'tasks': 'valence,joy'}, r"model\.tasks: unknown value 'joy'"),
         ({'tasks': 'au,au'}, 'names au twice'),

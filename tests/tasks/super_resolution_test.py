@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from abaw_jax.augmentation import degradation
 from abaw_jax.core import errors
 from abaw_jax.models.layers import variables
-from abaw_jax.porting.layouts import registry as layouts
+from abaw_jax.porting import registry as layouts
 from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import registry
 from benchmarks.torch_twins import super_resolution as twins

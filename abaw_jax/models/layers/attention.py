@@ -223,6 +223,7 @@ class Attention(nn.Module):
       *,
       train: bool,
       times: Float[Array, '#b n'] | None = None,
+      angles: Float[Array, '#b n a'] | None = None,
   ) -> Float[Array, 'b n d']:
     """Returns attended tokens.
 
@@ -232,6 +233,8 @@ class Attention(nn.Module):
         single row applies to all tokens; None means everywhere.
       train: whether dropout is active.
       times: times of the tokens for rotary positions; None disables these.
+      angles: angles of the tokens for rotary positions of a head, in place of
+        times.
     """
     dim = x.shape[-1]
     qkv = dense.dense(3 * dim, 'qkv', self.dtype, self.qkv_initializer)(x)
@@ -242,6 +245,9 @@ class Attention(nn.Module):
     if times is not None:
       query = positions.rotate(query, times)
       key = positions.rotate(key, times)
+    if angles is not None:
+      query = positions.rotate_by(query, angles)
+      key = positions.rotate_by(key, angles)
     heads = query, key, value
     if train and self.dropout > 0.0:
       rng = self.make_rng('dropout')

@@ -13,23 +13,38 @@ from abaw_jax.models.layers import dense, rematerialization
 
 def conv(
     width: int,
-    size: int,
+    size: int | tuple[int, int],
     *,
     stride: int = 1,
+    groups: int = 1,
+    padding: int | str | None = None,
+    use_bias: bool = False,
     initializer: nn.initializers.Initializer,
     dtype: DTypeLike,
     name: str,
 ) -> nn.Conv:
-  """Returns a convolution without bias, padded like PyTorch with `size // 2`.
+  """Returns a convolution; parameters are float32, `dtype` is for computing.
 
-  `size` is odd; parameters are float32, `dtype` is the compute dtype.
+  Args:
+    width: output channels.
+    size: height and width of the kernel, or one number for both.
+    stride: step along both axes.
+    groups: groups of channels; a depthwise convolution has one per channel.
+    padding: zeros on each side; None means `size // 2` of an odd size, as in
+      PyTorch.
+    use_bias: whether there is a bias.
+    initializer: of the kernel.
+    dtype: compute dtype.
+    name: name of the layer.
   """
+  kernel = (size, size) if isinstance(size, int) else size
   return nn.Conv(
       width,
-      (size, size),
+      kernel,
       stride,
-      padding=size // 2,
-      use_bias=False,
+      padding=kernel[0] // 2 if padding is None else padding,
+      feature_group_count=groups,
+      use_bias=use_bias,
       kernel_init=initializer,
       dtype=dtype,
       conv_general_dilated=convolve,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import contextvars
+import functools
 import math
 from typing import Any
 
@@ -134,19 +135,43 @@ def _gelu_backward(x, g):
 gelu.defvjp(_gelu_forward, _gelu_backward)
 
 
+def quick_gelu(x: Float[Array, '*d']) -> Float[Array, '*d']:
+  """Returns x times the logistic function at 1.702 x, the GELU of CLIP."""
+  return x * jax.nn.sigmoid(1.702 * x)
+
+
+def swiglu(x: Float[Array, '*b e']) -> Float[Array, '*b d']:
+  """Returns SiLU of the first half times the second half (2002.05202)."""
+  gate, value = jnp.split(x, 2, axis=-1)
+  return jax.nn.silu(gate) * value
+
+
+ACTIVATIONS = {
+    'gelu': gelu,
+    'gelu_tanh': functools.partial(nn.gelu, approximate=True),
+    'quick_gelu': quick_gelu,
+    'swiglu': swiglu,
+}
+
+
 class Mlp(nn.Module):
-  """Two dense layers with exact GELU between them.
+  """Two dense layers with an activation between them.
 
   Attributes:
     hidden_dim: width between the two layers.
     dtype: compute dtype; parameters are float32.
+    activation: a key of `ACTIVATIONS`; for 'swiglu' the first layer is twice as
+      wide.
   """
 
   hidden_dim: int
   dtype: DTypeLike = jnp.float32
+  activation: str = 'gelu'
 
   @nn.compact
   def __call__(self, x: Float[Array, '*b d']) -> Float[Array, '*b d']:
     """Returns an array of the same shape as `x`."""
-    hidden = gelu(dense(self.hidden_dim, 'fc1', self.dtype)(x))
+    width = self.hidden_dim * (2 if self.activation == 'swiglu' else 1)
+    hidden = dense(width, 'fc1', self.dtype)(x)
+    hidden = ACTIVATIONS[self.activation](hidden)
     return dense(x.shape[-1], 'fc2', self.dtype)(hidden)

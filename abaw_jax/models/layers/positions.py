@@ -54,12 +54,36 @@ def rotate(
   Channels i and i + d/2 form a point, rotated by the angle time / 10000^(2i/d).
   So products of queries and keys depend only on time differences.
   """
-  angles = _angles(times, x.shape[-1])[:, :, None]
+  return rotate_by(x, _angles(times, x.shape[-1]))
+
+
+def rotate_by(
+    x: Float[Array, 'b t h d'], angles: Float[Array, '#b t a']
+) -> Float[Array, 'b t h d']:
+  """Returns queries or keys whose channels i and i + d/2 are a rotated point."""
+  angles = angles[:, :, None]
   cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
   first, second = jnp.split(x, 2, axis=-1)
   return jnp.concatenate(
       [first * cos - second * sin, first * sin + second * cos], axis=-1
   )
+
+
+def axial_angles(grid: int, dim: int) -> Float[np.ndarray, 'n a']:
+  """Returns rotary angles of a square grid of patches, row by row, n = grid**2.
+
+  As in DINOv3 (Simeoni et al., arXiv 2508.10104): the centres of the patches are
+  between -1 and 1. The first half of the angles is for the row and the second for
+  the column. Periods grow from 1 to 100.
+
+  Args:
+    grid: patches along a side of the image.
+    dim: width of a head; a multiple of 4.
+  """
+  centres = (np.indices((grid, grid)).reshape(2, -1).T + 0.5) / grid * 2 - 1
+  periods = 100.0 ** (np.arange(dim // 4) / (dim // 4))
+  angles = 2 * np.pi * centres[:, :, None] / periods
+  return angles.reshape(len(centres), -1).astype(np.float32)
 
 
 def _angles(times, dim):

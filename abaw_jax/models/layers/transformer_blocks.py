@@ -1,6 +1,7 @@
 """The ViT's transformer block, and a function that applies a stack of them."""
 
 from collections.abc import Sequence
+import functools
 
 from flax import linen as nn
 import jax
@@ -26,12 +27,19 @@ class Block(nn.Module):
     mlp_dim: hidden width of the MLP.
     dtype: compute dtype; parameters are float32.
     cudnn: see `attention.attend`.
+    activation: of the MLP, a key of `dense.ACTIVATIONS`.
+    layer_scale: whether each channel of both branches has a factor (Touvron et
+      al., arXiv 2103.17239), at first 1.
+    norm_eps: epsilon of the norms.
   """
 
   num_heads: int
   mlp_dim: int
   dtype: DTypeLike = jnp.float32
   cudnn: bool = False
+  activation: str = 'gelu'
+  layer_scale: bool = False
+  norm_eps: float = 1e-6
 
   @nn.compact
   def __call__(
@@ -40,18 +48,34 @@ class Block(nn.Module):
       drop_path: float | Float[Array, ''] = 0.0,
       *,
       train: bool,
+      angles: Float[Array, '#b n a'] | None = None,
   ) -> Float[Array, 'b n d']:
-    """Returns tokens; `drop_path` is the rate of both residual branches."""
+    """Returns tokens; `drop_path` is the rate of both residual branches.
+
+    `angles` are those of `attention.Attention`.
+    """
     x = batch_sharding.shard_batch(x)
     drop = stochastic_depth.DropPath
-    y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm1')(x)
+    norm = functools.partial(
+        nn.LayerNorm, epsilon=self.norm_eps, dtype=self.dtype
+    )
+    y = norm(name='norm1')(x)
     y = attention.Attention(
         self.num_heads, dtype=self.dtype, cudnn=self.cudnn, name='attn'
-    )(y, train=train)
-    x = x + drop()(y, drop_path, train=train)
-    y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name='norm2')(x)
-    y = dense.Mlp(self.mlp_dim, dtype=self.dtype, name='mlp')(y)
-    return x + drop()(y, drop_path, train=train)
+    )(y, train=train, angles=angles)
+    x = x + drop()(self._scaled(y, 'ls1'), drop_path, train=train)
+    y = norm(name='norm2')(x)
+    y = dense.Mlp(
+        self.mlp_dim, self.dtype, activation=self.activation, name='mlp'
+    )(y)
+    return x + drop()(self._scaled(y, 'ls2'), drop_path, train=train)
+
+  def _scaled(self, x, name):
+    """Returns `x` times the factor of each channel, if there are factors."""
+    if not self.layer_scale:
+      return x
+    scale = self.param(name, nn.initializers.ones, x.shape[-1:])
+    return x * scale.astype(x.dtype)
 
 
 def apply_blocks(
@@ -62,6 +86,7 @@ def apply_blocks(
     remat: str = 'none',
     scan: bool = False,
     train: bool,
+    angles: Float[Array, '#b n a'] | None = None,
 ) -> Float[Array, 'b n d']:
   """Returns the tokens after the last block.
 
@@ -77,10 +102,11 @@ def apply_blocks(
     scan: whether XLA compiles one block and loops over it. This compiles faster
       and runs slower than unrolled blocks.
     train: whether stochastic depth is active.
+    angles: see `Block`.
   """
   if blocks[0].is_initializing():
     for block in blocks:
-      x = block(x, train=train)
+      x = block(x, train=train, angles=angles)
     return x
   params = [block.variables['params'] for block in blocks]
   draws = train and drop_path > 0.0
@@ -92,7 +118,9 @@ def apply_blocks(
 
   def apply_one(x, params, rate, key):
     rngs, rate = ({'dropout': key}, rate) if draws else ({}, 0.0)
-    return block.apply({'params': params}, x, rate, train=train, rngs=rngs)
+    return block.apply(
+        {'params': params}, x, rate, train=train, angles=angles, rngs=rngs
+    )
 
   if remat != 'none':
     # In a scan XLA cannot merge the two computations, so CSE is harmless.

@@ -1,1 +1,1 @@
-"""Encoders of sequences: transformer, recurrent and FFT encoders."""
+"""Encoders of sequences: transformer, recurrent, convolutional and FFT encoders."""

@@ -1,1 +1,1 @@
-"""Image networks: ViT, MAE and convolutional backbones."""
+"""Image networks: ViT, MAE, classifiers and identity models."""

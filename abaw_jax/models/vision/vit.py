@@ -1,7 +1,11 @@
 """The Vision Transformer, with the names and the equations of MAE's encoder.
 
-References: Dosovitskiy et al., arXiv 2010.11929; He et al., arXiv 2111.06377.
+Its options give the networks of DINOv2, DINOv3, CLIP and SigLIP. References:
+Dosovitskiy et al., arXiv 2010.11929; He et al., arXiv 2111.06377; Darcet et al.,
+arXiv 2309.16588 (registers).
 """
+
+import functools
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -15,6 +19,7 @@ from abaw_jax.models.layers import (
     positions,
     transformer_blocks,
 )
+from abaw_jax.models.vision import attention_pool
 
 
 def patchify(
@@ -41,7 +46,7 @@ def unpatchify(
 
 
 class ViT(nn.Module):
-  """Vision transformer with a cls token.
+  """Vision transformer.
 
   Attributes:
     image_size: side of the square input in pixels; a multiple of `patch_size`.
@@ -51,10 +56,10 @@ class ViT(nn.Module):
     num_heads: attention heads per block.
     pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises
       the average of the patch tokens (MAE's fine-tuning), 'cls' takes the
-      normalised cls token.
+      normalised cls token, 'attention' is `AttentionPool` of the normalised
+      tokens.
     positions: 'sincos' for fixed codes, 'learned' for a parameter that starts
-      with these codes.
-    mlp_ratio: hidden width of the MLP / `dim`.
+      with these codes, 'rotary' for `positions.axial_angles` of queries and keys.
     drop_path: stochastic depth rate of the last block; it grows linearly from
       0.
     remat: rematerialisation policy, a key of `rematerialization.POLICIES`.
@@ -62,6 +67,13 @@ class ViT(nn.Module):
       `transformer_blocks.apply_blocks`.
     dtype: compute dtype; parameters are float32.
     cudnn_attention: see `attention.attend`.
+    mlp_dim: hidden width of the MLP; 0 = 4 * `dim`.
+    activation: of the MLP, a key of `dense.ACTIVATIONS`.
+    layer_scale: see `transformer_blocks.Block`.
+    num_registers: learned tokens after the cls token, without positions.
+    class_token: whether there is a cls token.
+    pre_norm: whether the tokens are normalised before the first block.
+    norm_eps: epsilon of the norms.
   """
 
   image_size: int
@@ -71,33 +83,69 @@ class ViT(nn.Module):
   num_heads: int
   pool: str = 'mean'
   positions: str = 'sincos'
-  mlp_ratio: float = 4.0
   drop_path: float = 0.0
   remat: str = 'none'
   scan: bool = False
   dtype: DTypeLike = jnp.float32
   cudnn_attention: bool = False
+  mlp_dim: int = 0
+  activation: str = 'gelu'
+  layer_scale: bool = False
+  num_registers: int = 0
+  class_token: bool = True
+  pre_norm: bool = False
+  norm_eps: float = 1e-6
 
   def setup(self):
     self.patch_embed = dense.dense(self.dim, None, self.dtype)
-    self.cls_token = self.param(
-        'cls_token', nn.initializers.normal(0.02), (1, 1, self.dim)
-    )
-    codes = positions.sincos_2d(self.grid, self.dim)[None]
+    normal = nn.initializers.normal(0.02)
+    if self.class_token:
+      self.cls_token = self.param('cls_token', normal, (1, 1, self.dim))
+    codes = positions.sincos_2d(self.grid, self.dim)
+    codes = codes[None, not self.class_token :]
     if self.positions == 'learned':
       self.pos_embed = self.param('pos_embed', lambda _: jnp.asarray(codes))
     else:
       self.pos_embed = codes
+    if self.num_registers:
+      shape = (1, self.num_registers, self.dim)
+      self.reg_token = self.param('reg_token', normal, shape)
+    norm = functools.partial(
+        nn.LayerNorm, epsilon=self.norm_eps, dtype=self.dtype
+    )
+    if self.pre_norm:
+      self.norm_pre = norm()
     self.blocks = [
         transformer_blocks.Block(
             num_heads=self.num_heads,
-            mlp_dim=int(self.dim * self.mlp_ratio),
+            mlp_dim=self.hidden_dim,
             dtype=self.dtype,
             cudnn=self.cudnn_attention,
+            activation=self.activation,
+            layer_scale=self.layer_scale,
+            norm_eps=self.norm_eps,
         )
         for _ in range(self.depth)
     ]
-    self.norm = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype)
+    self.norm = norm()
+    if self.pool == 'attention':
+      self.attn_pool = attention_pool.AttentionPool(
+          num_heads=self.num_heads,
+          mlp_dim=self.hidden_dim,
+          activation=self.activation,
+          norm_eps=self.norm_eps,
+          dtype=self.dtype,
+      )
+
+  @property
+  def hidden_dim(self) -> int:
+    """Hidden width of the MLP."""
+    return self.mlp_dim or 4 * self.dim
+
+  @property
+  def num_prefix(self) -> int:
+    """Number of tokens before those of the patches."""
+    return self.class_token + self.num_registers
 
   @property
   def grid(self) -> int:
@@ -116,23 +164,33 @@ class ViT(nn.Module):
       *,
       train: bool,
   ) -> Float[Array, 'b n d']:
-    """Returns tokens after the last block, before the norm, cls token first.
+    """Returns tokens after the last block, before the norm, patches last.
 
     `images` are normalised. `keep` has the indices of the patches to encode;
     None means all. Other patches are removed before the embedding.
     """
     patches = patchify(images, self.patch_size).astype(self.dtype)
-    codes = jnp.asarray(self.pos_embed, self.dtype)
-    cls_code, codes = codes[:, :1], codes[:, 1:]
+    if self.positions == 'rotary':
+      cls_code = codes = jnp.zeros((), self.dtype)
+    else:
+      codes = jnp.asarray(self.pos_embed, self.dtype)
+      split = int(self.class_token)
+      cls_code, codes = codes[:, :split], codes[:, split:]
     if keep is not None:
       patches = jnp.take_along_axis(patches, keep[..., None], axis=1)
       codes = jnp.take_along_axis(codes, keep[..., None], axis=1)
     tokens = self.patch_embed(patches) + codes
-    cls_token = self.cls_token.astype(self.dtype) + cls_code
-    cls_tokens = jnp.broadcast_to(
-        cls_token, (tokens.shape[0], 1, tokens.shape[-1])
-    )
-    tokens = jnp.concatenate([cls_tokens, tokens], axis=1)
+    prefix = []
+    if self.class_token:
+      prefix.append(self.cls_token.astype(self.dtype) + cls_code)
+    if self.num_registers:
+      prefix.append(self.reg_token.astype(self.dtype))
+    prefix = [
+        jnp.broadcast_to(x, (len(tokens), *x.shape[1:])) for x in prefix
+    ]
+    tokens = jnp.concatenate([*prefix, tokens], axis=1)
+    if self.pre_norm:
+      tokens = self.norm_pre(tokens)
     tokens = transformer_blocks.apply_blocks(
         self.blocks,
         tokens,
@@ -140,8 +198,16 @@ class ViT(nn.Module):
         remat=self.remat,
         scan=self.scan,
         train=train,
+        angles=self._angles(),
     )
     return batch_sharding.shard_batch(tokens)
+
+  def _angles(self) -> Float[np.ndarray, '1 n a'] | None:
+    """Returns rotary angles of all tokens; those before the patches have none."""
+    if self.positions != 'rotary':
+      return None
+    angles = positions.axial_angles(self.grid, self.dim // self.num_heads)
+    return np.pad(angles, ((self.num_prefix, 0), (0, 0)))[None]
 
   def __call__(
       self, images: Float[Array, 'b h w c'], *, train: bool
@@ -150,7 +216,10 @@ class ViT(nn.Module):
     tokens = self.encode(images, train=train)
     if self.pool == 'cls':
       return self.norm(tokens[:, 0])
-    if self.pool == 'mean':
+    if self.pool != 'mean_norm':
       tokens = batch_sharding.shard_batch(self.norm(tokens))
-    mean = jnp.mean(tokens[:, 1:], axis=1, dtype=jnp.float32)
+    if self.pool == 'attention':
+      return self.attn_pool(tokens)
+    patches = tokens[:, self.num_prefix :]
+    mean = jnp.mean(patches, axis=1, dtype=jnp.float32)
     return self.norm(mean) if self.pool == 'mean_norm' else mean

@@ -33,9 +33,9 @@ def stream(model, cuts):
   }
 
 
-@pytest.mark.parametrize('encoder', ['lstm', 'gru'])
+@pytest.mark.parametrize('encoder', ['lstm', 'gru', 'tcn'])
 def test_frame_by_frame_equals_the_full_video(encoder):
-  model = temporal_models.make(encoder=encoder, depth=2, **SHARED)
+  model = temporal_models.make(encoder=encoder, depth=2, causal=True, **SHARED)
   full = stream(model, (0, temporal_models.LENGTH))
   for cuts in (range(temporal_models.LENGTH + 1), (0, 3, 7)):
     parts = stream(model, tuple(cuts))
@@ -55,6 +55,7 @@ def test_a_causal_transformer_reads_window_by_window():
 @pytest.mark.parametrize(
     'options',
     [{'encoder': 'bilstm', **SHARED}, {'encoder': 'fft', **SHARED}, SHARED,
+     {'encoder': 'tcn', **SHARED},
      {'encoder': 'gru'}],
 )  # fmt: skip
 def test_a_model_that_reads_later_frames_cannot_stream(options):

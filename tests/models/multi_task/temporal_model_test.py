@@ -190,7 +190,7 @@ def outputs(model, weights, x):
   return apply(weights, x)
 
 
-ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'none')
+ENCODERS = ('transformer', 'lstm', 'bilstm', 'gru', 'fft', 'tcn', 'none')
 ONCE = [(name, False) for name in ENCODERS]
 
 

@@ -12,7 +12,8 @@ import torch
 from abaw_jax.core import errors
 from abaw_jax.models import zoo
 from abaw_jax.models.super_resolution import compact, pixels, rrdb
-from abaw_jax.porting.layouts import real_esrgan, registry, state_dicts
+from abaw_jax.porting import registry
+from abaw_jax.porting.layouts import real_esrgan, state_dicts
 from benchmarks.torch_twins import super_resolution as twins
 
 CHECKPOINT = pathlib.Path('x.pth')

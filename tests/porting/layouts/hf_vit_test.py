@@ -8,8 +8,8 @@ import torch
 import transformers
 
 from abaw_jax.core import errors
-from abaw_jax.porting import weight_files
-from abaw_jax.porting.layouts import registry, vit
+from abaw_jax.porting import registry, weight_files
+from abaw_jax.porting.layouts import vit
 from tests.tasks import torch_weights
 
 CHECKPOINT = pathlib.Path('x')

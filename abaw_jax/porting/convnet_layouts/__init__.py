@@ -1,0 +1,1 @@
+"""Names and shapes of the weights of convolutional networks."""

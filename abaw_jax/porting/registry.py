@@ -1,0 +1,106 @@
+"""All layouts of state dicts of other projects, by name."""
+
+from collections.abc import Iterable, Mapping
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from abaw_jax.core import errors
+from abaw_jax.porting.convnet_layouts import (
+    densenet,
+    efficientnet,
+    iresnet,
+    resnet,
+)
+from abaw_jax.porting.layouts import hf_vit, real_esrgan, state_dicts
+from abaw_jax.porting.layouts import vit as vit_layout
+
+LAYOUTS: dict[str, state_dicts.Layout] = {
+    'vit': vit_layout.LAYOUT,
+    'iresnet': iresnet.LAYOUT,
+    'densenet': densenet.LAYOUT,
+    'densenet_grey': densenet.GREY_LAYOUT,
+    'efficientnet': efficientnet.LAYOUT,
+    'resnet': resnet.LAYOUT,
+    'rrdb': real_esrgan.RRDB_LAYOUT,
+    'compact': real_esrgan.COMPACT_LAYOUT,
+    # `detect_layout` takes the first match, so the MAE comes first.
+    'hf_vit_mae': hf_vit.MAE_LAYOUT,
+    'hf_vit': hf_vit.LAYOUT,
+    'hf_vit_bare': hf_vit.BARE_LAYOUT,
+}
+
+
+# Wrappers of PyTorch, which can be anywhere in a name.
+_WRAPPERS = re.compile(
+    r'\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.'
+)
+
+
+def without_prefixes(tensors: state_dicts.Tensors) -> dict[str, np.ndarray]:
+  """Returns a state dict without the names of the modules around its network.
+
+  DataParallel, Lightning, `torch.compile` and training scripts add `module.`,
+  `model.`, `_orig_mod.` and others, also several of them. All tensors must share
+  a name to lose it.
+  """
+  # A counter of averaged models, without effect on outputs.
+  tensors = {
+      _WRAPPERS.sub('', name): value
+      for name, value in tensors.items()
+      if name != 'n_averaged'
+  }
+  found = tensors
+  while found and _find(found) is None:
+    first = next(iter(found)).partition('.')[0] + '.'
+    if not all(name.startswith(first) for name in found):
+      return tensors
+    found = {name[len(first) :]: value for name, value in found.items()}
+  return found
+
+
+def _find(names: Iterable[str]) -> str | None:
+  """Returns the name of the first layout that fits, or None."""
+  names = set(names)
+  found = (name for name, x in LAYOUTS.items() if x.marks <= names)
+  return next(found, None)
+
+
+def layout_for(model: Mapping[str, Any]) -> state_dicts.Layout:
+  """Returns the layout for writing the weights of a model.
+
+  Args:
+    model: `model` section of a config, of a `mae`, `vit`, `convnet` or `sr`.
+  """
+  if 'network' in model:
+    return LAYOUTS[model['network']]
+  if 'patch_size' in model:
+    return LAYOUTS['vit']
+  family, *rest = model['backbone'].split('_')
+  grey = [part for part in rest if part == 'grey']
+  return LAYOUTS['_'.join([family, *grey])]
+
+
+def detect_layout(names: Iterable[str], checkpoint: pathlib.Path) -> str:
+  """Returns the name of the layout that a state dict has.
+
+  Args:
+    names: names of its tensors.
+    checkpoint: file to name in messages.
+
+  Raises:
+    InputError: if it has no known layout.
+  """
+  if found := _find(names):
+    return found
+  known = '; '.join(
+      f'{layout.source} with {", ".join(sorted(layout.marks))}'
+      for layout in LAYOUTS.values()
+  )
+  found = ', '.join(sorted(names)[:5]) or 'no tensor'
+  raise errors.InputError(
+      f'{checkpoint}: its tensors belong to no known architecture ({found}, '
+      f'...); known architectures: {known}'
+  )
