@@ -33,8 +33,8 @@ class Identified(protocol.Wrapper):
     """Reads all names once.
 
     Args:
-      source: the records in their order, for example class-balanced in training.
-      records: the same records.
+      source: records that training draws, for example those of some videos.
+      records: all records of the dataset.
 
     Raises:
       InputError: no two images are of the same person or video.
@@ -43,7 +43,7 @@ class Identified(protocol.Wrapper):
     known = [x for x in ('person', 'video') if x in records.all_fields]
     names = np.array([b''])
     for field in known:
-      names = np.array([x[field] for x in records.with_fields(field)], object)
+      names = np.array([x[field] for x in source.with_fields(field)], object)
       if any(names):
         break
     people, number = np.unique(names.astype(bytes), return_inverse=True)
@@ -53,7 +53,7 @@ class Identified(protocol.Wrapper):
     if not 1 < self.num_identities < np.sum(self._identity >= 0):
       raise errors.InputError(
           f'config.loss.identity_adversarial: {records.name} has '
-          f'{self.num_identities} people or videos in {len(records):,} images; it '
+          f'{self.num_identities} people or videos in {len(source):,} images; it '
           'needs at least two with several images each'
       )
 
@@ -105,12 +105,11 @@ def frame_source(
         f'config.data.video_share={share}: config.data.name={data["name"]} has '
         'several datasets; name one, or set the share to 1'
     )
-  records = _images(data, split, transforms.FRAME_FIELDS, extra)
+  source = records = _images(data, split, transforms.FRAME_FIELDS, extra)
   if share < 1:
-    records = sampling.VideoShare(records, share, data['share_seed'])
-  source = records
+    source = sampling.VideoShare(source, share, data['share_seed'])
   if data['class_balance'] != 'none':
-    source = sampling.ClassBalanced(records)
+    source = sampling.ClassBalanced(source)
   return Identified(source, records) if identities else source
 
 

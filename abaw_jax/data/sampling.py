@@ -75,16 +75,6 @@ class VideoShare(protocol.Wrapper):
     self.videos = videos[: math.ceil(share * len(videos))]
     self._indices = np.flatnonzero(np.isin(names, self.videos))
 
-  @property
-  def name(self) -> str:
-    """The name of the dataset."""
-    return self._source.name
-
-  @property
-  def all_fields(self) -> tuple[str, ...]:
-    """All fields that the records have."""
-    return self._source.all_fields
-
   def with_fields(self, *fields: str) -> 'VideoShare':
     """Returns the same records with these fields only."""
     found = object.__new__(VideoShare)
@@ -98,13 +88,13 @@ class VideoShare(protocol.Wrapper):
 
   def where(self, index: int) -> str:
     """Returns the dataset and the name of a record for error messages."""
-    return self._source.where(self._indices[index])
+    return self._source.where(int(self._indices[index]))
 
   def __len__(self) -> int:
     return len(self._indices)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[self._indices[index]]
+    return self._source[int(self._indices[index])]
 
   def __iter__(self):
     return (self[index] for index in range(len(self)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from abaw_jax.core import choices, errors, labels, numbers
+from abaw_jax.core import choices, errors, labels
 from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.tasks import losses
@@ -20,8 +20,6 @@ VA_LOSSES = {
     'mse': losses.mse_loss,
 }
 VA_MEANS = ('labelled', 'all')
-# Numerators of class weights that are computed from counts.
-CLASS_WEIGHTS = {'counts': 'max', 'mean_counts': 'mean'}
 CLASS_WEIGHT_MEANS = ('weights', 'rows', 'product')
 AU_WEIGHTS = TASK_WEIGHTS = ('none', 'counts')
 VA_WEIGHTS = ('none', *label_counts.VA_WEIGHTS)
@@ -227,7 +225,7 @@ def make(
       weights=weights,
       va_loss=va_loss,
       va_mean=va_mean,
-      class_weights=_class_weights(class_weights, counts),
+      class_weights=_floats(label_counts.class_weights(class_weights, counts)),
       class_weight_mean=class_weight_mean,
       label_smoothing=label_smoothing,
       class_offsets=_floats(offsets),
@@ -250,7 +248,7 @@ def needs_counts(section: Mapping[str, Any]) -> bool:
       for key in ('class_weights', 'au_weights', 'task_weights')
       if key in section
   }
-  by_counts = not chosen.isdisjoint(('counts', *CLASS_WEIGHTS))
+  by_counts = not chosen.isdisjoint(label_counts.CLASS_WEIGHTS)
   by_density = section.get('va_weights', 'none') != 'none'
   return by_counts or by_density or bool(section['prior_adjustment'])
 
@@ -271,25 +269,6 @@ def _with_zeros(task: str, pred, target, mask, frames):
       jnp.where(known, target, 0),
       jnp.broadcast_to(frames, mask.shape),
   )
-
-
-def _class_weights(text: str, counts) -> Floats | None:
-  """Returns a factor for each expression; None means 1."""
-  if text == 'none':
-    return None
-  if text in CLASS_WEIGHTS:
-    return _floats(counts and counts.class_weights(CLASS_WEIGHTS[text]))
-  try:
-    weights = tuple(numbers.number(part.strip()) for part in text.split(','))
-  except ValueError:
-    weights = ()
-  if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
-    raise errors.InputError(
-        f"config.loss.class_weights={text}: give 'none', 'counts', "
-        f"'mean_counts' or {labels.NUM_EXPRESSIONS} numbers of at least 0, "
-        f'separated by commas, in the order {", ".join(labels.EXPRESSIONS)}'
-    )
-  return weights
 
 
 def _floats(values: np.ndarray | None) -> Floats | None:
