@@ -76,7 +76,7 @@ def write_adapter(
       f'{init_from}: rank {lora.rank}, alpha {lora.alpha:g}, layers '
       f'{", ".join(lora.targets)}',
       f'base: {base} (sha256 {checksum[:8]})',
-      f'{out}: {count:,} parameters, {4e-6 * count:.1f} MB, '
+      f'{out}: {count:,} parameters, {4e-6 * count:.3g} MB, '
       f'{"written" if written else "are in the folder already"}',
   ]
 
