@@ -6,12 +6,13 @@ and `config.json`, `data.json` and `untrained.json` of the run.
 """
 
 from collections.abc import Callable, Mapping
+import json
 from typing import Any
 
 import jax
 import numpy as np
 
-from abaw_jax.checkpoints import parameters, runs
+from abaw_jax.checkpoints import parameters, runs, stored_config
 from abaw_jax.core import errors, files
 from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
@@ -26,6 +27,17 @@ Tree = Mapping[str, Any]
 def is_adapter(origin: files.Path) -> bool:
   """Returns whether `origin` is a folder of an adapter."""
   return (origin / FILE).is_file()
+
+
+def read_card(origin: files.Path) -> dict[str, Any]:
+  """Returns the card of an adapter; raises an InputError if it is broken."""
+  path = origin / 'card.json'
+  try:
+    return stored_config.Section(path, 'card', json.loads(path.read_text()))
+  except (OSError, ValueError, AttributeError) as e:
+    raise errors.InputError(
+        f'{path}: cannot be read ({e}); write the adapter again'
+    ) from e
 
 
 def without_factors(tree: Tree) -> dict[str, Any]:
@@ -102,7 +114,6 @@ def joined(old: Tree, new: Tree) -> dict[str, Any]:
 
 def load(
     origin: files.Path,
-    card: Mapping[str, Any],
     shapes: Tree,
     renames: Mapping[str, str] | None,
     load_backbone: Callable[..., tuple[Any, Any]],
@@ -111,7 +122,6 @@ def load(
 
   Args:
     origin: folder of the adapter.
-    card: its card.
     shapes: nested dict of the wanted `jax.ShapeDtypeStruct`s with sharding, with
       the factors of the adapter.
     renames: wanted top-level name -> name in the adapter; None = the same names.
@@ -120,7 +130,7 @@ def load(
   Raises:
     InputError: the base weights are not there, or are other ones.
   """
-  config = runs.read_config(origin)
+  card, config = read_card(origin), runs.read_config(origin)
   backbone = registry.task_class(config).backbone
   own, base = dict(shapes), {}
   for name in shapes:

@@ -169,8 +169,7 @@ def _load_with_lora(origin, model, shapes, renames, part):
 def _load(origin, shapes, renames=None):
   """Returns all parameters or renamed parts, and their origin."""
   if adapters.is_adapter(origin):
-    card = read_card(origin)
-    return adapters.load(origin, card, shapes, renames, load_backbone)
+    return adapters.load(origin, shapes, renames, load_backbone)
   if not is_folder(origin):
     params, step = parameters.load(origin, shapes, renames=renames)
     return params, {'run': origin.name, 'step': step}

@@ -35,7 +35,7 @@ def write_adapter(
         f'--adapter: {init_from} was trained without LoRA (config.model.lora_rank); '
         'leave out --adapter, and give a file as --out'
     )
-  base = base or files.path(_base(init_from, config))
+  base = base or _base(init_from)
   task = registry.make_task(config)
   shapes = jax.eval_shape(
       task.init, jax.random.key(0), inputs.example_without_data(task)
@@ -76,22 +76,29 @@ def write_adapter(
       f'{init_from}: rank {lora.rank}, alpha {lora.alpha:g}, layers '
       f'{", ".join(lora.targets)}',
       f'base: {base} (sha256 {checksum[:8]})',
-      f'{out}: {count:,} parameters, {4e-6 * count:.1f} MB, '
+      f'{out}: {count:,} parameters, {4e-6 * count:.3g} MB, '
       f'{"written" if written else "are in the folder already"}',
   ]
 
 
-def _base(init_from: files.Path, config: Mapping[str, Any]) -> str:
-  """Returns the path of the base weights of a run or an adapter."""
+def _base(init_from: files.Path) -> files.Path:
+  """Returns the base weights of a run or of an adapter."""
+  config = runs.read_config(init_from)
+  path = config['init_from']
   if adapters.is_adapter(init_from):
-    return weights.read_card(init_from)['base']['path']
-  if not config['init_from']:
+    path = adapters.read_card(init_from)['base']['path']
+  if not path:
     raise errors.InputError(
         f'{init_from}: its base weights are random (config.init_from is empty), so '
         'an adapter would be useless alone; train with --config.init_from, or use '
         'the run itself'
     )
-  return config['init_from']
+  origin = files.path(path)
+  if runs.is_claimed(origin):
+    before = runs.read_config(origin)['model']
+    if zoo.lora_of(before) == zoo.lora_of(config['model']):
+      return _base(origin)  # the run continued its factors
+  return origin
 
 
 def _check_base(
