@@ -30,9 +30,7 @@ cli.define_config()
 cli.define_workdir('Folder of all runs.', required=True)
 cli.define_seeds()
 cli.define_folds()
-cli.define_groups()
-cli.define_bias()
-cli.define_resamples()
+cli.define_tuning()
 
 
 def main() -> None:

@@ -117,15 +117,12 @@ def define_groups() -> None:
   )
 
 
-def define_bias() -> None:
-  """Defines --bias."""
+def define_tuning() -> None:
+  """Defines the flags of fitted post-processing: --groups, --bias, --resamples."""
+  define_groups()
   flags.DEFINE_enum(
       'bias', 'f1', ('f1', 'prior', 'tau'), 'Fit of the bias of expressions.'
   )
-
-
-def define_resamples() -> None:
-  """Defines --resamples."""
   flags.DEFINE_integer(
       'resamples', 1000, 'Bootstrap resamples for intervals.', lower_bound=100
   )
@@ -244,18 +241,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
   except flags.Error as e:
     # One line of the message for each flag.
     lines = [
-        _missing(text.removeprefix('flag ')) for text in str(e).split('\n')
+        failures.explain_flag(text.removeprefix('flag '))
+        for text in str(e).split('\n')
     ]
     fail(f'{"; ".join(lines)}; --help lists the flags')
-
-
-def _missing(text: str) -> str:
-  """Returns a line of absl's message; one of a missing flag gets its help."""
-  match = re.match(r'--(\w+)=None: ', text)
-  if not match:
-    return text
-  meaning = ' '.join(flags.FLAGS[match[1]].help.split()).rstrip('.')
-  return f'--{match[1]} is missing ({meaning})'
 
 
 def _check_empty() -> None:

@@ -3,6 +3,7 @@
 import functools
 import re
 
+from benchmarks.torch_twins import timm_import
 import jax
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ import torch
 from abaw_jax.checkpoints import runs
 from abaw_jax.conversion import convert
 from abaw_jax.porting import weight_files
-from benchmarks.torch_twins import timm_import
 from tests.conversion import tiny_vits
 
 timm = timm_import.load()
