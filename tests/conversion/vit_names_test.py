@@ -3,7 +3,7 @@
 import functools
 import re
 
-from benchmarks.torch_twins import timm_import
+from benchmarks.twins import timm_import
 import jax
 import numpy as np
 import pytest
