@@ -33,7 +33,11 @@ def rank(
   spreads = {
       name: crossvalidation.spread(
           [
-              {key: float('nan') if x is None else x for key, x in one.items()}
+              {
+                  key: float('nan') if x is None else x
+                  for key, x in one.items()
+                  if key != 'step'
+              }
               for one in found
           ]
       )
@@ -54,7 +58,11 @@ def rank(
   ]
   count = len(next(iter(scores.values())))
   lines = text_table.aligned([('setting', *shown), *rows])
-  lines.append(f'mean +- standard deviation over {count} runs of each setting')
+  lines.append(
+      f'mean +- standard deviation over {count} runs of each setting'
+      if count > 1
+      else 'one run of each setting: more --seeds show how much a score varies'
+  )
   if len(ranked) > 1:
     lines.append(
         f'the best of {len(ranked)} settings was chosen on the rows that score it, '

@@ -29,7 +29,11 @@ def test_the_best_mean_is_first_and_a_warning_follows():
 
 def test_a_loss_is_best_when_lowest():
   found = sweeps.rank(
-      {'a': [{'loss': 2.0}], 'b': [{'loss': 1.0}]}, 'loss', lowest=True
+      {'a': [{'loss': 2.0, 'step': 9}], 'b': [{'loss': 1.0, 'step': 9}]},
+      'loss',
+      lowest=True,
   )
   assert found.best == 'b'
   assert found.lines[0].split() == ['setting', 'loss']
+  assert found.lines[-2].startswith('one run of each setting')
+  assert found.content['settings'][0]['scores'].keys() == {'loss'}
