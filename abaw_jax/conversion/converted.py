@@ -38,7 +38,9 @@ def left_out(
   names = [name for name, x in stored.items() if id(x) not in kept]
   if not names:
     return {}
-  parts = sorted({name.rpartition('.')[0] or name for name in names})
+  parts = sorted(
+      {x.removesuffix('.weight').removesuffix('.bias') for x in names}
+  )
   listed = ', '.join(parts[:5]) + (', ...' if len(parts) > 5 else '')
   return {'left_out': f'{len(names)} tensors without effect: {listed}'}
 
