@@ -121,16 +121,22 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(name='case', params=NETWORKS, scope='module')
-def _case(request):
+@pytest.fixture(name='made', params=NETWORKS, scope='module')
+def _made(request):
   """Returns (layout, our network, timm's with random weights, our weights)."""
+  make, make_twin, modules = NETWORKS[request.param]
+  model, layout = make(), registry.LAYOUTS[request.param]
+  twin = Twin(torch_networks.randomise(make_twin()), modules)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(rexnet_layout, '_LAYERS', LAYERS)
-    make, make_twin, modules = NETWORKS[request.param]
-    model, layout = make(), registry.LAYOUTS[request.param]
-    twin = Twin(torch_networks.randomise(make_twin()), modules)
     ours = torch_networks.to_ours(model, layout, twin.state_dict())
-    yield layout, model, twin, torch_networks.variables(ours)
+  return layout, model, twin, torch_networks.variables(ours)
+
+
+@pytest.fixture(name='case')
+def _case(made, monkeypatch):
+  monkeypatch.setattr(rexnet_layout, '_LAYERS', LAYERS)
+  return made
 
 
 def test_maps_and_training_step_equal_timm(case):
