@@ -1,6 +1,7 @@
 r"""Times the forward pass and the train step of backbones against PyTorch.
 
   python -m benchmarks.backbones
+  python -m benchmarks.backbones --models=dinov2_b:8,dinov3_b:8,clip_b:8,siglip_b:8
   python -m benchmarks.backbones --models=vit_b:256,iresnet_50:256 \
       --dtype=bfloat16 --device=gpu
 

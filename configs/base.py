@@ -11,7 +11,9 @@ from abaw_jax.configs import losses
 # The range of every number of every config, with the keys that have it; `inf` itself
 # is outside. A tuple has one interval for each of its numbers, or one for all.
 _KEYS = {
-    'a number in (0, inf)': 'epochs optim.eps loss.scale model.lora_alpha',
+    'a number in (0, inf)': (
+        'epochs optim.eps loss.scale model.lora_alpha model.norm_eps'
+    ),
     'a number in [0, inf)': (
         'eval_epochs save_minutes optim.lr optim.warmup_epochs '
         'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
@@ -38,7 +40,8 @@ _KEYS = {
         'early_stop_evals save_steps plot_steps profile_start profile_steps '
         'data.num_workers data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
-        'model.va_features model.discriminator_width model.lora_rank'
+        'model.va_features model.discriminator_width model.lora_rank '
+        'model.num_registers'
     ),
     'an integer in [1, 2e9]': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '

@@ -3,7 +3,6 @@
 import functools
 import re
 
-from benchmarks.twins import timm_import
 import jax
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import torch
 from abaw_jax.checkpoints import runs
 from abaw_jax.conversion import convert
 from abaw_jax.porting import weight_files
+from benchmarks.twins import timm_import
 from tests.conversion import tiny_vits
 
 timm = timm_import.load()

@@ -191,6 +191,13 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
         source='Hugging Face DINOv3ViT',
         marks=_marks('embeddings.cls_token', 'layer.0.layer_scale1.lambda1'),
     ),
+    # The names in memory of transformers 5.
+    'hf_dinov3_in_memory': _DINO_V3._replace(
+        source='Hugging Face DINOv3ViT in memory',
+        marks=_marks(
+            'embeddings.cls_token', 'model.layer.0.layer_scale1.lambda1'
+        ),
+    ),
     'dinov2_registers': _DINO_V2._replace(
         source='DINOv2 with registers',
         marks=_marks('register_tokens', 'blocks.0.ls1.gamma'),
