@@ -17,6 +17,9 @@ NOTEBOOKS = sorted((runs.ROOT / 'docs' / 'notebooks').glob('*.ipynb'))
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
   for name, value in runs.environment().items():
     monkeypatch.setenv(name, value)
+  monkeypatch.delenv(
+      'JAX_NUMPY_RANK_PROMOTION', raising=False
+  )  # of our tests only
   binaries = pathlib.Path(sys.executable).parent
   monkeypatch.setenv('PATH', f'{binaries}{os.pathsep}{os.environ["PATH"]}')
   notebook = nbformat.read(path, as_version=4)
