@@ -9,14 +9,15 @@ r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
 
 The first two commands read files of PyTorch or `.safetensors`: facebookresearch/mae,
 DINOv2, DINOv3, CLIP, SigLIP, ViTs of timm and Hugging Face, IResNets of InsightFace,
-MobileFaceNets of InsightFace and face.evoLVe, DenseNets and ResNets of torchvision and timm, EfficientNets,
-MobileViTs, ReXNets and ConvNeXt-V2s of timm, DDAMFN++, networks of Real-ESRGAN, and
-pickled modules, such as those of HSE-NN. They write a folder that every --init_from accepts.
-No code in the file is executed. A tensor that is missing or not used is an error. If
-a file fits several networks or does not say its preprocessing, the command asks for
---arch, --activation or --preprocessing. The third command writes a run, or such a folder,
-as `.pth` or `.safetensors` for PyTorch; LoRA is merged. The last one writes the LoRA
-factors and the heads of a run as a folder without its base weights (docs/finetuning.md).
+MobileFaceNets of InsightFace and face.evoLVe, DenseNets and ResNets of torchvision and
+timm, EfficientNets, MobileViTs, ReXNets and ConvNeXt-V2s of timm, DDAMFN++, networks of
+Real-ESRGAN, and pickled modules, such as those of HSE-NN. They write a folder that
+every --init_from accepts. No code in the file is executed. A tensor that is missing or
+not used is an error. If a file fits several networks or does not say its preprocessing,
+the command asks for --arch, --activation or --preprocessing. The third command
+writes a run, or such a folder, as `.pth` or `.safetensors` for PyTorch; LoRA is merged.
+The last one writes the LoRA factors and the heads of a run as a folder without its base
+weights (docs/finetuning.md).
 """
 
 from absl import flags

@@ -49,15 +49,22 @@ def test_every_block_and_the_gradient_are_those_of_hugging_face(converted):
   @functools.partial(jax.value_and_grad, has_aux=True)
   def run(pixels):
     """Returns the sum of the embedding, and tokens after each block with it."""
-    outputs = []
-    for depth in (1, 2):
-      part = ours.clone(depth=depth)
-      kept = {k: x for k, x in params.items() if k != f'blocks_{depth}'}
-      outputs.append(
-          part.apply({'params': kept}, pixels, train=False, method='encode')
-      )
-    outputs.append(ours.apply({'params': params}, pixels, train=False))
-    return jnp.sum(outputs[-1] @ probe), outputs
+    kept = {k: x for k, x in params.items() if k != 'blocks_1'}
+    first = ours.clone(depth=1).apply(
+        {'params': kept},
+        jax.lax.stop_gradient(pixels),
+        train=False,
+        method='encode',
+    )
+    embedding, state = ours.apply(
+        {'params': params},
+        pixels,
+        train=False,
+        capture_intermediates=lambda _, method: method == 'encode',
+        mutable=['intermediates'],
+    )
+    (last,) = state['intermediates']['encode']
+    return jnp.sum(embedding @ probe), (first, last, embedding)
 
   (_, have), gradient = run(pixels)
   assert len(hidden) == 2
