@@ -41,21 +41,24 @@ def count_parts(params: Any, opt_state: Any) -> dict[str, Histogram]:
   """Returns a histogram of each part of a model; call it inside jit.
 
   The names are `weights/<part>` and, if the optimizer keeps a running mean of the
-  gradients, `gradients/<part>`. It is the first moment of Adam: the mean over about
-  1 / (1 - b1) updates, after clipping. A part that is not trained has none.
+  gradients, `gradients/<part>`. It is the first moment of AdamW, Lion or Muon, after
+  clipping. A part that is not trained has none.
 
   Args:
     params: weights by part.
     opt_state: optax state.
   """
   found = {f'weights/{name}': count(part) for name, part in params.items()}
-  for _, moments in optax.tree.get_all_with_path(opt_state, 'mu'):
-    found |= {
-        f'gradients/{name}': count(part)
-        for name, part in moments.items()
-        if jax.tree.leaves(part)
-    }
-  return found
+  moments: dict[str, list[Any]] = {}
+  # Muon, for example, has one tree for hidden kernels and one for the others.
+  for _, tree in optax.tree.get_all_with_path(opt_state, 'mu'):
+    for name, part in tree.items():
+      moments.setdefault(name, []).append(part)
+  return found | {
+      f'gradients/{name}': count(parts)
+      for name, parts in moments.items()
+      if jax.tree.leaves(parts)
+  }
 
 
 def count(tree: Any) -> Histogram:

@@ -34,11 +34,20 @@ def test_numbers_outside_the_bins_are_in_the_last_ones():
 
 
 def test_the_gradients_are_the_first_moment_of_the_trained_parts():
-  params = {'encoder': {'kernel': jnp.ones([2, 3])}, 'heads': jnp.ones([4])}
-  kinds = {'encoder': 'frozen', 'heads': 'trained'}
+  params = {
+      'encoder': {'kernel': jnp.ones([2, 3])},
+      'heads': {'kernel': jnp.ones([4]), 'bias': jnp.ones([1])},
+  }
   optimizer = optax.partition(
-      {'trained': optax.adamw(0.1, b1=0.75), 'frozen': optax.set_to_zero()},
-      kinds,
+      {
+          'kernels': optax.adamw(0.1, b1=0.75),
+          'biases': optax.adamw(0.1, b1=0.5),
+          'frozen': optax.set_to_zero(),
+      },
+      {
+          'encoder': 'frozen',
+          'heads': {'kernel': 'kernels', 'bias': 'biases'},
+      },
   )
   grads = jax.tree.map(lambda x: jnp.full(x.shape, 0.4), params)
   _, state = optimizer.update(grads, optimizer.init(params), params)
@@ -46,8 +55,8 @@ def test_the_gradients_are_the_first_moment_of_the_trained_parts():
   assert set(found) == {'weights/encoder', 'weights/heads', 'gradients/heads'}
   assert found['weights/encoder'].total == 6.0
   gradients = found['gradients/heads']
-  assert gradients.counts.sum() == 4
-  assert gradients.low == gradients.high == pytest.approx(0.1)
+  assert gradients.counts.sum() == 5
+  assert (gradients.low, gradients.high) == pytest.approx((0.1, 0.2))
 
 
 def test_an_optimizer_without_moments_has_weights_only():
