@@ -7,7 +7,7 @@ TESTS ?= tests
 BIN := $(VENV)/bin
 DOCS := .venv-docs
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test lint format docs docs-walk clean
 .DEFAULT_GOAL := demo
 
 # Renders faces, trains every stage and prints P_MTL; WORKDIR=... is the folder.
@@ -31,6 +31,11 @@ docs: $(DOCS)/.installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
 	@echo 'open site/index.html'
 
+# Runs the marked commands of README.md and docs/ in a new environment, after `make
+# demo`; PAGES=... selects files. All pages take half an hour on two cores.
+docs-walk: $(VENV)/.tested
+	$(BIN)/python -m tests.documentation.walk --demo=$(WORKDIR) $(PAGES)
+
 clean:
 	rm -rf $(VENV) $(WORKDIR) $(DOCS) site
 
@@ -43,6 +48,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 $(VENV)/.tested: $(VENV)/.installed requirements-test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements-test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps jax2onnx==0.17.1 timm==1.0.31
 	touch $@
 
 $(DOCS)/.installed: requirements-docs.txt

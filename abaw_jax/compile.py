@@ -6,7 +6,7 @@ r"""Compiles a train step for a TPU slice, without a TPU, and shows if it fits.
 
 This is the step that `abaw-jax train` runs there; no dataset is needed. Prints a
 table and a line of JSON: memory of each chip, traffic between chips, and an
-estimate of the speed. Needs the TPU compiler: pip install 'jax[tpu]'.
+estimate of the speed. Needs the TPU compiler: pip install 'abaw_jax[tpu]'.
 
 Exit status: 0 if the step fits, 1 if it does not (the table suggests a fix), 2 if
 the input is wrong.

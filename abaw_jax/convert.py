@@ -8,14 +8,15 @@ r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
   abaw-jax convert --init_from=runs/lora --adapter --out=weights/lora
 
 The first two commands read files of PyTorch or `.safetensors`: facebookresearch/mae,
-ViTs of timm and Hugging Face, IResNets of InsightFace, DenseNets and ResNets of
-torchvision and timm, EfficientNets of timm, networks of Real-ESRGAN, and pickled
-modules, such as those of HSE-NN. They write a folder that every --init_from accepts.
+DINOv2, DINOv3, CLIP, SigLIP, ViTs of timm and Hugging Face, IResNets of InsightFace,
+MobileFaceNets of InsightFace and face.evoLVe, DenseNets and ResNets of torchvision and timm, EfficientNets,
+MobileViTs, ReXNets and ConvNeXt-V2s of timm, DDAMFN++, networks of Real-ESRGAN, and
+pickled modules, such as those of HSE-NN. They write a folder that every --init_from accepts.
 No code in the file is executed. A tensor that is missing or not used is an error. If
 a file fits several networks or does not say its preprocessing, the command asks for
---arch or --preprocessing. The third command writes a run, or such a folder, as `.pth` or
-`.safetensors` for PyTorch; LoRA is merged. The last one writes the LoRA factors and the
-heads of a run as a folder without its base weights (docs/finetuning.md).
+--arch, --activation or --preprocessing. The third command writes a run, or such a folder,
+as `.pth` or `.safetensors` for PyTorch; LoRA is merged. The last one writes the LoRA
+factors and the heads of a run as a folder without its base weights (docs/finetuning.md).
 """
 
 from absl import flags
@@ -44,8 +45,8 @@ flags.DEFINE_string(
     'preprocessing',
     None,
     'Preprocessing of the weights: imagenet, half (mean and std 0.5), torchvision, '
-    'emotiefflib, hf_vit, insightface or denseface; default: as the file or its '
-    'project says.',
+    'emotiefflib, emotiefflib_mbf, cvnets, ddamfn, hf_vit, dinov3, clip, siglip, '
+    'insightface or denseface; default: as the file or its project says.',
 )
 flags.DEFINE_string(
     'state_dict',
@@ -70,6 +71,13 @@ flags.DEFINE_integer(
     None,
     'Attention heads; default: the usual number for the width.',
     lower_bound=1,
+)
+flags.DEFINE_enum(
+    'activation',
+    None,
+    ['gelu', 'gelu_tanh', 'quick_gelu'],
+    'Activation of a ViT; default: as in config.json next to the file, else that of '
+    'the project.',
 )
 flags.DEFINE_integer(
     'decoder_num_heads',
@@ -100,7 +108,7 @@ flags.DEFINE_string(
 
 OPTIONS = (
     'arch', 'image_size', 'num_heads', 'decoder_num_heads', 'norm_pix',
-    'preprocessing', 'state_dict',
+    'preprocessing', 'state_dict', 'activation',
 )  # fmt: skip
 
 

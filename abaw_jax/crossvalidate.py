@@ -29,11 +29,8 @@ from abaw_jax.core import cli, errors, files
 cli.define_config()
 cli.define_workdir('Folder of all runs.', required=True)
 cli.define_seeds()
-cli.define_groups()
-cli.define_resamples()
-flags.DEFINE_integer(
-    'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
-)
+cli.define_folds()
+cli.define_tuning()
 
 
 def main() -> None:
@@ -48,7 +45,12 @@ def main() -> None:
   planned = studies.crossvalidation(root, cli.seeds(), num_folds)
   studies.check_overrides(planned, cli.config_overrides())
   task = registry.task_class(config | {'seed': max(cli.seeds())})
-  _check(config, task, num_folds)
+  if not task.predicts_labels:
+    raise errors.InputError(
+        f'config.model.name={task.name}: predicts no labels to blend; use a '
+        'config that predicts them, such as frame or mtl'
+    )
+  studies.check_folds(config, task.name, num_folds)
   procedural.resolve(config, task.default_data)
   made = registry.make_task(config)
   splits = ('train', 'validation') if num_folds else ('validation',)
@@ -58,30 +60,11 @@ def main() -> None:
   _report(config, root, planned)
 
 
-def _check(config, task, num_folds: int) -> None:
-  """Raises an InputError if this config cannot be cross-validated."""
-  data = config['data']
-  if not task.predicts_labels:
-    raise errors.InputError(
-        f'config.model.name={task.name}: predicts no labels to blend; use a '
-        'config that predicts them, such as frame or mtl'
-    )
-  if num_folds and 'num_folds' not in data:
-    raise errors.InputError(
-        f'--num_folds={num_folds}: a {task.name} model has no folds; give '
-        '--num_folds=0, or a config of a temporal model, such as mtl'
-    )
-  if data.get('full'):
-    raise errors.InputError(
-        'config.data.full: trains on the videos that are scored; leave it out'
-    )
-
-
 def _report(config, root: files.Path, planned) -> None:
   """Predicts the held-out videos of each run; writes and prints the report."""
   from abaw_jax.checkpoints import runs
   from abaw_jax.inference import evaluation
-  from abaw_jax.postprocessing import postprocessing_files
+  from abaw_jax.postprocessing import postprocessing_files, tuning
   from abaw_jax.reports import crossvalidation
   from abaw_jax.scoring import prediction_files
   from abaw_jax.tasks import registry
@@ -101,6 +84,7 @@ def _report(config, root: files.Path, planned) -> None:
   result = crossvalidation.summarize(
       predicted,
       official=official,
+      settings=tuning.Settings(bias=flags.FLAGS.bias),
       groups=flags.FLAGS.groups,
       resamples=flags.FLAGS.resamples,
   )

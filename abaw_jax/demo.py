@@ -1,14 +1,15 @@
 r"""Runs every stage on the procedural corpus, from rendering to a predicted video.
 
-  abaw-jax demo --workdir=demo
+  abaw-jax demo
+  abaw-jax demo --workdir=FOLDER
 
 Renders the corpus, builds the dataset, pretrains a small MAE, fine-tunes it on
 frames, extracts features, trains the temporal multi-task model and evaluates
 both models on validation videos of people that are not in the training split.
 Then it puts both models into demo/bundle, renders a video of other people,
 demo/clip.webm, and predicts it: demo/predicted/clip.csv and clip.overlay.webm.
-Run the same command again after an interruption: finished stages are not
-repeated.
+It takes five to ten minutes on two CPU cores. Run the same command again after an
+interruption: finished stages are not repeated.
 """
 
 import json
@@ -21,14 +22,20 @@ from absl import flags
 from abaw_jax.core import cli, files
 from abaw_jax.workflow import procedural, stages
 
-cli.define_workdir('Folder of all datasets and runs.', required=True)
+cli.define_workdir('Folder of all datasets and runs; default: demo.')
+flags.FLAGS.set_default('workdir', 'demo')
 _COLUMNS = ('VA', 'EXPR', 'AU', 'P_MTL')
 
 
 def main() -> None:
   """Runs the stages and prints the scores."""
+  from abaw_jax.faces import centerface
   from abaw_jax.scoring import metrics
+  from abaw_jax.video import pyav
 
+  # The last stages need both; say it now, not after minutes of training.
+  pyav.load('demo')
+  centerface.weights()
   root = files.local_path(flags.FLAGS.workdir, '--workdir')
   models = {'static frame model': 'frame', 'temporal model': 'mtl'}
   stages.run(
@@ -65,6 +72,13 @@ def main() -> None:
       f'\na video of other people: {root / "clip.webm"}\n'
       f'its table: {root / "predicted" / "clip.csv"}\n'
       f'the same video with predictions: {root / "predicted" / "clip.overlay.webm"}'
+  )
+  print(
+      '\nnext:\n'
+      f'  abaw-jax predict VIDEO --model={root / "bundle"} --out=tables --overlay\n'
+      f'  abaw-jax report {root / "predicted"} {root / "mtl"} --out=report.html\n'
+      f'  abaw-jax live --model={root / "bundle"}\n'
+      'abaw-jax --help lists all commands.'
   )
 
 

@@ -39,14 +39,10 @@ flags.DEFINE_string(
     'postprocessing', None, 'Apply this file instead of tuning.'
 )
 flags.DEFINE_list('steps', list(STEPS), 'Steps that are tuned.')
-flags.DEFINE_enum(
-    'bias', 'f1', ('f1', 'prior'), 'Method to fit the bias of expressions.'
-)
 kinds = ('logits', 'probabilities', 'votes')
 flags.DEFINE_enum('expr', 'logits', kinds, 'Method to blend expressions.')
 flags.DEFINE_enum('au', 'logits', kinds, 'Method to blend action units.')
-cli.define_groups()
-cli.define_resamples()
+cli.define_tuning()
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 r"""Writes the networks of a bundle as files that other programs run.
 
   abaw-jax export bundle --format=stablehlo --out=exported
+  abaw-jax export bundle --format=onnx --out=exported
   abaw-jax export bundle --format=torch --out=exported
 
 stablehlo: frame.stablehlo makes features, and without a temporal model predictions,
@@ -9,8 +10,11 @@ preprocessing are inside. Batch and length are dynamic, and one file runs on CPU
 NVIDIA GPUs and TPUs, in a Python process with only JAX and flatbuffers. run.py is an
 example, and model.json describes inputs, outputs, labels and post-processing.
 
+onnx: the same networks as frame.onnx and temporal0.onnx, for ONNX Runtime.
+run_onnx.py is an example.
+
 torch: the backbone of a bundle without a temporal model, as a state dict in the layout
-of its project, as abaw-jax convert --init_from writes it.
+of its project, as abaw-jax convert --init_from writes it, and its linear heads.
 
 Each file is compared with the bundle before it gets its name: outputs on random
 images, gradients and the images of --faces.
@@ -21,7 +25,11 @@ from absl import flags
 from abaw_jax.core import cli
 
 flags.DEFINE_enum(
-    'format', None, ('stablehlo', 'torch'), 'Format to write.', required=True
+    'format',
+    None,
+    ('stablehlo', 'onnx', 'torch'),
+    'Format to write.',
+    required=True,
 )
 flags.DEFINE_string('out', None, 'Folder to write.', required=True)
 cli.define_paths(

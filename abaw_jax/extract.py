@@ -44,7 +44,8 @@ flags.DEFINE_enum(
     'pool',
     '',
     ['', 'mean', 'mean_norm', 'cls'],
-    'How to pool the tokens of a ViT; default: as in training.',
+    'How to pool the tokens of a ViT; default: as in training, or as its project '
+    'does.',
 )
 flags.DEFINE_enum(
     'crops',

@@ -18,7 +18,10 @@ import abaw_jax
 from abaw_jax.core import cli, errors
 
 flags.DEFINE_string(
-    'model', None, 'Bundle, a folder that abaw-jax bundle wrote.', required=True
+    'model',
+    None,
+    'Bundle, a folder that abaw-jax bundle wrote; abaw-jax demo makes demo/bundle.',
+    required=True,
 )
 flags.DEFINE_integer(
     'port',

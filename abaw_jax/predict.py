@@ -24,7 +24,10 @@ from absl import flags
 from abaw_jax.core import cli, errors, numbers
 
 flags.DEFINE_string(
-    'model', None, 'Bundle, a folder that abaw-jax bundle wrote.', required=True
+    'model',
+    None,
+    'Bundle, a folder that abaw-jax bundle wrote; abaw-jax demo makes demo/bundle.',
+    required=True,
 )
 flags.DEFINE_string('out', None, 'Folder of the tables.', required=True)
 flags.DEFINE_string(

@@ -55,7 +55,12 @@ def main() -> None:
       stages.run(joint.stages(config, workdir, cli.config_arguments()))
       config = joint.with_features(config, workdir)
       config = task.complete(config)
-      loop.train(config, workdir, elapsed=goodput.process_age())
+      loop.train(
+          config,
+          workdir,
+          elapsed=goodput.process_age(),
+          given=cli.config_overrides(),
+      )
 
 
 if __name__ == '__main__':

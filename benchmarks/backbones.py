@@ -1,6 +1,7 @@
 r"""Times the forward pass and the train step of backbones against PyTorch.
 
   python -m benchmarks.backbones
+  python -m benchmarks.backbones --models=dinov2_b:8,dinov3_b:8,clip_b:8,siglip_b:8
   python -m benchmarks.backbones --models=vit_b:256,iresnet_50:256 \
       --dtype=bfloat16 --device=gpu
 
@@ -40,7 +41,7 @@ _COLUMNS = (
 
 def make_row(name: str, batch_size: int) -> list[str]:
   """Returns the row of a backbone."""
-  from benchmarks.torch_twins import backbones
+  from benchmarks.twins import backbones
 
   config = cases.frame_config(name, batch_size, dtype=flags.FLAGS.dtype)
   size = config['model']['image_size']

@@ -7,8 +7,15 @@ import cv2
 import numpy as np
 
 DATASET = 's_aff_wild2'  # the layout of `write_corpus`
-# Image sizes of face networks; all others use 224, the size for ImageNet.
-_SIZES = {'iresnet': 112}
+# Image sizes of some families; all others use 224, the size for ImageNet.
+_SIZES = {
+    'iresnet': 112,
+    'mobilefacenet': 112,
+    'mbf': 112,
+    'ddamfn': 112,
+    'mobilevit': 256,
+    'mobilevitv2': 256,
+}
 # Of `write_faces`: number of videos and mean number of frames, standard deviation of
 # camera noise in grey levels, and quality of the JPEG files.
 _VIDEOS, _FRAMES = 16, 32
@@ -31,17 +38,51 @@ def mae_config(batch_size: int, **model: Any) -> Config:
   return _plain(mae.get_config().to_dict(), batch_size, model)
 
 
+# Networks of published ViTs, as sections `model`.
+PUBLISHED_VITS = {
+    'dinov2_b': {
+        'patch_size': 14,
+        'positions': 'learned',
+        'layer_scale': True,
+        'pool': 'cls',
+    },
+    'dinov3_b': {
+        'positions': 'rotary',
+        'num_registers': 4,
+        'layer_scale': True,
+        'norm_eps': 1e-5,
+        'pool': 'cls',
+    },
+    'clip_b': {
+        'positions': 'learned',
+        'pre_norm': True,
+        'activation': 'quick_gelu',
+        'norm_eps': 1e-5,
+        'pool': 'cls',
+    },
+    'siglip_b': {
+        'positions': 'learned',
+        'class_token': False,
+        'activation': 'gelu_tanh',
+        'pool': 'attention',
+    },
+}
+
+
 def frame_config(backbone: str, batch_size: int, /, **model: Any) -> Config:
   """Returns the config of a frame model without augmentation.
 
   Args:
-    backbone: name of the backbone.
+    backbone: name of the backbone, or a key of `PUBLISHED_VITS`.
     batch_size: images per update.
     **model: further values of the section `model`.
   """
   from abaw_jax.configs import convnet, frame
   from abaw_jax.models import zoo
 
+  if backbone in PUBLISHED_VITS:
+    model = PUBLISHED_VITS[backbone] | model
+    backbone = f'vit_{backbone[-1]}'
   experiment = frame if backbone in zoo.VITS else convnet
   config = experiment.get_config().to_dict()
   size = _SIZES.get(backbone.split('_')[0], 224)
@@ -56,13 +97,18 @@ def temporal_config(name: str, *, videos: int, window: int) -> Config:
   """Returns the config of a temporal model on consecutive windows.
 
   Args:
-    name: 'mtl', 'mtl_lstm' or 'mtl_gru'.
+    name: 'mtl', 'mtl_lstm', 'mtl_gru' or 'mtl_transformer'.
     videos: videos per update.
     window: frames of a window.
   """
-  from abaw_jax.configs import mtl, mtl_gru, mtl_lstm
+  from abaw_jax.configs import mtl, mtl_gru, mtl_lstm, mtl_transformer
 
-  experiments = {'mtl': mtl, 'mtl_lstm': mtl_lstm, 'mtl_gru': mtl_gru}
+  experiments = {
+      'mtl': mtl,
+      'mtl_lstm': mtl_lstm,
+      'mtl_gru': mtl_gru,
+      'mtl_transformer': mtl_transformer,
+  }
   config = experiments[name].get_config().to_dict()
   config['data'] |= {
       'batching': 'stateful_videos', 'window': window, 'batch_size': videos

@@ -23,7 +23,7 @@ import torch
 
 from abaw_jax.core import cli
 from benchmarks import cases, harness
-from benchmarks.torch_twins import backbones
+from benchmarks.twins import backbones
 
 flags.DEFINE_list('models', ['vit_nano'], 'Keys of zoo.VITS.')
 flags.DEFINE_integer('image_size', 112, 'Side of the images in pixels.')

@@ -36,7 +36,7 @@ from abaw_jax.augmentation import augment
 from abaw_jax.core import cli
 from abaw_jax.data import memory, pipeline, sources, transforms
 from benchmarks import cases, harness
-from benchmarks.torch_twins import loader as torch_loader
+from benchmarks.twins import loader as torch_loader
 
 flags.DEFINE_string(
     'data_dir',

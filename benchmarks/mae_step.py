@@ -40,7 +40,7 @@ def make_row(backbone: str, batch_size: int) -> list[str]:
   import jax
 
   from abaw_jax.telemetry import hardware
-  from benchmarks.torch_twins import mae as torch_mae
+  from benchmarks.twins import mae as torch_mae
 
   args = flags.FLAGS
   config = cases.mae_config(

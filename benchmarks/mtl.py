@@ -42,7 +42,7 @@ def make_row(name: str) -> list[str]:
   """Returns the row of a config."""
   import jax
 
-  from benchmarks.torch_twins import mtl as torch_mtl
+  from benchmarks.twins import mtl as torch_mtl
 
   args = flags.FLAGS
   config = cases.temporal_config(name, videos=args.videos, window=WINDOW)

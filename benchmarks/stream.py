@@ -68,7 +68,7 @@ def make_theirs(config: dict, frames: int):
   """Returns PyTorch's function for the next frames of a stream."""
   import torch
 
-  from benchmarks.torch_twins import mtl
+  from benchmarks.twins import mtl
 
   torch.set_num_threads(1)
   model = mtl.make_model(config['model'], flags.FLAGS.features).eval()

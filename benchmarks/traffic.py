@@ -5,7 +5,7 @@ r"""Compares our train steps with plain Flax, compiled for one TPU chip.
 
 Both sides have the same task, loss, images and precision (bfloat16, 224 pixels). Ours
 is the step of the train command: it also skips updates with NaN. The twin is
-`benchmarks/flax_twins.py` with plain optax. Nothing runs, so no TPU is needed, but its
+`benchmarks/twins/flax_twins.py` with plain optax. Nothing runs, so no TPU is needed, but its
 compiler is (pip install 'jax[tpu]'). Each program is compiled by a process of its own
 (1 to 4 minutes on two idle cores), which adds a line to the file. Existing lines are
 not compiled again, so you can interrupt the command.
@@ -98,7 +98,7 @@ def make_twin_step(task, mesh, example):
 
   from abaw_jax.distributed import sharding
   from abaw_jax.steps import steps
-  from benchmarks import flax_twins
+  from benchmarks.twins import flax_twins
 
   if task.name == 'mae':
     model = flax_twins.MAE.like(task.model)

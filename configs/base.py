@@ -11,13 +11,15 @@ from abaw_jax.configs import losses
 # The range of every number of every config, with the keys that have it; `inf` itself
 # is outside. A tuple has one interval for each of its numbers, or one for all.
 _KEYS = {
-    'a number in (0, inf)': 'epochs optim.eps loss.scale model.lora_alpha',
+    'a number in (0, inf)': (
+        'epochs optim.eps loss.scale model.lora_alpha model.norm_eps'
+    ),
     'a number in [0, inf)': (
         'eval_epochs save_minutes optim.lr optim.warmup_epochs '
         'optim.hold_epochs optim.end_lr optim.weight_decay optim.clip_norm '
         'optim.sam_rho loss.weights.valence loss.weights.arousal '
         'loss.weights.expression loss.weights.au loss.prior_adjustment '
-        'loss.mixup loss.least_loss loss.l2 loss.l1 loss.adversarial '
+        'loss.mixup loss.pseudo_weight loss.least_loss loss.l2 loss.l1 loss.adversarial '
         'loss.perceptual_weight '
         'optim.discriminator_rate'
     ),
@@ -35,10 +37,11 @@ _KEYS = {
     'numbers in (0, 1], (0, 1], (0, 1]': 'augment.std',
     'numbers in [0, inf), [0, inf), [0, inf), [0, 0.5]': 'augment.jitter',
     'an integer in [0, 2e9]': (
-        'save_steps plot_steps profile_start profile_steps data.num_workers '
-        'data.face_size data.num_folds data.fold data.fill_labels '
+        'early_stop_evals save_steps plot_steps profile_start profile_steps '
+        'data.num_workers data.face_size data.num_folds data.fold data.fill_labels '
         'augment.rand_ops model.num_classes model.private_layers '
-        'model.va_features model.discriminator_width model.lora_rank'
+        'model.va_features model.discriminator_width model.lora_rank '
+        'model.num_registers'
     ),
     'an integer in [1, 2e9]': (
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
@@ -158,16 +161,23 @@ def get_config() -> ml_collections.ConfigDict:
   # `fsdp` devices, that shard weights and moments between two updates.
   config.mesh.zero = 1
 
+  # Project of Weights & Biases that also gets the metrics; '' = none. Keys and hosts
+  # are never in a config (docs/metrics.md).
+  config.wandb = ml_collections.ConfigDict()
+  config.wandb.project = ''
+
   config.log_steps = 50  # updates between two log lines
   config.save_steps = 500  # updates between two checkpoints; 0 = none
   # Minutes between two checkpoints, on the clock of process 0; 0 = none.
   config.save_minutes = 0.0
-  # Updates between two pictures in plots/ and tb/, for tasks that have a picture;
-  # 0 = none.
+  # Updates between two histograms of weights and gradients in tb/, and, for tasks
+  # that have a picture, between two pictures in plots/ and tb/; 0 = none.
   config.plot_steps = 0
   config.profile_start = 0  # updates before the profile starts
   config.profile_steps = 0  # updates to profile into tb/; 0 = none
   config.eval_epochs = 1.0  # epochs between evaluations; 0 = only at the end
+  # Evaluations in a row without a better score that end the run; 0 = off.
+  config.early_stop_evals = 0
   # Whether to keep the best weights of each task, in addition to the checkpoint
   # with the best total score.
   config.keep_task_bests = False

@@ -4,7 +4,8 @@ r"""The frame model with a convolutional backbone.
       --config.init_from=weights/iresnet_50 --workdir=runs/iresnet
 
 Heads only: add --config.optim.freeze=backbone. Other sizes: add
---config.model.backbone=iresnet_100. `smoke` takes seconds.
+--config.model.backbone=iresnet_100 (with another image size, also
+--config.model.image_size=300). `smoke` takes seconds.
 
 `init_from` takes a folder of weights (`abaw-jax convert`) or another run of this
 config.
@@ -19,7 +20,8 @@ import ml_collections
 from abaw_jax.configs import base
 
 VARIANTS = (
-    'iresnet_50', 'densenet_121', 'efficientnet_b0', 'resnet_50', 'smoke'
+    'iresnet_50', 'densenet_121', 'efficientnet_b0', 'resnet_50',
+    'convnextv2_tiny', 'mobilevitv2_150', 'rexnet_150', 'mbf', 'ddamfn', 'smoke',
 )  # fmt: skip
 
 
@@ -34,8 +36,9 @@ def get_config(variant: str = 'iresnet_50') -> ml_collections.ConfigDict:
   # of HSE-NN does.
   config.optim.move_frozen_statistics = False
 
-  if variant in ('iresnet_50', 'smoke'):
+  if variant in ('iresnet_50', 'mbf', 'ddamfn', 'smoke'):
     config.model.image_size = 112
+  if variant in ('iresnet_50', 'mbf', 'smoke'):
     config.augment.mean = config.augment.std = (0.5, 0.5, 0.5)  # InsightFace
   if variant == 'smoke':
     config.model.backbone = 'iresnet_nano'

@@ -10,6 +10,8 @@ features and all hidden states, concatenated, and trains all tasks (docs/joint.m
 cross-validation, every run has groups of its own, which never see its held-out videos.
 
 Variants as in configs/mtl.py: `small` for two CPU cores, `smoke` takes seconds.
+
+Cost and score: not measured. A run trains four models of configs/mtl.py.
 """
 
 import ml_collections

@@ -6,7 +6,8 @@ import ml_collections
 _KEYS = {
     'a number in (0, inf)': 'loss.va_density_sigma',
     'a number in [0, inf)': (
-        'loss.focal_gamma loss.asymmetric_gamma_pos loss.asymmetric_gamma_neg'
+        'loss.focal_gamma loss.asymmetric_gamma_pos loss.asymmetric_gamma_neg '
+        'loss.identity_adversarial'
     ),
     'a number in [0, 1)': 'loss.asymmetric_clip',
 }
@@ -77,3 +78,7 @@ def add_images(config: ml_collections.ConfigDict) -> None:
   # 1905.04899), or 'mixaugment', mixup and the images themselves (Psaroudakis and
   # Kollias, arXiv 2205.04442), at twice the cost.
   config.loss.mixing = 'mixup'
+  # Factor of the reversed gradient of a linear head that tells people apart on the
+  # embedding (Ganin and Lempitsky, arXiv 1505.07818; Ning et al., arXiv 2407.11243);
+  # 0 = no head.
+  config.loss.identity_adversarial = 0.0

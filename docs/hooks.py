@@ -1,7 +1,8 @@
 """Hooks of MkDocs: pages from outside of docs/, and pages made from the code."""
 
 import ast
-import html
+import html as html_text
+import json
 import pathlib
 import posixpath
 import re
@@ -22,6 +23,7 @@ PAGES = {
     file.relative_to(ROOT).as_posix(): f'datasets/{file.parent.name}.md'
     for file in ROOT.glob('data_builders/*/README.md')
 }
+NOTEBOOKS = sorted(ROOT.glob('docs/notebooks/*.ipynb'))
 # What a browser would load from the network; links are no loads.
 _LOADED = re.compile(r'<(?!a )[^>]* (?:src|href|data)="?(?:https?:)?//[^>]*>')
 # A link in Markdown, or the source of a picture.
@@ -35,6 +37,9 @@ def on_files(files, config):
       for file, page in PAGES.items()
       if file.endswith('.md')
   }
+  for file in NOTEBOOKS:
+    pages[f'notebooks/{file.stem}.md'] = _notebook(file)
+  pages['index.md'] = '---\nhide: [navigation]\n---\n\n' + pages['index.md']
   pages['reference/commands.md'] = _commands()
   pages['reference/configs.md'] = _configs()
   for page, content in pages.items():
@@ -69,6 +74,14 @@ def on_page_markdown(markdown, page, config, files):
   return _LINK.sub(rewritten, _widened_lists(markdown))
 
 
+def on_page_content(html, page, config, files):
+  """Marks short inline code, which is not broken after a hyphen."""
+  del page, config, files
+  return re.sub(
+      r'<code>([^<\s]{1,24})</code>', r'<code class="short">\1</code>', html
+  )
+
+
 def on_post_page(output, page, config):
   """Fails if a built page loads something from the network."""
   del config
@@ -98,6 +111,19 @@ def _widened_lists(markdown: str) -> str:
       line = ' ' * (4 - width) + line
     lines.append(line)
   return '\n'.join(lines) + '\n'
+
+
+def _notebook(file: pathlib.Path) -> str:
+  """Returns the cells of a notebook as a page, without outputs."""
+  parts = []
+  for cell in json.loads(file.read_text())['cells']:
+    text = ''.join(cell['source'])
+    if cell['cell_type'] == 'code':
+      language = 'bash' if text.startswith('%%bash') else 'python'
+      text = f'```{language}\n{text}\n```'
+    parts.append(text)
+  parts.append(f'Run it yourself: [{file.name}]({file.name}).')
+  return '\n\n'.join(parts)
 
 
 def _commands() -> str:
@@ -136,7 +162,7 @@ def _configs() -> str:
     tree = ast.parse(source)
     # Blocks have two spaces in a docstring, and four in Markdown.
     doc = re.sub('(?m)^  ', '    ', ast.get_docstring(tree))
-    doc = html.escape(doc, quote=False)
+    doc = html_text.escape(doc, quote=False)
     parts.append(f'## {file.stem}\n\n{doc}\n')
     parts.append(
         f'??? note "configs/{file.name}"\n\n    ```python\n'

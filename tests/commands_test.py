@@ -15,6 +15,8 @@ from tests.training import runs
 COMMANDS = {
     'abaw_jax.train': ('config', 'workdir'),
     'abaw_jax.extract': ('init_from', 'data', 'name', 'batch_size'),
+    'abaw_jax.sweep': ('config', 'workdir', 'sweep', 'seeds', 'num_folds'),
+    'abaw_jax.pseudo_label': ('predictions', 'out', 'min_au', 'max_va_std'),
     'abaw_jax.evaluate': (
         'workdir',
         'split',
@@ -451,8 +453,34 @@ WRONG = {
         ('--targets=trn=a.h5', 'give --targets=train=FILE and --targets='),
     ),
     'extraction without a name': (
-        ('abaw_jax.extract', '--init_from={empty}', '--data={built}'),
+        ('abaw_jax.extract', '--init_from={started}', '--data={built}'),
         ('--name is missing', '--help'),
+    ),
+    'a sweep of an unknown key': (
+        (
+            'abaw_jax.sweep',
+            '--config=mtl:smoke',
+            '--sweep=optim.rate=1,2',
+            '--workdir=workdir',
+        ),
+        ('config.optim has no key rate',),
+    ),
+    'a sweep with a value out of its range': (
+        (
+            'abaw_jax.sweep',
+            '--config=mtl:smoke',
+            '--sweep=optim.lr=1,-2',
+            '--workdir=workdir',
+        ),
+        ('config.optim.lr=-2.0: give a number in [0, inf)',),
+    ),
+    'an unknown task that is trained alone': (
+        (*TRAIN, '--config=joint:smoke', REAL, '--config.joint.alone=au,joy'),
+        ("config.joint.alone: unknown value 'joy'", 'valence'),
+    ),
+    'pseudo-labels that training cannot read': (
+        ('abaw_jax.pseudo_label', '--predictions=a.npz', '--out=p.csv'),
+        ('--out=p.csv: training reads .npz',),
     ),
     'a workdir in a variable that is not set': (
         ('abaw_jax.evaluate', '--workdir='),
@@ -530,6 +558,44 @@ WRONG = {
             '--out={built}',
         ),
         ('has the original s_aff_wild2', '--name for the new dataset'),
+    ),
+    'several missing flags': (
+        ('abaw_jax.predict', 'a.mp4'),
+        ('--model is missing (Bundle', '--out is missing', '--help'),
+    ),
+    'a report about a file of an unknown format': (
+        ('abaw_jax.report', 'broken.py', '--out=page.html'),
+        ("broken.py: unknown file format '.py'", '.npz, .parquet, .csv'),
+    ),
+    'a report that is no page': (
+        ('abaw_jax.report', '{empty}', '--out=page.pdf'),
+        ('--out=page.pdf: name a .html file',),
+    ),
+    'blended predictions of an unknown format': (
+        ('abaw_jax.ensemble', '--predictions=a.npz', '--out=a.xlsx'),
+        ("a.xlsx: unknown file format '.xlsx'", '.npz, .parquet, .csv'),
+    ),
+    'labels in a table of an unknown format': (
+        ('abaw_jax', 'check', 'labelled_folder', '--source_dir=broken.py'),
+        ('broken.py: is no .csv or .parquet file', 'a table or a folder'),
+    ),
+    'an export to an unknown format': (
+        ('abaw_jax.export', '{empty}', '--format=coreml', '--out=a'),
+        ('--format=coreml: value should be one of <stablehlo',),
+    ),
+    'enlarged images of an unknown format': (
+        (
+            *('abaw_jax.upscale', 'broken.py', '--model=lanczos', '--scale=2'),
+            *('--out=a', '--format=heic'),
+        ),
+        ('--format=heic: value should be one of <same|png|jpeg>',),
+    ),
+    'an enlarged image with an unknown suffix': (
+        (
+            *('abaw_jax.upscale', 'broken.py', '--model=lanczos', '--scale=2'),
+            '--out=a.heic',
+        ),
+        ("--out=a.heic: unknown format '.heic'", '.png or .jpg file'),
     ),
     'a TPU slice that does not exist': (
         (*COMPILE, '--topology=v5e-16'),

@@ -38,7 +38,7 @@ class SkipWithoutTorch(abc.MetaPathFinder):
   """Skips the tests that import PyTorch, where it is not installed."""
 
   def find_spec(self, name, path=None, target=None):
-    if name in ('torch', 'transformers'):
+    if name in ('torch', 'transformers', 'timm'):
       pytest.skip(f'{name} is not installed', allow_module_level=True)
 
 

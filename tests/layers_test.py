@@ -66,7 +66,7 @@ ROOMS = {
     ),
     'exporting': (
         'core cpu models models/temporal data tasks steps bundles inference '
-        'conversion'
+        'conversion porting'
     ),
     'training': (
         'core cpu models/layers data tasks distributed steps checkpoints '

@@ -6,6 +6,7 @@
 hold these files as they are, and the card may be edited there.
 """
 
+from collections.abc import Mapping
 import json
 from typing import Any
 
@@ -22,8 +23,14 @@ CHECKSUMS = 'checksums.json'
 FILES = (CONFIG, TENSORS)  # those with a checksum
 
 
-def read_bundle(folder: files.Path) -> parsing.Bundle:
+def read_bundle(
+    folder: files.Path, *, model: Mapping[str, Any] | None = None
+) -> parsing.Bundle:
   """Returns the bundle of a folder, after a check of every part.
+
+  Args:
+    folder: of the bundle.
+    model: values for the keys that a section `model` has, such as `dtype`.
 
   Raises:
     InputError: a file is missing, differs from its checksum, has another version,
@@ -40,6 +47,9 @@ def read_bundle(folder: files.Path) -> parsing.Bundle:
   with files.local_copy(folder / TENSORS) as copy:
     tensors, _ = weight_files.read_tensors(copy)
   try:
+    for section in (config['frame'], *config['temporal']):
+      known = section['model'].keys() & (model or {}).keys()
+      section['model'] |= {key: model[key] for key in known}
     return parsing.parse(config, tensors, checksums, folder)
   except errors.InputError as e:
     if str(e).startswith(str(folder)):

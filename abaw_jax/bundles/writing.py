@@ -107,7 +107,7 @@ def write_bundle(
   tensors = _flat('frame', source.params)
   for i, run in enumerate(members):
     tensors |= _flat(f'temporal{i}', run.params)
-  written = _write(out, json.loads(json.dumps(config)), tensors)
+  written = write_files(out, json.loads(json.dumps(config)), tensors)
   bundle = storage.read_bundle(out)
   count = sum(x.size for x in tensors.values())
   return [
@@ -219,7 +219,7 @@ def _flat(part: str, params: Any) -> dict[str, np.ndarray]:
   }
 
 
-def _write(
+def write_files(
     out: files.Path,
     config: Mapping[str, Any],
     tensors: Mapping[str, np.ndarray],

@@ -15,6 +15,7 @@ from abaw_jax.core import errors, files, storage_errors
 from abaw_jax.distributed import sharding
 from abaw_jax.porting import weight_files
 from abaw_jax.tasks import registry
+from abaw_jax.tasks import task as task_lib
 
 
 def load(
@@ -94,7 +95,9 @@ def read(
   if metadata is None:
     raise ValueError('params has no metadata')
   stored = metadata.tree
-  renames = renames or {name: name for name in shapes | stored}
+  if renames is None:
+    unused = {task_lib.IDENTITY_HEAD} - shapes.keys()
+    renames = {name: name for name in shapes | stored if name not in unused}
   have = {new: stored[old] for new, old in renames.items() if old in stored}
   check_same_shapes(have, shapes, folder)
   target = {renames[new]: tree for new, tree in shapes.items()}

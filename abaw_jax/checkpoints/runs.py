@@ -60,7 +60,9 @@ def read_config(workdir: files.Path) -> dict[str, Any]:
 def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the config with absolute paths: a run can be used from any folder."""
   data = config['data'] | {
-      key: _absolute(config['data'][key]) for key in ('dir', 'cache_dir')
+      key: _absolute(config['data'][key])
+      for key in ('dir', 'cache_dir', 'pseudo_labels')
+      if key in config['data']
   }
   if 'features' in data:  # names of feature sets, and paths of runs
     names = [name.strip() for name in data['features'].split(',')]

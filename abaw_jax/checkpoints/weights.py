@@ -15,7 +15,6 @@ import numpy as np
 
 from abaw_jax.checkpoints import adapters, parameters, runs
 from abaw_jax.core import errors, files, locks
-from abaw_jax.data import images
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 from abaw_jax.porting import weight_files
@@ -69,39 +68,6 @@ def load(
         f'{" or ".join((target.name, *target.starts_from))}'
     )
   return _load_part(origin, model, shapes, target.backbone)
-
-
-def adopt_preprocessing(
-    config: Mapping[str, Any], workdir: files.Path
-) -> tuple[dict[str, Any], list[str]]:
-  """Returns a config with the preprocessing of its initial weights.
-
-  Args:
-    config: config of a run; unchanged if it has no images or no `init_from`.
-    workdir: its folder; a run that resumes keeps its preprocessing, because the
-      initial weights may be gone.
-
-  Returns:
-    The config, and a line for each changed value.
-  """
-  if not config['init_from'] or 'augment' not in config:
-    return dict(config), []
-  origin = files.path(config['init_from'])
-  if runs.is_claimed(workdir):
-    origin = workdir
-  theirs = runs.read_config(origin).get('augment', {})
-  values = images.Resizing.from_config(theirs)._asdict() if theirs else {}
-  values |= {key: theirs[key] for key in ('mean', 'std') if theirs}
-  ours = config['augment']
-  changed = {
-      key: type(ours[key])(value)
-      for key, value in values.items()
-      if type(ours[key])(value) != ours[key]
-  }
-  return {**config, 'augment': ours | changed}, [
-      f'config.augment.{key}={value}, as the weights of {origin} expect'
-      for key, value in changed.items()
-  ]
 
 
 def load_backbone(
@@ -268,7 +234,7 @@ def _check_hidden_options(origin, source, target) -> None:
 
 
 def _hidden_options(model: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the numbers of heads, or the name of a convolutional backbone.
+  """Returns options of a backbone that its weights do not show.
 
   Two EfficientNets differ only in padding and epsilon.
   """
@@ -277,5 +243,11 @@ def _hidden_options(model: Mapping[str, Any]) -> dict[str, Any]:
   keys = ('num_heads', 'decoder_num_heads')
   options = {key: model[key] for key in keys if key in model}
   if 'backbone' in model:
-    options['num_heads'] = zoo.make_backbone(model).num_heads
+    vit = zoo.make_backbone(model)
+    options |= {
+        'num_heads': vit.num_heads,
+        'activation': vit.activation,
+        'norm_eps': vit.norm_eps,
+        'rotary positions': vit.positions == 'rotary',
+    }
   return options

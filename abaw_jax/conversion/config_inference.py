@@ -8,20 +8,27 @@ from abaw_jax.core import errors
 from abaw_jax.models import convnet_zoo, zoo
 
 # Numbers of heads of the published models by width; no shape shows them.
-HEADS = {row['dim']: row['num_heads'] for row in zoo.VITS.values()}
+HEADS = {row['dim']: row['num_heads'] for row in zoo.VITS.values()} | {
+    1152: 16,  # SigLIP so400m
+    1408: 16,  # CLIP g
+    1536: 24,  # DINOv2 g
+    1664: 16,  # CLIP bigG
+    4096: 32,  # DINOv3 7B
+}
+_ROTARY_HEADS = HEADS | {1280: 20}  # DINOv3 H+
 DECODER_HEADS = {512: 16}
 
 
 def complete_model(
     inferred: Mapping[str, Any],
     checkpoint: pathlib.Path,
-    **options: int | bool | None,
+    **options: int | bool | str | None,
 ) -> dict[str, Any]:
-  """Returns the `model` section; arguments are those of `complete_vit`."""
-  is_vit = 'patch_size' in inferred
-  return (complete_vit if is_vit else complete_convnet)(
-      inferred, checkpoint, **options
-  )
+  """Returns the `model` section; options are those of `import_weights`."""
+  if 'patch_size' not in inferred:
+    return complete_convnet(inferred, checkpoint, **options)
+  del options['activation']  # `inferred` has it
+  return complete_vit(inferred, checkpoint, **options)
 
 
 def complete_super_resolution(
@@ -71,13 +78,15 @@ def complete_vit(
   """
   model = dict(inferred)
   sizes = {key: model.pop(key) for key in ('dim', 'depth')}
+  positions = model.get('positions', 'sincos')
+  usual = _ROTARY_HEADS if positions == 'rotary' else HEADS
   sizes['num_heads'] = _heads(
-      num_heads, HEADS, sizes['dim'], 'num_heads', checkpoint
+      num_heads, usual, sizes['dim'], 'num_heads', checkpoint
   )
   names = [name for name, row in zoo.VITS.items() if row == sizes]
   model |= {'backbone': names[0]} if names else {'backbone': '', **sizes}
   model |= {
-      'positions': 'sincos',
+      'positions': positions,
       'drop_path': 0.0,
       'dtype': 'float32',
       'remat': 'none',

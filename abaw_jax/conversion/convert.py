@@ -9,6 +9,7 @@ import numpy as np
 
 from abaw_jax.checkpoints import generators, runs, weights
 from abaw_jax.conversion import (
+    checks,
     config_inference,
     converted,
     identification,
@@ -33,6 +34,7 @@ def import_weights(
     norm_pix: bool | None = None,
     preprocessing: str | None = None,
     state_dict: str | None = None,
+    activation: str | None = None,
 ) -> list[str]:
   """Writes a folder of weights from another project's file; returns a report.
 
@@ -51,6 +53,8 @@ def import_weights(
       or the project, if it is certain.
     state_dict: key of the network in a file that has several, such as
       `model_ema`.
+    activation: of a ViT, a key of `dense.ACTIVATIONS`; None uses that of the
+      file or the project, if it is certain.
 
   Raises:
     InputError: if the file is broken, asks for code to be executed, has no
@@ -60,9 +64,12 @@ def import_weights(
   """
   tensors, facts = weight_files.read_tensors(checkpoint, key=state_dict)
   facts |= identification.read_neighbours(checkpoint)
-  _check_finite(tensors, checkpoint)
+  checks.check_finite(tensors, checkpoint)
+  stored = tensors
   tensors = registry.without_prefixes(tensors)
   layout = registry.LAYOUTS[registry.detect_layout(tensors, checkpoint)]
+  tensors = {k: x for k, x in tensors.items() if k not in layout.unused}
+  left_out = converted.left_out(stored, tensors)
   tensors = layout.canonicalize(tensors, checkpoint)
   inferred = layout.infer_model(
       {k: x.shape for k, x in tensors.items()}, checkpoint
@@ -77,6 +84,7 @@ def import_weights(
         decoder_num_heads=decoder_num_heads,
         norm_pix=norm_pix,
         preprocessing=preprocessing,
+        activation=activation,
     )
     shapes = _shapes(model)
     rules = _rules(shapes, model, layout)
@@ -92,15 +100,19 @@ def import_weights(
     norm_pix = bool(facts.get('norm_pix_loss', True))
   if 'patch_size' in inferred:
     num_heads = num_heads or facts.get('num_heads')
+    inferred = identification.complete_vit_options(
+        inferred, facts, activation, checkpoint
+    )
   model = config_inference.complete_model(
       inferred,
       checkpoint,
       num_heads=num_heads,
       decoder_num_heads=decoder_num_heads,
       norm_pix=norm_pix,
+      activation=activation,
   )
-  _check_arch(model, arch, checkpoint)
-  tables = {} if zoo.is_convnet(model) else position_tables.sincos_tables(model)
+  checks.check_arch(model, arch, checkpoint)
+  tables = position_tables.sincos_tables(model)
   shapes = _shapes(model) | {k: table.shape for k, table in tables.items()}
   rules = _rules(shapes, model, layout)
   params = state_dicts.to_ours(tensors, shapes, rules, checkpoint)
@@ -111,21 +123,31 @@ def import_weights(
   pixels, origin = identification.choose_preprocessing(
       layout, model, facts, preprocessing, checkpoint
   )
+  usual_size = layout.usual_sizes.get(model['image_size'], model['image_size'])
   if tables:
     params, model, note = position_tables.reconcile(
         params,
         model,
         dtypes=dtypes,
-        image_size=image_size or model['image_size'],
+        image_size=image_size or usual_size,
+        resampling=layout.resampling,
         checkpoint=checkpoint,
     )
   elif image_size:
+    if not zoo.is_convnet(model):
+      position_tables.check_patches(image_size, model, checkpoint)
     model['image_size'] = image_size
     _check_image_size(model, params, checkpoint)
-  report = converted.report(tensors) | {
-      'positions': note,
-      'preprocessing': f'{converted.listing(pixels)} ({origin})',
-  }
+  if model.get('positions') == 'rotary':
+    note = 'rotary, computed'
+  report = (
+      converted.report(tensors)
+      | left_out
+      | {
+          'positions': note,
+          'preprocessing': f'{converted.listing(pixels)} ({origin})',
+      }
+  )
   augment = pixels | {'crop_scale': 1.0, 'flip': False}
   return converted.write(
       out,
@@ -187,7 +209,7 @@ def write_state_dict(
     InputError: `out` has other content.
   """
   params = flat(jax.device_get(params))
-  if 'patch_size' in model:
+  if 'network' not in model:
     params = position_tables.sincos_tables(model) | params
   layout = registry.layout_for(model)
   tensors = state_dicts.to_theirs(params, _rules(params, model, layout))
@@ -202,7 +224,7 @@ def read_state_dict(
   tensors, _ = weight_files.read_tensors(path)
   layout = registry.layout_for(model)
   tensors = layout.canonicalize(tensors, path)
-  tables = {} if zoo.is_convnet(model) else position_tables.sincos_tables(model)
+  tables = position_tables.sincos_tables(model)
   shapes = _shapes(model) | {k: table.shape for k, table in tables.items()}
   rules = _rules(shapes, model, layout)
   return state_dicts.to_ours(tensors, shapes, rules, path)
@@ -241,36 +263,6 @@ def flat(tree: Any) -> dict[str, Any]:
 
 def _rules(paths, model, layout) -> dict[str, state_dicts.Rule]:
   return {path: layout.make_rule(path, model) for path in paths}
-
-
-def _check_finite(
-    tensors: Mapping[str, np.ndarray], checkpoint: files.Path
-) -> None:
-  """Raises an InputError if a tensor has values that float32 cannot hold."""
-  with np.errstate(over='ignore'):
-    wrong = [
-        name
-        for name, x in tensors.items()
-        if not np.isfinite(x.astype(np.float32)).all()
-    ]
-  if wrong:
-    raise errors.InputError(
-        f'{checkpoint}: {", ".join(wrong[:5])} has NaN or Inf'
-        f'{f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""}; convert a '
-        'checkpoint from before the training diverged'
-    )
-
-
-def _check_arch(
-    model: Mapping[str, Any], arch: str | None, checkpoint: files.Path
-) -> None:
-  """Raises an InputError if the file has another backbone than `arch`."""
-  wanted = identification.TIMM_NAMES.get(arch, arch)
-  if arch is not None and model['backbone'] != wanted:
-    raise errors.InputError(
-        f'--arch={arch}: {checkpoint} has {model["backbone"] or "another ViT"}; '
-        'omit --arch to convert it'
-    )
 
 
 def _check_image_size(model, params, checkpoint: files.Path) -> None:

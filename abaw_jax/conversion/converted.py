@@ -25,6 +25,26 @@ def report(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
   }
 
 
+def left_out(
+    stored: state_dicts.Tensors, used: state_dicts.Tensors
+) -> dict[str, str]:
+  """Returns the report on tensors of a file that no feature depends on.
+
+  Args:
+    stored: tensors of the file.
+    used: the same arrays with other names, without those that are left out.
+  """
+  kept = set(map(id, used.values()))
+  names = [name for name, x in stored.items() if id(x) not in kept]
+  if not names:
+    return {}
+  parts = sorted(
+      {x.removesuffix('.weight').removesuffix('.bias') for x in names}
+  )
+  listed = ', '.join(parts[:5]) + (', ...' if len(parts) > 5 else '')
+  return {'left_out': f'{len(names)} tensors without effect: {listed}'}
+
+
 def write(
     out: files.Path,
     params: Mapping[str, np.ndarray],
@@ -68,7 +88,8 @@ def sizes(model: Mapping[str, Any]) -> str:
   if not zoo.is_convnet(model):
     found |= {'depth': backbone.depth, 'heads': backbone.num_heads}
   for key, value in model.items():
-    if key.startswith('decoder') or key in ('image_size', 'patch_size', 'pool'):
+    shown = ('image_size', 'patch_size', 'pool', *zoo.VIT_OPTIONS)
+    if key.startswith('decoder') or key in shown:
       found[key] = value
   name = registry.task_class({'model': model}).name
   return f'{name} {model["backbone"]} ({listing(found)})'

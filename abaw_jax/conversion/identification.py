@@ -10,6 +10,8 @@ import pathlib
 from typing import Any
 
 from abaw_jax.core import choices, errors
+from abaw_jax.models import zoo
+from abaw_jax.models.layers import dense
 from abaw_jax.porting.layouts import preprocessing, state_dicts
 
 # EfficientNets by their factor of depth.
@@ -20,7 +22,19 @@ TIMM_NAMES = {
     for size in _EFFICIENTNETS.values()
 }
 # Names of files that belong to the JSON files in their folder.
-_HUB_FILES = ('model.safetensors', 'pytorch_model.bin')
+_HUB_FILES = (
+    'model.safetensors', 'pytorch_model.bin', 'open_clip_model.safetensors',
+    'open_clip_pytorch_model.bin',
+)  # fmt: skip
+_WEIGHT_FILES = ('.safetensors', '.bin', '.pth', '.pt')
+# Our names of activations, by Hugging Face's.
+_ACTIVATIONS = {
+    'gelu': 'gelu',
+    'quick_gelu': 'quick_gelu',
+    'gelu_pytorch_tanh': 'gelu_tanh',
+    'gelu_new': 'gelu_tanh',
+    'silu': 'swiglu',
+}
 _PILLOW_FILTERS = {2: 'bilinear', 3: 'bicubic'}
 
 
@@ -32,15 +46,24 @@ def read_neighbours(checkpoint: pathlib.Path) -> dict[str, Any]:
   Raises:
     InputError: if such a file is not JSON.
   """
-  if checkpoint.name not in _HUB_FILES:
+  if checkpoint.name not in _HUB_FILES and not _is_alone(checkpoint):
     return {}
   config = _read_json(checkpoint.with_name('config.json'))
+  # Of a model of images and text; its file has only changed values.
+  config |= config.get('vision_config', {})
   facts = {}
   if 'architecture' in config:  # timm
     facts['arch'] = config['architecture']
     facts['pretrained_cfg'] = config.get('pretrained_cfg', config)
   if 'num_attention_heads' in config:
     facts['num_heads'] = config['num_attention_heads']
+  activation = config.get('hidden_act')
+  if str(config.get('model_type')).startswith('clip'):
+    activation = activation or 'quick_gelu'
+  if activation:
+    facts['activation'] = _ACTIVATIONS.get(activation, activation)
+  if 'layer_norm_eps' in config:
+    facts['norm_eps'] = config['layer_norm_eps']
   processor = _read_json(checkpoint.with_name('preprocessor_config.json'))
   if processor.get('do_normalize') and processor.get('do_resize'):
     facts['pretrained_cfg'] = {
@@ -90,6 +113,48 @@ def complete_variant(
   return dict(inferred) | ({} if same else {'torch_padding': True})
 
 
+def complete_vit_options(
+    inferred: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    activation: str | None,
+    checkpoint: pathlib.Path,
+) -> dict[str, Any]:
+  """Returns the sizes of a ViT with its activation and epsilon.
+
+  Args:
+    inferred: result of `Layout.infer_model`.
+    facts: facts about the file.
+    activation: the user's choice, a key of `dense.ACTIVATIONS`.
+    checkpoint: file to name in messages.
+
+  Raises:
+    InputError: the activation is unknown, or nothing says which one CLIP has.
+  """
+  model = dict(inferred)
+  if not model.keys() & set(zoo.VIT_OPTIONS):
+    return model
+  eps = model.get('norm_eps', 1e-6)
+  if facts.get('norm_eps', eps) != eps:
+    model['norm_eps'] = facts['norm_eps']
+  if model.get('activation') == 'swiglu':
+    return model
+  found = activation or facts.get('activation')
+  if found is None and 'pre_norm' in model:
+    named = facts.get('arch')
+    if not named:
+      raise errors.InputError(
+          f'{checkpoint}: is a CLIP, and does not say which activation it has; '
+          'give --activation=quick_gelu (weights of OpenAI, and open_clip models '
+          'with quickgelu in their name) or --activation=gelu (other weights of '
+          'open_clip)'
+      )
+    found = 'quick_gelu' if 'quickgelu' in named else 'gelu'
+  if found is not None and found != model.get('activation', 'gelu'):
+    choices.pick(dense.ACTIVATIONS, found, '--activation')
+    model['activation'] = found
+  return model
+
+
 def choose_preprocessing(
     layout: state_dicts.Layout,
     model: Mapping[str, Any],
@@ -114,10 +179,13 @@ def choose_preprocessing(
     return dict(preset), f'--preprocessing={choice}'
   config = _from_config(_config(facts))
   name = layout.preprocessing
-  if not name and model.get('num_classes') in layout.labels:
-    hse = preprocessing.PRESETS['emotiefflib']
-    if not config or config['mean'] == hse['mean']:
-      return dict(hse), 'emotiefflib, by the number of classes'
+  own = layout.label_preprocessing
+  if own and model.get('num_classes') in layout.labels:
+    preset = preprocessing.PRESETS[own]
+    usual = name and preprocessing.PRESETS[name]['mean']
+    # HSE-NN's files keep timm's config of the weights that it started from.
+    if not config or config['mean'] in (preset['mean'], usual):
+      return dict(preset), f'{own}, by the number of classes'
   if config:
     return config, 'from the file'
   if not name and _is_mae(model, facts):
@@ -167,6 +235,14 @@ def _colors(value: Any) -> tuple[float, ...]:
   if not is_colors or not all(isinstance(x, int | float) for x in value):
     return ()
   return tuple(map(float, value))
+
+
+def _is_alone(checkpoint: pathlib.Path) -> bool:
+  """Returns whether a folder has no other file of weights."""
+  others = checkpoint.absolute().parent.iterdir()
+  return [x.name for x in others if x.suffix in _WEIGHT_FILES] == [
+      checkpoint.name
+  ]
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -22,16 +22,21 @@ _DECODER = 'decoder_pos_embed'
 def sincos_tables(model: Mapping[str, Any]) -> dict[str, np.ndarray]:
   """Returns the sine-cosine tables [1, n + 1, d] of a ViT or MAE by path.
 
+  Without a class token they are [1, n, d]. Convolutional networks and rotary
+  positions have none.
+
   Args:
     model: `model` section of a config; a MAE's decoder has a table, too.
   """
+  if zoo.is_convnet(model) or model['positions'] == 'rotary':
+    return {}
   vit = zoo.make_backbone(model)
   backbone = registry.task_class({'model': model}).backbone
   widths = {f'{backbone}/pos_embed': vit.dim}
   if 'decoder_dim' in model:
     widths[_DECODER] = model['decoder_dim']
   return {
-      path: positions.sincos_2d(vit.grid, width)[None]
+      path: positions.sincos_2d(vit.grid, width)[None, not vit.class_token :]
       for path, width in widths.items()
   }
 
@@ -60,6 +65,7 @@ def reconcile(
     *,
     dtypes: Mapping[str, np.dtype],
     image_size: int,
+    resampling: Mapping[str, Any],
     checkpoint: pathlib.Path,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
   """Drops tables that the model computes, and resamples learned tables.
@@ -69,6 +75,7 @@ def reconcile(
     model: `model` section of a config, for the image size of the file.
     dtypes: dtype of each table in the file, by path.
     image_size: new side of the images in pixels.
+    resampling: options of `bicubic.resize`.
     checkpoint: file to name in messages.
 
   Returns:
@@ -95,21 +102,30 @@ def reconcile(
   model['positions'] = 'learned'
   if image_size == model['image_size']:
     return params, model, f'learned; differ from sine-cosine by up to {gap:.1e}'
-  if image_size < 1 or image_size % model['patch_size']:
+  check_patches(image_size, model, checkpoint)
+  note = f'learned; resampled from {model["image_size"]} to {image_size} pixels'
+  grid = image_size // model['patch_size']
+  params[path] = _resample(params[path], grid, resampling)
+  return params, model | {'image_size': image_size}, note
+
+
+def check_patches(
+    image_size: int, model: Mapping[str, Any], checkpoint: pathlib.Path
+) -> None:
+  """Raises an InputError unless patches fill an image of that size."""
+  if image_size % model['patch_size']:
     raise errors.InputError(
         f'--image_size={image_size}: is no multiple of the patches of '
         f'{model["patch_size"]} pixels of {checkpoint}; choose a multiple'
     )
-  note = f'learned; resampled from {model["image_size"]} to {image_size} pixels'
-  params[path] = _resample(params[path], image_size // model['patch_size'])
-  return params, model | {'image_size': image_size}, note
 
 
 def _resample(
-    table: Float[np.ndarray, '1 n d'], grid: int
+    table: Float[np.ndarray, '1 n d'], grid: int, options: Mapping[str, Any]
 ) -> Float[np.ndarray, '1 m d']:
-  """Returns the table for another grid; keeps the row of the cls token."""
-  old = math.isqrt(table.shape[1] - 1)
-  rows = table[0, 1:].reshape(old, old, -1)
-  rows = bicubic.resize(rows, size=grid).reshape(1, grid * grid, -1)
-  return np.concatenate([table[:, :1], rows], axis=1)
+  """Returns the table for another grid; keeps the row of a cls token."""
+  old = math.isqrt(table.shape[1])
+  prefix = table.shape[1] - old**2
+  rows = table[0, prefix:].reshape(old, old, -1)
+  rows = bicubic.resize(rows, size=grid, **options).reshape(1, grid * grid, -1)
+  return np.concatenate([table[:, :prefix], rows], axis=1)

@@ -5,6 +5,7 @@ Commands import JAX inside `main`, so that --help answers at once.
 
 from collections.abc import Callable, Iterable, Mapping
 import contextlib
+import os
 import pathlib
 import re
 import sys
@@ -102,6 +103,13 @@ def define_seeds() -> None:
   flags.DEFINE_list('seeds', ['0'], 'Seeds of the runs, such as 0,1,2.')
 
 
+def define_folds() -> None:
+  """Defines --num_folds."""
+  flags.DEFINE_integer(
+      'num_folds', 0, 'Folds; 0 = the official split.', lower_bound=0
+  )
+
+
 def define_groups() -> None:
   """Defines --groups."""
   flags.DEFINE_integer(
@@ -109,8 +117,12 @@ def define_groups() -> None:
   )
 
 
-def define_resamples() -> None:
-  """Defines --resamples."""
+def define_tuning() -> None:
+  """Defines the flags of fitted post-processing: --groups, --bias, --resamples."""
+  define_groups()
+  flags.DEFINE_enum(
+      'bias', 'f1', ('f1', 'prior', 'tau'), 'Fit of the bias of expressions.'
+  )
   flags.DEFINE_integer(
       'resamples', 1000, 'Bootstrap resamples for intervals.', lower_bound=100
   )
@@ -221,11 +233,18 @@ def _parse_flags(argv: list[str]) -> list[str]:
     return rest
   except SystemExit:
     sys.exit(0)  # absl ends --help with status 1
+  except BrokenPipeError:  # by `--help | head`; Python writes again at its end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
   except errors.InputError as e:
     fail(str(e))
   except flags.Error as e:
-    message = re.sub(r'^flag (--\w+)=None: .*', r'\1 is missing', str(e))
-    fail(f'{message.removeprefix("flag ")}; --help lists the flags')
+    # One line of the message for each flag.
+    lines = [
+        failures.explain_flag(text.removeprefix('flag '))
+        for text in str(e).split('\n')
+    ]
+    fail(f'{"; ".join(lines)}; --help lists the flags')
 
 
 def _check_empty() -> None:

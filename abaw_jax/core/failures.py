@@ -1,4 +1,4 @@
-"""Ctrl-C, and failures of the machine, such as a full disk, as one line."""
+"""Ctrl-C, wrong flags, and failures of the machine, such as a full disk, as one line."""
 
 from collections.abc import Iterator
 import contextlib
@@ -7,11 +7,14 @@ import multiprocessing
 from multiprocessing import resource_tracker
 import os
 import pathlib
+import re
 import signal
 import sys
 import threading
 import traceback
 from typing import NoReturn
+
+from absl import flags
 
 from abaw_jax.core import errors, storage_errors
 
@@ -137,3 +140,12 @@ def _out_of_memory(error: BaseException) -> str | None:
       '--config.optim.microbatches, set --config.model.remat=dots or all, or '
       'lower --config.data.batch_size; for other commands, lower the batch size'
   )
+
+
+def explain_flag(text: str) -> str:
+  """Returns a line of absl's message; one of a missing flag gets its help."""
+  match = re.match(r'--(\w+)=None: ', text)
+  if not match:
+    return text
+  meaning = ' '.join(flags.FLAGS[match[1]].help.split()).rstrip('.')
+  return f'--{match[1]} is missing ({meaning})'

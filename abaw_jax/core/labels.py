@@ -67,6 +67,9 @@ MASKS = {
     'au': 'au_mask',
 }
 
+# True where the label of a mask is a pseudo-label; only some batches have them.
+PSEUDO = {mask: f'pseudo_{mask}' for mask in ('va', 'expr', 'au_mask')}
+
 NUM_AUS = len(AU_NAMES)
 NUM_EXPRESSIONS = len(EXPRESSIONS)
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import jax
 
-_portable = contextvars.ContextVar('portable', default=False)
+_portable = contextvars.ContextVar('portable', default=None)
 
 
 @contextlib.contextmanager
-def portable() -> Iterator[None]:
-  """Traces default forms, for one program that runs on several platforms."""
-  token = _portable.set(True)
+def portable(name: str = '') -> Iterator[None]:
+  """Traces the forms of one program that runs on several platforms.
+
+  Args:
+    name: of forms to prefer to default ones, such as `onnx`.
+  """
+  token = _portable.set(name)
   try:
     yield
   finally:
@@ -26,10 +30,10 @@ def platform() -> str:
 
   It is that of the mesh that is set, or else JAX's default backend. `abaw-jax
   compile` sets a mesh of TPUs on a machine with only CPUs. Inside `portable` it is
-  '', because the program has no platform yet.
+  its argument, because the program has no platform yet.
   """
-  if _portable.get():
-    return ''
+  if (name := _portable.get()) is not None:
+    return name
   device = jax.sharding.get_abstract_mesh().abstract_device
   return jax.default_backend() if device is None else device.platform
 
@@ -46,7 +50,7 @@ def by_platform(
 
   Args:
     default: form for all other platforms.
-    **forms: forms by the name of their platform, such as `cpu`.
+    **forms: forms by the name of their platform, such as `cpu`, or of `portable`.
   """
 
   @functools.wraps(default)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 import fractions
 from typing import Any
 
+import numpy as np
+
 from abaw_jax.core import choices, errors
 from abaw_jax.data import (
     mixture,
@@ -20,7 +22,52 @@ _CHOICES = {
 }
 
 
-def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
+class Identified(protocol.Wrapper):
+  """The records of a dataset, each with its `identity`.
+
+  This is the number of its `person`, or of its `video` in datasets without people,
+  0 .. num_identities - 1. It is -1 without a name.
+  """
+
+  def __init__(self, source: Any, records: sources.Records):
+    """Reads all names once.
+
+    Args:
+      source: records that training draws, for example those of some videos.
+      records: all records of the dataset.
+
+    Raises:
+      InputError: no two images are of the same person or video.
+    """
+    super().__init__(source)
+    known = [x for x in ('person', 'video') if x in records.all_fields]
+    names = np.array([b''])
+    for field in known:
+      names = np.array([x[field] for x in source.with_fields(field)], object)
+      if any(names):
+        break
+    people, number = np.unique(names.astype(bytes), return_inverse=True)
+    first = int(people[0] == b'')  # images without a name
+    self._identity = number.reshape(-1).astype(np.int32) - first
+    self.num_identities = len(people) - first
+    if not 1 < self.num_identities < np.sum(self._identity >= 0):
+      raise errors.InputError(
+          f'config.loss.identity_adversarial: {records.name} has '
+          f'{self.num_identities} people or videos in {len(source):,} images; it '
+          'needs at least two with several images each'
+      )
+
+  def for_training(self, seed: int) -> Any:
+    """Returns the examples in the order of training."""
+    return self._source.for_training(seed).of(self)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._source[index] | {'identity': self._identity[index]}
+
+
+def frame_source(
+    data: Mapping[str, Any], split: str, *, identities: bool = False
+) -> protocol.Source:
   """Returns the labelled images of a split, from all datasets in `data.name`.
 
   Labels that a dataset does not have are masked, so a face without AUs still
@@ -30,10 +77,16 @@ def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
   Args:
     data: the section `data` of a config.
     split: name of the split.
+    identities: whether records have an `identity`, see `Identified`.
 
   Raises:
     InputError: a dataset does not exist, or a value is wrong.
   """
+  if identities and ',' in data['name']:
+    raise errors.InputError(
+        f'config.loss.identity_adversarial: config.data.name={data["name"]}: people '
+        'of several datasets may have the same names; name one dataset'
+    )
   for key, values in _CHOICES.items():
     choices.choose(dict.fromkeys(values), data[key], f'data.{key}')
   if data['class_balance'] != 'none' and data['weights']:
@@ -52,12 +105,12 @@ def frame_source(data: Mapping[str, Any], split: str) -> protocol.Source:
         f'config.data.video_share={share}: config.data.name={data["name"]} has '
         'several datasets; name one, or set the share to 1'
     )
-  source = _images(data, split, transforms.FRAME_FIELDS, extra)
+  source = records = _images(data, split, transforms.FRAME_FIELDS, extra)
   if share < 1:
     source = sampling.VideoShare(source, share, data['share_seed'])
-  if data['class_balance'] == 'none':
-    return source
-  return sampling.ClassBalanced(source)
+  if data['class_balance'] != 'none':
+    source = sampling.ClassBalanced(source)
+  return Identified(source, records) if identities else source
 
 
 def image_source(data: Mapping[str, Any], split: str) -> protocol.Source:

@@ -9,11 +9,13 @@ from typing import Any
 from jaxtyping import Float, Int
 import numpy as np
 
-from abaw_jax.core import labels
+from abaw_jax.core import errors, labels, numbers
 
 # Fields of a record that are counted, and its masks.
 FIELDS = ('expression', 'expr', 'au', 'au_mask', 'va', 'valence', 'arousal')
 MASKS = ('va', 'expr', 'au_mask')
+# Numerators of class weights that are computed from counts.
+CLASS_WEIGHTS = {'counts': 'max', 'mean_counts': 'mean'}
 # Equal bins of valence and of arousal in [-1, 1].
 NUM_VA_BINS = 40
 # Powers of the inverse density that weight a label.
@@ -134,6 +136,35 @@ class LabelCounts:
     return n / (2 * np.maximum(present, 1)), n / (
         2 * np.maximum(n - present, 1)
     )
+
+
+def class_weights(
+    text: str, counts: LabelCounts | None
+) -> Float[np.ndarray, '8'] | None:
+  """Returns a factor for each expression; None means 1.
+
+  Args:
+    text: value of `loss.class_weights`.
+    counts: of the training labels; None if they are not known.
+
+  Raises:
+    InputError: the value is wrong.
+  """
+  if text == 'none':
+    return None
+  if text in CLASS_WEIGHTS:
+    return counts and counts.class_weights(CLASS_WEIGHTS[text])
+  try:
+    weights = np.array([numbers.number(x.strip()) for x in text.split(',')])
+  except ValueError:
+    weights = np.zeros(0)
+  if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
+    raise errors.InputError(
+        f"config.loss.class_weights={text}: give 'none', 'counts', "
+        f"'mean_counts' or {labels.NUM_EXPRESSIONS} numbers of at least 0, "
+        f'separated by commas, in the order {", ".join(labels.EXPRESSIONS)}'
+    )
+  return weights
 
 
 def va_bin(values: Any) -> Any:

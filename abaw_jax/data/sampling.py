@@ -88,13 +88,13 @@ class VideoShare(protocol.Wrapper):
 
   def where(self, index: int) -> str:
     """Returns the dataset and the name of a record for error messages."""
-    return self._source.where(self._indices[index])
+    return self._source.where(int(self._indices[index]))
 
   def __len__(self) -> int:
     return len(self._indices)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[self._indices[index]]
+    return self._source[int(self._indices[index])]
 
   def __iter__(self):
     return (self[index] for index in range(len(self)))

@@ -101,6 +101,11 @@ class Records(protocol.Source):
     """The fields that are read."""
     return tuple(spec[0] for spec in self._specs)
 
+  @property
+  def all_fields(self) -> tuple[str, ...]:
+    """The fields of the dataset."""
+    return tuple(self._all_specs)
+
   def with_fields(self, *fields: str) -> 'Records':
     """Returns the same records with these fields only, which reads faster."""
     records = copy.copy(self)

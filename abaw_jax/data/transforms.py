@@ -59,18 +59,22 @@ def frame_batch(
     image_size: int,
     resizing: images.Resizing = images.OURS,
     probs: bool = False,
+    identity: bool = False,
 ) -> Batch:
   """Returns a `labels.FrameBatch`; see `image_batch`.
 
   With `probs`, it is a `labels.SoftFrameBatch`. The distributions come from the
-  votes of a record, or from its class if it has no votes.
+  votes of a record, or from its class if it has no votes. With `identity`, it also
+  has the `identity` of each record, see `image_sources.Identified`.
   """
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
-  kept, expression_probs = [], []
+  kept, expression_probs, identities = [], [], []
   for record in _decoded(records, faces, resizing):
     kept.append([record[field] for field in _FRAME_FIELDS])
     if probs:
       expression_probs.append(_expression_probs(record))
+    if identity:
+      identities.append(record['identity'])
   columns = {
       field: _pad(np.array(column), rows)
       for field, column in zip(
@@ -85,6 +89,8 @@ def frame_batch(
   if probs:
     batch['expression_probs'] = _pad(np.array(expression_probs), rows)
     batch['expr'] = batch['expression_probs'].any(axis=-1)
+  if identity:
+    batch['identity'] = _pad(np.array(identities, np.int32), rows)
   return batch
 
 
@@ -240,7 +246,9 @@ def without_sentinels(rows: Record) -> dict[str, np.ndarray]:
       field: np.where(rows[mask], rows[field], rows[field].dtype.type(0))
       for field, mask in labels.MASKS.items()
   }
-  return values | {mask: rows[mask] for mask in labels.MASKS.values()}
+  pseudo = [name for name in labels.PSEUDO.values() if name in rows]
+  masks = (*labels.MASKS.values(), *pseudo)
+  return values | {mask: rows[mask] for mask in masks}
 
 
 def _pad(value: np.ndarray, length: int) -> np.ndarray:

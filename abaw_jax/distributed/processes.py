@@ -35,7 +35,7 @@ _FAILURES = 'abaw_jax/failures/'
 _CHILD = 'ABAW_JAX_CHILD'
 
 _barrier_numbers = itertools.count()
-_check_numbers = itertools.count()
+_value_numbers = itertools.count()
 _exiting = threading.Lock()  # never released: only the first thread exits
 
 
@@ -104,6 +104,18 @@ def exiting_together() -> Iterator[None]:
     _exit(status, line)
 
 
+def from_first(value: Any) -> Any:
+  """Returns the JSON value of process 0 in all processes."""
+  client = distributed.global_state.client
+  if client is None:
+    return value
+  key = f'abaw_jax/values/{next(_value_numbers)}'
+  if jax.process_index() == 0:
+    client.key_value_set(key, json.dumps(value))
+    return value
+  return json.loads(client.blocking_key_value_get(key, _WAIT_MS))
+
+
 def check_same(values: Mapping[str, Any]) -> None:
   """Waits for all processes and compares their values.
 
@@ -113,26 +125,20 @@ def check_same(values: Mapping[str, Any]) -> None:
   Raises:
     InputError: a value differs from the one of process 0.
   """
-  client = distributed.global_state.client
-  if client is None:
+  if distributed.global_state.client is None:
     return
-  key = f'abaw_jax/values/{next(_check_numbers)}'
-  if jax.process_index() == 0:
-    client.key_value_set(key, json.dumps(values))
-  else:
-    theirs = json.loads(client.blocking_key_value_get(key, _WAIT_MS))
-    ours = json.loads(json.dumps(values))
-    wrong = [
-        f'{name} is {ours.get(name)!r} here and {theirs.get(name)!r} there'
-        for name in sorted(ours | theirs)
-        if ours.get(name) != theirs.get(name)
-    ]
-    if wrong:
-      raise errors.InputError(
-          f'process {jax.process_index()} differs from process 0: '
-          f'{"; ".join(wrong)}; start the same command in all processes, on the '
-          'same files'
-      )
+  theirs, ours = from_first(values), json.loads(json.dumps(values))
+  wrong = [
+      f'{name} is {ours.get(name)!r} here and {theirs.get(name)!r} there'
+      for name in sorted(ours | theirs)
+      if jax.process_index() and ours.get(name) != theirs.get(name)
+  ]
+  if wrong:
+    raise errors.InputError(
+        f'process {jax.process_index()} differs from process 0: '
+        f'{"; ".join(wrong)}; start the same command in all processes, on the '
+        'same files'
+    )
   wait_for_all()
 
 

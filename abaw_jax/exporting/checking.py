@@ -1,6 +1,8 @@
 """Comparison of an exported network with the network in JAX."""
 
 from collections.abc import Callable, Mapping, Sequence
+import statistics
+import time
 
 import jax
 import numpy as np
@@ -12,6 +14,7 @@ from abaw_jax.inference import embedder
 
 Call = Callable[..., Mapping[str, np.ndarray]]
 _NUM_RANDOM = 4
+_CALLS = 5  # to time
 
 
 def pictures(
@@ -80,6 +83,18 @@ def largest_error(
   return largest
 
 
+def milliseconds(call: Call, arrays: Sequence[np.ndarray]) -> float:
+  """Returns the median time of a call with the first row of each input."""
+  one = [array[:1] for array in arrays]
+  jax.block_until_ready(call(*one))
+  seconds = []
+  for _ in range(_CALLS):
+    start = time.perf_counter()
+    jax.block_until_ready(call(*one))
+    seconds.append(time.perf_counter() - start)
+  return 1000 * statistics.median(seconds)
+
+
 def face_batches(faces: np.ndarray) -> list[tuple[np.ndarray]]:
   """Returns the inputs of comparisons of a frame network."""
   return [(faces,), (faces[-1:],)]
@@ -97,7 +112,7 @@ def window_batches(
   rng = np.random.default_rng(0)
   length = function.facts['window']
   batches = []
-  for rows, frames in ((2, length), (3, max(length // 2, 1))):
+  for rows, frames in ((2, length), (3, max(length // 2, 1)), (1, 1)):
     chosen = rng.integers(0, len(features), (rows, frames))
     noise = rng.normal(0, features.std(), (rows, frames, features.shape[1]))
     real = rng.integers(1, frames + 1, rows)

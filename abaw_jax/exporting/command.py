@@ -1,19 +1,24 @@
 """Writes the networks of a bundle for other programs, after a comparison."""
 
 from collections.abc import Sequence
+import functools
 import importlib.resources
-import time
+import types
 from typing import Any
 
-import jax
 import numpy as np
 
 from abaw_jax.bundles import parsing, storage
 from abaw_jax.core import errors, files, locks
-from abaw_jax.exporting import checking, functions, stablehlo, state_dict
+from abaw_jax.exporting import (
+    checking,
+    functions,
+    onnx_graph,
+    stablehlo,
+    state_dict,
+)
 
 CARD = 'model.json'
-_EXAMPLE = 'run.py'
 # Keys of a bundle's config that users of the files need.
 _KEYS = ('name', 'licence', 'labels', 'alignment', 'postprocessing')
 _NOTE = (
@@ -44,8 +49,7 @@ def export(
   """
   if out.exists():
     raise errors.InputError(f'{out}: exists; give another --out, or remove it')
-  bundle = storage.read_bundle(folder)
-  write = FORMATS[file_format](bundle, folder)
+  bundle, write = FORMATS[file_format](folder)
   with (
       locks.held(out),
       files.replacing(out, last=CARD) as temporary,
@@ -56,29 +60,34 @@ def export(
   return report
 
 
-def _stablehlo(bundle: parsing.Bundle, folder: files.Path):
-  """Returns the function that writes StableHLO, after checks of the bundle."""
-  stablehlo.check_installed()
-  networks = functions.functions(bundle, folder)
+def _programs(program: types.ModuleType, folder: files.Path):
+  """Returns (bundle, function that writes its networks), after checks.
+
+  Args:
+    program: the module of the format.
+    folder: of the bundle.
+  """
+  program.check_installed()
+  bundle = storage.read_bundle(folder, model=program.MODEL)
+  networks = [
+      program.adapted(network)
+      for network in functions.functions(bundle, folder)
+  ]
 
   def write(temporary, out, paths):
     faces = checking.pictures(bundle.frame, paths)
     facts, report, features = {}, [], None
     for network in networks:
-      name = network.name + stablehlo.SUFFIX
-      content = stablehlo.serialize(network)
-      call = stablehlo.load(content)
+      name = network.name + program.SUFFIX
+      content = program.serialize(network)
+      call = program.load(content)
       if features is None:
         batches = checking.face_batches(faces)
         features = np.asarray(call(faces)['features'])
       else:
         batches = checking.window_batches(network, features)
       error = checking.largest_error(network, call, batches, out / name)
-      one = [array[:1] for array in batches[0]]
-      jax.block_until_ready(call(*one))
-      start = time.perf_counter()
-      jax.block_until_ready(call(*one))
-      milliseconds = 1000 * (time.perf_counter() - start)
+      milliseconds = checking.milliseconds(call, batches[0])
       files.write(temporary / name, content)
       facts[network.name] = _facts(network, error)
       report.append(
@@ -86,22 +95,25 @@ def _stablehlo(bundle: parsing.Bundle, folder: files.Path):
           f'(allowed {network.tolerance:.0e}), {milliseconds:.1f} ms for one '
           f'{"face" if network.name == "frame" else "window"}'
       )
-    example = importlib.resources.files('abaw_jax.exporting') / _EXAMPLE
-    files.write(temporary / _EXAMPLE, example.read_bytes())
+    example = importlib.resources.files('abaw_jax.exporting') / program.EXAMPLE
+    files.write(temporary / program.EXAMPLE, example.read_bytes())
     frame = facts.pop('frame')
-    return {
-        'jax': jax.__version__,
-        'platforms': stablehlo.PLATFORMS,
-        'compared_faces': len(faces),
-        'frame': frame,
-        'temporal': facts,
-    }, report
+    return (
+        program.facts()
+        | {
+            'compared_faces': len(faces),
+            'frame': frame,
+            'temporal': facts,
+        },
+        report,
+    )
 
-  return write
+  return bundle, write
 
 
-def _torch(bundle: parsing.Bundle, folder: files.Path):
-  """Returns the function that writes a state dict, after checks of the bundle."""
+def _torch(folder: files.Path):
+  """Returns (bundle, function that writes state dicts), after checks."""
+  bundle = storage.read_bundle(folder)
   params, model = state_dict.weights(bundle, folder)
 
   def write(temporary, out, paths):
@@ -109,17 +121,29 @@ def _torch(bundle: parsing.Bundle, folder: files.Path):
       raise errors.InputError(
           '--faces: --format=torch compares weights, not faces; leave it out'
       )
-    line = state_dict.write(temporary / state_dict.FILE, params, model)
+    lines = {
+        state_dict.FILE: state_dict.write(
+            temporary / state_dict.FILE, params, model
+        )
+    }
+    if heads := state_dict.heads(bundle):
+      lines[state_dict.HEADS] = state_dict.write_heads(
+          temporary / state_dict.HEADS, heads
+      )
     return {
         'model': model,
         'preprocessing': bundle.config['preprocessing'],
-        'heads': 'not in the file: no other project has them',
-    }, [f'{out / state_dict.FILE}: {line}']
+        'heads': {name: list(x.shape) for name, x in heads.items()},
+    }, [f'{out / name}: {line}' for name, line in lines.items()]
 
-  return write
+  return bundle, write
 
 
-FORMATS = {'stablehlo': _stablehlo, 'torch': _torch}
+FORMATS = {
+    'stablehlo': functools.partial(_programs, stablehlo),
+    'onnx': functools.partial(_programs, onnx_graph),
+    'torch': _torch,
+}
 
 
 def _card(bundle: parsing.Bundle, file_format: str) -> dict[str, Any]:

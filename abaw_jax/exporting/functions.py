@@ -40,6 +40,7 @@ class Function:
     outputs: its outputs, ordered by name as JAX orders a dict.
     max_length: largest t; None means any.
     tolerance: largest difference of an output, see TOLERANCES.
+    weight_bytes: size of its weights.
     facts: more facts for users, as JSON values.
   """
 
@@ -49,6 +50,7 @@ class Function:
   outputs: tuple[Tensor, ...]
   max_length: int | None = None
   tolerance: float = TOLERANCES['float32']
+  weight_bytes: int = 0
   facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -115,6 +117,7 @@ def _frame(bundle: parsing.Bundle) -> Function:
       ),
       outputs=_by_name(outputs),
       tolerance=_tolerance(bundle.config['frame']['model']),
+      weight_bytes=_bytes(params),
   )
 
 
@@ -179,6 +182,7 @@ def _temporal(bundle: parsing.Bundle, index: int) -> Function:
       outputs=_by_name([*_predictions(bundle, ('b', 't')), *carry]),
       max_length=_max_length(network.model),
       tolerance=_tolerance(bundle.config['temporal'][index]['model']),
+      weight_bytes=_bytes(params),
       facts={
           'window': network.window,
           'carry': [list(tensor.shape[1:]) for tensor in carry],
@@ -201,6 +205,10 @@ def _max_length(model) -> int | None:
 
 def _tolerance(section) -> float:
   return TOLERANCES.get(section.get('dtype', 'float32'), _LOW_PRECISION)
+
+
+def _bytes(params) -> int:
+  return sum(x.nbytes for x in jax.tree.leaves(params))
 
 
 def _chosen(bundle, rows) -> dict[str, Array]:

@@ -1,6 +1,7 @@
 """Networks as StableHLO: JAX runs the file without this package."""
 
 import importlib.util
+from typing import Any
 
 import jax
 from jax import export
@@ -12,6 +13,8 @@ from abaw_jax.exporting import functions
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 SUFFIX = '.stablehlo'
+EXAMPLE = 'run.py'
+MODEL: dict[str, Any] = {}  # values of sections `model` that this format needs
 
 
 def check_installed() -> None:
@@ -22,11 +25,16 @@ def check_installed() -> None:
     )
 
 
-def serialize(function: functions.Function) -> bytes:
-  """Returns a program for all PLATFORMS, with dynamic b and t."""
+def adapted(function: functions.Function) -> functions.Function:
+  """Returns the function to export."""
+  return function
+
+
+def shapes(function: functions.Function) -> list[jax.ShapeDtypeStruct]:
+  """Returns its inputs with dynamic b and t."""
   bounds = [f't <= {n}' for n in (function.max_length,) if n is not None]
   scope = export.SymbolicScope(bounds)
-  shapes = [
+  return [
       jax.ShapeDtypeStruct(
           export.symbolic_shape(
               ','.join(map(str, tensor.shape)) + ',', scope=scope
@@ -35,9 +43,13 @@ def serialize(function: functions.Function) -> bytes:
       )
       for tensor in function.inputs
   ]
+
+
+def serialize(function: functions.Function) -> bytes:
+  """Returns a program for all PLATFORMS, with dynamic b and t."""
   with dispatch.portable():
     exported = export.export(jax.jit(function.call), platforms=PLATFORMS)(
-        *shapes
+        *shapes(function)
     )
   return bytes(exported.serialize())
 
@@ -45,3 +57,8 @@ def serialize(function: functions.Function) -> bytes:
 def load(content: bytes):
   """Returns the function of a program."""
   return jax.jit(export.deserialize(bytearray(content)).call)
+
+
+def facts() -> dict[str, Any]:
+  """Returns facts about all files, as JSON values."""
+  return {'jax': jax.__version__, 'platforms': PLATFORMS}

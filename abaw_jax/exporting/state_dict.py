@@ -1,4 +1,4 @@
-"""The backbone of a bundle as a state dict in the layout of its project."""
+"""The backbone of a bundle in the layout of its project, and its linear heads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,11 @@ from abaw_jax.bundles import parsing
 from abaw_jax.conversion import convert
 from abaw_jax.core import errors, files
 from abaw_jax.models import zoo
+from abaw_jax.porting import weight_files
 from abaw_jax.tasks import registry
 
 FILE = 'backbone.pth'
+HEADS = 'heads.pth'
 
 
 def weights(
@@ -37,6 +39,24 @@ def weights(
   return _part(params, shapes), section
 
 
+def heads(bundle: parsing.Bundle) -> dict[str, np.ndarray]:
+  """Returns the linear heads of a frame model for PyTorch; {} for a classifier.
+
+  The names are those of `torch.nn.ModuleDict` of `torch.nn.Linear` by output:
+  `expression.weight` [k, d] and `expression.bias` [k]. The rows are those
+  expressions and AUs that the bundle predicts, in its order.
+  """
+  layers = bundle.frame.params.get('heads', {})
+  columns = parsing.columns(bundle.expressions, bundle.au_names)
+  found = {}
+  for name in bundle.outputs if layers else ():
+    layer = layers[name]['out']
+    chosen = columns.get(name, slice(None))
+    found[f'{name}.weight'] = np.asarray(layer['kernel']).T[chosen]
+    found[f'{name}.bias'] = np.asarray(layer['bias'])[chosen]
+  return found
+
+
 def write(path: files.Path, params: Any, model: Mapping[str, Any]) -> str:
   """Writes a state dict, reads it again to compare; returns a line of report.
 
@@ -44,14 +64,28 @@ def write(path: files.Path, params: Any, model: Mapping[str, Any]) -> str:
     InputError: the weights of the file differ.
   """
   count, _ = convert.write_state_dict(path, params, model)
-  read = convert.read_state_dict(path, model)
-  for name, value in convert.flat(params).items():
-    if not np.array_equal(read[name], value):
+  _check_equal(path, convert.read_state_dict(path, model), convert.flat(params))
+  return f'{count} tensors, equal to the bundle after reading the file'
+
+
+def write_heads(path: files.Path, tensors: Mapping[str, np.ndarray]) -> str:
+  """Writes `heads`, reads them again to compare; returns a line of report.
+
+  Raises:
+    InputError: the weights of the file differ.
+  """
+  weight_files.write_tensors(path, tensors)
+  _check_equal(path, weight_files.read_tensors(path)[0], tensors)
+  return f'{len(tensors)} tensors, equal to the bundle after reading the file'
+
+
+def _check_equal(path: files.Path, found, want) -> None:
+  for name, value in want.items():
+    if not np.array_equal(found[name], value):
       raise errors.InputError(
           f'{path.name}: {name} is not the same after reading the file; nothing '
           'was written, choose another --format'
       )
-  return f'{count} tensors, equal to the bundle after reading the file'
 
 
 def _part(params: Mapping[str, Any], shapes: Mapping[str, Any]) -> Any:

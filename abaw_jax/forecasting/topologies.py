@@ -136,7 +136,7 @@ def _check_compiler() -> None:
     import libtpu  # noqa: F401
   except ImportError as error:
     raise errors.InputError(
-        "the TPU compiler (libtpu) is missing; pip install 'jax[tpu]'"
+        "the TPU compiler (libtpu) is missing; pip install 'abaw_jax[tpu]'"
     ) from error
   os.environ |= {
       # Without these two, libtpu waits for an answer of the cloud.

@@ -160,6 +160,10 @@ def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:
         f'--pool={pool}: {section["backbone"]} has no tokens to pool; '
         'leave it out'
     )
+  if section.get('pool') == 'attention':
+    raise errors.InputError(
+        f'--pool={pool}: these weights pool by attention; leave it out'
+    )
   return {'pool': pool}
 
 

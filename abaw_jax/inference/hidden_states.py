@@ -95,13 +95,15 @@ def extract(
   if writer.finished:
     journal.say(f'{writer.folder}: these hidden states exist already')
     return
+  with processes.holding(writer.folder):
+    if jax.process_index() == 0:
+      _write(writer, records, hidden)
+    processes.wait_for_all()
   if jax.process_index() == 0:
-    _write(writer, records, hidden)
     journal.say(
         f'hidden states: {writer.folder}\ntrain on them with '
         f'--config.data.features={workdir}'
     )
-  processes.wait_for_all()
 
 
 def _hidden(task, source, params: Any, mesh) -> dict[str, np.ndarray]:

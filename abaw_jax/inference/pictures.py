@@ -7,11 +7,10 @@ import jax
 from jaxtyping import UInt8
 import numpy as np
 
-from abaw_jax.core import errors
+from abaw_jax.distributed import sharding
 from abaw_jax.steps import steps
-from abaw_jax.tasks import registry
 from abaw_jax.tasks import task as task_lib
-from abaw_jax.telemetry import grid
+from abaw_jax.telemetry import grid, histograms, journal
 
 # Images of one picture.
 _COUNT = 8
@@ -50,25 +49,37 @@ class Pictures:
     return grid.draw({name: drawn[name] for name in self._columns}), loss
 
 
-def make_pictures(
-    task: task_lib.Task, mesh: jax.sharding.Mesh, source: Any
-) -> Pictures | None:
-  """Returns the pictures of a run; None if it wants none.
+class Plots:
+  """Histograms of weights and gradients, and pictures if the task has any."""
 
-  Raises:
-    InputError: it wants some, but its task has none.
-  """
-  config = task.config
-  if not config['plot_steps']:
-    return None
-  if not task.picture:
-    with_pictures = [n for n, known in registry.TASKS.items() if known.picture]
-    raise errors.InputError(
-        f'config.plot_steps={config["plot_steps"]}: a {task.name} model has no '
-        f'pictures; these have: {", ".join(with_pictures)}; set it to 0'
+  def __init__(self, task: task_lib.Task, mesh: jax.sharding.Mesh, source: Any):
+    """Chooses the images of the pictures, unless `plot_steps` is 0.
+
+    Args:
+      task: of the run.
+      mesh: mesh of the parameters.
+      source: records of the validation split.
+    """
+    self._name = task.picture
+    self._count = jax.jit(
+        histograms.count_parts, out_shardings=sharding.replicated(mesh)
     )
-  images = choose_images(task, source, count=_COUNT, seed=config['seed'])
-  return Pictures(task, mesh, images, seed=config['seed'], columns=task.columns)
+    self._pictures = None
+    seed = task.config['seed']
+    if task.picture and task.config['plot_steps']:
+      images = choose_images(task, source, count=_COUNT, seed=seed)
+      self._pictures = Pictures(
+          task, mesh, images, seed=seed, columns=task.columns
+      )
+
+  def draw(
+      self, state: steps.TrainState, step: int, log: journal.Journal
+  ) -> None:
+    """Notes the histograms and writes a picture of a state."""
+    log.note_histograms(step, self._count(state.params, state.opt_state))
+    if self._pictures:
+      image, _ = self._pictures.draw(state.weights)
+      log.write_picture(step, self._name, image)
 
 
 def choose_images(

@@ -5,7 +5,17 @@ from typing import Any
 
 from flax import linen as nn
 
-from abaw_jax.models.convnets import densenet, efficientnet, iresnet, resnet
+from abaw_jax.models.convnets import (
+    convnext,
+    ddamfn,
+    densenet,
+    efficientnet,
+    iresnet,
+    mobilefacenet,
+    mobilevit,
+    resnet,
+    rexnet,
+)
 
 # The module of each network, and its sizes.
 CONVNETS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
@@ -15,6 +25,11 @@ CONVNETS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
         (densenet.DenseNet, densenet.SIZES),
         (efficientnet.EfficientNet, efficientnet.SIZES),
         (resnet.ResNet, resnet.SIZES),
+        (convnext.ConvNeXt, convnext.SIZES),
+        (mobilefacenet.MobileFaceNet, mobilefacenet.SIZES),
+        (mobilevit.MobileViT, mobilevit.SIZES),
+        (rexnet.ReXNet, rexnet.SIZES),
+        (ddamfn.DDAMFN, ddamfn.SIZES),
     )
     for name, sizes in table.items()
 }

@@ -9,24 +9,42 @@ import numpy as np
 
 from abaw_jax.core import errors
 from abaw_jax.porting.convnet_layouts import (
+    convnext,
     densenet,
     efficientnet,
     iresnet,
+    mobilefacenet,
+    mobilevit,
     resnet,
+    rexnet,
 )
-from abaw_jax.porting.layouts import hf_vit, real_esrgan, state_dicts
+from abaw_jax.porting.layouts import (
+    hf_vit,
+    modern_vits,
+    real_esrgan,
+    state_dicts,
+)
 from abaw_jax.porting.layouts import vit as vit_layout
 
+# `detect_layout` takes the first match.
 LAYOUTS: dict[str, state_dicts.Layout] = {
+    **modern_vits.LAYOUTS,
     'vit': vit_layout.LAYOUT,
     'iresnet': iresnet.LAYOUT,
     'densenet': densenet.LAYOUT,
     'densenet_grey': densenet.GREY_LAYOUT,
     'efficientnet': efficientnet.LAYOUT,
     'resnet': resnet.LAYOUT,
+    'convnextv2': convnext.LAYOUT,
+    'convnextv2_facebook': convnext.FACEBOOK_LAYOUT,
+    'mobilefacenet': mobilefacenet.LAYOUT,
+    'mbf': mobilefacenet.MBF_LAYOUT,
+    'ddamfn': mobilefacenet.DDAMFN_LAYOUT,
+    'mobilevit': mobilevit.LAYOUT,
+    'mobilevitv2': mobilevit.LAYOUT,
+    'rexnet': rexnet.LAYOUT,
     'rrdb': real_esrgan.RRDB_LAYOUT,
     'compact': real_esrgan.COMPACT_LAYOUT,
-    # `detect_layout` takes the first match, so the MAE comes first.
     'hf_vit_mae': hf_vit.MAE_LAYOUT,
     'hf_vit': hf_vit.LAYOUT,
     'hf_vit_bare': hf_vit.BARE_LAYOUT,
@@ -39,12 +57,20 @@ _WRAPPERS = re.compile(
 )
 
 
+# Networks for images in a file that also has one for text, or a classifier.
+_IMAGE_TOWERS = (
+    'vision_model.', 'visual.trunk.', 'visual.', 'dinov2.',
+    'dinov2_with_registers.', 'dinov3_vit.',
+)  # fmt: skip
+
+
 def without_prefixes(tensors: state_dicts.Tensors) -> dict[str, np.ndarray]:
   """Returns a state dict without the names of the modules around its network.
 
   DataParallel, Lightning, `torch.compile` and training scripts add `module.`,
   `model.`, `_orig_mod.` and others, also several of them. All tensors must share
-  a name to lose it.
+  a name to lose it. Of a model of images and text, only the network for images
+  is left.
   """
   # A counter of averaged models, without effect on outputs.
   tensors = {
@@ -54,10 +80,17 @@ def without_prefixes(tensors: state_dicts.Tensors) -> dict[str, np.ndarray]:
   }
   found = tensors
   while found and _find(found) is None:
+    towers = [x for x in _IMAGE_TOWERS if any(k.startswith(x) for k in found)]
     first = next(iter(found)).partition('.')[0] + '.'
-    if not all(name.startswith(first) for name in found):
+    first = towers[0] if towers else first
+    inside = {
+        name[len(first) :]: value
+        for name, value in found.items()
+        if name.startswith(first)
+    }
+    if not towers and len(inside) < len(found):
       return tensors
-    found = {name[len(first) :]: value for name, value in found.items()}
+    found = inside
   return found
 
 

@@ -1,7 +1,8 @@
 """A bias per expression, added to the logarithm of its probability.
 
-It is fitted to labels: for the best macro F1 (`f1_bias`), or so that classes are
-predicted as often as they are labelled (`prior_bias`).
+It is fitted to labels: for the best macro F1 (`f1_bias`), so that classes are
+predicted as often as they are labelled (`prior_bias`), or for the best macro F1 of the
+biases -tau log(class frequency), which have one parameter (`tau_bias`).
 """
 
 from jaxtyping import Float, Int
@@ -13,6 +14,9 @@ from abaw_jax.scoring import metrics
 _SWEEPS = 20  # at most, over all classes
 _ROUNDS = 200  # at most
 _TOLERANCE = 1e-6  # a smaller change of the bias ends the rounds
+# Values of tau, from the nearest to 0: of equally good ones the first is chosen. A
+# model that was trained with logit adjustment may need a negative one.
+TAUS = tuple(sorted((i / 20 for i in range(-20, 61)), key=abs))
 
 
 def apply(
@@ -71,6 +75,41 @@ def prior_bias(
   return bias - bias.mean()
 
 
+def tau_bias(
+    prob: Float[np.ndarray, 'n k'], target: Int[np.ndarray, 'n']
+) -> Float[np.ndarray, 'k']:
+  """Returns the bias -tau log(class frequency) with the largest macro F1.
+
+  This is the post-hoc logit adjustment of Menon et al. (arXiv 2007.07314), where tau
+  is 1 for calibrated probabilities. The frequencies are those of the targets, with
+  one added to each count. tau is one of TAUS.
+  """
+  logs = np.log(np.maximum(prob, blending.FLOOR))
+  prior = _log_prior(target, prob.shape[-1])
+  best, best_score = 0.0, -np.inf
+  for value in TAUS:
+    pred = np.argmax(logs - value * prior, axis=-1)
+    score = metrics.macro_f1(pred, target, num_classes=len(prior))
+    if score > best_score + blending.GAIN:
+      best, best_score = value, score
+  return -best * prior
+
+
+def tau(bias: Float[np.ndarray, 'k'], target: Int[np.ndarray, 'n']) -> float:
+  """Returns the tau of a result of `tau_bias` for the same targets."""
+  prior = _log_prior(target, len(bias))
+  power = prior @ prior
+  return float(-(bias @ prior) / power) if power else 0.0
+
+
+def _log_prior(
+    target: Int[np.ndarray, 'n'], count: int
+) -> Float[np.ndarray, 'k']:
+  """Returns the logarithms of the class frequencies; their sum is 0."""
+  logs = np.log(np.bincount(target, minlength=count) + 1.0)
+  return logs - logs.mean()
+
+
 def _best_bias(
     scores: Float[np.ndarray, 'n k'],
     log_prob: Float[np.ndarray, 'n'],
@@ -99,4 +138,4 @@ def _best_bias(
 
 
 # Methods to fit a bias, by name.
-BIASES = {'f1': f1_bias, 'prior': prior_bias}
+BIASES = {'f1': f1_bias, 'prior': prior_bias, 'tau': tau_bias}

@@ -59,13 +59,15 @@ class Tuned:
 
   Each of the groups of `cross_fitted` is processed with parameters of the others, so
   its score is unbiased. That of `in_sample` is too high; the difference is the
-  optimism.
+  optimism. With the bias 'tau', `taus` has its value for all rows, and then for each
+  of the groups, fitted to the others.
   """
 
   postprocessing: postprocess.Postprocessing  # fitted to all rows
   cross_fitted: predictions.Predictions
   in_sample: predictions.Predictions  # processed with `postprocessing`
   groups: int
+  taus: tuple[float, ...] = ()
 
 
 def tune(
@@ -83,10 +85,11 @@ def tune(
   is_labelled = np.any([*rows.labelled_rows.values()], axis=0)
   check_groups(rows.video[is_labelled], groups)
   group = assign_groups(rows.video, groups)
-  parts, positions = [], []
+  parts, positions, taus = [], [], []
   for one in range(groups):
     held_out = group == one
     fitted = fit([member.take(~held_out) for member in members], settings)
+    taus += _taus(fitted, rows.take(~held_out), settings)
     parts.append(fitted.apply([member.take(held_out) for member in members]))
     positions.append(np.flatnonzero(held_out))
   order = np.argsort(np.concatenate(positions))
@@ -96,6 +99,7 @@ def tune(
       cross_fitted=predictions.concatenate(parts).take(order),
       in_sample=fitted.apply(members),
       groups=groups,
+      taus=(*_taus(fitted, rows, settings), *taus),
   )
 
 
@@ -164,6 +168,18 @@ def fit(
     bias = find(rows.expression[rows.expr], rows.target_expression[rows.expr])
     result = dataclasses.replace(result, bias=bias)
   return result
+
+
+def _taus(
+    fitted: postprocess.Postprocessing,
+    rows: predictions.Predictions,
+    settings: Settings,
+) -> list[float]:
+  """Returns the tau of a postprocessing that was fitted to these rows, if any."""
+  chosen = settings.bias == 'tau' and 'bias' in settings.steps
+  if not chosen or not rows.expr.any():
+    return []
+  return [calibration.tau(fitted.bias, rows.target_expression[rows.expr])]
 
 
 def _weights(

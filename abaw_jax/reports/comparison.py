@@ -82,9 +82,21 @@ def tuning_report(
       + ', '.join(steps),
       *table({**scores, name: crossed}),
       gain(crossed, scores),
+      *_tau_line(tuned.taus),
       f'fitted to all of these rows, the score on them is {in_sample:.4f}; '
       f'{optimism:+.4f} of it is optimism, do not report it',
       *_not_cross_fitted(tuned),
+  ]
+
+
+def _tau_line(taus: Sequence[float]) -> list[str]:
+  """Returns the line with the strength of the logit adjustment, if it is tuned."""
+  if len(taus) < 2:
+    return []
+  fitted, *groups = taus
+  return [
+      f'expressions: logit adjustment with tau {fitted:.2f}; {min(groups):.2f} to '
+      f'{max(groups):.2f} when fitted without one of the groups'
   ]
 
 

@@ -71,16 +71,18 @@ def summarize(
       for seed, rows in parts.items()
       for fold, one in enumerate(rows)
   }
-  seeds = _spread([member.scores() for member in members])
+  seeds = spread([member.scores() for member in members])
   content = {'single': {k: _finite(v) for k, v in single.items()}}
   content['over_seeds'] = seeds
   lines = [*_run_table(single), _spread_line('over seeds', seeds)]
   if len(next(iter(parts.values()))) > 1:
-    content['over_folds'] = folds = _spread([*single.values()])
+    content['over_folds'] = folds = spread([*single.values()])
     lines.append(_spread_line('over folds and seeds', folds))
   scores = comparison.bootstrap(named, resamples)
   crossed = {_CALIBRATED: tuned.cross_fitted}
   content['scores'] = _json(scores | comparison.bootstrap(crossed, resamples))
+  if tuned.taus:
+    content['tau'] = {'all': tuned.taus[0], 'groups': list(tuned.taus[1:])}
   content['in_sample'] = tuned.in_sample.scores()['score']
   lines += comparison.tuning_report(
       scores, tuned, settings.steps, resamples=resamples
@@ -126,7 +128,7 @@ def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
   return {k: None if math.isnan(v) else v for k, v in scores.items()}
 
 
-def _spread(
+def spread(
     scores: Sequence[Mapping[str, float]],
 ) -> dict[str, dict[str, float | None]]:
   """Returns mean and standard deviation (n - 1) of every score.

@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from abaw_jax.core import choices, errors, folds, labels
+from abaw_jax.core import choices, errors, files, fingerprint, folds, labels
 from abaw_jax.data import sources
 from abaw_jax.sequences import (
     feature_datasets,
+    pseudo_labels,
     stateful_videos,
     table,
     video_groups,
@@ -30,7 +31,7 @@ def make_source(
   With `data.num_folds`, `train` and `validation` are folds of both splits of the
   dataset. With `data.full`, `train` contains both splits. In both cases, the row
   numbers of validation continue after those of train. `data` is a section of a
-  config; its `fill_labels` applies only to `train`.
+  config; its `fill_labels` and `pseudo_labels` apply only to `train`.
 
   Raises:
     InputError: a value is wrong, or the rows of two feature sets differ.
@@ -63,6 +64,15 @@ def make_source(
     frames = _fold(data, split, frames)
   if data['fill_labels'] and split == 'train':
     frames = frames.filled(data['fill_labels'])
+  pseudo = data.get('pseudo_labels', '')  # older configs have none
+  if pseudo and split == 'train':
+    made_from = [part.fingerprints() for parts in sets for part in parts]
+    frames, counts = pseudo_labels.fill(
+        frames, files.path(pseudo), fingerprint.merged(*made_from)
+    )
+    if is_first:
+      added = ', '.join(f'{name} {n:,}' for name, n in counts.items())
+      print(f'{pseudo}: labels added to train: {added}', flush=True)
   return BATCHINGS[data['batching']](
       data,
       videos.Videos(

@@ -23,7 +23,9 @@ Params = dict[str, Any]
 CLIPS = ('all', 'part')
 
 # The tokens and tables that enter a ViT before its first block.
-_INPUT_NAMES = ('patch_embed', 'cls_token', 'mask_token', 'pos_embed')
+_INPUT_NAMES = (
+    'patch_embed', 'cls_token', 'mask_token', 'pos_embed', 'reg_token', 'norm_pre'
+)  # fmt: skip
 
 
 def scaled_lr(base_lr: float, batch_size: int) -> float:

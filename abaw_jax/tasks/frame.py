@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, Key
 from abaw_jax.augmentation import mixup
 from abaw_jax.core import choices, errors
 from abaw_jax.data import image_sources, pipeline, protocol, transforms
-from abaw_jax.models.layers import variables
+from abaw_jax.models.layers import gradient_reversal, variables
 from abaw_jax.models.multi_task import frame_model, heads
 from abaw_jax.tasks import images as image_tasks
-from abaw_jax.tasks import multi_task, task
+from abaw_jax.tasks import losses, multi_task, task
 
 Batch, Params = task.Batch, task.Params
 
@@ -27,6 +27,10 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
   Attributes:
     mixup: strength of mixed images; 0 turns them off.
     mixing: one of `mixup.METHODS`.
+    identity_adversarial: factor of the reversed gradient of the identity head; 0 =
+      no head.
+    num_identities: people or videos of the training split; 0 if they are not known,
+      as for evaluation, where there is no head either.
     draw_expressions: whether each image gets one expression, drawn from its
       `expression_probs` at every step.
   """
@@ -39,6 +43,8 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
   model: frame_model.FrameModel
   mixup: float
   mixing: str = 'mixup'
+  identity_adversarial: float = 0.0
+  num_identities: int = 0
   draw_expressions: bool = False
 
   @classmethod
@@ -48,6 +54,7 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
         'loss_fn': cls.make_loss(config),
         'mixup': config['loss']['mixup'],
         'mixing': _mixing(config['loss']),
+        'identity_adversarial': _identity_adversarial(config),
         'draw_expressions': targets == 'probability',
     }
 
@@ -57,7 +64,11 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
     return tuple(heads.TASK_DIMS)
 
   def source(self, split: str) -> protocol.Source:
-    return image_sources.frame_source(self.config['data'], split)
+    return image_sources.frame_source(
+        self.config['data'],
+        split,
+        identities=split == 'train' and self.identity_adversarial > 0,
+    )
 
   def transform(self, *, train: bool = False) -> pipeline.Transform:
     targets = self.config['data']['expression_targets']
@@ -65,11 +76,41 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
         transforms.frame_batch,
         **image_tasks.decoding(self.config),
         probs=train and targets != 'majority',
+        identity=train and self.num_identities > 0,
     )
 
   def empty_record(self, *, feature_dim: int = 0) -> Mapping[str, Any]:
     row = {k: v[0] for k, v in multi_task.empty_labels(1).items()}
     return row | dict(super().empty_record(feature_dim=feature_dim))
+
+  def fitted(self, source: Any) -> task.Task:
+    found = super().fitted(source)
+    if not self.identity_adversarial:
+      return found
+    return dataclasses.replace(found, num_identities=source.num_identities)
+
+  @classmethod
+  def stored(
+      cls, model: Mapping[str, Any], shapes: Mapping[str, Any]
+  ) -> Mapping[str, Any]:
+    """Returns the shapes without those of the identity head."""
+    del model
+    if task.IDENTITY_HEAD not in shapes:
+      return shapes
+    return {k: v for k, v in shapes.items() if k != task.IDENTITY_HEAD}
+
+  def init(self, key: Key[Array, ''], batch: Batch) -> Params:
+    params = super().init(key, batch)
+    if self.num_identities:
+      output = jax.eval_shape(self.evaluate, params, batch['image'][:1])
+      shape = output['embedding'].shape[-1], self.num_identities
+      kernel = jax.nn.initializers.lecun_normal()(
+          jax.random.fold_in(key, 1), shape
+      )
+      params[task.IDENTITY_HEAD] = {
+          'kernel': kernel, 'bias': jnp.zeros(shape[1:])
+      }  # fmt: skip
+    return params
 
   def loss(
       self, params: Params, batch: Batch, key: Key[Array, '']
@@ -89,24 +130,41 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
       drawn = _draw_expressions(label_key, batch['expression_probs'])
       batch = {**batch, 'expression_probs': drawn}
 
-    if not self.mixup:
+    def loss(output, batch):
       total, parts = self.compare(output, batch)
+      if self.num_identities:
+        head = params[task.IDENTITY_HEAD]
+        identity = self._identity_loss(head, output['embedding'], batch)
+        total, parts = total + identity, parts | {'identity': identity}
+      return total, parts
+
+    def blended(output):
+      return mixup.blend_losses(functools.partial(loss, output), batch, share)
+
+    if not self.mixup:
+      total, parts = loss(output, batch)
     elif self.mixing == 'mixaugment':
       own, mixed = (
           jax.tree.map(lambda x, i=i: _pairs(x)[:, i], output) for i in (0, 1)
       )
-      total, parts = jax.tree.map(
-          jnp.add, self.compare(own, batch), self._blended(mixed, batch, share)
-      )
+      total, parts = jax.tree.map(jnp.add, loss(own, batch), blended(mixed))
     else:
-      total, parts = self._blended(output, batch, share)
+      total, parts = blended(output)
     return total, {'loss': total} | parts | moved
 
-  def _blended(self, output, batch, share):
-    """Returns `compare` on the labels of both images of a mix."""
-    return mixup.blend_losses(
-        lambda batch: self.compare(output, batch), batch, share
+  def _identity_loss(self, head, embedding, batch) -> Float[Array, '']:
+    """Returns the cross-entropy of identities, adversarial to the backbone.
+
+    The head minimises it. The backbone receives the reversed gradient, so that its
+    embedding tells people apart less and less. Reference: FMAE-IAT (Ning et al.,
+    arXiv 2407.11243).
+    """
+    embedding = gradient_reversal.reverse(
+        embedding.astype(jnp.float32), self.identity_adversarial
     )
+    logits = embedding @ head['kernel'] + head['bias'][None]
+    known = batch['real'] & (batch['identity'] >= 0)
+    return losses.cross_entropy(logits, batch['identity'], known)
 
   def flops(self, batch: Batch) -> int:
     both = self.mixup and self.mixing == 'mixaugment'
@@ -131,6 +189,17 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
 def _pairs(x: Array) -> Array:
   """Returns an array [2b, ...] as pairs [b, 2, ...]."""
   return x.reshape(-1, 2, *x.shape[1:])
+
+
+def _identity_adversarial(config: Mapping[str, Any]) -> float:
+  """Returns the factor of the reversed gradient; older configs have none."""
+  factor = config['loss'].get('identity_adversarial', 0.0)
+  if factor and config.get('optim', {}).get('freeze') == 'backbone':
+    raise errors.InputError(
+        f'config.loss.identity_adversarial={factor}: config.optim.freeze=backbone, '
+        "so no part receives the reversed gradient; set one of them to 0 or ''"
+    )
+  return factor
 
 
 def _mixing(section: Mapping[str, Any]) -> str:

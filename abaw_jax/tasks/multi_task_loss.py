@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from abaw_jax.core import choices, errors, labels, numbers
+from abaw_jax.core import choices, errors, labels
 from abaw_jax.data import label_counts
 from abaw_jax.models.multi_task import heads
 from abaw_jax.tasks import losses
@@ -20,8 +20,6 @@ VA_LOSSES = {
     'mse': losses.mse_loss,
 }
 VA_MEANS = ('labelled', 'all')
-# Numerators of class weights that are computed from counts.
-CLASS_WEIGHTS = {'counts': 'max', 'mean_counts': 'mean'}
 CLASS_WEIGHT_MEANS = ('weights', 'rows', 'product')
 AU_WEIGHTS = TASK_WEIGHTS = ('none', 'counts')
 VA_WEIGHTS = ('none', *label_counts.VA_WEIGHTS)
@@ -45,8 +43,9 @@ _ABSENT = -100.0
 KEYS = (
     'weights', 'va_loss', 'va_mean', 'class_weights', 'class_weight_mean',
     'label_smoothing', 'prior_adjustment', 'au_weights', 'task_weights',
-    'masked_rows', 'au_loss', 'focal_gamma', 'asymmetric_gamma_pos',
-    'asymmetric_gamma_neg', 'asymmetric_clip', 'va_weights', 'va_density_sigma',
+    'masked_rows', 'pseudo_weight', 'au_loss', 'focal_gamma', 'va_weights',
+    'asymmetric_gamma_pos', 'asymmetric_gamma_neg', 'asymmetric_clip',
+    'va_density_sigma',
 )  # fmt: skip
 
 Floats = tuple[float, ...]
@@ -74,6 +73,7 @@ class MultiTaskLoss:
     au_options: its further arguments.
     va_weights: weight of each bin of 'valence' and 'arousal', see
       `label_counts.va_bin`; None means 1.
+    pseudo_weight: factor of the loss of pseudo-labels, which is added to the rest.
   """
 
   weights: Mapping[str, float]
@@ -89,6 +89,7 @@ class MultiTaskLoss:
   au_loss: str = 'bce'
   au_options: Mapping[str, float] = dataclasses.field(default_factory=dict)
   va_weights: Mapping[str, Floats] | None = None
+  pseudo_weight: float = 1.0
 
   def __call__(
       self,
@@ -133,7 +134,13 @@ class MultiTaskLoss:
       if self.masked_rows == 'zeros':
         frames = batch['frame_mask' if 'frame_mask' in batch else 'real']
         compared = _with_zeros(task, *compared, frames)
-      parts[task] = tasks[task](*compared)
+      pseudo = batch.get(labels.PSEUDO[labels.MASKS[task]])
+      if pseudo is None or self.masked_rows == 'zeros':
+        parts[task] = tasks[task](*compared)
+      else:
+        *values, mask = compared
+        parts[task] = tasks[task](*values, mask & ~pseudo)
+        parts[task] += self.pseudo_weight * tasks[task](*values, mask & pseudo)
       total += weight * parts[task]
     return total, parts
 
@@ -165,6 +172,7 @@ def make(
     au_loss: str = 'bce',
     va_weights: str = 'none',
     va_density_sigma: float = 0.1,
+    pseudo_weight: float = 1.0,
     counts: label_counts.LabelCounts | None = None,
     **au_options: float,
 ) -> MultiTaskLoss:
@@ -197,6 +205,11 @@ def make(
         f'config.loss.va_weights={va_weights}: rows without a label have no weight, '
         "but masked_rows is 'zeros'; set it to 'left_out', or va_weights to 'none'"
     )
+  if pseudo_weight != 1 and masked_rows == 'zeros':
+    raise errors.InputError(
+        f'config.loss.pseudo_weight={pseudo_weight}: needs '
+        'config.loss.masked_rows=left_out, or a weight of 1'
+    )
   offsets = positive = negative = density = None
   if prior_adjustment and counts:
     offsets = prior_adjustment * np.log(counts.expression_shares())
@@ -212,7 +225,7 @@ def make(
       weights=weights,
       va_loss=va_loss,
       va_mean=va_mean,
-      class_weights=_class_weights(class_weights, counts),
+      class_weights=_floats(label_counts.class_weights(class_weights, counts)),
       class_weight_mean=class_weight_mean,
       label_smoothing=label_smoothing,
       class_offsets=_floats(offsets),
@@ -224,6 +237,7 @@ def make(
           name: au_options[key] for name, key in AU_LOSSES[au_loss][1].items()
       },
       va_weights=density,
+      pseudo_weight=pseudo_weight,
   )
 
 
@@ -234,7 +248,7 @@ def needs_counts(section: Mapping[str, Any]) -> bool:
       for key in ('class_weights', 'au_weights', 'task_weights')
       if key in section
   }
-  by_counts = not chosen.isdisjoint(('counts', *CLASS_WEIGHTS))
+  by_counts = not chosen.isdisjoint(label_counts.CLASS_WEIGHTS)
   by_density = section.get('va_weights', 'none') != 'none'
   return by_counts or by_density or bool(section['prior_adjustment'])
 
@@ -255,25 +269,6 @@ def _with_zeros(task: str, pred, target, mask, frames):
       jnp.where(known, target, 0),
       jnp.broadcast_to(frames, mask.shape),
   )
-
-
-def _class_weights(text: str, counts) -> Floats | None:
-  """Returns a factor for each expression; None means 1."""
-  if text == 'none':
-    return None
-  if text in CLASS_WEIGHTS:
-    return _floats(counts and counts.class_weights(CLASS_WEIGHTS[text]))
-  try:
-    weights = tuple(numbers.number(part.strip()) for part in text.split(','))
-  except ValueError:
-    weights = ()
-  if len(weights) != labels.NUM_EXPRESSIONS or min(weights) < 0:
-    raise errors.InputError(
-        f"config.loss.class_weights={text}: give 'none', 'counts', "
-        f"'mean_counts' or {labels.NUM_EXPRESSIONS} numbers of at least 0, "
-        f'separated by commas, in the order {", ".join(labels.EXPRESSIONS)}'
-    )
-  return weights
 
 
 def _floats(values: np.ndarray | None) -> Floats | None:

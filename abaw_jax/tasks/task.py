@@ -23,6 +23,9 @@ Rows = Mapping[str, np.ndarray]
 # Top-level name of learned weights of losses. The optimizer neither decays nor
 # clips them.
 LOSS_WEIGHTS = 'loss_weights'
+# Top-level name of weights that only training needs. Checkpoints have them, so that a
+# run resumes; nothing else reads them.
+IDENTITY_HEAD = 'identity_head'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from typing import Any
 from jaxtyping import UInt8
 import numpy as np
 
+from abaw_jax.telemetry import histograms
+
 # tensorboardX imports an installed PyTorch: 2 s and 200 MB. None prevents this.
 sys.modules.setdefault('torch', None)
 import tensorboardX  # noqa: E402
@@ -71,6 +73,23 @@ class EventFile:
         encoded_image_string=encoded,
     )
     self._add_value(step, tag, image=picture)
+
+  def add_histogram(
+      self, step: int, tag: str, found: histograms.Histogram
+  ) -> None:
+    """Adds a histogram, as NumPy arrays."""
+    limits = histograms.EDGES[1:].tolist()
+    limits[-1] = sys.float_info.max  # the last bin has all larger numbers
+    content = summary_pb2.HistogramProto(
+        min=float(found.low),
+        max=float(found.high),
+        num=float(found.counts.sum()),
+        sum=float(found.total),
+        sum_squares=float(found.squares),
+        bucket_limit=limits,
+        bucket=found.counts.tolist(),
+    )
+    self._add_value(step, tag, histo=content)
 
   def flush(self) -> None:
     """Writes all added events to disk."""

@@ -1,6 +1,7 @@
 """Metrics and messages of a run: console, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable, Mapping
+import math
 from typing import Any
 
 import jax
@@ -8,7 +9,13 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.core import files, labels
-from abaw_jax.telemetry import goodput, progress, writer
+from abaw_jax.telemetry import (
+    goodput,
+    histograms,
+    progress,
+    weights_and_biases,
+    writer,
+)
 
 
 def say(text: str) -> None:
@@ -20,7 +27,7 @@ def say(text: str) -> None:
 class Journal:
   """The log of one run; it continues the log of its earlier processes.
 
-  `note` keeps the metrics of an update on the devices. `write_noted` writes
+  `note` and `note_histograms` keep numbers on the devices. `write_noted` writes
   them after the next update has started, so that no device waits. Only the
   first process writes.
   """
@@ -31,6 +38,7 @@ class Journal:
       watch: goodput.Stopwatch,
       meter: progress.Meter,
       *,
+      config: Mapping[str, Any],
       schedule: Callable[[int], Any],
       start: int,
       total: int,
@@ -42,6 +50,7 @@ class Journal:
       workdir: folder of the run.
       watch: receives the time that earlier processes spent.
       meter: measures the speed between two log lines.
+      config: of the run.
       schedule: learning rate by number of updates.
       start: number of updates of the restored state.
       total: number of updates of the run.
@@ -54,17 +63,24 @@ class Journal:
     self._unit = unit
     self._writer: writer.Writer | writer.NullWriter
     self._noted: tuple[int, Mapping[str, Any], progress.Speed] | None = None
+    self._histograms: tuple[int, Mapping[str, histograms.Histogram]] | None
+    self._histograms = None
     self._goodput_step: int | None = None
-    self._scored: set[int] = set()
+    self._scores: dict[int, Mapping[str, Any]] = {}
     if jax.process_index() == 0:
       lines = writer.read_lines(workdir / 'metrics.jsonl')
       watch.add(goodput.earlier(lines, start))
-      self._scored = {
-          line['step']
+      self._scores = {
+          line['step']: line
           for line in lines
           if line['split'] == 'validation' and line['step'] <= start
       }
-      self._writer = writer.Writer(workdir, resume_step=start)
+      others = []
+      if project := config['wandb']['project']:
+        others = [
+            weights_and_biases.WandbRun(workdir, project=project, config=config)
+        ]
+      self._writer = writer.Writer(workdir, resume_step=start, others=others)
     else:
       self._writer = writer.NullWriter(workdir)
     self.write_goodput(start)
@@ -73,8 +89,18 @@ class Journal:
     """Keeps the metrics of update `step`, and the speed since the last call."""
     self._noted = step, metrics, self._meter.report()
 
+  def note_histograms(
+      self, step: int, found: Mapping[str, histograms.Histogram]
+  ) -> None:
+    """Keeps the histograms after `step` updates, by name."""
+    self._histograms = step, found
+
   def write_noted(self) -> dict[str, float | int]:
-    """Writes, prints and returns the noted metrics; {} if there are none."""
+    """Writes all that is noted; prints and returns the metrics, {} without any."""
+    if self._histograms is not None:
+      step, found = self._histograms
+      self._histograms = None
+      self._writer.write_histograms(step, jax.device_get(dict(found)))
     if self._noted is None:
       return {}
     step, metrics, speed = self._noted
@@ -103,9 +129,19 @@ class Journal:
     A run that is killed after its last evaluation repeats it. Its line is
     already there, with the same scores.
     """
-    if step not in self._scored:
+    if step not in self._scores:
+      self._scores[step] = scores
       self._writer.write_scalars(step, scores, split='validation')
     say(f'step {step:,}  validation  {summary}')
+
+  def evaluations(self, score: str) -> list[tuple[int, float]]:
+    """Returns the steps of the evaluations so far, in order, with one score.
+
+    Evaluations without this score are left out. They include those of earlier
+    processes of the run. Only the first process knows them.
+    """
+    found = [(k, v.get(score)) for k, v in sorted(self._scores.items())]
+    return [(k, v) for k, v in found if v is not None and not math.isnan(v)]
 
   def write_picture(
       self, step: int, name: str, image: UInt8[np.ndarray, 'h w 3']

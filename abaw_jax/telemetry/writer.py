@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import contextlib
 import json
 import math
@@ -13,7 +13,13 @@ from jaxtyping import UInt8
 import numpy as np
 
 from abaw_jax.core import errors, files, storage_errors
-from abaw_jax.telemetry import events, grid, mirror
+from abaw_jax.telemetry import (
+    events,
+    grid,
+    histograms,
+    mirror,
+    weights_and_biases,
+)
 
 # Event files in a bucket are uploaded again when they grow, so they stay small.
 _EVENT_BYTES = 4 * 2**20
@@ -26,10 +32,17 @@ class Writer:
   `{"step": 100, "split": "train", "loss": 0.5}`. It is on disk when
   `write_scalars` returns. If the workdir is in a bucket, it is there after
   `upload`, or some seconds later. JSON has no NaN and no infinity: both become `null`.
-  Pictures are written to `<workdir>/plots` and to the event files.
+  Pictures are written to `<workdir>/plots` and to the event files. Everything in the
+  event files also goes to the `others`.
   """
 
-  def __init__(self, workdir: os.PathLike | str, *, resume_step: int | None):
+  def __init__(
+      self,
+      workdir: os.PathLike | str,
+      *,
+      resume_step: int | None,
+      others: Sequence[weights_and_biases.WandbRun] = (),
+  ):
     """Opens both files and drops the steps that a resumed run repeats.
 
     Args:
@@ -38,6 +51,7 @@ class Writer:
         and TensorBoard hides them. The goodput line of this step is dropped
         too, because a resumed run starts with its own. -1 drops all lines, None
         keeps all.
+      others: have the methods of an event file.
 
     Raises:
       InputError: a line of metrics.jsonl is not JSON (an incomplete last line
@@ -54,6 +68,8 @@ class Writer:
           purge_step=None if resume_step is None else resume_step + 1,
           max_bytes=_EVENT_BYTES if files.is_bucket(self._workdir) else None,
       )
+    self._others = others
+    self._sinks = (self._events, *others)
 
   def write_scalars(
       self, step: int, scalars: Mapping[str, Any], *, split: str = 'train'
@@ -64,8 +80,9 @@ class Writer:
     line |= {k: x if math.isfinite(x) else None for k, x in values.items()}
     with self._writing():
       self._lines.write(json.dumps(line, allow_nan=False) + '\n')
-      for name, x in values.items():
-        self._events.add_scalar(step, f'{split}/{name}', x)
+      for sink in self._sinks:
+        for name, x in values.items():
+          sink.add_scalar(step, f'{split}/{name}', x)
       self.flush()
 
   def write_image(
@@ -75,15 +92,27 @@ class Writer:
     encoded = grid.encode_png(image)
     with self._writing():
       files.write(image_path(self._mirror.folder, step, name), encoded)
-      self._events.add_png(step, f'plots/{name}', image, encoded)
-      self._events.flush()
+      for sink in self._sinks:
+        sink.add_png(step, f'plots/{name}', image, encoded)
+        sink.flush()
     return image_path(self._workdir, step, name)
+
+  def write_histograms(
+      self, step: int, found: Mapping[str, histograms.Histogram]
+  ) -> None:
+    """Writes histograms by name, as NumPy arrays; metrics.jsonl has none."""
+    with self._writing():
+      for sink in self._sinks:
+        for name, histogram in found.items():
+          sink.add_histogram(step, name, histogram)
+        sink.flush()
 
   def flush(self) -> None:
     """Writes all buffered data to disk."""
     with self._writing():
       self._lines.flush()
-      self._events.flush()
+      for sink in self._sinks:
+        sink.flush()
 
   def upload(self) -> None:
     """Writes all data to a bucket; does nothing for a local workdir."""
@@ -92,13 +121,10 @@ class Writer:
 
   def close(self) -> None:
     """Flushes and closes both files."""
-    with (
-        self._writing(),
-        contextlib.closing(self._mirror),
-        contextlib.closing(self._events),
-        contextlib.closing(self._lines),
-    ):
-      pass
+    with self._writing(), contextlib.ExitStack() as stack:
+      # The last one is closed first; others may wait for a network.
+      for part in (*self._others, self._mirror, self._events, self._lines):
+        stack.callback(part.close)
 
   def _writing(self):
     """Returns a context that turns a full disk into an InputError."""
@@ -130,6 +156,11 @@ class NullWriter:
   ) -> files.Path:
     """Returns the path of the picture."""
     return image_path(self._workdir, step, name)
+
+  def write_histograms(
+      self, step: int, found: Mapping[str, histograms.Histogram]
+  ) -> None:
+    """Does nothing."""
 
   def upload(self) -> None:
     """Does nothing."""

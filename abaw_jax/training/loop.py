@@ -1,33 +1,37 @@
 """The training loop, the same for every task.
 
 Mesh -> inputs -> state -> load (resume this workdir > init_from > scratch) ->
-loop -> close. Each iteration: draw if due, evaluate if due, save if due, fetch a
-batch, dispatch the step. Metrics are read one step later, so the device never
-waits for them. A stopwatch notes where the time goes.
+loop -> close. Each iteration: draw, evaluate and save if due, fetch a batch, dispatch
+the step. Metrics are read one step later, so the device never waits for them.
 
 Every process runs the same loop on the same state. Each reads its own part of
 every batch. Only the first writes and prints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import contextlib
 from typing import Any
 
 import jax
 
-from abaw_jax.checkpoints import runs, weights
-from abaw_jax.core import errors, files
+from abaw_jax.checkpoints import adoption, runs
+from abaw_jax.core import files
 from abaw_jax.distributed import preemption, processes, sharding
 from abaw_jax.inference import evaluation, pictures
 from abaw_jax.models.layers import variables
 from abaw_jax.steps import compilation, freezing, optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.telemetry import goodput, hardware, journal, profiling, progress
-from abaw_jax.training import memory, restore, selection, triggers
+from abaw_jax.telemetry import weights_and_biases as wandb
+from abaw_jax.training import ending, memory, restore, selection, triggers
 
 
 def train(
-    config: Mapping[str, Any], workdir: files.Path, *, elapsed: float = 0.0
+    config: Mapping[str, Any],
+    workdir: files.Path,
+    *,
+    elapsed: float = 0.0,
+    given: Collection[str] = (),
 ) -> None:
   """Trains until the end, SIGTERM or too many skipped updates.
 
@@ -38,21 +42,21 @@ def train(
     config: plain nested dict of `configs/`, its dataset resolved.
     workdir: folder of the run, made if needed.
     elapsed: seconds that the run has taken so far, for its goodput.
+    given: keys of the config that the user set, see `adoption.adopt`.
 
   Raises:
-    InputError: the workdir belongs to another run or to other data, the data or the weights to
-      start from do not fit, or `max_bad_steps` updates in a row were skipped.
+    InputError: the workdir belongs to another run or to other data, the data or the
+      first weights do not fit, or `max_bad_steps` updates in a row were skipped.
   """
   watch = goodput.Stopwatch(elapsed=elapsed)
-  config, adopted = weights.adopt_preprocessing(runs.absolute(config), workdir)
+  config, adopted = adoption.adopt(runs.absolute(config), workdir, given)
   changes = runs.check(workdir, config)
   runs.check_data(workdir, config['data']['dir'])
   done = runs.is_done(workdir)
   processes.check_same(runs.shared(config) | {f'{workdir}/DONE': done})
-  for line in adopted:
+  notes = [f'{workdir}: {change}; using the new value' for change in changes]
+  for line in [*adopted, *notes]:
     journal.say(line)
-  for change in changes:
-    journal.say(f'{workdir}: {change}; using the new value')
   if done:
     journal.say(
         f'{workdir}: this run has ended; name another --workdir to train again'
@@ -80,6 +84,8 @@ class _Loop:
     self.watch = watch
     task = registry.make_task(config)
     selection.check(task)
+    ending.check(config)
+    wandb.check(config['wandb']['project'])
     self.source = task.source('train')
     processes.check_same(runs.flatten(self.source.fingerprints()))
     self.validation = evaluation.validation_source(task)
@@ -97,7 +103,7 @@ class _Loop:
     self.optimizer = skipping.skip_non_finite(
         optimization.make_optimizer(self.task, self.schedule)
     )
-    self.pictures = pictures.make_pictures(self.task, mesh, self.validation)
+    self.plots = pictures.Plots(self.task, mesh, self.validation)
     self.profile = profiling.Profile(
         workdir / 'tb',
         watch,
@@ -118,10 +124,10 @@ class _Loop:
     self.selection = selection.Selection(
         self.task, workdir, mesh, self.validation
     )
-    step_flops = optimization.update_flops(self.task, self.example)
+    flops = optimization.update_flops(self.task, self.example) / mesh.size
     self.meter = progress.Meter(
         watch,
-        flops_per_step=step_flops / mesh.size,
+        flops_per_step=flops,
         peak_flops=hardware.peak_flops(jax.devices()[0].device_kind),
     )
 
@@ -139,10 +145,10 @@ class _Loop:
       scores = self._train(batches)
     if scores is not None and jax.process_index() == 0:
       # Not earlier: the last checkpoint is complete now.
-      runs.write_scores(self.workdir / 'DONE', {'step': self.total} | scores)
+      runs.write_scores(self.workdir / 'DONE', scores)
 
   def _train(self, batches) -> dict[str, float] | None:
-    """Returns the scores at the end, None after SIGTERM."""
+    """Returns the last `step` with its scores, None after SIGTERM."""
     init, shapes = steps.jit_init(
         self.task,
         self.optimizer,
@@ -163,7 +169,10 @@ class _Loop:
       triggered = triggers.make_triggers(
           self.config, self.stop, self.mesh, first, self.eval_steps
       )
-      for step in range(first, self.total):
+      last, scores = self.total, None
+      if ending.is_exhausted(self.task, log):  # killed while it ended
+        last = first
+      for step in range(first, last):
         due = triggered.at(step)
         if due.drawing:
           self._draw(state, step, log)
@@ -171,7 +180,11 @@ class _Loop:
           # A resumed run does not repeat these updates, nor their lines.
           self._report(log)
           scores = self._evaluate(state, step, log) if due.evaluating else None
+          if due.evaluating and ending.is_exhausted(self.task, log):
+            last = step
+            break
           self._save(state, batches, scores, log)
+          scores = None
         if due.stopping:
           self._finish(step, log)
           journal.say(
@@ -195,14 +208,15 @@ class _Loop:
         if (step + 1) % self.config['log_steps'] == 0 or step + 1 == self.total:
           log.note(step + 1, metrics)
         self.profile.end(step + 1, metrics)
+      if self.config['plot_steps']:
+        self._draw(state, last, log)
       self._report(log)
-      if self.pictures:
-        self._draw(state, self.total, log)
-      scores = self._evaluate(state, self.total, log)
+      if scores is None:
+        scores = self._evaluate(state, last, log)
       self._save(state, batches, scores, log)
-      self._finish(self.total, log)
+      self._finish(last, log)
       self.selection.report()
-    return scores
+    return {'step': last} | scores
 
   def _load(self, init, shapes, batches) -> steps.TrainState:
     """Returns the state that training starts with."""
@@ -248,6 +262,7 @@ class _Loop:
         self.workdir,
         self.watch,
         self.meter,
+        config=self.config,
         schedule=self.schedule,
         start=first,
         total=self.total,
@@ -263,8 +278,7 @@ class _Loop:
 
   def _draw(self, state, step, log) -> None:
     with self.watch.phase('plots'):
-      image, _ = self.pictures.draw(state.weights)
-      log.write_picture(step, self.task.picture, image)
+      self.plots.draw(state, step, log)
 
   def _save(self, state, batches, scores, log) -> None:
     with self.watch.phase('checkpoint'):
@@ -280,12 +294,7 @@ class _Loop:
   def _report(self, log) -> bool:
     """Returns whether a line was written; stops a run that diverged."""
     metrics = log.write_noted()
-    if metrics.get('skipped_in_a_row', 0) >= self.config['max_bad_steps']:
-      raise errors.InputError(
-          f'step {metrics["step"]}: {metrics["skipped_in_a_row"]:.0f} updates in '
-          'a row had gradients with NaN or Inf and were skipped '
-          f'(config.max_bad_steps={self.config["max_bad_steps"]}); newest good '
-          f'checkpoint: {self.selection.checkpoints.newest()}; lower '
-          'config.optim.lr or check the data, then start the same command'
-      )
+    if metrics:
+      newest = self.selection.checkpoints.newest
+      ending.check_progress(metrics, self.config, newest)
     return bool(metrics)

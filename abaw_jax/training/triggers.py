@@ -16,7 +16,7 @@ class Due:
   """Actions that are due before an update.
 
   Attributes:
-    drawing: draw a picture.
+    drawing: count histograms and, if the task has one, draw a picture.
     evaluating: score the validation split.
     saving: save a checkpoint; every evaluation and the signal cause one.
     stopping: end, because a process received SIGTERM or SIGHUP.
@@ -52,7 +52,7 @@ class Triggers:
       eval_steps: updates between two evaluations.
       save_steps: updates between two checkpoints.
       save_minutes: minutes between two checkpoints, by the clock of process 0.
-      plot_steps: updates between two pictures.
+      plot_steps: updates between two pictures and histograms.
       clock: returns seconds.
     """
     self._stop = stop

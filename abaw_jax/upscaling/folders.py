@@ -52,6 +52,11 @@ def upscale(
           f'--out={out}: exists; give another file, or --overwrite'
       )
     return _write([Job(source, out)], upscaler, encoding.quality)
+  if source.is_file() and out.suffix and not out.is_dir():
+    raise errors.InputError(
+        f'--out={out}: unknown format {out.suffix!r}; give a .png or .jpg file, or '
+        'a folder'
+    )
   root = (source.parent if source.is_file() else source).absolute()
   jobs = _plan(source, root, out, encoding)
   card = {**upscaler.card, **encoding._asdict(), 'source': str(root)}

@@ -1,8 +1,9 @@
 """Studies: several training runs of one config that differ in a few values.
 
 All runs of a study lie under one root, each in a workdir of its own:
-`seed<j>` or `fold<i>_seed<j>` in a cross-validation, `<task>+<task>_seed<j>` in
-a study of task dependency.
+`seed<j>` or `fold<i>_seed<j>` in a cross-validation, the same below
+`<key>=<value>,<key>=<value>` in a sweep, `<task>+<task>_seed<j>` in a study of task
+dependency.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,60 @@ def crossvalidation(
       for seed in seeds
       for fold in range(num_folds)
   ]
+
+
+def check_folds(config: Mapping[str, Any], model: str, num_folds: int) -> None:
+  """Raises an InputError if the runs of a config cannot be scored.
+
+  Args:
+    config: config of the study.
+    model: name of its model.
+    num_folds: number of folds; 0 = the official split.
+  """
+  if num_folds and 'num_folds' not in config['data']:
+    raise errors.InputError(
+        f'--num_folds={num_folds}: a {model} model has no folds; give '
+        '--num_folds=0, or a config of a temporal model, such as mtl'
+    )
+  if config['data'].get('full'):
+    raise errors.InputError(
+        'config.data.full: trains on the videos that are scored; leave it out'
+    )
+
+
+def sweep(
+    root: files.Path,
+    settings: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    num_folds: int,
+) -> dict[str, list[Run]]:
+  """Returns the runs of each setting, by its name; see `crossvalidation`.
+
+  Each run is scored once, with its last weights.
+
+  Raises:
+    InputError: there is only one fold, or a setting has a key of the folds.
+  """
+  once = {'eval_epochs': 0.0, 'keep_task_bests': False}
+  planned = {
+      name: [
+          dataclasses.replace(run, overrides=run.overrides | once)
+          for run in crossvalidation(root / name, seeds, num_folds)
+      ]
+      for name in settings
+  }
+  for name, values in settings.items():
+    for key in values.keys() & planned[name][0].overrides.keys():
+      raise errors.InputError(
+          f'--sweep={key}: this command sets it for each run; leave it out'
+      )
+  return {
+      name: [
+          dataclasses.replace(run, overrides=run.overrides | settings[name])
+          for run in found
+      ]
+      for name, found in planned.items()
+  }
 
 
 def task_dependency(

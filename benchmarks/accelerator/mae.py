@@ -149,7 +149,7 @@ def _compared(
   steps, images, flops = make_steps(case, config)
 
   def make_theirs():
-    from benchmarks.torch_twins import mae
+    from benchmarks.twins import mae
 
     step = mae.make_step(
         steps.task.model,

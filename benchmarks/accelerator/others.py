@@ -56,7 +56,7 @@ def _temporal(section, name, window: int, config: sizes.Sizes) -> list[str]:
   )
 
   def make_theirs():
-    from benchmarks.torch_twins import mtl
+    from benchmarks.twins import mtl
 
     return mtl.make_steps(
         settings, windows, device=jax.default_backend(), fused=True
@@ -76,7 +76,7 @@ def _frame(section, name, count, model, config: sizes.Sizes) -> list[str]:
   steps = harness.Steps(settings, [cases.labelled_images(count, size)])
 
   def make_theirs():
-    from benchmarks.torch_twins import backbones
+    from benchmarks.twins import backbones
 
     forward, update = backbones.make_steps(
         steps.task.model.backbone,

@@ -24,7 +24,7 @@ import torch
 
 from abaw_jax.core import cli
 from benchmarks import harness
-from benchmarks.torch_twins import super_resolution as twins
+from benchmarks.twins import super_resolution as twins
 
 # Arguments of the networks by name: scale, width, and growth and blocks, or
 # convolutions.

@@ -29,6 +29,8 @@ class Builder(in_memory_build.Builder, skip_registration=True):
   PUBLISHED: Mapping[str, counts.Counts] = {}
   # Number of classes that annotators vote for; 0 if there are no votes.
   NUM_VOTES = 0
+  # Whether records have the name of their person.
+  HAS_PEOPLE = False
 
   report = classmethod(counts.report)
 
@@ -49,11 +51,13 @@ class Builder(in_memory_build.Builder, skip_registration=True):
 
   def _info(self) -> tfds.core.DatasetInfo:
     votes = {'votes': (np.int32, (self.NUM_VOTES,))} if self.NUM_VOTES else {}
+    people = {'person': tfds.features.Text()} if self.HAS_PEOPLE else {}
     return self.dataset_info_from_configs(
         features=tfds.features.FeaturesDict(
             {
                 'video': tfds.features.Text(),
                 'image': tfds.features.Image(),
+                **people,
                 **schema.tensors(_COLUMNS | votes),
             }
         ),
@@ -95,6 +99,8 @@ class Builder(in_memory_build.Builder, skip_registration=True):
         'expr': row.expr,
         'au_mask': np.array(row.au_mask),
     }
+    if self.HAS_PEOPLE:
+      columns['person'] = os.fsencode(row.person)
     if self.NUM_VOTES:
       columns['votes'] = np.array(row.votes, np.int32)
     return columns

@@ -37,6 +37,7 @@ class Builder(builder.Builder):
   ]
   DEFAULT_BUILDER_CONFIG_NAME = 'frames'
   OPTIONS = {**builder.Builder.OPTIONS, 'validation_share': None}
+  HAS_PEOPLE = True
 
   @classmethod
   def build(

@@ -11,7 +11,8 @@ from abaw_jax.distributed import sharding
 from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 from abaw_jax.tasks import inputs, registry
-from benchmarks import cases, flax_twins, traffic
+from benchmarks import cases, traffic
+from benchmarks.twins import flax_twins
 
 SIZE, PATCH, HEADS = 32, 8, 2
 VIT = {

@@ -12,7 +12,7 @@ from PIL import Image
 import pytest
 import torch
 
-from abaw_jax.checkpoints import weights
+from abaw_jax.checkpoints import adoption, weights
 from abaw_jax.conversion import convert
 from abaw_jax.core import errors, files
 from abaw_jax.data import sources
@@ -208,7 +208,7 @@ def test_training_uses_the_preprocessing_of_its_initial_weights(
     folders, tmp_path
 ):
   config = runs.smoke('frame', '', init_from=str(folders / 'tuned'))
-  config, lines = weights.adopt_preprocessing(config, tmp_path)
+  config, lines = adoption.adopt(config, tmp_path)
   for key, value in preprocessing.PRESETS['hf_vit'].items():
     assert config['augment'][key] == value
   assert [line.split('=')[0].split('.')[-1] for line in lines] == [
@@ -235,8 +235,8 @@ def test_training_uses_the_preprocessing_of_its_initial_weights(
 
 def test_a_resumed_run_keeps_its_preprocessing(folders, tmp_path):
   config = runs.smoke('frame', '', init_from=str(folders / 'tuned'))
-  adopted, _ = weights.adopt_preprocessing(config, tmp_path)
+  adopted, _ = adoption.adopt(config, tmp_path)
   files.write_json(tmp_path / 'config.json', adopted)
   gone = config | {'init_from': str(folders / 'gone')}
-  again, _ = weights.adopt_preprocessing(gone, tmp_path)
+  again, _ = adoption.adopt(gone, tmp_path)
   assert again['augment'] == adopted['augment']

@@ -14,8 +14,8 @@ from abaw_jax.models import convnet_zoo
 from abaw_jax.models.convnets import densenet
 from abaw_jax.porting import weight_files
 from abaw_jax.tasks import registry
-from benchmarks.torch_twins import densenet as torch_densenet
-from benchmarks.torch_twins import iresnet
+from benchmarks.twins import densenet as torch_densenet
+from benchmarks.twins import iresnet
 from tests.porting.layouts import torch_networks
 
 SIZE = 32

@@ -15,7 +15,7 @@ from abaw_jax.models import convnet_zoo
 from abaw_jax.models.convnets import efficientnet as our_efficientnet
 from abaw_jax.porting.convnet_layouts import efficientnet
 from abaw_jax.porting.layouts import preprocessing
-from benchmarks.torch_twins import iresnet
+from benchmarks.twins import iresnet
 from tests.porting.convnet_layouts import torch_efficientnet
 from tests.porting.layouts import torch_networks
 from tests.tasks import torch_weights

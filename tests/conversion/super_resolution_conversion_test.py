@@ -9,7 +9,7 @@ import torch
 from abaw_jax.checkpoints import runs
 from abaw_jax.conversion import convert, parity_check
 from abaw_jax.core import errors
-from benchmarks.torch_twins import super_resolution as twins
+from benchmarks.twins import super_resolution as twins
 
 # By name: PyTorch's network, and its `model` section.
 NETWORKS = {

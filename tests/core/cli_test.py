@@ -67,3 +67,16 @@ def test_another_command_gets_the_same_config(form):
   assert not config['model']['mask_padding']
   assert config['keep_task_bests']
   assert parse(arguments) == [arguments, name, config]
+
+
+def test_help_through_head_ends_quietly():
+  command = f'{sys.executable} -m abaw_jax train --help | head -1'
+  done = subprocess.run(
+      ['bash', '-c', f'{command}; echo ${{PIPESTATUS[0]}}'],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+  )
+  assert done.stdout.splitlines()[1:] == ['0']
+  assert done.stderr == ''

@@ -89,6 +89,8 @@ def test_every_number_of_every_config_has_a_range_and_is_inside():
       config_ranges.check(config)
       flat = stored_runs.flatten(config)
       keys |= {key for key, value in flat.items() if is_number(value)}
+  # A run gets these from its initial weights.
+  keys |= {'model.num_registers', 'model.norm_eps'}
   assert keys == base.RANGES.keys()
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -111,9 +112,12 @@ def test_sequences_have_the_frames_in_the_order_of_time(built):
       assert video['frame_id'].tolist() == [0, 10, 20]
       for i, number in enumerate(video['row']):
         frame = of_split[number]
-        assert frame.keys() - {'label'} == video.keys() - {'chunk'}
+        only_frames = {'label', 'person'}
+        assert frame.keys() - only_frames == video.keys() - {'chunk'}
         assert video['video'] == frame['video']
-        for name in frame.keys() - {'label', 'video'}:
+        person = int(os.fsdecode(frame['video'])[1:]) // 2
+        assert os.fsdecode(frame['person']) == f'p{person}'
+        for name in frame.keys() - only_frames - {'video'}:
           np.testing.assert_array_equal(video[name][i], frame[name])
 
 

@@ -132,3 +132,20 @@ def test_every_extra_in_an_installation_exists():
   extras = set(project['optional-dependencies'])
   assert {both for both in named if both[1] not in extras} == set()
   assert {extra for _, extra in named} >= {'video', 'cuda', 'tpu'}
+
+
+def test_a_marked_block_needs_no_checkout_and_no_installation():
+  marked = [
+      (page.name, block)
+      for page in shell_blocks.pages()
+      for block in shell_blocks.blocks(page.read_text())
+      if block.walk is not None
+  ]
+  programs = {
+      (page, command.words[0])
+      for page, block in marked
+      for command in shell_blocks.commands(f'{block.walk}\n{block.text}')
+  }
+  found = {program for _, program in programs}
+  assert found.isdisjoint({'make', 'git', 'pip', 'gcloud', 'docker'}), programs
+  assert 'abaw-jax' in found

@@ -2,7 +2,7 @@
 
 `python -m tests.documentation.parsed_commands < COMMANDS.json` takes a list of
 [command, argument, ...] and prints the error of each as JSON, or null. A command that
-contains the word `...` may lack arguments, and its flags values.
+contains the word `...` or --help may lack arguments, and its flags values.
 """
 
 import io
@@ -26,7 +26,7 @@ def error(words: list[str]) -> str | None:
     return f'unknown command {name!r}'
   for flag in set(flags.FLAGS) - _SHARED:
     delattr(flags.FLAGS, flag)
-  sys.argv = [name, *arguments]
+  sys.argv = [name, *('...' if a == '--help' else a for a in arguments)]
   errors = sys.stderr = io.TextIOWrapper(io.BytesIO())
   try:
     runpy.run_module(command_line.COMMANDS[name], run_name='__main__')

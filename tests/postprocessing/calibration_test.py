@@ -64,6 +64,28 @@ def test_prior_bias_matches_the_frequencies():
   )
 
 
+def test_tau_is_the_best_strength_of_the_logit_adjustment():
+  prob, target = _rows(400, prior=np.arange(1, 9) / 36)
+  bias = calibration.tau_bias(prob, target)
+  shares = (np.bincount(target, minlength=8) + 1) / (len(target) + 8)
+  adjusted = {t: prob * shares[None] ** -t for t in calibration.TAUS}
+  best = max(_f1(one, target) for one in adjusted.values())
+  np.testing.assert_allclose(
+      _f1(calibration.apply(prob, bias), target), best, rtol=1e-12
+  )
+  found = calibration.tau(bias, target)
+  chosen = adjusted[min(adjusted, key=lambda t: abs(t - found))]
+  np.testing.assert_allclose(
+      calibration.apply(prob, bias),
+      chosen / chosen.sum(-1, keepdims=True),
+      rtol=1e-9,
+  )
+  assert calibration.TAUS[0] == 0
+  # Nothing to gain: no adjustment.
+  sure = np.eye(8)[target]
+  np.testing.assert_array_equal(calibration.tau_bias(sure, target), 0)
+
+
 def test_no_bias_changes_nothing_and_a_huge_one_is_finite():
   prob, _ = _rows(20)
   found = calibration.apply(prob, np.zeros(8))

@@ -13,6 +13,7 @@ from abaw_jax.postprocessing import (
     thresholds,
     tuning,
 )
+from abaw_jax.reports import comparison
 from tests.scoring import rows as made
 
 FEW = (
@@ -170,6 +171,25 @@ def test_calibration_is_fitted_to_the_rows():
       rows.expression[rows.expr], rows.target_expression[rows.expr]
   )
   np.testing.assert_allclose(fitted.bias, want, atol=1e-6)
+
+
+def test_tau_is_cross_fitted_and_reported():
+  rows = made.make()
+  settings = tuning.Settings(steps=('bias',), bias='tau')
+  tuned = tuning.tune([rows], settings, groups=3)
+  group = tuning.assign_groups(rows.video, 3)
+  parts = [rows, *(rows.take(group != one) for one in range(3))]
+  expected = []
+  for part in parts:
+    target = part.target_expression[part.expr]
+    bias = calibration.tau_bias(part.expression[part.expr], target)
+    expected.append(calibration.tau(bias, target))
+  np.testing.assert_allclose(tuned.taus, expected)
+  scores = comparison.bootstrap({'member 1': rows}, 100)
+  lines = comparison.tuning_report(scores, tuned, ('bias',), resamples=100)
+  (line,) = [line for line in lines if 'tau' in line]
+  low, high = min(expected[1:]), max(expected[1:])
+  assert f'tau {expected[0]:.2f}; {low:.2f} to {high:.2f} when' in line
 
 
 def test_a_task_without_labels_is_not_tuned():

@@ -319,3 +319,25 @@ def test_probabilities_replace_classes():
 def test_wrong_values_give_a_message_with_the_choices(changes, message):
   with pytest.raises(errors.InputError, match=message):
     make(**changes)
+
+
+def test_pseudo_labels_have_a_weighted_loss_of_their_own():
+  output, batch = _batch((2, 40))
+  pseudo = {
+      name: batch[mask]
+      & (jnp.arange(40) % 3 == 0).reshape(1, 40, *(1,) * (batch[mask].ndim - 2))
+      for mask, name in labels.PSEUDO.items()
+  }
+  parts = [
+      make()(output, batch | masks)[1]
+      for masks in (
+          {m: batch[m] & ~pseudo[name] for m, name in labels.PSEUDO.items()},
+          {m: pseudo[name] for m, name in labels.PSEUDO.items()},
+      )
+  ]
+  _, found = make(pseudo_weight=0.3)(output, batch | pseudo)
+  for task in WEIGHTS:
+    want = parts[0][task] + 0.3 * parts[1][task]
+    np.testing.assert_allclose(found[task], want, rtol=1e-5)
+  with pytest.raises(errors.InputError, match=r'pseudo_weight=0\.3: needs'):
+    make(pseudo_weight=0.3, masked_rows='zeros')

@@ -18,7 +18,7 @@ from abaw_jax.models.layers import variables
 from abaw_jax.porting import registry as layouts
 from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import registry
-from benchmarks.torch_twins import super_resolution as twins
+from benchmarks.twins import super_resolution as twins
 from tests.training import runs
 
 SIDE, STEPS = 32, 3

@@ -9,7 +9,8 @@ from tests.training import runs
 
 
 @pytest.mark.parametrize(
-    'name', ['mtl_lstm', 'mtl_gru', 'mtl_transformer', 'mtl_fft', 'heads']
+    'name',
+    ['mtl_lstm', 'mtl_gru', 'mtl_transformer', 'mtl_fft', 'mtl_tcn', 'heads'],
 )
 def test_the_smoke_variant_trains_to_the_end(name, feature_dir, tmp_path):
   config = runs.smoke(name, feature_dir, log_steps=1)

@@ -10,10 +10,12 @@ import shutil
 import jax
 import jax.numpy as jnp
 import pytest
+from tensorboard.backend.event_processing import event_accumulator
+import wandb
 
 from abaw_jax.core import errors
 from abaw_jax.tasks import registry
-from abaw_jax.telemetry import goodput, profiling
+from abaw_jax.telemetry import goodput, profiling, writer
 from abaw_jax.training import loop
 from tests.training import runs
 
@@ -107,8 +109,13 @@ def test_goodput_covers_the_time_of_the_run(run):
 
 
 def test_a_run_that_resumes_after_the_profile_writes_none(
-    run, data_dir, tmp_path
+    run, data_dir, tmp_path, monkeypatch, capsys
 ):
+  def fail(**_):
+    raise OSError('no network')
+
+  monkeypatch.setenv('WANDB_MODE', 'offline')
+  monkeypatch.setattr(wandb, 'init', fail)
   workdir = tmp_path / 'run'
   shutil.copytree(run[0], workdir)
   # As after a kill between the last two checkpoints.
@@ -116,7 +123,9 @@ def test_a_run_that_resumes_after_the_profile_writes_none(
   shutil.rmtree(workdir / 'checkpoints' / str(STEPS))
   shutil.rmtree(workdir / 'tb')
   before = runs.metrics(workdir, 'goodput')
-  loop.train(config(data_dir), workdir)
+  values = config(data_dir) | {'wandb': {'project': 'faces'}}
+  loop.train(values, workdir)
+  assert capsys.readouterr().out.count('W&B fails (no network)') == 1
   assert traces(workdir) == []
   after = runs.metrics(workdir, 'goodput')
   assert list(after) == [0, 2, 3, 4, 6, 8, STEPS]
@@ -147,11 +156,46 @@ def test_a_run_that_ends_during_the_profile_closes_it(tmp_path):
   assert traces(tmp_path) == [trace]
 
 
-def test_a_model_without_pictures_refuses_plot_steps(feature_dir, tmp_path):
-  values = runs.smoke('mtl', feature_dir, plot_steps=5)
-  with pytest.raises(errors.InputError, match=r'plot_steps=5: a temporal mod'):
-    loop.train(values, tmp_path / 'run')
-  assert not (tmp_path / 'run').exists()
+def test_tensorboard_shows_scalars_pictures_and_histograms(run):
+  workdir, lines = run
+  limits = dict.fromkeys(('scalars', 'images', 'histograms'), 0)  # keep all
+  board = event_accumulator.EventAccumulator(str(workdir / 'tb'), limits)
+  board.Reload()
+  tags = board.Tags()
+  expected = {}
+  for line in writer.read_lines(workdir / 'metrics.jsonl'):
+    step, split = line.pop('step'), line.pop('split')
+    for name, value in line.items():
+      expected.setdefault(f'{split}/{name}', []).append(
+          (step, pytest.approx(value, rel=1e-6))
+      )
+  assert set(tags['scalars']) == set(expected)
+  for tag, values in expected.items():
+    assert [(x.step, x.value) for x in board.Scalars(tag)] == values, tag
+  steps = [4, 8, STEPS]
+  shown = board.Images('plots/reconstruction')
+  plots = [workdir / f'plots/reconstruction_{step}.png' for step in steps]
+  assert [x.encoded_image_string for x in shown] == [
+      path.read_bytes() for path in plots
+  ]
+  last = {}
+  for tag in tags['histograms']:
+    found = board.Histograms(tag)
+    assert [x.step for x in found] == steps, tag
+    last[tag] = found[-1].histogram_value
+    assert sum(last[tag].bucket) == last[tag].num
+  sizes = {tag: value.num for tag, value in last.items()}
+  parts = {tag.partition('/')[2] for tag in sizes}
+  assert set(sizes) == {
+      f'{k}/{x}' for k in ('weights', 'gradients') for x in parts
+  }
+  # The console has the number of parameters.
+  (count,) = (
+      int(x.split()[1].replace(',', '')) for x in lines if ' x cpu' in x
+  )
+  assert sum(sizes[f'weights/{part}'] for part in parts) == count
+  assert sum(sizes[f'gradients/{part}'] for part in parts) == count
+  assert all(value.sum_squares > 0.0 for value in last.values())
 
 
 def test_a_profile_of_no_update_is_refused(data_dir, tmp_path):

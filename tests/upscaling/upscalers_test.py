@@ -9,7 +9,7 @@ import torch
 from abaw_jax.conversion import convert
 from abaw_jax.core import errors
 from abaw_jax.upscaling import command, upscalers
-from benchmarks.torch_twins import super_resolution as twins
+from benchmarks.twins import super_resolution as twins
 
 
 @pytest.fixture(name='weights', scope='module')

@@ -20,6 +20,7 @@ COMMANDS = {
     'abaw_jax.train': (MTL, '--workdir='),
     'abaw_jax.crossvalidate': (MTL, '--workdir='),
     'abaw_jax.dependency': (MTL, '--workdir='),
+    'abaw_jax.sweep': (MTL, '--sweep=optim.lr=1,2', '--workdir='),
     'abaw_jax.demo': ('--workdir=',),
     'abaw_jax.data_builders.procedural.__main__': ('--out=',),
 }

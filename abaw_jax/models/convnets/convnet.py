@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from abaw_jax.core import errors
 from abaw_jax.models.layers import (
     batch_norm,
     batch_sharding,
@@ -189,6 +190,20 @@ class ConvNet(nn.Module):
     """Returns `x` after a convolution and batch normalisation of a stage."""
     options |= self.options(stage)
     return conv_norm(x, width, size, name, train=train, **options)
+
+  def check_size(self, images: Float[Array, 'b h w c'], network: str) -> None:
+    """Raises an InputError if images have another size than `image_size`.
+
+    Args:
+      images: normalised images.
+      network: the network with its article, for the message.
+    """
+    if images.shape[1:3] != (self.image_size, self.image_size):
+      raise errors.InputError(
+          f'config.model.image_size={self.image_size}: {network} reads images '
+          f'of one size, but these are {images.shape[1]} x {images.shape[2]}; '
+          f'resize them to {self.image_size} x {self.image_size}'
+      )
 
   def apply_block(
       self,

@@ -49,6 +49,7 @@ class GlobalResponseNorm(nn.Module):
     squares = jnp.sum(jnp.square(y), axis=(1, 2), keepdims=True)
     norms = jnp.sqrt(jnp.maximum(squares, _LEAST_SQUARE))
     response = norms / (norms.mean(axis=-1, keepdims=True) + _EPSILON)
+    scale, bias = scale[None, None, None], bias[None, None, None]
     return (y + scale * (y * response) + bias).astype(x.dtype)
 
 

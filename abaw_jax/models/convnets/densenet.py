@@ -83,7 +83,7 @@ class Transition(convnet.Block):
     """Returns a map with half the side and half the channels; see `Layer`."""
     y = self.norm(x, 'norm', train, batch_moments=moments)
     conv = _conv(x.shape[-1] // 2, 1, dtype=self.dtype, name='conv')
-    return nn.avg_pool(conv(nn.relu(y)), (2, 2), (2, 2))
+    return pooling.average_pool(conv(nn.relu(y)))
 
 
 class DenseNet(convnet.ConvNet):

@@ -11,7 +11,6 @@ from typing import Any
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from abaw_jax.core import errors
 from abaw_jax.models.convnets import convnet
 from abaw_jax.models.layers import batch_norm, convolutions, prelu
 
@@ -80,12 +79,7 @@ class IResNet(convnet.ConvNet):
     Raises:
       InputError: if images have another size than `image_size`.
     """
-    if x.shape[1:3] != (self.image_size, self.image_size):
-      raise errors.InputError(
-          f'config.model.image_size={self.image_size}: an IResNet reads images '
-          f'of one size, but these are {x.shape[1]} x {x.shape[2]}; '
-          f'resize them to {self.image_size} x {self.image_size}'
-      )
+    self.check_size(x, 'an IResNet')
     conv = _conv(WIDTHS[0], 3, dtype=self.dtype, name='stem_conv')
     x = self.norm(conv(x.astype(self.dtype)), 'stem_norm', 0, train)
     return prelu.PReLU(name='stem_prelu')(x)

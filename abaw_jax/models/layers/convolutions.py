@@ -54,7 +54,7 @@ def conv(
 
 def convolve(
     x: Float[Array, 'b h w c'],
-    kernel: Float[Array, 'k k i d'],
+    kernel: Float[Array, 'k l i d'],
     strides: tuple[int, int],
     padding: Any,
     *,
@@ -64,14 +64,16 @@ def convolve(
   """Returns a convolution; for `nn.Conv(conv_general_dilated=...)`.
 
   A 1 x 1 convolution becomes a matrix product, which is faster on CPUs and
-  equal elsewhere. A depthwise convolution uses `depthwise.convolve`. All of
+  equal elsewhere. A depthwise convolution with square kernels uses
+  `depthwise.convolve`. All of
   them have the name that `rematerialization.POLICIES` saves.
   """
   size = kernel.shape[:2]
   if size == (1, 1) and feature_group_count == 1:
     x = x[:, :: strides[0], :: strides[1]]
     return dense.dot_general(x, kernel[0, 0])
-  if 1 < feature_group_count == x.shape[-1] == kernel.shape[-1]:
+  is_depthwise = 1 < feature_group_count == x.shape[-1] == kernel.shape[-1]
+  if is_depthwise and size[0] == size[1]:
     if isinstance(padding, str):
       padding = jax.lax.padtype_to_pads(x.shape[1:3], size, strides, padding)
     out = depthwise.convolve(x, kernel, strides[0], padding)

@@ -214,6 +214,7 @@ def swiglu(x: Float[Array, '*b e']) -> Float[Array, '*b d']:
 
 ACTIVATIONS = {
     'gelu': gelu,
+    'silu': nn.silu,
     'gelu_tanh': functools.partial(nn.gelu, approximate=True),
     'quick_gelu': quick_gelu,
     'swiglu': swiglu,

@@ -81,7 +81,7 @@ class Block(nn.Module):
     if not self.layer_scale:
       return x
     scale = self.param(name, nn.initializers.ones, x.shape[-1:])
-    return x * scale.astype(x.dtype)
+    return x * scale.astype(x.dtype)[None, None]
 
 
 def apply_blocks(

@@ -191,7 +191,9 @@ class ViT(nn.Module):
       prefix.append(self.cls_token.astype(self.dtype) + cls_code)
     if self.num_registers:
       prefix.append(self.reg_token.astype(self.dtype))
-    prefix = [jnp.broadcast_to(x, (len(tokens), *x.shape[1:])) for x in prefix]
+    prefix = [
+        jnp.broadcast_to(x, (tokens.shape[0], *x.shape[1:])) for x in prefix
+    ]
     tokens = jnp.concatenate([*prefix, tokens], axis=1)
     if self.pre_norm:
       tokens = self.norm_pre(tokens)
@@ -206,12 +208,13 @@ class ViT(nn.Module):
     )
     return batch_sharding.shard_batch(tokens)
 
-  def _angles(self) -> Float[np.ndarray, '1 n a'] | None:
+  def _angles(self) -> Float[Array, '1 n a'] | None:
     """Returns rotary angles of all tokens; those before the patches have none."""
     if self.positions != 'rotary':
       return None
     angles = positions.axial_angles(self.grid, self.dim // self.num_heads)
-    return np.pad(angles, ((self.num_prefix, 0), (0, 0)))[None]
+    angles = np.pad(angles, ((self.num_prefix, 0), (0, 0)))
+    return jnp.asarray(angles)[None]
 
   def __call__(
       self, images: Float[Array, 'b h w c'], *, train: bool

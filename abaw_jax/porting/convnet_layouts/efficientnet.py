@@ -51,6 +51,12 @@ _EMOTIONS = (
     'Anger', 'Contempt', 'Disgust', 'Fear', 'Happiness', 'Neutral', 'Sadness',
     'Surprise',
 )  # fmt: skip
+# Outputs of HSE-NN's networks: alphabetical, as in its folders.
+LABELS = {
+    7: tuple(x for x in _EMOTIONS if x != 'Contempt'),
+    8: _EMOTIONS,
+    10: (*_EMOTIONS, 'valence', 'arousal'),
+}
 
 
 def infer_model(
@@ -113,10 +119,6 @@ LAYOUT = state_dicts.Layout(
         'research. Other weights keep the licence of their source.'
     ),
     canonicalize=canonicalize,
-    # HSE-NN's order: alphabetical, as in its folders.
-    labels={
-        7: tuple(x for x in _EMOTIONS if x != 'Contempt'),
-        8: _EMOTIONS,
-        10: (*_EMOTIONS, 'valence', 'arousal'),
-    },
+    labels=LABELS,
+    label_preprocessing='emotiefflib',
 )

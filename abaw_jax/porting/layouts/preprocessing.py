@@ -6,6 +6,11 @@ from typing import Any
 
 _IMAGENET = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 _HALF = {'mean': (0.5,) * 3, 'std': (0.5,) * 3}
+_CLIP = {
+    'mean': (0.48145466, 0.4578275, 0.40821073),
+    'std': (0.26862954, 0.26130258, 0.27577711),
+}
+_UNIT = {'mean': (0.0,) * 3, 'std': (1.0,) * 3}
 _FER_PLUS = {'mean': (131.0754 / 255,) * 3, 'std': (47.858177 / 255,) * 3}
 
 # `fit` and `filter` are those of `data/images.py`. Our 'crop' keeps the whole
@@ -19,8 +24,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
         'torchvision': _IMAGENET | {'fit': 'crop', 'filter': 'bilinear'},
         # HSE-NN; EmotiEffLib resizes with Pillow.
         'emotiefflib': _IMAGENET | {'fit': 'squash', 'filter': 'bilinear'},
+        'emotiefflib_mbf': _HALF | {'fit': 'squash', 'filter': 'bilinear'},
+        # MobileViTs of Apple: values from 0 to 1.
+        'cvnets': _UNIT | {'fit': 'crop', 'filter': 'bicubic'},
+        'ddamfn': _IMAGENET | {'fit': 'squash', 'filter': 'bilinear'},
         # Hugging Face's processor for the ViTs of Google.
         'hf_vit': _HALF | {'fit': 'squash', 'filter': 'bilinear'},
+        # Hugging Face's processors for DINOv3, CLIP and SigLIP.
+        'dinov3': _IMAGENET | {'fit': 'squash', 'filter': 'bilinear'},
+        'clip': _CLIP | {'fit': 'crop', 'filter': 'bicubic'},
+        'siglip': _HALF | {'fit': 'squash', 'filter': 'bicubic'},
         # arcface_torch reads aligned faces of the right size.
         'insightface': _HALF | {'fit': 'crop', 'filter': 'opencv'},
         # AIM3's extractor of features from grey faces.

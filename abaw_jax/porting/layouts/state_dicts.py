@@ -57,6 +57,12 @@ class Layout(NamedTuple):
     export: maps a state dict of ours to one that the project's code loads.
     key: where a `.pth` file of the project has the state dict.
     labels: names of the outputs of its classifiers, by number of outputs.
+    unused: names of tensors without effect on features.
+    usual_sizes: side of the images in published use, by side of the images that
+      the position table is for.
+    resampling: options of `bicubic.resize` for its position table.
+    label_preprocessing: of classifiers with such outputs, a key of
+      `preprocessing.PRESETS`; '' = that of all networks.
   """
 
   source: str
@@ -71,6 +77,10 @@ class Layout(NamedTuple):
   export: Callable[[Tensors], dict[str, np.ndarray]] = dict
   key: str = 'model'
   labels: Mapping[int, tuple[str, ...]] = {}
+  unused: frozenset[str] = frozenset()
+  usual_sizes: Mapping[int, int] = {}
+  resampling: Mapping[str, Any] = {}
+  label_preprocessing: str = ''
 
 
 def to_ours(

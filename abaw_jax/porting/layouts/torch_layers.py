@@ -27,6 +27,8 @@ RESIDUAL_BLOCK = {
     'shortcut_conv': 'downsample.0',
     'shortcut_norm': 'downsample.1',
 }
+# Layers of timm's units of convolution and norm.
+UNIT = {'conv': 'conv', 'norm': 'bn'}
 
 
 def split_path(path: str) -> list[str]:
@@ -47,6 +49,17 @@ def make_rule(module: str, leaf: str) -> state_dicts.Rule:
   if leaf == 'kernel':
     return state_dicts.Rule(f'{module}.weight', _to_kernel, _from_kernel)
   return state_dicts.Rule(f'{module}.{LEAVES[leaf]}', np.asarray, np.asarray)
+
+
+def unit_layer(name: str, units: Mapping[str, str]) -> str:
+  """Returns timm's name of a layer of a unit of convolution and norm.
+
+  Args:
+    name: our name, `<unit>_conv` or `<unit>_norm`.
+    units: timm's names of units, by our names.
+  """
+  unit, kind = name.rsplit('_', 1)
+  return f'{units[unit]}.{UNIT[kind]}'
 
 
 def make_residual_rule(

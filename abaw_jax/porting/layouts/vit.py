@@ -16,30 +16,26 @@ import numpy as np
 from abaw_jax.core import errors
 from abaw_jax.porting.layouts import state_dicts, torch_layers
 
+_USUAL_SIZE = 224  # side of the images in pixels
+
 
 def infer_model(
     shapes: state_dicts.Shapes, checkpoint: pathlib.Path
 ) -> dict[str, Any]:
-  """Returns the `model` section with `dim` and `depth` instead of `backbone`."""
+  """Returns the `model` section with `dim` and `depth` instead of `backbone`.
+
+  It has the keys of `zoo.VIT_OPTIONS` whose values are not those of a plain ViT.
+  """
   dim, _, patch, _ = torch_layers.read_shape(
       shapes, checkpoint, 'patch_embed.proj.weight', 'd 3 p p'
   )
-  _, tokens, _ = torch_layers.read_shape(
-      shapes, checkpoint, 'pos_embed', '1 tokens d'
-  )
-  grid = math.isqrt(tokens - 1)
-  if grid * grid != tokens - 1:
-    raise errors.InputError(
-        f'{checkpoint}: pos_embed is for {tokens - 1} patches, which fill no '
-        'square image; convert a model of square images with one cls token'
-    )
   section = {
       'name': 'vit',
       'dim': dim,
       'depth': torch_layers.count_children(shapes, 'blocks'),
-      'image_size': grid * patch,
+      'image_size': _image_size(shapes, checkpoint, patch),
       'patch_size': patch,
-  }
+  } | _options(shapes, checkpoint, dim)
   if 'mask_token' in shapes:
     decoder_dim, _ = torch_layers.read_shape(
         shapes, checkpoint, 'decoder_embed.weight', 'e d'
@@ -50,9 +46,59 @@ def infer_model(
         'decoder_depth': torch_layers.count_children(shapes, 'decoder_blocks'),
     }
   section |= torch_layers.count_classes(shapes, checkpoint, 'head.weight')
+  if 'attn_pool.latent' in shapes:
+    return section | {'pool': 'attention'}
+  if section.keys() & {'layer_scale', 'pre_norm'}:
+    return section | {'pool': 'cls'}
   if 'fc_norm.weight' in shapes:
     return section | {'pool': 'mean_norm'}
   return section | {'pool': 'cls' if 'num_classes' in section else 'mean'}
+
+
+def _image_size(
+    shapes: state_dicts.Shapes, checkpoint: pathlib.Path, patch: int
+) -> int:
+  """Returns the side of the images; about 224 for rotary positions."""
+  if 'pos_embed' not in shapes:
+    return _USUAL_SIZE // patch * patch
+  _, tokens, _ = torch_layers.read_shape(
+      shapes, checkpoint, 'pos_embed', '1 tokens d'
+  )
+  patches = tokens - ('cls_token' in shapes)
+  grid = math.isqrt(patches)
+  if grid * grid != patches:
+    raise errors.InputError(
+        f'{checkpoint}: pos_embed is for {patches} patches, which fill no '
+        'square image; convert a model of square images with one cls token'
+    )
+  return grid * patch
+
+
+def _options(
+    shapes: state_dicts.Shapes, checkpoint: pathlib.Path, dim: int
+) -> dict[str, Any]:
+  """Returns the options that differ from those of a plain ViT."""
+  options = {}
+  if 'pos_embed' not in shapes:
+    options |= {'positions': 'rotary', 'norm_eps': 1e-5}
+  if 'cls_token' not in shapes:
+    options['class_token'] = False
+  if 'reg_token' in shapes:
+    options['num_registers'] = shapes['reg_token'][1]
+  if 'norm_pre.weight' in shapes:
+    options |= {'pre_norm': True, 'norm_eps': 1e-5}
+  if 'attn_pool.latent' in shapes:
+    options['activation'] = 'gelu_tanh'
+  if 'blocks.0.ls1.gamma' in shapes:
+    options['layer_scale'] = True
+  _, hidden = torch_layers.read_shape(
+      shapes, checkpoint, 'blocks.0.mlp.fc2.weight', 'd hidden'
+  )
+  if hidden != 4 * dim:
+    options['mlp_dim'] = hidden
+  if shapes.get('blocks.0.mlp.fc1.weight') == (2 * hidden, dim):
+    options['activation'] = 'swiglu'
+  return options
 
 
 def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
@@ -69,6 +115,8 @@ def make_rule(path: str, model: Mapping[str, Any]) -> state_dicts.Rule:
     return state_dicts.Rule(f'{module}.weight', _from_conv, _to_conv)
   if leaf == 'kernel':
     return state_dicts.Rule(f'{module}.weight', np.transpose, np.transpose)
+  if leaf in ('ls1', 'ls2'):
+    return state_dicts.Rule(f'{module}.{leaf}.gamma', np.asarray, np.asarray)
   leaf = {'scale': 'weight'}.get(leaf, leaf)
   name = f'{module}.{leaf}' if module else leaf
   return state_dicts.Rule(name, np.asarray, np.asarray)

@@ -8,7 +8,7 @@ import torch
 
 from abaw_jax.models.convnets import densenet
 from abaw_jax.porting.convnet_layouts import densenet as densenet_layout
-from benchmarks.torch_twins import densenet as torch_densenet
+from benchmarks.twins import densenet as torch_densenet
 from tests.porting.layouts import torch_networks
 
 # Name: (sizes, image size, layout).

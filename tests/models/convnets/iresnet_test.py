@@ -12,7 +12,7 @@ from abaw_jax.core import errors
 from abaw_jax.models.convnets import iresnet
 from abaw_jax.models.layers import rematerialization
 from abaw_jax.porting.convnet_layouts import iresnet as iresnet_layout
-from benchmarks.torch_twins import iresnet as torch_iresnet
+from benchmarks.twins import iresnet as torch_iresnet
 from tests.porting.layouts import torch_networks
 
 LAYERS, SIZE, DIM = (2, 1, 1, 1), 32, 16

@@ -19,7 +19,12 @@ LAYOUT = resnet_layout.LAYOUT
 LAYERS, STEM_WIDTH, SIZE = (2, 1, 2), 8, 32
 NAMES = ('stem', 'stage1', 'stage2', 'stage3')
 # Published parameters without classifier, and multiply-adds in millions.
-PARAMETERS, MILLIONS = 23_508_032, 4087
+PUBLISHED = {
+    'resnet_18': (11_176_512, 1814),
+    'resnet_34': (21_284_672, 3664),
+    'resnet_50': (23_508_032, 4087),
+    'resnet_101': (42_500_160, 7802),
+}
 
 
 def features(model, weights, pixels):
@@ -29,14 +34,17 @@ def features(model, weights, pixels):
 class HuggingFace(torch.nn.Module):
   """Hugging Face's network with torchvision's and our names."""
 
-  def __init__(self):
+  def __init__(self, bottleneck: bool):
     super().__init__()
+    factor = 4 if bottleneck else 1
     self.inner = transformers.ResNetModel(
         transformers.ResNetConfig(
             embedding_size=STEM_WIDTH,
-            hidden_sizes=[4 * STEM_WIDTH * 2**i for i in range(len(LAYERS))],
+            hidden_sizes=[
+                factor * STEM_WIDTH * 2**i for i in range(len(LAYERS))
+            ],
             depths=list(LAYERS),
-            layer_type='bottleneck',
+            layer_type='bottleneck' if bottleneck else 'basic',
         )
     )
 
@@ -88,8 +96,10 @@ def _weights(model, twin):
   )
 
 
-def test_maps_and_training_step_equal_hugging_face(model):
-  theirs = HuggingFace()
+@pytest.mark.parametrize('bottleneck', [True, False])
+def test_maps_and_training_step_equal_hugging_face(model, bottleneck):
+  model = model.clone(bottleneck=bottleneck)
+  theirs = HuggingFace(bottleneck)
   # With seed 0 rounding puts one activation on different sides of a ReLU.
   torch_networks.randomise(theirs.inner, seed=1)
   weights = torch_networks.variables(
@@ -105,10 +115,11 @@ def test_every_stage_equals_torch_at_an_odd_size(model, weights, twin):
   torch_networks.assert_same_features(model, weights, twin)
 
 
-def test_resnet_50_has_the_published_size():
-  model = resnet.ResNet(**resnet.SIZES['resnet_50'])
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_a_network_has_the_published_size(name):
+  model = resnet.ResNet(**resnet.SIZES[name])
   with torch.device('meta'):
-    twin = torch_resnet.ResNet()
+    twin = torch_resnet.ResNet(model.layers, bottleneck=model.bottleneck)
   shapes = torch_networks.shapes(model)
   rules = torch_networks.rules(shapes, LAYOUT)
   theirs = {
@@ -117,10 +128,11 @@ def test_resnet_50_has_the_published_size():
       if not name.endswith('num_batches_tracked')
   }
   assert {rules[k].name: np.prod(x) for k, x in shapes.items()} == theirs
-  assert sum(x.numel() for x in twin.parameters()) == PARAMETERS
-  assert model.dim == 2048
+  parameters, millions = PUBLISHED[name]
+  assert sum(x.numel() for x in twin.parameters()) == parameters
+  assert model.dim == (2048 if model.bottleneck else 512)
   assert model.flops == torch_networks.counted_flops(twin, model.image_size)
-  assert model.flops / 2e6 == pytest.approx(MILLIONS, rel=0.005)
+  assert model.flops / 2e6 == pytest.approx(millions, rel=0.005)
 
 
 def test_frozen_stages_keep_their_statistics(model, weights):

@@ -14,7 +14,7 @@ from abaw_jax.models import zoo
 from abaw_jax.models.super_resolution import compact, pixels, rrdb
 from abaw_jax.porting import registry
 from abaw_jax.porting.layouts import real_esrgan, state_dicts
-from benchmarks.torch_twins import super_resolution as twins
+from benchmarks.twins import super_resolution as twins
 
 CHECKPOINT = pathlib.Path('x.pth')
 RRDB = {'width': 8, 'growth': 4, 'blocks': 1}

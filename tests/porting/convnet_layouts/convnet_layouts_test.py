@@ -32,7 +32,7 @@ NETWORKS = {
     'resnet': (
         lambda **options: torch_resnet.ResNet(LAYERS, 16, **options),
         resnet.ResNet(LAYERS, 16),
-        {'layers': LAYERS, 'stem_width': 16},
+        {'layers': LAYERS, 'stem_width': 16, 'bottleneck': True},
     ),
 }
 
@@ -116,7 +116,7 @@ def test_a_pickled_network_of_hse_nn_can_be_read(tmp_path):
 
 
 def test_an_unknown_size_of_efficientnet_is_refused():
-  twin = torch_efficientnet.EfficientNet(1.0, 1.1)
+  twin = torch_efficientnet.EfficientNet(1.0, 1.4)
   shapes = {k: tuple(x.shape) for k, x in twin.state_dict().items()}
-  with pytest.raises(errors.InputError, match=r'x\.pth: has 23 blocks .* 1280'):
+  with pytest.raises(errors.InputError, match=r'x\.pth: has 26 blocks .* 1280'):
     efficientnet_layout.infer_model(shapes, CHECKPOINT)

@@ -11,8 +11,8 @@ from abaw_jax.core import errors
 from abaw_jax.models.convnets import densenet, iresnet
 from abaw_jax.porting import registry
 from abaw_jax.porting.layouts import state_dicts
-from benchmarks.torch_twins import densenet as torch_densenet
-from benchmarks.torch_twins import iresnet as torch_iresnet
+from benchmarks.twins import densenet as torch_densenet
+from benchmarks.twins import iresnet as torch_iresnet
 from tests.porting.layouts import torch_networks
 
 CHECKPOINT = pathlib.Path('x.pth')

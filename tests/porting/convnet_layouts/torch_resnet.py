@@ -1,4 +1,4 @@
-"""Reference ResNet with bottleneck blocks in PyTorch with torchvision's names."""
+"""Reference ResNet in PyTorch with torchvision's names."""
 
 import torch
 from torch import nn
@@ -33,10 +33,32 @@ class Bottleneck(nn.Module):
     return functional.relu(y + shortcut)
 
 
+class BasicBlock(nn.Module):
+
+  def __init__(self, width: int, inner: int, stride: int):
+    super().__init__()
+    self.conv1 = conv(width, inner, 3, stride)
+    self.bn1 = nn.BatchNorm2d(inner)
+    self.conv2 = conv(inner, inner, 3)
+    self.bn2 = nn.BatchNorm2d(inner)
+    self.downsample = None
+    if stride > 1 or width != inner:
+      self.downsample = nn.Sequential(
+          conv(width, inner, 1, stride), nn.BatchNorm2d(inner)
+      )
+
+  def forward(self, x):
+    y = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+    shortcut = x if self.downsample is None else self.downsample(x)
+    return functional.relu(y + shortcut)
+
+
 class ResNet(nn.Module):
   """Returns the feature map of every stage and the embedding by our names."""
 
-  def __init__(self, layers=(3, 4, 6, 3), stem_width=64, classes=0):
+  def __init__(
+      self, layers=(3, 4, 6, 3), stem_width=64, classes=0, bottleneck=True
+  ):
     super().__init__()
     self.conv1 = conv(3, stem_width, 7, 2)
     self.bn1 = nn.BatchNorm2d(stem_width)
@@ -46,8 +68,10 @@ class ResNet(nn.Module):
       inner = stem_width * 2**stage
       blocks = []
       for i in range(count):
-        blocks.append(Bottleneck(width, inner, 2 if stage and not i else 1))
-        width = 4 * inner
+        stride = 2 if stage and not i else 1
+        make = Bottleneck if bottleneck else BasicBlock
+        blocks.append(make(width, inner, stride))
+        width = 4 * inner if bottleneck else inner
       self.add_module(f'layer{stage + 1}', nn.Sequential(*blocks))
     self.stages = len(layers)
     self.fc = nn.Linear(width, classes) if classes else nn.Identity()

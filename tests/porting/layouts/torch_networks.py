@@ -45,13 +45,21 @@ def to_torch(pixels: jax.Array) -> torch.Tensor:
   return torch.tensor(np.asarray(pixels).transpose(0, 3, 1, 2))
 
 
+def to_numpy(twin: torch.nn.Module) -> dict[str, np.ndarray]:
+  """Returns its state dict; zeros that take no memory if it is on `meta`."""
+  return {
+      name: np.broadcast_to(np.float32(0), x.shape) if x.is_meta else x.numpy()
+      for name, x in twin.state_dict().items()
+  }
+
+
 def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
   """Returns the shape of every parameter and running statistic by path."""
   pixels = jnp.zeros((1, model.image_size, model.image_size, 3))
   variables = jax.eval_shape(
       lambda key: model.init(key, pixels, train=False), jax.random.key(0)
   )
-  tree = variables['params'] | {STATISTICS: variables[STATISTICS]}
+  tree = variables['params'] | {STATISTICS: variables.get(STATISTICS, {})}
   flat = traverse_util.flatten_dict(tree, sep='/')
   return {path: x.shape for path, x in flat.items()}
 
@@ -78,7 +86,7 @@ def to_ours(
 def variables(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """Returns the variables for `apply` from arrays by path."""
   tree = traverse_util.unflatten_dict(dict(flat), sep='/')
-  statistics = tree.pop(STATISTICS)
+  statistics = tree.pop(STATISTICS, {})
   return {'params': tree, STATISTICS: statistics}
 
 
@@ -154,7 +162,7 @@ def step(model: nn.Module, weights: Mapping[str, Any], pixels: jax.Array):
         mutable=[STATISTICS],
         rngs={'dropout': jax.random.key(0)},
     )
-    return jnp.mean(jnp.square(out - target)), moved[STATISTICS]
+    return jnp.mean(jnp.square(out - target)), moved.get(STATISTICS, {})
 
   (value, moved), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
       weights['params'], weights[STATISTICS], pixels

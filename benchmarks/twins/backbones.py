@@ -7,8 +7,12 @@ import torch
 from torch import nn
 import transformers
 
-from benchmarks.torch_twins import densenet as torch_densenet
-from benchmarks.torch_twins import iresnet as torch_iresnet
+from abaw_jax.models import convnet_zoo
+from benchmarks.twins import ddamfn as torch_ddamfn
+from benchmarks.twins import densenet as torch_densenet
+from benchmarks.twins import iresnet as torch_iresnet
+from benchmarks.twins import mobilefacenet as torch_mobilefacenet
+from benchmarks.twins import timm_import
 
 OUTPUTS = 22  # valence, arousal, 8 expressions, 12 action units
 
@@ -44,25 +48,42 @@ class Embedding(nn.Module):
 
 
 def vit(backbone: Any) -> nn.Module:
-  """Returns Hugging Face's ViT."""
-  config = transformers.ViTConfig(
-      hidden_size=backbone.dim,
-      num_hidden_layers=backbone.depth,
-      num_attention_heads=backbone.num_heads,
-      intermediate_size=4 * backbone.dim,
-      image_size=backbone.image_size,
-      patch_size=backbone.patch_size,
-  )
-  model = transformers.ViTModel(config, add_pooling_layer=False)
+  """Returns Hugging Face's ViT, DINOv2, DINOv3, CLIP or SigLIP."""
+  sizes = {
+      'hidden_size': backbone.dim,
+      'num_hidden_layers': backbone.depth,
+      'num_attention_heads': backbone.num_heads,
+      'intermediate_size': 4 * backbone.dim,
+      'image_size': backbone.image_size,
+      'patch_size': backbone.patch_size,
+  }
+  if backbone.positions == 'rotary':
+    config = transformers.DINOv3ViTConfig(
+        **sizes, num_register_tokens=backbone.num_registers
+    )
+    model = transformers.DINOv3ViTModel(config)
+  elif backbone.layer_scale:
+    model = transformers.Dinov2Model(transformers.Dinov2Config(**sizes))
+  elif backbone.pre_norm:
+    model = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**sizes))
+  elif not backbone.class_token:
+    config = transformers.SiglipVisionConfig(**sizes)
+    model = transformers.SiglipVisionModel(config)
+  else:
+    config = transformers.ViTConfig(**sizes)
+    model = transformers.ViTModel(config, add_pooling_layer=False)
   return Pooled(model, backbone.dim)
 
 
 def resnet(backbone: Any) -> nn.Module:
   """Returns Hugging Face's ResNet."""
-  model = transformers.ResNetModel(
-      transformers.ResNetConfig(depths=list(backbone.layers))
+  factor = 4 if backbone.bottleneck else 1
+  config = transformers.ResNetConfig(
+      depths=list(backbone.layers),
+      hidden_sizes=[64 * factor * 2**i for i in range(4)],
+      layer_type='bottleneck' if backbone.bottleneck else 'basic',
   )
-  return Pooled(model, backbone.dim)
+  return Pooled(transformers.ResNetModel(config), backbone.dim)
 
 
 def efficientnet(backbone: Any) -> nn.Module:
@@ -92,12 +113,44 @@ def densenet(backbone: Any) -> nn.Module:
   return Embedding(model, backbone.dim)
 
 
+def mobilefacenet(backbone: Any) -> nn.Module:
+  """Returns a MobileFaceNet with the layout of InsightFace."""
+  model = torch_mobilefacenet.MobileFaceNet(
+      backbone.layers, backbone.scale, backbone.image_size, insightface=True
+  )
+  return Embedding(model, backbone.dim)
+
+
+def ddamfn(backbone: Any) -> nn.Module:
+  """Returns a DDAMFN++ with the layout of its project."""
+  model = torch_ddamfn.DDAMFN(backbone.layers, backbone.image_size)
+  return Embedding(model, backbone.dim)
+
+
+def timm_network(backbone: Any) -> nn.Module:
+  """Returns timm's network of the same name, without a classifier."""
+  name = next(
+      name
+      for name, (module, sizes) in convnet_zoo.CONVNETS.items()
+      if type(backbone) is module
+      and all(getattr(backbone, key) == x for key, x in sizes.items())
+  )
+  model = timm_import.load().create_model(name, num_classes=0, drop_rate=0.0)
+  model.dim = backbone.dim
+  return model
+
+
 TWINS: dict[str, Callable[[Any], nn.Module]] = {
     'ViT': vit,
     'IResNet': iresnet,
     'DenseNet': densenet,
     'EfficientNet': efficientnet,
     'ResNet': resnet,
+    'MobileFaceNet': mobilefacenet,
+    'DDAMFN': ddamfn,
+    'ConvNeXt': timm_network,
+    'MobileViT': timm_network,
+    'ReXNet': timm_network,
 }
 
 

@@ -1,0 +1,1 @@
+"""Sizes, errors and times of exported networks."""
