@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -124,10 +125,10 @@ def test_adapters_of_one_base_give_their_runs(root):
     section = stored_runs.read_config(root / name)
     section['model'] |= {'dtype': 'float32', 'scan': False}
     task = registry.make_task(section)
-    unmerged = task.evaluate(stored(root / name), images)
+    unmerged = task.evaluate(stored(root / name), jnp.asarray(images))
     merged = zoo.make_model(**zoo.without_lora(section['model'])).apply(
         {'params': loaded[0].params},
-        task.augmentation.evaluate(images),
+        task.augmentation.evaluate(jnp.asarray(images)),
         train=False,
     )
     jax.tree.map(
