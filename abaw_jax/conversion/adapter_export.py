@@ -44,17 +44,19 @@ def write_adapter(
   shapes = sharding.with_shardings(
       shapes, jax.tree.map(lambda _: place, shapes)
   )
-  params, origin = weights.load(init_from, config['model'], shapes)
-  checksum = _check_base(
-      init_from, base, params, task.backbone, config['model']
-  )
-  own = params | {task.backbone: adapters.only_factors(params[task.backbone])}
+  checksum = _checksum(base, shapes[task.backbone], config['model'])
+  own, wanted, step = _read(init_from, shapes, task.backbone, config['model'])
+  if checksum != wanted:
+    raise errors.InputError(
+        f'{base}: has other weights than those that {init_from} was trained on; '
+        'give these as --base'
+    )
   tensors = convert.flat(jax.device_get(own))
   count = sum(x.size for x in tensors.values())
   card = {
       'kind': 'LoRA adapter',
-      'run': origin['run'],
-      'step': origin['step'],
+      'run': files.absolute(init_from).name,
+      'step': step,
       'base': {'path': str(files.absolute(base)), 'sha256': checksum},
       'rank': lora.rank,
       'alpha': lora.alpha,
@@ -101,24 +103,23 @@ def _base(init_from: files.Path) -> files.Path:
   return origin
 
 
-def _check_base(
-    init_from: files.Path,
-    base: files.Path,
-    params: Mapping[str, Any],
-    backbone: str,
-    model: Mapping[str, Any],
-) -> str:
-  """Returns the checksum of the base weights, if they are those of `params`."""
-  frozen = adapters.without_factors({'backbone': params[backbone]})
-  wanted = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
-      frozen,
-  )
-  found, _ = weights.load_backbone(base, adapters.base_section(model), wanted)
-  checksum = parameters.checksum(frozen)
-  if parameters.checksum(found) != checksum:
-    raise errors.InputError(
-        f'{base}: has other weights than those that {init_from} was trained on; '
-        'give these as --base'
-    )
-  return checksum
+def _checksum(base: files.Path, shapes: Any, model: Mapping[str, Any]) -> str:
+  """Returns the checksum of base weights; `shapes` are those of the backbone."""
+  wanted = {'backbone': adapters.without_factors(shapes)}
+  params, _ = weights.load_backbone(base, adapters.base_section(model), wanted)
+  return parameters.checksum(params)
+
+
+def _read(
+    init_from: files.Path, shapes: Any, part: str, model: Mapping[str, Any]
+) -> tuple[Any, str, int]:
+  """Returns (all that an adapter has, checksum of its base weights, step)."""
+  if adapters.is_adapter(init_from):  # its base may be gone
+    card = adapters.read_card(init_from)
+    shapes = shapes | {part: adapters.only_factors(shapes[part])}
+    own, _ = parameters.load_file(init_from / adapters.FILE, card, shapes)
+    return own, card['base']['sha256'], card['step']
+  params, origin = weights.load(init_from, model, shapes)
+  frozen = adapters.without_factors(params[part])
+  own = params | {part: adapters.only_factors(params[part])}
+  return own, parameters.checksum(frozen), origin['step']

@@ -1,13 +1,17 @@
 """Updates of the optimizers equal their closed forms."""
 
+import contextlib
+
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from abaw_jax.checkpoints import checkpoints as checkpoint
 from abaw_jax.core import errors
-from abaw_jax.steps import optimizers, update_rules
+from abaw_jax.steps import optimizers, steps, update_rules
 
 DECAY, RATES = 0.3, (0.1, 0.05)
 SHAPES = {
@@ -142,6 +146,24 @@ def test_layer_decay_and_freezing_work_with_all(name):
     # Weight decay sees other weights in the second update.
     ratio = jnp.linalg.norm(x - start) / jnp.linalg.norm(y - start)
     assert float(ratio) == pytest.approx(scale, rel=0.05)
+
+
+@pytest.mark.parametrize('name', list(update_rules.RULES))
+def test_a_checkpoint_restores_the_moments_of_all(name, tmp_path):
+  *_, params, moments = _train(name, freeze='heads')
+  state = steps.TrainState(jnp.int32(2), params, moments)
+  shapes = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+      state,
+  )
+  position = iter(grain.MapDataset.range(10).to_iter_dataset())
+  checkpoints = checkpoint.Checkpoints(tmp_path, score='loss', best='min')
+  with contextlib.closing(checkpoints):
+    checkpoints.save(state, position, {}, None)
+    checkpoints.wait()
+    found = checkpoints.restore(shapes, position)
+  assert jax.tree.structure(found) == jax.tree.structure(state)
+  jax.tree.map(np.testing.assert_array_equal, found, state)
 
 
 def test_adafactor_keeps_rows_and_columns_only():

@@ -4,10 +4,12 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from abaw_jax.checkpoints import adapters, parameters, weights
+from abaw_jax.checkpoints import runs as stored_runs
 from abaw_jax.conversion import adapter_export, convert
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
@@ -49,7 +51,7 @@ def config(name, data_dir, options):
 
 def stored(workdir):
   """Returns all weights of a run by path."""
-  section = json.loads((workdir / 'config.json').read_text())
+  section = stored_runs.read_config(workdir)
   task = registry.make_task(section)
   example = inputs.example_without_data(task)
   shapes = jax.eval_shape(task.init, jax.random.key(0), example)
@@ -79,7 +81,7 @@ def test_only_factors_and_heads_are_trained(root):
   for block in ('blocks_0', 'blocks_1'):
     for layer in ('qkv', 'proj'):
       assert np.any(params['backbone'][block]['attn'][layer]['lora_b'])
-  section = json.loads((root / 'run' / 'config.json').read_text())
+  section = stored_runs.read_config(root / 'run')
   task = registry.make_task(section)
   state = optimization.make_optimizer(task, lambda _: 1.0).init(params)
   names = [
@@ -120,13 +122,13 @@ def test_adapters_of_one_base_give_their_runs(root):
     assert not adapters.only_factors(loaded[0].params)
     outputs[name] = loaded[0].jit(mesh)(loaded[0].params, images)
     # Merged weights against the factors of the run, both in float32.
-    section = json.loads((root / name / 'config.json').read_text())
+    section = stored_runs.read_config(root / name)
     section['model'] |= {'dtype': 'float32', 'scan': False}
     task = registry.make_task(section)
-    unmerged = task.evaluate(stored(root / name), images)
+    unmerged = task.evaluate(stored(root / name), jnp.asarray(images))
     merged = zoo.make_model(**zoo.without_lora(section['model'])).apply(
         {'params': loaded[0].params},
-        task.augmentation.evaluate(images),
+        task.augmentation.evaluate(jnp.asarray(images)),
         train=False,
     )
     jax.tree.map(
@@ -150,9 +152,7 @@ def test_an_adapter_is_evaluated_like_its_run(root):
 def test_other_models_start_from_merged_weights(root, data_dir, tmp_path):
   options = SHORT | {'init_from': str(root / 'run_adapter'), 'optim__lr': 0.0}
   loop.train(config('frame', data_dir, options), tmp_path / 'full')
-  lora = zoo.lora_of(
-      json.loads((root / 'run' / 'config.json').read_text())['model']
-  )
+  lora = zoo.lora_of(stored_runs.read_config(root / 'run')['model'])
   merged = adapters.merged(stored(root / 'run'), lora)
   assert parameters.checksum(stored(tmp_path / 'full')) == parameters.checksum(
       merged
@@ -164,7 +164,7 @@ def test_wrong_bases_and_runs_are_one_line(root, tmp_path):
   moved = tmp_path / 'moved'
   shutil.copytree(root / 'run_adapter', moved)
   card = json.loads((moved / 'card.json').read_text())
-  section = json.loads((moved / 'config.json').read_text())['model']
+  section = stored_runs.read_config(moved)['model']
   section = zoo.without_lora(zoo.backbone_section(section))
   shapes = convert.param_shapes(section)
   for base, message in (
