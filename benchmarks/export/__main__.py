@@ -63,7 +63,7 @@ def rows(name: str, folder: pathlib.Path) -> Iterator[list[str]]:
     yield [
         *cells,
         f'{path.stat().st_size / 1e6:.1f}',
-        f'{facts["largest_error"]:.0e}',
+        f'{facts["largest_error"]:.0e}'.replace('0e+00', '0'),
         f'{_milliseconds(path, facts):.1f}',
     ]
 
