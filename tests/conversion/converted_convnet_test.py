@@ -16,11 +16,14 @@ from abaw_jax.inference import evaluation, extraction
 from abaw_jax.steps import optimization, optimizers, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
+from tests.models import tiny_networks
 from tests.training import runs
+
+tiny_iresnet = tiny_networks._tiny_iresnet
 
 
 @pytest.fixture(name='path', scope='module')
-def _path(data_dir, tmp_path_factory) -> pathlib.Path:
+def _path(tiny_iresnet, data_dir, tmp_path_factory) -> pathlib.Path:
   """Returns a folder with the run `full`, and `heads`, which starts from it."""
   root = tmp_path_factory.mktemp('convnet')
   data = root / 'data'
@@ -144,7 +147,8 @@ def test_a_temporal_model_reads_features_of_two_backbones(path, tmp_path):
     )
   task = registry.make_task(runs.smoke('mtl', data, data__features='vit,both'))
   example = inputs.example(task, task.source('train'))
-  # 64 from the ViT, 512 from the IResNet and its 22 outputs.
-  assert example['features'].shape[-1] == 64 + 512 + 22
+  # 64 from the ViT, then the features and the 22 outputs of the IResNet.
+  width = 64 + tiny_networks.DIM + 22
+  assert example['features'].shape[-1] == width
   params = jax.eval_shape(task.init, jax.random.key(0), example)
-  assert 64 + 512 + 22 in {x.shape[0] for x in jax.tree.leaves(params)}
+  assert width in {x.shape[0] for x in jax.tree.leaves(params)}

@@ -27,16 +27,18 @@ MODEL = {
 }
 
 
-@pytest.fixture(name='folder')
-def _folder(tmp_path) -> pathlib.Path:
+@pytest.fixture(name='folder', scope='module')
+def _folder(tmp_path_factory) -> pathlib.Path:
   """Returns a folder of weights of a small network."""
   model = zoo.make_model(**MODEL)
   images = jnp.zeros((1, 32, 32, 3))
-  tree = jax.device_get(variables.init(model, jax.random.key(0), images))
+  init = jax.jit(lambda key: variables.init(model, key, images))
+  tree = jax.device_get(init(jax.random.key(0)))
   flat = traverse_util.flatten_dict(tree, sep='/')
   config = {'model': MODEL, 'augment': {'mean': MEAN, 'std': STD}}
-  weights_lib.write_folder(tmp_path / 'weights', flat, config, {})
-  return tmp_path / 'weights'
+  folder = tmp_path_factory.mktemp('perceptual') / 'weights'
+  weights_lib.write_folder(folder, flat, config, {})
+  return folder
 
 
 def test_a_distance_is_that_of_the_maps(folder):
@@ -46,14 +48,13 @@ def test_a_distance_is_that_of_the_maps(folder):
   assert jax.tree.map(np.shape, weights) == expected_shapes
   rng = np.random.default_rng(0)
   images, targets = rng.random((2, 3, 32, 32, 3), np.float32)
-  maps = [
-      variables.apply(
-          loss.backbone,
-          weights,
-          jnp.asarray((x - MEAN) / STD, jnp.float32),
-          train=False,
-          method='features',
+  features = jax.jit(
+      lambda x: variables.apply(
+          loss.backbone, weights, x, train=False, method='features'
       )[0]
+  )
+  maps = [
+      features(jnp.asarray((x - MEAN) / STD, jnp.float32))
       for x in (images, targets)
   ]
   names = [name for name, x in maps[0].items() if x.ndim == 4]
@@ -65,13 +66,12 @@ def test_a_distance_is_that_of_the_maps(folder):
           for name in names
       ]
   )
-  found, grads = jax.jit(jax.value_and_grad(loss.distance, (0, 1, 2)))(
-      weights, jnp.asarray(images), jnp.asarray(targets)
-  )
+  distance = jax.jit(jax.value_and_grad(loss.distance, (0, 1, 2)))
+  found, grads = distance(weights, jnp.asarray(images), jnp.asarray(targets))
   np.testing.assert_allclose(found, expected, rtol=1e-4)
   largest = [max(jnp.abs(x).max() for x in jax.tree.leaves(g)) for g in grads]
   assert largest[0] == largest[2] == 0 < largest[1]
-  assert loss.distance(weights, *[jnp.asarray(targets)] * 2) == 0
+  assert distance(weights, *[jnp.asarray(targets)] * 2)[0] == 0
 
 
 def test_a_task_keeps_the_weights_next_to_its_statistics(folder):
@@ -84,7 +84,7 @@ def test_a_task_keeps_the_weights_next_to_its_statistics(folder):
       task,
       degradation=super_resolution_test.Mean(**vars(task.degradation)),
   )
-  params = task.init(jax.random.key(0), {})
+  params = jax.jit(lambda key: task.init(key, {}))(jax.random.key(0))
   values = task.statistics(None)['perceptual']
   empty = params[variables.STATISTICS]['perceptual']
   assert jax.tree.map(np.shape, values) == jax.tree.map(np.shape, empty)

@@ -143,7 +143,7 @@ def main(folder: str) -> None:
       )
       for name, pair in job['moves'].items()
   }
-  shapes = trainings[8, 1, 4].shapes.params
+  shapes = trainings[8, 2, 2].shapes.params
   params, _ = parameters.load(pathlib.Path(job['here']), shapes)
   done['started'] = digests(params)
   (root / 'done.json').write_text(json.dumps(done))

@@ -23,7 +23,10 @@ from abaw_jax.steps import steps
 from abaw_jax.tasks import frame, inputs, registry
 from abaw_jax.training import loop
 from abaw_jax.workflow import procedural
+from tests.models import tiny_networks
 from tests.training import runs
+
+tiny_iresnet = tiny_networks._tiny_iresnet
 
 # Labelled tasks of the validation split, by recipe.
 PARTS = {
@@ -38,7 +41,7 @@ PARTS = {
 
 
 @pytest.fixture(name='root', scope='module')
-def _root(data_dir, tmp_path_factory) -> pathlib.Path:
+def _root(tiny_iresnet, data_dir, tmp_path_factory) -> pathlib.Path:
   """Returns a folder with tiny versions of all datasets."""
   root = tmp_path_factory.mktemp('recipes')
   (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
@@ -52,6 +55,8 @@ def _root(data_dir, tmp_path_factory) -> pathlib.Path:
 def smoke(name, root, **overrides):
   """Returns the smoke config of a recipe, with its built dataset."""
   config = runs.smoke(name, root, **overrides)
+  if config['model']['backbone'] == 'vit_nano':
+    config['model'] |= tiny_networks.VIT
   if 'data__name' not in overrides:
     shipped = runs.CONFIGS[name].get_config('smoke').data.name
     config['data']['name'] = ','.join(
