@@ -11,6 +11,7 @@ import pytest
 from abaw_jax.augmentation import augment, mixup
 from abaw_jax.core import errors
 from abaw_jax.tasks import losses, registry
+from tests.models import tiny_networks
 from tests.training import runs
 
 
@@ -95,6 +96,7 @@ def test_mixaugment_pairs_each_image_with_its_mix():
 
 def test_training_with_mixup_compares_blended_images_with_both_labels(data_dir):
   config = runs.smoke('frame', data_dir, model__drop_path=0.0)
+  config['model'] |= tiny_networks.VIT
   source = registry.make_task(config).source('train')
   records = [source[i] for i in range(4)]
   batch = jax.tree.map(

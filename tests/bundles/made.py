@@ -10,6 +10,7 @@ from abaw_jax.data import images, sources
 from abaw_jax.inference import evaluation, extraction
 from abaw_jax.postprocessing import postprocess, postprocessing_files, smoothing
 from abaw_jax.training import loop
+from tests.models import tiny_networks
 from tests.training import runs
 
 SPLIT = 'train'  # it has the most videos
@@ -22,10 +23,9 @@ def root(data_dir, tmp_path_factory) -> pathlib.Path:
   """Returns a folder with the runs `frame`, `mtl` and `mtl_gru` on its features."""
   root = tmp_path_factory.mktemp('bundles')
   (root / 's_aff_wild2').symlink_to(data_dir / 's_aff_wild2')
-  loop.train(
-      runs.smoke('frame', root, epochs=0.1, optim__warmup_epochs=0.0),
-      root / 'frame',
-  )
+  frame = runs.smoke('frame', root, epochs=0.1, optim__warmup_epochs=0.0)
+  frame['model'] |= tiny_networks.VIT
+  loop.train(frame, root / 'frame')
   extraction.extract(
       init_from=root / 'frame',
       data_dir=root,

@@ -15,6 +15,7 @@ from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder
 from abaw_jax.models.layers import variables
 from abaw_jax.training import loop
+from tests.models import tiny_networks
 from tests.training import runs
 
 
@@ -22,7 +23,9 @@ from tests.training import runs
 def _run(data_dir, tmp_path_factory):
   """Returns the workdir of a frame model."""
   workdir = tmp_path_factory.mktemp('embedder') / 'frame'
-  loop.train(runs.smoke('frame', data_dir), workdir)
+  config = runs.smoke('frame', data_dir, epochs=0.1, optim__warmup_epochs=0.0)
+  config['model'] |= tiny_networks.VIT | {'image_size': 64}
+  loop.train(config, workdir)
   return workdir
 
 

@@ -29,7 +29,12 @@ def run(data_dir, tmp_path_factory) -> pathlib.Path:
   """Returns the workdir of a MAE run with four updates."""
   workdir = tmp_path_factory.mktemp('run') / 'mae'
   config = runs.smoke(
-      'mae', data_dir, optim__warmup_epochs=0.0, plot_steps=0, seed=3
+      'mae',
+      data_dir,
+      model__decoder_depth=1,
+      optim__warmup_epochs=0.0,
+      plot_steps=0,
+      seed=3,
   )
   rows = len(registry.make_task(config).source('train'))
   loop.train(config | {'epochs': 4 * 8 / rows}, workdir)

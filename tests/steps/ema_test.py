@@ -13,6 +13,7 @@ from abaw_jax.inference import evaluation
 from abaw_jax.steps import optimization, skipping, steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.training import loop
+from tests.models import tiny_networks
 from tests.steps import sam_test
 from tests.training import runs
 
@@ -68,6 +69,7 @@ def _run(data_dir, tmp_path_factory):
       / len(registry.make_task(runs.smoke('frame', data_dir)).source('train')),
       eval_epochs=0.0,
   )
+  config['model'] |= tiny_networks.VIT
   loop.train(config, root / 'full')
   return root, config
 

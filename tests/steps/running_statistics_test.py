@@ -11,8 +11,11 @@ from abaw_jax.distributed import sharding
 from abaw_jax.models.layers import batch_norm, variables
 from abaw_jax.steps import skipping, steps
 from abaw_jax.tasks import registry
+from tests.models import tiny_networks
 from tests.steps import toy_task
 from tests.training import runs
+
+tiny_iresnet = tiny_networks._tiny_iresnet
 
 
 class Line(nn.Module):
@@ -104,6 +107,7 @@ def test_a_poisoned_batch_does_not_change_them(microbatches):
     ('freeze', 'move', 'moves'),
     [('', False, True), ('backbone', False, False), ('backbone', True, True)],
 )
+@pytest.mark.usefixtures('tiny_iresnet')
 def test_a_frozen_backbone_keeps_them_by_default(tmp_path, freeze, move, moves):
   config = runs.smoke(
       'convnet',

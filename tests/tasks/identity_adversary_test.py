@@ -16,6 +16,7 @@ from abaw_jax.steps import steps
 from abaw_jax.tasks import inputs, registry
 from abaw_jax.tasks import task as task_lib
 from abaw_jax.training import loop
+from tests.models import tiny_networks
 from tests.training import runs
 
 FACTOR = 0.5
@@ -24,7 +25,7 @@ HEAD = task_lib.IDENTITY_HEAD
 
 @pytest.fixture(scope='module')
 def config(data_dir) -> dict:
-  return runs.smoke(
+  config = runs.smoke(
       'frame',
       data_dir,
       loss__identity_adversarial=FACTOR,
@@ -34,6 +35,8 @@ def config(data_dir) -> dict:
       epochs=0.1,
       optim__warmup_epochs=0.0,
   )
+  config['model'] |= tiny_networks.VIT
+  return config
 
 
 def plain(config) -> dict:
@@ -121,7 +124,8 @@ def test_only_a_run_that_resumes_has_the_head(config, tmp_path):
   # A new run with a head takes all other weights, and draws a new head.
   task = task.fitted(source)
   shapes = steps.param_shapes(task, inputs.example(task, source), mesh)
-  assert shapes[HEAD]['kernel'].shape == (64, source.num_identities)
+  width = tiny_networks.VIT['dim']
+  assert shapes[HEAD]['kernel'].shape == (width, source.num_identities)
   started, _ = weights.load(tmp_path / 'run', config['model'], shapes)
   assert started.keys() == found.keys()
 

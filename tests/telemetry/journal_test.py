@@ -28,6 +28,7 @@ def config(data_dir, **overrides) -> dict:
   values = runs.smoke(
       'mae',
       data_dir,
+      model__decoder_depth=1,
       data__batch_size=BATCH,
       optim__warmup_epochs=0.0,
       log_steps=2,

@@ -27,7 +27,7 @@ def path(data_dir, tmp_path_factory) -> pathlib.Path:
   root = tmp_path_factory.mktemp('path')
   data = root / 'data'
   shutil.copytree(data_dir, data)
-  loop.train(runs.smoke('mae', data), root / 'mae')
+  loop.train(runs.smoke('mae', data, model__decoder_depth=1), root / 'mae')
   loop.train(
       runs.smoke('frame', data, init_from=str(root / 'mae')), root / 'frame'
   )

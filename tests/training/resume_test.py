@@ -30,7 +30,7 @@ def options(feature_dir) -> dict:
   epochs = STEPS * BATCH / len(registry.make_task(config).source('train'))
   return window | {
       'epochs': epochs,
-      'eval_epochs': epochs / 4,
+      'eval_epochs': epochs / 2,
       'log_steps': 1,
       'save_steps': 4,
   }
