@@ -83,26 +83,6 @@ def adopt_preprocessing(
       f'config.augment.{key}={value}, as the weights of {origin} expect'
       for key, value in changed.items()
   ]
-  """Returns a config with the preprocessing of its initial weights.
-
-  Arguments and results are those of `adopt`.
-  """
-  if not config['init_from'] or 'augment' not in config:
-    return dict(config), []
-  origin = _origin(config, workdir)
-  theirs = runs.read_config(origin).get('augment', {})
-  values = images.Resizing.from_config(theirs)._asdict() if theirs else {}
-  values |= {key: theirs[key] for key in ('mean', 'std') if theirs}
-  ours = config['augment']
-  changed = {
-      key: type(ours[key])(value)
-      for key, value in values.items()
-      if type(ours[key])(value) != ours[key]
-  }
-  return {**config, 'augment': ours | changed}, [
-      f'config.augment.{key}={value}, as the weights of {origin} expect'
-      for key, value in changed.items()
-  ]
 
 
 def _origin(config: Mapping[str, Any], workdir: files.Path) -> files.Path:
