@@ -90,7 +90,14 @@ def test_aligned_crops_have_the_rows_of_evaluate(root, crops, table):
 def test_the_table_of_python_is_that_of_the_command(bundles, crops, table):
   _, video, folder = crops
   model = abaw_jax.load(bundles / 'bundle')
-  assert model.predict(folder, aligned=True).equals(table)
+  found = model.predict(folder, aligned=True)
+  # Another process may have compiled the network for the command, so its sums can have
+  # another order.
+  predicted = ('valence', 'arousal', 'expr_', 'AU')
+  others = [x for x in found.column_names if not x.startswith(predicted)]
+  assert found.select(others).equals(table.select(others))
+  for field, wanted in values(table).items():
+    np.testing.assert_allclose(values(found)[field], wanted, atol=2e-5)
   # As an array, its frames have no numbers and so other times.
   other = model.predict(video['faces'], aligned=True, batch_size=4)
   for field, found in values(other).items():
