@@ -24,7 +24,7 @@ PAGES = {
     for file in ROOT.glob('data_builders/*/README.md')
 }
 NOTEBOOKS = sorted(ROOT.glob('docs/notebooks/*.ipynb'))
-# What a browser would load from the network; links are no loads.
+# Files that a browser would load from the network. Links do not load anything.
 _LOADED = re.compile(r'<(?!a )[^>]* (?:src|href|data)="?(?:https?:)?//[^>]*>')
 # A link in Markdown, or the source of a picture.
 _LINK = re.compile(r'(\]\(|src=")([^)"\s]+)')

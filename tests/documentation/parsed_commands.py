@@ -20,7 +20,7 @@ _SHARED = set(flags.FLAGS)
 
 
 def error(words: list[str]) -> str | None:
-  """Returns what a command prints if its arguments are wrong, else None."""
+  """Returns the error message of a command with wrong arguments, else None."""
   name, *arguments = words
   if name not in command_line.COMMANDS:
     return f'unknown command {name!r}'

@@ -65,7 +65,7 @@ def canonicalize(
 
   A bias that the network does not have becomes 0.
   """
-  del checkpoint  # `state_dicts.to_ours` reports what is missing or unknown
+  del checkpoint  # `state_dicts.to_ours` reports missing and unknown tensors
   found = {}
   for name, value in tensors.items():
     for pattern, new in _RENAMES:
