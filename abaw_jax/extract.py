@@ -8,6 +8,9 @@ The features become the dataset DATA_DIR/s_aff_wild2_features/frame_vit. Train o
 them with `--config=mtl --config.data.features=frame_vit`. The file card.json next
 to them describes the weights and the preprocessing.
 
+A network of converted video weights (VideoMAE, MARLIN) reads windows of frames; --hop,
+--sampling_rate, --max_gap and --span choose them (docs/weights.md).
+
 The features of a temporal run, the second command, are the hidden states of its tasks.
 They stay in the folder of the run: `--config.data.features=small,runs/mtl` trains on
 the features `small` and on them.
@@ -20,7 +23,7 @@ from abaw_jax.core import cli, errors
 flags.DEFINE_string(
     'init_from',
     None,
-    'Workdir of a MAE, frame or temporal run.',
+    'Workdir of a MAE, frame or temporal run, or folder of weights.',
     required=True,
 )
 flags.DEFINE_string(
@@ -55,7 +58,37 @@ flags.DEFINE_enum(
     '(2); five crops (5); five crops and their mirror images (10).',
 )
 flags.DEFINE_integer(
-    'batch_size', 256, 'Images per step, over all devices.', lower_bound=1
+    'batch_size',
+    256,
+    'Images per step, over all devices; of a video network, the frames of all windows.',
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    'hop',
+    None,
+    'Video networks: frames from the start of a window to that of the next one; '
+    'default: half a window.',
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    'sampling_rate',
+    None,
+    'Video networks: frames from one frame of a window to the next; default: 1.',
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    'max_gap',
+    None,
+    'Video networks: windows do not cross a step of more than this in the frame '
+    'numbers; default: they cross all.',
+    lower_bound=1,
+)
+flags.DEFINE_enum(
+    'span',
+    None,
+    ['tubelet', 'window'],
+    'Video networks: features are the mean over the patches of the tubelet of the '
+    'frame (the default), or over those of its window.',
 )
 cli.define_processes()
 
@@ -66,9 +99,11 @@ def main() -> None:
   from abaw_jax.inference import extraction, hidden_states
 
   data, init_from = cli.path('data'), cli.path('init_from')
+  windows = ('hop', 'sampling_rate', 'max_gap', 'span')
   is_temporal = hidden_states.is_temporal(init_from)
   if is_temporal:
-    _check(init_from, ('name', 'output', 'pool', 'crops', 'batch_size'), False)
+    images = ('name', 'output', 'pool', 'crops', 'batch_size')
+    _check(init_from, (*images, *windows), False)
   else:
     _check(init_from, ('data', 'name'), True)
   with processes.joined(**cli.processes()):
@@ -86,6 +121,7 @@ def main() -> None:
         output=flags.FLAGS.output,
         pool=flags.FLAGS.pool,
         crops=int(flags.FLAGS.crops),
+        windows={name: flags.FLAGS[name].value for name in windows},
         overwrite=flags.FLAGS.overwrite,
     )
 

@@ -47,6 +47,7 @@ _KEYS = {
         'log_steps max_bad_steps data.batch_size data.read_threads data.window '
         'data.stride optim.microbatches mesh.fsdp mesh.zero model.image_size '
         'model.patch_size model.dim model.depth model.num_heads model.mlp_dim '
+        'model.num_frames model.tubelet_size '
         'model.max_length model.private_head_dim model.feed_dim '
         'model.decoder_dim model.decoder_depth model.decoder_num_heads '
         'model.scale model.width model.growth model.blocks model.convs'

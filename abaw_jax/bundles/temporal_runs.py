@@ -13,6 +13,7 @@ from abaw_jax.bundles import frame_networks, networks
 from abaw_jax.checkpoints import parameters, runs
 from abaw_jax.core import errors, files, labels
 from abaw_jax.inference import embedder
+from abaw_jax.models import zoo
 from abaw_jax.models.multi_task import heads
 from abaw_jax.sequences import feature_datasets
 from abaw_jax.steps import steps
@@ -130,6 +131,12 @@ def read_features_network(
           f'--temporal={run.workdir}: its features {name} were imported, so no '
           'network here makes them from images; train on features of abaw-jax '
           'extract'
+      )
+    if zoo.is_video(card['model']):
+      raise errors.InputError(
+          f'--temporal={run.workdir}: a video network made its features {name} from '
+          'windows of frames, and a bundle reads frame by frame; train on features '
+          'of single images'
       )
     section = runs.read_config(frame)['model']
     pool = card['model'].get('pool', '')

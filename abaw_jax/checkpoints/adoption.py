@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.core import files
+from abaw_jax.core import errors, files
 from abaw_jax.data import images
 from abaw_jax.models import zoo
 
@@ -45,6 +45,12 @@ def adopt_network(
     return dict(config), []
   origin = _origin(config, workdir)
   theirs = runs.read_config(origin)['model']
+  if zoo.is_video(theirs):
+    raise errors.InputError(
+        f'config.init_from={origin}: is a video network, which is not trained here; '
+        f'make features with `abaw-jax extract --init_from={origin}` and train a '
+        'temporal model on them'
+    )
   if not zoo.vit_options(theirs):
     return dict(config), []
   changed = {

@@ -108,6 +108,38 @@ def complete_vit(
   }
 
 
+def complete_window(
+    inferred: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    checkpoint: pathlib.Path,
+) -> dict[str, Any]:
+  """Returns the sizes of a video network with its number of frames and image size.
+
+  Args:
+    inferred: result of `Layout.infer_model`.
+    facts: facts about the file, see `identification`.
+    checkpoint: file to name in messages.
+
+  Raises:
+    InputError: tubelets do not fill the window, or patches the image.
+  """
+  model = dict(inferred)
+  if not zoo.is_video(model):
+    return model
+  sizes = {'num_frames': 'num_frames', 'image_size': 'input_size'}
+  for key, fact in sizes.items():
+    if isinstance(facts.get(fact), int):
+      model[key] = facts[fact]
+  parts = {'num_frames': 'tubelet_size', 'image_size': 'patch_size'}
+  for key, part in parts.items():
+    if model[key] % model[part]:
+      raise errors.InputError(
+          f'{checkpoint}: {key} {model[key]} is no multiple of {part} '
+          f'{model[part]}; restore the config.json next to the file'
+      )
+  return model
+
+
 def complete_convnet(
     inferred: Mapping[str, Any],
     checkpoint: pathlib.Path,

@@ -68,7 +68,7 @@ def import_weights(
   stored = tensors
   tensors = registry.without_prefixes(tensors)
   layout = registry.LAYOUTS[registry.detect_layout(tensors, checkpoint)]
-  tensors = {k: x for k, x in tensors.items() if k not in layout.unused}
+  tensors = {k: x for k, x in tensors.items() if layout.uses(k)}
   left_out = converted.left_out(stored, tensors)
   tensors = layout.canonicalize(tensors, checkpoint)
   inferred = layout.infer_model(
@@ -103,6 +103,7 @@ def import_weights(
     inferred = identification.complete_vit_options(
         inferred, facts, activation, checkpoint
     )
+    inferred = config_inference.complete_window(inferred, facts, checkpoint)
   model = config_inference.complete_model(
       inferred,
       checkpoint,
@@ -115,6 +116,8 @@ def import_weights(
   tables = position_tables.sincos_tables(model)
   shapes = _shapes(model) | {k: table.shape for k, table in tables.items()}
   rules = _rules(shapes, model, layout)
+  if zoo.is_video(model):  # most files do not have the fixed positions
+    tensors = {rules[k].name: table for k, table in tables.items()} | tensors
   params = state_dicts.to_ours(tensors, shapes, rules, checkpoint)
   note = 'none'
   dtypes = {path: tensors[rules[path].name].dtype for path in tables}
@@ -176,6 +179,11 @@ def export_weights(init_from: files.Path, out: files.Path) -> list[str]:
     InputError: if there are no such weights, or `out` has other content.
   """
   model = zoo.without_lora(runs.read_config(init_from)['model'])
+  if zoo.is_video(model):
+    raise errors.InputError(
+        f'--init_from={init_from}: has a video network, which is only read; give a '
+        'network of single images'
+    )
   if 'network' in model:
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     _, params, model, source = generators.load(init_from, place)
@@ -246,8 +254,7 @@ def _task_shapes(model: Mapping[str, Any]) -> Any:
   # Shapes do not depend on pixel values.
   augment = {'mean': (0.0,) * 3, 'std': (1.0,) * 3, 'crop_scale': 1.0}
   task = tasks.make_task({'model': model, 'augment': augment | {'flip': False}})
-  size = model['image_size']
-  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+  images = jax.ShapeDtypeStruct((1, *zoo.input_shape(model)), jnp.uint8)
   return jax.eval_shape(task.init, jax.random.key(0), {'image': images})
 
 

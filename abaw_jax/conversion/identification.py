@@ -35,6 +35,11 @@ _ACTIVATIONS = {
     'gelu_new': 'gelu_tanh',
     'silu': 'swiglu',
 }
+# Sizes of video networks, and their names in Hugging Face's configs and in MARLIN's.
+_WINDOW_FACTS = {
+    'num_frames': ('num_frames', 'n_frames'),
+    'input_size': ('image_size', 'img_size'),
+}
 _PILLOW_FILTERS = {2: 'bilinear', 3: 'bicubic'}
 
 
@@ -64,6 +69,9 @@ def read_neighbours(checkpoint: pathlib.Path) -> dict[str, Any]:
     facts['activation'] = _ACTIVATIONS.get(activation, activation)
   if 'layer_norm_eps' in config:
     facts['norm_eps'] = config['layer_norm_eps']
+  for key, names in _WINDOW_FACTS.items():
+    if found := [config[name] for name in names if name in config]:
+      facts[key] = found[0]
   processor = _read_json(checkpoint.with_name('preprocessor_config.json'))
   if processor.get('do_normalize') and processor.get('do_resize'):
     facts['pretrained_cfg'] = {

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from abaw_jax.checkpoints import generators
+from abaw_jax.checkpoints import generators, runs
 from abaw_jax.core import errors
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder
+from abaw_jax.models import zoo
 from abaw_jax.models.layers import variables
 
 # Relative to the largest value of the reference: float32 sums differ in order.
@@ -33,6 +34,12 @@ def check_outputs(weights: pathlib.Path, reference: pathlib.Path) -> list[str]:
     InputError: if the file has other content, or an output differs by more
       than `TOLERANCE` times the largest value of the reference.
   """
+  model = runs.read_config(weights)['model']
+  if zoo.is_video(model):
+    raise errors.InputError(
+        f'--verify={reference}: is for networks of single images, but {weights} has '
+        'a video network; leave it out'
+    )
   arrays = _read_reference(reference)
   images = arrays.pop('images')
   # One device is enough for a few images.

@@ -32,13 +32,11 @@ def sincos_tables(model: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {}
   vit = zoo.make_backbone(model)
   backbone = registry.task_class({'model': model}).backbone
-  widths = {f'{backbone}/pos_embed': vit.dim}
+  tables = {f'{backbone}/pos_embed': vit.position_codes}
   if 'decoder_dim' in model:
-    widths[_DECODER] = model['decoder_dim']
-  return {
-      path: positions.sincos_2d(vit.grid, width)[None, not vit.class_token :]
-      for path, width in widths.items()
-  }
+    width = model['decoder_dim']
+    tables[_DECODER] = positions.sincos_2d(vit.grid, width)[None]
+  return tables
 
 
 def are_sincos(
@@ -98,14 +96,23 @@ def reconcile(
   ((path, gap),) = gaps.items()
   if image_size == model['image_size'] and gap <= TOLERANCE:
     del params[path]
-    return params, model, f'computed; the file differs by at most {gap:.1e}'
+    note = f'computed; the file differs by at most {gap:.1e}'
+    return params, model, note if gap else 'computed'
   model['positions'] = 'learned'
   if image_size == model['image_size']:
     return params, model, f'learned; differ from sine-cosine by up to {gap:.1e}'
   check_patches(image_size, model, checkpoint)
   note = f'learned; resampled from {model["image_size"]} to {image_size} pixels'
   grid = image_size // model['patch_size']
-  params[path] = _resample(params[path], grid, resampling)
+  # A video network has a table for each tubelet.
+  count = model.get('num_frames', 1) // model.get('tubelet_size', 1)
+  params[path] = np.concatenate(
+      [
+          _resample(table, grid, resampling)
+          for table in np.split(params[path], count, axis=1)
+      ],
+      axis=1,
+  )
   return params, model | {'image_size': image_size}, note
 
 

@@ -34,6 +34,7 @@ class Embedder:
     outputs: names of the outputs that are concatenated to the features.
     crops: views of an image that are averaged, one of `views.COUNTS`.
     decoding: options of `data.transforms` for the images that reach the device.
+    window: frames of one input of a video network, (t,); () for single images.
     card: origin and preprocessing of the features, as JSON.
   """
 
@@ -44,6 +45,7 @@ class Embedder:
   crops: int
   decoding: dict[str, Any]
   card: dict[str, Any]
+  window: tuple[int, ...] = ()
 
   def jit(self, mesh: jax.sharding.Mesh):
     """Returns the jitted function from (weights, uint8 images) to features."""
@@ -69,7 +71,7 @@ class Embedder:
   def dim(self) -> int:
     """Width of the features."""
     size = self.decoding['image_size']
-    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+    image = jax.ShapeDtypeStruct((1, *self.window, size, size, 3), jnp.uint8)
     embed = functools.partial(
         steps.embed_step,
         model=self.model,
@@ -87,6 +89,7 @@ def load(
     output: str = 'embedding',
     pool: str = '',
     crops: int = 1,
+    span: str = '',
 ) -> Embedder:
   """Returns the feature extractor with a run's best weights, or converted ones.
 
@@ -98,6 +101,7 @@ def load(
       order.
     pool: of a ViT, a key of `zoo.POOLS`; '' = as in training.
     crops: views of an image that are averaged.
+    span: of a video network, one of `video_vit.SPANS`; '' = its tubelet.
 
   Raises:
     InputError: there are no such weights, or they have no such output.
@@ -106,6 +110,8 @@ def load(
   section = zoo.without_lora(config['model'])
   if pool:
     section |= _pooled(section, pool)
+  if span:
+    section['span'] = span
   if crops not in test_time_augmentation.COUNTS:
     raise errors.InputError(
         f'--crops={crops}: choose one of {", ".join(map(str, test_time_augmentation.COUNTS))}'
@@ -147,6 +153,7 @@ def load(
       outputs=embedding + logits,
       crops=crops,
       decoding=decoding,
+      window=zoo.input_shape(section)[:-3],
       card=card
       | {'face_size': decoding['image_size']}
       | decoding['resizing']._asdict(),
@@ -169,8 +176,7 @@ def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:
 
 def _shapes(model, section, mesh) -> Any:
   """Returns the shapes of the weights, with all of them on every device."""
-  size = section['image_size']
-  image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+  image = jax.ShapeDtypeStruct((1, *zoo.input_shape(section)), jnp.float32)
   shapes = jax.eval_shape(
       functools.partial(variables.init, model), jax.random.key(0), image
   )

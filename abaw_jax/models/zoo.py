@@ -11,9 +11,9 @@ from abaw_jax.core import choices, errors, labels
 from abaw_jax.models import convnet_zoo, super_resolution_zoo, temporal_zoo
 from abaw_jax.models.layers import dense, dtypes, rematerialization
 from abaw_jax.models.multi_task import frame_model
-from abaw_jax.models.vision import classifier, identity, mae, vit
+from abaw_jax.models.vision import classifier, identity, mae, video_vit, vit
 
-POOLS = ('mean', 'mean_norm', 'cls', 'attention')
+POOLS = ('mean', 'mean_norm', 'mean_raw', 'cls', 'attention')
 POSITIONS = ('sincos', 'learned', 'rotary')
 # Dense layers of a ViT that LoRA can adapt.
 LORA_TARGETS = ('qkv', 'proj', 'fc1', 'fc2', 'patch_embed')
@@ -55,10 +55,14 @@ def make_vit(
     class_token: bool = True,
     pre_norm: bool = False,
     norm_eps: float = 1e-6,
+    num_frames: int = 0,
+    tubelet_size: int = 2,
+    span: str = 'tubelet',
 ) -> vit.ViT:
   """Returns the ViT with the name `backbone`, or raises an InputError.
 
-  With `backbone=''` the sizes are `dim`, `depth` and `num_heads`.
+  With `backbone=''` the sizes are `dim`, `depth` and `num_heads`. With `num_frames`,
+  it is a `VideoViT`.
   """
   sizes = {'dim': dim, 'depth': depth, 'num_heads': num_heads}
   if backbone or not all(sizes.values()):
@@ -87,7 +91,15 @@ def make_vit(
         'config.model.cudnn_attention=True needs config.model.dtype=bfloat16: '
         'cuDNN has no fused attention in float32'
     )
-  return vit.ViT(
+  make = vit.ViT
+  if num_frames:
+    make = functools.partial(
+        video_vit.VideoViT,
+        num_frames=num_frames,
+        tubelet_size=tubelet_size,
+        span=span,
+    )
+  return make(
       **sizes,
       image_size=image_size,
       patch_size=patch_size,
@@ -112,7 +124,7 @@ def make_vit(
 # Options of `make_vit` that a plain ViT, such as MAE's, does not have.
 VIT_OPTIONS = (
     'mlp_dim', 'activation', 'layer_scale', 'num_registers', 'class_token',
-    'pre_norm', 'norm_eps',
+    'pre_norm', 'norm_eps', 'num_frames', 'tubelet_size',
 )  # fmt: skip
 
 
@@ -175,6 +187,17 @@ def is_convnet(model: Mapping[str, Any]) -> bool:
   return model.get('backbone') in convnet_zoo.CONVNETS
 
 
+def is_video(model: Mapping[str, Any]) -> bool:
+  """Returns whether the backbone of a `model` section reads windows of frames."""
+  return 'num_frames' in model
+
+
+def input_shape(model: Mapping[str, Any]) -> tuple[int, ...]:
+  """Returns the shape of an image, or of a window of frames, for a backbone."""
+  frames = (model['num_frames'],) if is_video(model) else ()
+  return (*frames, model['image_size'], model['image_size'], 3)
+
+
 def _backbone_maker(model: Mapping[str, Any]) -> Callable[..., nn.Module]:
   """Returns the function that builds the backbone of a `model` section."""
   return make_convnet if is_convnet(model) else make_vit
@@ -193,7 +216,8 @@ def backbone_section(model: Mapping[str, Any]) -> dict[str, Any]:
     )
   wanted = _keys(_backbone_maker(model))
   keys = {k: v for k, v in model.items() if k in wanted}
-  return {'name': 'convnet' if is_convnet(model) else 'vit'} | keys
+  name = 'convnet' if is_convnet(model) else 'vit'
+  return {'name': 'video' if is_video(model) else name} | keys
 
 
 def make_backbone(model: Mapping[str, Any]) -> nn.Module:
@@ -211,6 +235,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'sr': super_resolution_zoo.make_super_resolution,
     'vit': classifier.Classifier,
     'convnet': classifier.Classifier,
+    'video': classifier.Classifier,
     'zero_shot': classifier.Classifier,
     'lsd': functools.partial(
         classifier.Classifier,
@@ -226,6 +251,7 @@ CHOICES = {
     'pool': POOLS,
     'positions': POSITIONS,
     'remat': rematerialization.POLICIES,
+    'span': video_vit.SPANS,
 }
 
 

@@ -23,6 +23,7 @@ from abaw_jax.porting.layouts import (
     modern_vits,
     real_esrgan,
     state_dicts,
+    video_vits,
 )
 from abaw_jax.porting.layouts import vit as vit_layout
 
@@ -48,6 +49,7 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
     'hf_vit_mae': hf_vit.MAE_LAYOUT,
     'hf_vit': hf_vit.LAYOUT,
     'hf_vit_bare': hf_vit.BARE_LAYOUT,
+    **video_vits.LAYOUTS,
 }
 
 

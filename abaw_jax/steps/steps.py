@@ -162,7 +162,8 @@ def embed_step(
 
   Args:
     params: weights of the model.
-    images: uint8 [b, h, w, 3].
+    images: uint8 [b, h, w, 3]; of a video network windows of frames, [b, t, h, w, 3],
+      whose features are [b, s, d].
     model: function from normalised images to outputs by name.
     augmentation: resizes and normalises.
     outputs: names of the outputs that are concatenated to the features.
@@ -170,14 +171,17 @@ def embed_step(
   """
   total = 0.0
   for view in test_time_augmentation.views(
-      images,
+      images.reshape(-1, *images.shape[-3:]),
       count=crops,
       size=augmentation.size,
       method=augmentation.method,
   ):
     view = augmentation.evaluate(view)
+    view = view.reshape(*images.shape[:-3], *view.shape[-3:])
     output, _ = variables.apply(model, params, view, train=False)
-    rows = [output[name].reshape(images.shape[0], -1) for name in outputs]
+    rows = [output[name] for name in outputs]
+    if images.ndim == 4:
+      rows = [row.reshape(images.shape[0], -1) for row in rows]
     total += jnp.concatenate(rows, axis=-1, dtype=jnp.float32)
   return total / crops
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from abaw_jax.core import errors, files, labels
 from abaw_jax.data import image_sources, label_counts, protocol
+from abaw_jax.models.layers import variables
 from abaw_jax.models.vision import classifier
 from abaw_jax.tasks import frame, multi_task_loss, task
 from abaw_jax.tasks import images as image_tasks
@@ -59,6 +60,19 @@ class ConvNetClassifier(ViTClassifier):
 
   name: ClassVar[str] = 'convnet'
   starts_from: ClassVar[tuple[str, ...]] = ('frame', 'identity')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoNetwork(ViTClassifier):
+  """A video network of another project; it only makes features of windows."""
+
+  name: ClassVar[str] = 'video'
+  starts_from: ClassVar[tuple[str, ...]] = ()
+  has_layout: ClassVar[bool] = False
+
+  def init(self, key, batch):
+    frames = self.augmentation.evaluate(batch['image'][0])
+    return variables.init(self.model, key, frames[None])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

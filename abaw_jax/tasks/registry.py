@@ -23,6 +23,7 @@ TASKS: dict[str, type[task_lib.Task]] = {
     'sr': super_resolution.SuperResolutionTask,
     'vit': classifier.ViTClassifier,
     'convnet': classifier.ConvNetClassifier,
+    'video': classifier.VideoNetwork,
     'zero_shot': classifier.ZeroShotTask,
     'lsd': classifier.LsdTask,
 }

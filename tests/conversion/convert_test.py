@@ -116,6 +116,21 @@ def test_a_fine_tuned_vit_gives_the_logits_of_torch(state, convert, norm):
   assert card(folder)['labels']['classes'] == 5
 
 
+def test_a_classifier_without_bias_is_that_of_a_bias_of_zero(state, convert):
+  # As the fine-tuned networks of FMAE; MAE-Face has the names of a MAE's encoder.
+  state = torch_weights.fine_tuned_state(state, norm='fc_norm')
+  state['head.bias'] = torch.zeros(5)
+  folders = [convert(state, 'zeros', preprocessing='imagenet')]
+  del state['head.bias']
+  folders.append(convert(state, 'without', preprocessing='imagenet'))
+  expected, found = (
+      weight_files.read_tensors(x / 'weights.safetensors')[0] for x in folders
+  )
+  assert found.keys() == expected.keys()
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value)
+
+
 @pytest.mark.parametrize('size', [24, 56])
 def test_another_image_size_resamples_the_positions(state, convert, size):
   state = torch_weights.fine_tuned_state(state, norm='fc_norm')

@@ -35,6 +35,17 @@ def sincos_2d(grid: int, dim: int) -> Float[np.ndarray, 'n d']:
   return np.concatenate([np.zeros((1, dim), np.float32), codes])
 
 
+def interleaved_sincos(count: int, dim: int) -> Float[np.ndarray, 'n d']:
+  """Returns codes of `count` tokens in their order, as `sincos_at`, in float64.
+
+  They are those of VideoMAE (Tong et al., arXiv 2203.12602).
+  """
+  omega = 10000.0 ** -(np.arange(0, dim, 2, dtype=np.float64) / dim)
+  angles = np.arange(count, dtype=np.float64)[:, None] * omega
+  codes = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+  return codes.reshape(count, dim).astype(np.float32)
+
+
 def sincos_at(times: Float[Array, '*b t'], dim: int) -> Float[Array, '*b t d']:
   """Returns codes of frame times, with interleaved sine and cosine.
 

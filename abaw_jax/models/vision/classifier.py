@@ -18,9 +18,12 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(
-      self, images: Float[Array, 'b h w 3'], *, train: bool
-  ) -> dict[str, Float[Array, 'b _']]:
-    """Returns the `embedding` [b, d] and, if there are classes, `logits`."""
+      self, images: Float[Array, 'b *t h w 3'], *, train: bool
+  ) -> dict[str, Float[Array, 'b *s _']]:
+    """Returns the `embedding` [b, d] and, if there are classes, `logits`.
+
+    A video network reads windows of frames, [b, t, h, w, 3], and returns [b, s, d].
+    """
     output = {'embedding': self.backbone(images, train=train)}
     if self.num_classes:
       head = nn.Dense(self.num_classes, dtype=jnp.float32, name='head')

@@ -55,9 +55,9 @@ class ViT(nn.Module):
     depth: number of blocks.
     num_heads: attention heads per block.
     pool: 'mean' averages the normalised patch tokens, 'mean_norm' normalises
-      the average of the patch tokens (MAE's fine-tuning), 'cls' takes the
-      normalised cls token, 'attention' is `AttentionPool` of the normalised
-      tokens.
+      the average of the patch tokens (MAE's fine-tuning), 'mean_raw' averages them
+      without a norm, 'cls' takes the normalised cls token, 'attention' is
+      `AttentionPool` of the normalised tokens.
     positions: 'sincos' for fixed codes, 'learned' for a parameter that starts
       with these codes, 'rotary' for `positions.axial_angles` of queries and keys.
     drop_path: stochastic depth rate of the last block; it grows linearly from
@@ -106,8 +106,7 @@ class ViT(nn.Module):
     normal = nn.initializers.normal(0.02)
     if self.class_token:
       self.cls_token = self.param('cls_token', normal, (1, 1, self.dim))
-    codes = positions.sincos_2d(self.grid, self.dim)
-    codes = codes[None, not self.class_token :]
+    codes = self.position_codes
     if self.positions == 'learned':
       self.pos_embed = self.param('pos_embed', lambda _: jnp.asarray(codes))
     else:
@@ -163,9 +162,23 @@ class ViT(nn.Module):
     """Number of patches of an image."""
     return self.grid**2
 
+  @property
+  def position_codes(self) -> Float[np.ndarray, '1 n d']:
+    """Fixed codes of the cls token, if there is one, and the patches."""
+    codes = positions.sincos_2d(self.grid, self.dim)
+    return codes[None, not self.class_token :]
+
+  def patches(self, images: Float[Array, 'b h w c']) -> Float[Array, 'b n p']:
+    """Returns the pixels of each patch."""
+    return patchify(images, self.patch_size)
+
+  def groups(self, patches: Float[Array, 'b n d']) -> Float[Array, '*b n d']:
+    """Returns the tokens of patches, grouped as they are averaged."""
+    return patches
+
   def encode(
       self,
-      images: Float[Array, 'b h w c'],
+      images: Float[Array, 'b *t h w c'],
       keep: Int[Array, 'b k'] | None = None,
       *,
       train: bool,
@@ -175,7 +188,7 @@ class ViT(nn.Module):
     `images` are normalised. `keep` has the indices of the patches to encode;
     None means all. Other patches are removed before the embedding.
     """
-    patches = patchify(images, self.patch_size).astype(self.dtype)
+    patches = self.patches(images).astype(self.dtype)
     if self.positions == 'rotary':
       cls_code = codes = jnp.zeros((), self.dtype)
     else:
@@ -217,16 +230,16 @@ class ViT(nn.Module):
     return jnp.asarray(angles)[None]
 
   def __call__(
-      self, images: Float[Array, 'b h w c'], *, train: bool
-  ) -> Float[Array, 'b d']:
+      self, images: Float[Array, 'b *t h w c'], *, train: bool
+  ) -> Float[Array, 'b *s d']:
     """Returns one embedding per image, pooled with `pool`."""
     tokens = self.encode(images, train=train)
     if self.pool == 'cls':
       return self.norm(tokens[:, 0])
-    if self.pool != 'mean_norm':
+    if self.pool not in ('mean_norm', 'mean_raw'):
       tokens = batch_sharding.shard_batch(self.norm(tokens))
     if self.pool == 'attention':
       return self.attn_pool(tokens)
-    patches = tokens[:, self.num_prefix :]
-    mean = jnp.mean(patches, axis=1, dtype=jnp.float32)
+    patches = self.groups(tokens[:, self.num_prefix :])
+    mean = jnp.mean(patches, axis=-2, dtype=jnp.float32)
     return self.norm(mean) if self.pool == 'mean_norm' else mean

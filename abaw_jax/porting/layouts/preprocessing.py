@@ -21,6 +21,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
         'imagenet': _IMAGENET | {'fit': 'crop', 'filter': 'bicubic'},
         # Other weights of timm: ViTs of Google, and EfficientNets `ap_in1k`.
         'half': _HALF | {'fit': 'crop', 'filter': 'bicubic'},
+        # Also VideoMAE.
         'torchvision': _IMAGENET | {'fit': 'crop', 'filter': 'bilinear'},
         # HSE-NN; EmotiEffLib resizes with Pillow.
         'emotiefflib': _IMAGENET | {'fit': 'squash', 'filter': 'bilinear'},
@@ -34,6 +35,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = types.MappingProxyType(
         'dinov3': _IMAGENET | {'fit': 'squash', 'filter': 'bilinear'},
         'clip': _CLIP | {'fit': 'crop', 'filter': 'bicubic'},
         'siglip': _HALF | {'fit': 'squash', 'filter': 'bicubic'},
+        # Crops of faces, resized with OpenCV.
+        'marlin': _UNIT | {'fit': 'squash', 'filter': 'opencv_linear'},
         # arcface_torch reads aligned faces of the right size.
         'insightface': _HALF | {'fit': 'crop', 'filter': 'opencv'},
         # AIM3's extractor of features from grey faces.

@@ -57,7 +57,7 @@ class Layout(NamedTuple):
     export: maps a state dict of ours to one that the project's code loads.
     key: where a `.pth` file of the project has the state dict.
     labels: names of the outputs of its classifiers, by number of outputs.
-    unused: names of tensors without effect on features.
+    unused: names of tensors without effect on features; `name.` is that of a module.
     usual_sizes: side of the images in published use, by side of the images that
       the position table is for.
     resampling: options of `bicubic.resize` for its position table.
@@ -81,6 +81,10 @@ class Layout(NamedTuple):
   usual_sizes: Mapping[int, int] = {}
   resampling: Mapping[str, Any] = {}
   label_preprocessing: str = ''
+
+  def uses(self, name: str) -> bool:
+    """Returns whether a tensor has an effect on features."""
+    return not self.unused & {name, f'{name.partition(".")[0]}.'}
 
 
 def to_ours(

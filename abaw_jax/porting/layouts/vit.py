@@ -133,11 +133,22 @@ def _to_conv(kernel: np.ndarray) -> np.ndarray:
   return kernel.reshape(patch, patch, 3, -1).transpose(3, 2, 0, 1)
 
 
+def canonicalize(
+    tensors: state_dicts.Tensors, checkpoint: pathlib.Path
+) -> dict[str, np.ndarray]:
+  """Returns the tensors; the bias of a classifier that has none, as FMAE's, is 0."""
+  found = state_dicts.without_counters(tensors, checkpoint)
+  if (weight := found.get('head.weight')) is not None:
+    found.setdefault('head.bias', np.zeros(len(weight), weight.dtype))
+  return found
+
+
 LAYOUT = state_dicts.Layout(
     source='ViT of facebookresearch/mae, DeiT or timm',
     marks=frozenset({'cls_token', 'patch_embed.proj.weight'}),
     infer_model=infer_model,
     make_rule=make_rule,
+    canonicalize=canonicalize,
     licence=(
         'Weights released by facebookresearch/mae are CC BY-NC 4.0: not for '
         'commercial use. Other weights keep the licence of their source and of '
