@@ -10,8 +10,8 @@ r"""Converts PyTorch weights of other projects, and writes ours for PyTorch.
 The first two commands read files of PyTorch or `.safetensors`: facebookresearch/mae,
 DINOv2, DINOv3, CLIP, SigLIP, ViTs of timm and Hugging Face, IResNets of InsightFace,
 MobileFaceNets of InsightFace and face.evoLVe, DenseNets and ResNets of torchvision and
-timm, EfficientNets, MobileViTs, ReXNets and ConvNeXt-V2s of timm, DDAMFN++, networks of
-Real-ESRGAN, and pickled modules, such as those of HSE-NN. They write a folder that
+timm, EfficientNets, MobileViTs, ReXNets and ConvNeXt-V2s of timm, DDAMFN++, VideoMAE and
+MARLIN, networks of Real-ESRGAN, and pickled modules, such as those of HSE-NN. They write a folder that
 every --init_from accepts. No code in the file is executed. A tensor that is missing or
 not used is an error. If a file fits several networks or does not say its preprocessing,
 the command asks for --arch, --activation or --preprocessing. The third command
@@ -47,7 +47,7 @@ flags.DEFINE_string(
     None,
     'Preprocessing of the weights: imagenet, half (mean and std 0.5), torchvision, '
     'emotiefflib, emotiefflib_mbf, cvnets, ddamfn, hf_vit, dinov3, clip, siglip, '
-    'insightface or denseface; default: as the file or its project says.',
+    'marlin, insightface or denseface; default: as the file or its project says.',
 )
 flags.DEFINE_string(
     'state_dict',

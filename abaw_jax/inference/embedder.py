@@ -167,9 +167,11 @@ def _pooled(section: Mapping[str, Any], pool: str) -> dict[str, str]:
         f'--pool={pool}: {section["backbone"]} has no tokens to pool; '
         'leave it out'
     )
-  if section.get('pool') == 'attention':
+  ours = section.get('pool')
+  if ours in ('attention', 'mean_raw'):
+    reason = 'pool by attention' if ours == 'attention' else 'have no norm'
     raise errors.InputError(
-        f'--pool={pool}: these weights pool by attention; leave it out'
+        f'--pool={pool}: these weights {reason}; leave it out'
     )
   return {'pool': pool}
 

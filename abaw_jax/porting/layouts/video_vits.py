@@ -105,9 +105,9 @@ _BASE = vit_layout.LAYOUT._replace(
     make_rule=make_rule,
     canonicalize=canonicalize,
     licence=(
-        'Weights of VideoMAE and VideoMAE V2 are published under CC BY-NC 4.0: not '
-        'for commercial use. Other weights keep the licence of their source and of '
-        'its data.'
+        'Weights of VideoMAE are under CC BY-NC 4.0: not for commercial use. Those of '
+        'VideoMAE V2 are under CC BY-NC 4.0 or Apache-2.0, as the page of the file '
+        'says. Other weights keep the licence of their source and of its data.'
     ),
     preprocessing='torchvision',
     # Decoders, the discriminator of MARLIN's training, and classifiers.
