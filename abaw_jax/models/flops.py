@@ -37,11 +37,11 @@ def forward_flops(model: nn.Module, batch: Mapping[str, Array]) -> int:
 
 
 def vit_flops(model: vit.ViT, *, visible: int | None = None) -> int:
-  """Returns forward FLOPs per image for `visible` patches; None means all."""
+  """Returns forward FLOPs per input for `visible` patches; None means all."""
   patches = model.num_patches if visible is None else visible
   tokens, dim = patches + model.num_prefix, model.dim
   hidden, gated = model.hidden_dim, model.activation == 'swiglu'
-  total = _dense(patches, 3 * model.patch_size**2, dim)
+  total = _dense(patches, model.patch_width, dim)
   total += model.depth * _block(tokens, dim, hidden, gated=gated)
   if model.pool == 'attention':
     total += 2 * _dense(1, dim, tokens) + _pool(model, tokens)

@@ -189,7 +189,7 @@ def test_features_are_those_of_hugging_face_for_the_window(
     ('options', 'text'),
     [
         ({'windows': {'hop': 5}}, '--hop=5: is not between 1 and the 4'),
-        ({'batch_size': 6}, '--batch_size=6: is no multiple of the 4'),
+        ({'batch_size': 6}, '--batch_size=6: is no multiple of 4 frames'),
         ({'pool': 'cls'}, 'no class token'),
         ({'output': 'logits'}, '--output=logits'),
     ],

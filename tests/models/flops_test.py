@@ -44,6 +44,16 @@ def test_a_vit_has_the_published_flops(backbone, gflops):
 
 
 @pytest.mark.parametrize(
+    ('backbone', 'gmacs'), [('vit_s', 57), ('vit_b', 180), ('vit_l', 597)]
+)
+def test_a_videomae_has_the_published_flops(backbone, gmacs):
+  options = {'num_frames': 16, 'class_token': False}
+  model = zoo.make_model(name='video', backbone=backbone, **VIT, **options)
+  counted = flops.forward_flops(model, {}) / 2e9
+  assert counted == pytest.approx(gmacs, rel=0.005)
+
+
+@pytest.mark.parametrize(
     ('backbone', 'gflops'), [('vit_s', 13.0), ('vit_b', 19.6), ('vit_l', 41.5)]
 )
 def test_a_mae_has_the_published_flops(backbone, gflops):
@@ -116,7 +126,7 @@ def test_every_model_has_flops():
     model = zoo.make_model(name=name, **section)
     assert flops.forward_flops(model, batch) > 0
   # Convolutional networks have their own tests.
-  known = set(MODELS) | {'convnet', 'zero_shot', 'lsd', 'sr'}
+  known = set(MODELS) | {'convnet', 'video', 'zero_shot', 'lsd', 'sr'}
   assert known == set(zoo.MODELS)
 
 

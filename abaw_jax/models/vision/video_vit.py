@@ -39,6 +39,11 @@ class VideoViT(vit.ViT):
     return self.num_tubelets * self.grid**2
 
   @property
+  def patch_width(self) -> int:
+    """Number of values of a tubelet."""
+    return self.tubelet_size * super().patch_width
+
+  @property
   def position_codes(self) -> Float[np.ndarray, '1 n d']:
     """Fixed codes of the tokens in their order: by time, row and column."""
     return positions.interleaved_sincos(self.num_patches, self.dim)[None]

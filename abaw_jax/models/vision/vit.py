@@ -163,6 +163,11 @@ class ViT(nn.Module):
     return self.grid**2
 
   @property
+  def patch_width(self) -> int:
+    """Number of values of a patch."""
+    return 3 * self.patch_size**2
+
+  @property
   def position_codes(self) -> Float[np.ndarray, '1 n d']:
     """Fixed codes of the cls token, if there is one, and the patches."""
     codes = positions.sincos_2d(self.grid, self.dim)
