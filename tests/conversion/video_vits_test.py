@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 import transformers
 
+from abaw_jax.bundles import frame_networks, temporal_runs
 from abaw_jax.checkpoints import adoption, runs
 from abaw_jax.conversion import convert, parity_check
 from abaw_jax.core import errors
@@ -212,6 +213,16 @@ def test_other_uses_of_a_video_network_are_refused(networks, tmp_path):
     convert.export_weights(folder, tmp_path / 'x.pth')
   with pytest.raises(errors.InputError, match='--verify'):
     parity_check.check_outputs(folder, tmp_path / 'x.npz')
+  run = temporal_runs.TemporalRun(
+      workdir=tmp_path,
+      section={},
+      params={},
+      cards={'videomae': {'model': runs.read_config(folder)['model']}},
+      labels=frame_networks.Labels((), (), (), {}),
+      provenance={},
+  )
+  with pytest.raises(errors.InputError, match='reads frame by frame'):
+    temporal_runs.read_features_network(folder, run)
 
 
 def test_a_window_must_be_filled(networks, tmp_path):
