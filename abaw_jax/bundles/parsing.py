@@ -101,7 +101,7 @@ def parse(
   if extra := {name.split('/')[0] for name in tensors} - used:
     raise errors.InputError(
         f'{path}: holds parts that config.json does not name: '
-        f'{", ".join(sorted(extra))}; make the bundle again'
+        f'{errors.few(sorted(extra))}; make the bundle again'
     )
   if not is_temporal:
     members = [_heads(config['frame']['classes'], frame.params, ids)]

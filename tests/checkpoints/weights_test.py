@@ -138,7 +138,7 @@ def test_wrong_weights_are_refused(folders, tmp_path):
       (
           folders / 'vit',
           section('frame', backbone='vit_micro'),
-          r'norm/scale is \(64,\), the model wants \(192,\)',
+          r'proj/bias is \(64,\), the model wants \(192,\)',
       ),
       (
           folders / 'vit',
