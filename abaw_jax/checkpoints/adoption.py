@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from abaw_jax.checkpoints import runs
-from abaw_jax.core import files
+from abaw_jax.core import errors, files
 from abaw_jax.data import images
 from abaw_jax.models import zoo
 
-# Keys of a ViT that weights do not depend on.
+# Keys of a network that weights do not depend on.
 _OF_TRAINING = ('drop_path', 'remat', 'scan', 'dtype', 'cudnn_attention')
 
 
@@ -36,28 +36,49 @@ def adopt(
 def adopt_network(
     config: Mapping[str, Any], workdir: files.Path, given: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
-  """Returns `adopt` for the keys of a ViT that is no plain one, such as DINOv2's.
+  """Returns `adopt` for the network, unless it is a plain ViT.
 
-  No config has the options of these networks, so that they come from the weights.
+  No config has the options of ViTs such as DINOv2's. A convolutional network also
+  replaces a ViT. The sizes of plain ViTs are those of the config.
+
+  Raises:
+    InputError: a ViT cannot start a convolutional network, or LoRA needs a ViT.
   """
   ours = config['model']
-  if not config['init_from'] or 'patch_size' not in ours:
+  if not config['init_from'] or 'backbone' not in ours or ours['name'] == 'mae':
     return dict(config), []
   origin = _origin(config, workdir)
   theirs = runs.read_config(origin)['model']
-  if not zoo.vit_options(theirs):
+  if 'backbone' not in theirs:
     return dict(config), []
-  changed = {
-      key: value
-      for key, value in zoo.backbone_section(theirs).items()
-      if key not in ('name', *_OF_TRAINING)
-      and f'model.{key}' not in given
-      and (key not in ours or ours[key] != value)
-  }
-  return {**config, 'model': {**ours, **changed}}, [
-      f'config.model.{key}={value}, as in the network of {origin}'
-      for key, value in changed.items()
+  convolutional = zoo.is_convnet(theirs)
+  if zoo.is_convnet(ours) and not convolutional:
+    raise errors.InputError(
+        f'config.init_from={origin}: holds a ViT, and config.model.backbone='
+        f'{ours["backbone"]} is a convolutional network; use --config=frame'
+    )
+  if not convolutional and not zoo.vit_options(theirs):
+    return dict(config), []
+  if convolutional and ours.get('lora_rank'):
+    raise errors.InputError(
+        f'config.model.lora_rank={ours["lora_rank"]}: LoRA is for ViTs, and '
+        f'{origin} holds {theirs["backbone"]}; set it to 0'
+    )
+  old, new = map(zoo.backbone_section, (ours, theirs))
+  stay = {'name', *(x for x in _OF_TRAINING if x in new)}
+  stay |= {key for key in new if f'model.{key}' in given}
+  kept = {k: v for k, v in ours.items() if k not in old or k in stay}
+  model = new | kept
+  optim = config['optim']
+  if convolutional and 'optim.layer_decay' not in given:
+    optim = {**optim, 'layer_decay': 1.0}
+  lines = [
+      f'config.{section}.{key}={value}, as in the network of {origin}'
+      for section, values in (('model', model), ('optim', optim))
+      for key, value in values.items()
+      if config[section].get(key) != value
   ]
+  return {**config, 'model': model, 'optim': optim}, lines
 
 
 def adopt_preprocessing(
