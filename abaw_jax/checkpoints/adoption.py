@@ -9,7 +9,10 @@ from abaw_jax.data import images
 from abaw_jax.models import zoo
 
 # Keys of a network that weights do not depend on.
-_OF_TRAINING = ('drop_path', 'remat', 'scan', 'dtype', 'cudnn_attention')
+_OF_TRAINING = (
+    'drop_path', 'remat', 'scan', 'dtype', 'cudnn_attention', 'lora_rank',
+    'lora_alpha', 'lora_targets',
+)  # fmt: skip
 
 
 def adopt(
@@ -36,10 +39,10 @@ def adopt(
 def adopt_network(
     config: Mapping[str, Any], workdir: files.Path, given: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
-  """Returns `adopt` for the network, unless it is a plain ViT.
+  """Returns `adopt` for the network of models that are no MAE.
 
-  No config has the options of ViTs such as DINOv2's. A convolutional network also
-  replaces a ViT. The sizes of plain ViTs are those of the config.
+  A convolutional network also replaces a ViT. A plain ViT, such as a MAE's, keeps
+  the pooling of the config, and its image size if the weights have no position table.
 
   Raises:
     InputError: a ViT cannot start a convolutional network, or LoRA needs a ViT.
@@ -57,8 +60,6 @@ def adopt_network(
         f'config.init_from={origin}: holds a ViT, and config.model.backbone='
         f'{ours["backbone"]} is a convolutional network; use --config=frame'
     )
-  if not convolutional and not zoo.vit_options(theirs):
-    return dict(config), []
   if convolutional and ours.get('lora_rank'):
     raise errors.InputError(
         f'config.model.lora_rank={ours["lora_rank"]}: LoRA is for ViTs, and '
@@ -66,6 +67,9 @@ def adopt_network(
     )
   old, new = map(zoo.backbone_section, (ours, theirs))
   stay = {'name', *(x for x in _OF_TRAINING if x in new)}
+  if not convolutional and not zoo.vit_options(theirs):
+    stay |= {'pool'}
+    stay |= {'image_size'} if new['positions'] == 'sincos' else set()
   stay |= {key for key in new if f'model.{key}' in given}
   kept = {k: v for k, v in ours.items() if k not in old or k in stay}
   model = new | kept

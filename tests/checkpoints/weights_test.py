@@ -222,7 +222,7 @@ def test_training_uses_the_preprocessing_of_its_initial_weights(
   for key, value in preprocessing.PRESETS['hf_vit'].items():
     assert config['augment'][key] == value
   assert [line.split('=')[0].split('.')[-1] for line in lines] == [
-      'fit', 'filter', 'mean', 'std'
+      'positions', 'fit', 'filter', 'mean', 'std'
   ]  # fmt: skip
   # It is what runs.
   noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)

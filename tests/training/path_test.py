@@ -179,7 +179,7 @@ def test_a_checkpoint_of_another_size_is_refused_with_parameter_paths(
       model__backbone='vit_micro',
   )
   with pytest.raises(errors.InputError) as error:
-    loop.train(config, tmp_path / 'frame')
+    loop.train(config, tmp_path / 'frame', given={'model.backbone'})
   message = str(error.value)
   assert 'missing backbone/blocks_2/attn/qkv/kernel;' in message
   assert 'attn/proj/bias is (64,), the model wants (192,)' in message
