@@ -56,6 +56,7 @@ def read_config(workdir: files.Path) -> dict[str, Any]:
     config = json.loads(path.read_text())
   except json.JSONDecodeError as e:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
+  config = stored_config.with_features(config, stored_config.located, workdir)
   section = stored_config.Section(path, 'config', config)
   config_ranges.check(section, where=f'{path}: ')
   return section
@@ -139,7 +140,8 @@ def read_data(workdir: files.Path) -> dict[str, fingerprint.Fingerprint]:
 def _read_data(workdir: files.Path) -> dict[str, fingerprint.Fingerprint]:
   path = workdir / _DATA
   try:
-    return json.loads(path.read_text())
+    found = json.loads(path.read_text())
+    return {stored_config.located(k, workdir): v for k, v in found.items()}
   except (OSError, ValueError) as e:
     raise errors.InputError(
         f'{path}: cannot be read, so the data of this run are unknown; restore it'
@@ -188,7 +190,10 @@ def claim(
     config: of the run.
     data: fingerprint of each of its datasets, by name.
   """
-  files.write_json(workdir / _DATA, {**(data or {}), **_pseudo_labels(config)})
+  stored = {**(data or {}), **_pseudo_labels(config)}
+  stored = {stored_config.portable(k, workdir): v for k, v in stored.items()}
+  config = stored_config.with_features(config, stored_config.portable, workdir)
+  files.write_json(workdir / _DATA, stored)
   files.write_json(workdir / 'config.json', config)
 
 
