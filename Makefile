@@ -32,7 +32,7 @@ docs: $(DOCS)/.installed
 	@echo 'open site/index.html'
 
 # Runs the marked commands of README.md and docs/ in a new environment, after `make
-# demo`; PAGES=... selects files. All pages take half an hour on two cores.
+# demo`; PAGES=... selects files. All pages take about ten minutes on two cores.
 docs-walk: $(VENV)/.tested
 	$(BIN)/python -m tests.documentation.walk --demo=$(WORKDIR) $(PAGES)
 

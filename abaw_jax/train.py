@@ -24,10 +24,11 @@ cli.define_processes()
 def main() -> None:
   """Makes the dataset if needed, chooses the workdir, and trains."""
   from abaw_jax.checkpoints import runs
+  from abaw_jax.core import config_ranges
   from abaw_jax.cpu import host_memory
   from abaw_jax.distributed import processes
   from abaw_jax.tasks import registry
-  from abaw_jax.telemetry import goodput
+  from abaw_jax.telemetry import goodput, journal
   from abaw_jax.training import loop
   from abaw_jax.workflow import joint, procedural, stages
 
@@ -55,12 +56,10 @@ def main() -> None:
       stages.run(joint.stages(config, workdir, cli.config_arguments()))
       config = joint.with_features(config, workdir)
       config = task.complete(config)
-      loop.train(
-          config,
-          workdir,
-          elapsed=goodput.process_age(),
-          given=cli.config_overrides(),
-      )
+      given = cli.config_overrides()
+      for line in config_ranges.without_effect(config, given):
+        journal.say(line)
+      loop.train(config, workdir, elapsed=goodput.process_age(), given=given)
 
 
 if __name__ == '__main__':

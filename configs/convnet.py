@@ -1,14 +1,14 @@
 r"""The frame model with a convolutional backbone.
 
-  abaw-jax train --config=convnet:iresnet_50 \
-      --config.init_from=weights/iresnet_50 --workdir=runs/iresnet
+  abaw-jax train --config=convnet --config.init_from=weights/iresnet_50 \
+      --workdir=runs/iresnet
 
 Heads only: add --config.optim.freeze=backbone. Other sizes: add
 --config.model.backbone=iresnet_100 (with another image size, also
 --config.model.image_size=300). `smoke` takes seconds.
 
 `init_from` takes a folder of weights (`abaw-jax convert`) or another run of this
-config.
+config. The backbone and the image size are then those of the weights.
 
 Cost: on two CPU cores, training processes 3.4 images/s (iresnet_50, 112 pixels),
 5.0 (densenet_121), 13.7 (efficientnet_b0) or 4.7 (resnet_50, all 224 pixels).

@@ -4,8 +4,8 @@ r"""The frame model: a ViT with linear heads, trained on single frames.
   abaw-jax train --config=frame:probe --config.init_from=runs/mae-small
 
 `probe` trains linear heads on a frozen backbone. On two CPU cores, use the variant
-`small`; `smoke` takes seconds. `init_from` takes the workdir of a MAE run with the
-same backbone.
+`small`; `smoke` takes seconds. `init_from` takes a run, such as a MAE, or a folder of
+weights (`abaw-jax convert`). The network is then that of the weights.
 
 The recipe is the fine-tuning of He et al. (arXiv 2111.06377): layer-wise learning
 rate decay, stochastic depth, mean pooling.

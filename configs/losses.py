@@ -68,6 +68,10 @@ def add_multi_task_loss(config: ml_collections.ConfigDict) -> None:
   config.loss.va_weights = 'none'
   # Standard deviation of the Gaussian that smooths the density; labels are in [-1, 1].
   config.loss.va_density_sigma = 0.1
+  # File of `abaw-jax pseudo_label`: labels for training frames that have none; '' =
+  # none. `loss.pseudo_weight` is the weight of their loss.
+  config.data.pseudo_labels = ''
+  config.loss.pseudo_weight = 1.0
 
 
 def add_images(config: ml_collections.ConfigDict) -> None:

@@ -144,10 +144,6 @@ def get_config(variant: str = 'full') -> ml_collections.ConfigDict:
   # In training, a frame without a label takes the label of the nearest labelled
   # frame within this distance, in frame numbers; 0 = off.
   config.data.fill_labels = 0
-  # File of `abaw-jax pseudo_label`: labels for training frames that have none; '' =
-  # none. `loss.pseudo_weight` is the weight of their loss.
-  config.data.pseudo_labels = ''
-  config.loss.pseudo_weight = 1.0
 
   # Weighting of the task losses, in addition to `weights`: 'fixed' = none;
   # 'normalized' divides each loss by its value; 'uncertainty' divides it by a

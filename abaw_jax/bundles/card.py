@@ -82,7 +82,7 @@ def _summary(config) -> Iterator[str]:
   for section in config['temporal']:
     yield (
         f'- Temporal model: {section["model"]["encoder"]}, trained on windows of '
-        f'{section["window"]} frames'
+        f'{section["window"]} frames' + _below(len(section.get('below', ())))
     )
   kinds = {
       task: window['kind']
@@ -125,7 +125,14 @@ def _data(provenance) -> Iterator[str]:
   frame = provenance['frame']
   for title, origin in (
       ('Frame network', frame),
-      *(('Temporal model', one) for one in provenance['temporal']),
+      *(
+          (title, one)
+          for run in provenance['temporal']
+          for title, one in (
+              ('Temporal model', run),
+              *(('Its hidden states', x) for x in run.get('below', ())),
+          )
+      ),
   ):
     if 'source' in origin:
       yield f'- {title}: {origin["source"]} of {origin["project"]}'
@@ -137,6 +144,10 @@ def _data(provenance) -> Iterator[str]:
     step = f', step {origin["step"]}' if 'step' in origin else ''
     name = f'run {origin["run"]}' if 'run' in origin else origin['weights']
     yield f'- {title}: {name}{step}; data: {_listing(data)}'
+
+
+def _below(count: int) -> str:
+  return f', on hidden states of {count} other models' if count else ''
 
 
 def _listing(names) -> str:

@@ -158,6 +158,7 @@ def data_rows(workdir: files.Path) -> dict[str, dict[str, int]]:
           for split, summary in found.get('splits', {}).items()
       }
       for name, found in runs.read_data(workdir).items()
+      if name.count('/') == 1  # not the path of hidden states
   }
 
 

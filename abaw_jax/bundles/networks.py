@@ -108,22 +108,33 @@ class Temporal(Network):
     window: frames of a window in training.
     stride: distance of two windows; see `plans.Windows`.
     carried: whether the state goes from window to window, as in training.
+    below: models that read the same windows first; `model` reads their hidden
+      states.
+    keep_features: whether it also reads the features, before the hidden states.
   """
 
   model: temporal_model.TemporalModel
   window: int
   stride: int
   carried: bool
+  below: tuple[temporal_model.TemporalModel, ...] = ()
+  keep_features: bool = True
+
+  @property
+  def models(self) -> tuple[temporal_model.TemporalModel, ...]:
+    """All models; `model` is the first one."""
+    return (self.model, *self.below)
 
   @functools.cached_property
   def is_exact(self) -> bool:
     """Whether every split of a track gives the same outputs."""
-    state = jax.tree.leaves(self.model.initial_carry(1))
-    return streaming.is_exact(self.model) and (self.carried or not state)
+    state = jax.tree.leaves(self.initial_carry(1))
+    exact = all(map(streaming.is_exact, self.models))
+    return exact and (self.carried or not state)
 
   @functools.cached_property
   def sequential(self) -> bool:
-    return self.carried and bool(jax.tree.leaves(self.model.initial_carry(1)))
+    return self.carried and bool(jax.tree.leaves(self.initial_carry(1)))
 
   def plan(self, *, live: bool) -> plans.Plan:
     if self.is_exact:
@@ -135,19 +146,75 @@ class Temporal(Network):
     return plans.Windows(self.window, stride)
 
   def initial_carry(self, batch_size: int) -> PyTree[Array]:
-    return self.model.initial_carry(batch_size)
+    return tuple(model.initial_carry(batch_size) for model in self.models)
 
   def read(self, params, carry, features, frame_id, mask, window_length):
-    output, carry = streaming.read(
+    first, *states = carry
+    params = dict(params)
+    parts = [features] if self.keep_features else []
+    for i, model in enumerate(self.below):
+      output, states[i] = streaming.read(
+          params.pop(below_name(i)),
+          states[i],
+          features,
+          frame_id,
+          mask,
+          window_length,
+          model=model,
+      )
+      parts += [output['hidden'][task] for task in model.tasks]
+    if self.below:
+      joined = jnp.concatenate(parts, axis=-1, dtype=features.dtype)
+      features = jnp.where(mask[..., None], joined, 0.0)
+    output, first = streaming.read(
         params,
-        carry,
+        first,
         features,
         frame_id,
         mask,
         window_length,
         model=self.model,
     )
-    return multi_task.probabilities(output, self.expressions), carry
+    output = multi_task.probabilities(output, self.expressions)
+    return output, (first, *states)
+
+
+def make_temporal(
+    section: Mapping[str, Any],
+    *,
+    params: PyTree,
+    expressions: tuple[int, ...],
+    stride: int,
+) -> Temporal:
+  """Returns the temporal model of a section `temporal` of a bundle's config."""
+  return Temporal(
+      params=params,
+      expressions=expressions,
+      model=zoo.make_model(**section['model']),
+      window=section['window'],
+      stride=stride,
+      carried=section['carried'],
+      below=tuple(zoo.make_model(**x) for x in section.get('below', ())),
+      keep_features=section.get('keep_features', True),
+  )
+
+
+def below_name(index: int) -> str:
+  """Returns the name of a model below among the weights of a temporal model."""
+  return f'below{index}'
+
+
+def section_shapes(
+    section: Mapping[str, Any],
+) -> PyTree[jax.ShapeDtypeStruct]:
+  """Returns the shapes of the weights of a section, see `make_temporal`."""
+  width, below = section['feature_dim'], {}
+  dim = width if section.get('keep_features', True) else 0
+  for i, model in enumerate(section.get('below', ())):
+    found = below[below_name(i)] = temporal_shapes(model, width)
+    tasks = zoo.make_model(**model).tasks
+    dim += sum(found[task]['head']['out']['kernel'].shape[0] for task in tasks)
+  return temporal_shapes(section['model'], dim) | below
 
 
 def temporal_shapes(

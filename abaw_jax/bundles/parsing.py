@@ -101,7 +101,7 @@ def parse(
   if extra := {name.split('/')[0] for name in tensors} - used:
     raise errors.InputError(
         f'{path}: holds parts that config.json does not name: '
-        f'{", ".join(sorted(extra))}; make the bundle again'
+        f'{errors.few(sorted(extra))}; make the bundle again'
     )
   if not is_temporal:
     members = [_heads(config['frame']['classes'], frame.params, ids)]
@@ -238,17 +238,12 @@ def _temporal(section, params, ids, path: files.Path) -> networks.Temporal:
   window, stride = section['window'], section['stride']
   if not 1 <= stride <= window:
     raise ValueError(f'temporal: stride is {stride} and window {window}')
-  model = _tuples(section['model'])
-  config_ranges.check({'model': model})
-  shapes = networks.temporal_shapes(model, section['feature_dim'])
-  _check_shapes(params, shapes, path)
-  return networks.Temporal(
-      params=params,
-      expressions=ids,
-      model=zoo.make_model(**model),
-      window=window,
-      stride=stride,
-      carried=section['carried'],
+  section = _tuples(section)
+  for model in (section['model'], *section.get('below', ())):
+    config_ranges.check({'model': model})
+  _check_shapes(params, networks.section_shapes(section), path)
+  return networks.make_temporal(
+      section, params=params, expressions=ids, stride=stride
   )
 
 

@@ -47,9 +47,11 @@ def read_bundle(
   with files.local_copy(folder / TENSORS) as copy:
     tensors, _ = weight_files.read_tensors(copy)
   try:
-    for section in (config['frame'], *config['temporal']):
-      known = section['model'].keys() & (model or {}).keys()
-      section['model'] |= {key: model[key] for key in known}
+    below = [x for part in config['temporal'] for x in part.get('below', ())]
+    parts = (config['frame'], *config['temporal'])
+    for section in (*(part['model'] for part in parts), *below):
+      known = section.keys() & (model or {}).keys()
+      section |= {key: model[key] for key in known}
     return parsing.parse(config, tensors, checksums, folder)
   except errors.InputError as e:
     if str(e).startswith(str(folder)):

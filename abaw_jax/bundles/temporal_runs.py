@@ -31,8 +31,9 @@ class TemporalRun:
     workdir: of the run.
     section: section `temporal` of a bundle's config, without the stride.
     params: weights, nested by name.
-    cards: card of each of its feature sets, by name, in order.
+    cards: card of each feature set of frames, by name, in order.
     labels: what it predicts.
+    sha256: of the weights, as in the card of its hidden states.
     provenance: origin, as JSON values.
   """
 
@@ -41,6 +42,7 @@ class TemporalRun:
   params: Mapping[str, Any]
   cards: Mapping[str, Mapping[str, Any]]
   labels: frame_networks.Labels
+  sha256: str
   provenance: Mapping[str, Any]
 
 
@@ -52,8 +54,8 @@ def read(workdir: files.Path, data_dir: files.Path | None) -> TemporalRun:
     data_dir: folder of the datasets with its features, if it was moved.
 
   Raises:
-    InputError: it is no such run, its features have no card, or their
-      normalisation needs a full video.
+    InputError: it is no such run, its features have no card, their normalisation
+      needs a full video, or they are hidden states that a bundle cannot compute.
   """
   config = runs.read_config(workdir)
   if 'data' not in config or 'features' not in config['data']:
@@ -69,46 +71,111 @@ def read(workdir: files.Path, data_dir: files.Path | None) -> TemporalRun:
     )
   task = registry.make_task(config)
   names = [name.strip() for name in data['features'].split(',')]
-  for name in names:
-    if '/' in name:
-      raise errors.InputError(
-          f'--temporal={workdir}: reads the hidden states of {name}, and a bundle '
-          'has one temporal model without others below it; bundle a run that '
-          'reads only features of frames'
-      )
   root = data_dir or data['dir']
-  cards = {
+  own = {
       name: feature_datasets.read_card(root, data['name'], name)
       for name in names
+      if '/' not in name
   }
-  feature_dim = sum(card['dim'] for card in cards.values())
+  if [*own] != names[: len(own)]:
+    raise errors.InputError(
+        f'--temporal={workdir}: config.data.features={data["features"]}: a bundle '
+        'joins features of frames before hidden states; train a run that names '
+        'them first'
+    )
+  below = [read(files.path(name), data_dir) for name in names[len(own) :]]
+  hidden = _hidden_dims(workdir, data, below)
+  cards = own or below[0].cards
+  section = {
+      'model': dict(config['model']),
+      'feature_dim': sum(card['dim'] for card in cards.values()),
+      'window': data['window'],
+      'carried': data['batching'] == 'stateful_videos',
+  }
+  if below:
+    _check_below(workdir, cards, section, below)
+    section['below'] = [run.section['model'] for run in below]
+    section['keep_features'] = bool(own)
   mesh = frame_networks.first_device()
   with jax.set_mesh(mesh):
-    batch = inputs.example_without_data(task, feature_dim=feature_dim)
+    dim = sum(card['dim'] for card in own.values()) + sum(hidden)
+    batch = inputs.example_without_data(task, feature_dim=dim)
     shapes = steps.param_shapes(task, batch, mesh)
     params, step = parameters.load(workdir, shapes)
-  params = _like(
-      jax.device_get(params),
-      networks.temporal_shapes(config['model'], feature_dim),
+  kept = _like(
+      jax.device_get(params), networks.temporal_shapes(config['model'], dim)
   )
+  origin = {
+      'run': workdir.name,
+      'step': step,
+      'features': [
+          *own,
+          *(f'hidden states of {x.workdir.name}' for x in below),
+      ],
+      'data': frame_networks.data_rows(workdir),
+  }
+  if below:
+    origin['below'] = [run.provenance for run in below]
   return TemporalRun(
       workdir=workdir,
-      section={
-          'model': dict(config['model']),
-          'feature_dim': feature_dim,
-          'window': data['window'],
-          'carried': data['batching'] == 'stateful_videos',
-      },
-      params=params,
+      section=section,
+      params=kept
+      | {networks.below_name(i): run.params for i, run in enumerate(below)},
       cards=cards,
       labels=frame_networks.trained_labels(workdir, task),
-      provenance={
-          'run': workdir.name,
-          'step': step,
-          'features': names,
-          'data': frame_networks.data_rows(workdir),
-      },
+      sha256=parameters.checksum(params),
+      provenance=origin,
   )
+
+
+def _hidden_dims(
+    workdir: files.Path, data: Mapping[str, Any], below: Sequence[TemporalRun]
+) -> list[int]:
+  """Returns the widths of the hidden states of some runs.
+
+  Raises:
+    InputError: the weights of a run have changed since they were extracted.
+  """
+  dims = []
+  for run in below:
+    card = feature_datasets.read_card(
+        run.workdir / feature_datasets.OF_RUN,
+        data['name'],
+        feature_datasets.HIDDEN,
+    )
+    if card['sha256'] != run.sha256:
+      raise errors.InputError(
+          f'--temporal={workdir}: reads hidden states of other weights than those '
+          f'of {run.workdir}; restore that run, or train {workdir.name} again'
+      )
+    dims.append(card['dim'])
+  return dims
+
+
+def _check_below(
+    workdir: files.Path,
+    cards: Mapping[str, Any],
+    section: Mapping[str, Any],
+    below: Sequence[TemporalRun],
+) -> None:
+  """Raises an InputError if a bundle cannot compute the hidden states of runs."""
+  why = ''
+  for run in below:
+    if 'below' in run.section:
+      why = (
+          'reads hidden states itself, and a bundle has one layer of such runs'
+      )
+    elif (run.section['window'], run.section['carried']) != (
+        section['window'], section['carried']
+    ):  # fmt: skip
+      why = 'has another config.data.window or config.data.batching'
+    elif list(run.cards.items()) != list(cards.items()):
+      why = 'reads other features of frames'
+    if why:
+      raise errors.InputError(
+          f'--temporal={workdir}: reads hidden states of {run.workdir}, which {why}; '
+          'bundle a run of configs/joint.py'
+      )
 
 
 def read_features_network(

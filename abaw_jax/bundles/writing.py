@@ -23,7 +23,6 @@ from abaw_jax.bundles import (
 from abaw_jax.core import errors, files, locks
 from abaw_jax.distributed import sharding
 from abaw_jax.inference import embedder
-from abaw_jax.models import zoo
 from abaw_jax.porting import weight_files
 from abaw_jax.postprocessing import postprocess, postprocessing_files
 
@@ -185,13 +184,8 @@ def _alignment(given: str | None, source: embedder.Embedder) -> faces.Alignment:
 def _stride(run: temporal_runs.TemporalRun, stride: int | None) -> int:
   """Returns the distance of two windows of a temporal model."""
   section, window = run.section, run.section['window']
-  network = networks.Temporal(
-      params={},
-      expressions=(),
-      model=zoo.make_model(**section['model']),
-      window=window,
-      stride=window,
-      carried=section['carried'],
+  network = networks.make_temporal(
+      section, params={}, expressions=(), stride=window
   )
   if network.is_exact or network.sequential:
     if stride not in (None, window):

@@ -8,8 +8,11 @@ from abaw_jax.core import errors, files
 from abaw_jax.data import images
 from abaw_jax.models import zoo
 
-# Keys of a ViT that weights do not depend on.
-_OF_TRAINING = ('drop_path', 'remat', 'scan', 'dtype', 'cudnn_attention')
+# Keys of a network that weights do not depend on.
+_OF_TRAINING = (
+    'drop_path', 'remat', 'scan', 'dtype', 'cudnn_attention', 'lora_rank',
+    'lora_alpha', 'lora_targets',
+)  # fmt: skip
 
 
 def adopt(
@@ -36,12 +39,17 @@ def adopt(
 def adopt_network(
     config: Mapping[str, Any], workdir: files.Path, given: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
-  """Returns `adopt` for the keys of a ViT that is no plain one, such as DINOv2's.
+  """Returns `adopt` for the network of models that are no MAE.
 
-  No config has the options of these networks, so that they come from the weights.
+  A convolutional network also replaces a ViT. A plain ViT, such as a MAE's, keeps
+  the pooling of the config, and its image size if the weights have no position table.
+
+  Raises:
+    InputError: the weights are of a video network, a ViT cannot start a
+      convolutional network, or LoRA needs a ViT.
   """
   ours = config['model']
-  if not config['init_from'] or 'patch_size' not in ours:
+  if not config['init_from'] or 'backbone' not in ours:
     return dict(config), []
   origin = _origin(config, workdir)
   theirs = runs.read_config(origin)['model']
@@ -51,19 +59,37 @@ def adopt_network(
         f'make features with `abaw-jax extract --init_from={origin}` and train a '
         'temporal model on them'
     )
-  if not zoo.vit_options(theirs):
+  if ours['name'] == 'mae' or 'backbone' not in theirs:
     return dict(config), []
-  changed = {
-      key: value
-      for key, value in zoo.backbone_section(theirs).items()
-      if key not in ('name', *_OF_TRAINING)
-      and f'model.{key}' not in given
-      and (key not in ours or ours[key] != value)
-  }
-  return {**config, 'model': {**ours, **changed}}, [
-      f'config.model.{key}={value}, as in the network of {origin}'
-      for key, value in changed.items()
+  convolutional = zoo.is_convnet(theirs)
+  if zoo.is_convnet(ours) and not convolutional:
+    raise errors.InputError(
+        f'config.init_from={origin}: holds a ViT, and config.model.backbone='
+        f'{ours["backbone"]} is a convolutional network; use --config=frame'
+    )
+  if convolutional and ours.get('lora_rank'):
+    raise errors.InputError(
+        f'config.model.lora_rank={ours["lora_rank"]}: LoRA is for ViTs, and '
+        f'{origin} holds {theirs["backbone"]}; set it to 0'
+    )
+  old, new = map(zoo.backbone_section, (ours, theirs))
+  stay = {'name', *(x for x in _OF_TRAINING if x in new)}
+  if not convolutional and not zoo.vit_options(theirs):
+    stay |= {'pool'}
+    stay |= {'image_size'} if new['positions'] == 'sincos' else set()
+  stay |= {key for key in new if f'model.{key}' in given}
+  kept = {k: v for k, v in ours.items() if k not in old or k in stay}
+  model = new | kept
+  optim = config['optim']
+  if convolutional and 'optim.layer_decay' not in given:
+    optim = {**optim, 'layer_decay': 1.0}
+  lines = [
+      f'config.{section}.{key}={value}, as in the network of {origin}'
+      for section, values in (('model', model), ('optim', optim))
+      for key, value in values.items()
+      if config[section].get(key) != value
   ]
+  return {**config, 'model': model, 'optim': optim}, lines
 
 
 def adopt_preprocessing(

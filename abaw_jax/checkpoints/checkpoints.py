@@ -242,9 +242,8 @@ class Checkpoints:
         if not steps.is_finite(leaf)
     ]
     if bad:
-      more = f' and {len(bad) - 3} more' if len(bad) > 3 else ''
       raise errors.InputError(
-          f'step {int(state.step)}: NaN or Inf in {", ".join(bad[:3])}{more}; '
+          f'step {int(state.step)}: NaN or Inf in {errors.few(bad)}; '
           f'not saved, newest good checkpoint: {self.newest()}; lower '
           'config.optim.lr or check the weights of config.init_from, then run '
           'the same command again'

@@ -165,7 +165,7 @@ def check_same_shapes(
     content: str = 'weights of another model',
     fix: str = 'choose the config.model that they were trained with',
 ) -> None:
-  """Raises an InputError that lists every missing, extra or misshapen path.
+  """Raises an InputError that names missing, extra and misshapen paths.
 
   Args:
     have: tree of arrays or shapes on disk.
@@ -181,17 +181,8 @@ def check_same_shapes(
       }
       for tree in (have, want)
   )
-  wrong = [f'missing {name}' for name in sorted(want.keys() - have.keys())]
-  wrong += [f'extra {name}' for name in sorted(have.keys() - want.keys())]
-  wrong += [
-      f'{name} is {have[name]}, the model wants {want[name]}'
-      for name in sorted(have.keys() & want.keys())
-      if have[name] != want[name]
-  ]
-  if wrong:
-    raise errors.InputError(
-        f'{where}: holds {content}: {"; ".join(wrong)}; {fix}'
-    )
+  if wrong := errors.shape_differences(have, want):
+    raise errors.InputError(f'{where}: holds {content}: {wrong}; {fix}')
 
 
 def checksum(params: Any) -> str:

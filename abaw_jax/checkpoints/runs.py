@@ -15,6 +15,7 @@ from typing import Any
 from abaw_jax.checkpoints import stored_config
 from abaw_jax.core import config_ranges, errors, files, fingerprint
 from abaw_jax.data import sources
+from abaw_jax.porting import weight_files
 
 # Sections that cannot change when a run resumes.
 FIXED = ('model', 'data', 'seed')
@@ -31,8 +32,11 @@ ADDED = {
     'model.lora_alpha': 16.0,
     'model.lora_targets': 'qkv,proj,fc1,fc2',
     'optim.name': 'adamw',
+    'data.pseudo_labels': '',
+    'loss.pseudo_weight': 1.0,
 }
 _DATA = 'data.json'
+_PSEUDO_LABELS = 'pseudo_labels'  # its entry that is no dataset
 
 
 def read_config(workdir: files.Path) -> dict[str, Any]:
@@ -52,6 +56,7 @@ def read_config(workdir: files.Path) -> dict[str, Any]:
     config = json.loads(path.read_text())
   except json.JSONDecodeError as e:
     raise errors.InputError(f'{path}: is not JSON ({e}); restore it') from e
+  config = stored_config.with_features(config, stored_config.located, workdir)
   section = stored_config.Section(path, 'config', config)
   config_ranges.check(section, where=f'{path}: ')
   return section
@@ -100,6 +105,7 @@ def check(workdir: files.Path, config: Mapping[str, Any]) -> list[str]:
         f'{workdir}: belongs to another run: {"; ".join(fixed)}; choose '
         'another --workdir or the settings of that run'
     )
+  _check_pseudo_labels(workdir, config)
   return list(changes.values())
 
 
@@ -127,9 +133,15 @@ def read_data(workdir: files.Path) -> dict[str, fingerprint.Fingerprint]:
   Raises:
     InputError: the file is missing or is not JSON.
   """
+  found = _read_data(workdir)
+  return {k: v for k, v in found.items() if k != _PSEUDO_LABELS}
+
+
+def _read_data(workdir: files.Path) -> dict[str, fingerprint.Fingerprint]:
   path = workdir / _DATA
   try:
-    return json.loads(path.read_text())
+    found = json.loads(path.read_text())
+    return {stored_config.located(k, workdir): v for k, v in found.items()}
   except (OSError, ValueError) as e:
     raise errors.InputError(
         f'{path}: cannot be read, so the data of this run are unknown; restore it'
@@ -139,7 +151,8 @@ def read_data(workdir: files.Path) -> dict[str, fingerprint.Fingerprint]:
 def shared(config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the settings that must be the same in all processes of a run."""
   flat = flatten(config)
-  return {f'config.{key}': flat[key] for key in flat if key not in PER_MACHINE}
+  same = {f'config.{key}': flat[key] for key in flat if key not in PER_MACHINE}
+  return same | flatten(_pseudo_labels(config))
 
 
 def is_claimed(workdir: files.Path) -> bool:
@@ -177,7 +190,10 @@ def claim(
     config: of the run.
     data: fingerprint of each of its datasets, by name.
   """
-  files.write_json(workdir / _DATA, data or {})
+  stored = {**(data or {}), **_pseudo_labels(config)}
+  stored = {stored_config.portable(k, workdir): v for k, v in stored.items()}
+  config = stored_config.with_features(config, stored_config.portable, workdir)
+  files.write_json(workdir / _DATA, stored)
   files.write_json(workdir / 'config.json', config)
 
 
@@ -208,6 +224,30 @@ def untrained_note(reasons: Mapping[str, str]) -> list[str]:
       f'not trained: {names}; scores that count these outputs, such as P_MTL, '
       'do not measure the training'
   ]
+
+
+def _pseudo_labels(
+    config: Mapping[str, Any],
+) -> dict[str, fingerprint.Fingerprint]:
+  """Returns the checksum of the file of pseudo-labels; {} without such a file."""
+  path = config.get('data', {}).get(_PSEUDO_LABELS)
+  if not path or not files.path(path).is_file():
+    return {}
+  return {_PSEUDO_LABELS: {'sha256': weight_files.sha256(files.path(path))}}
+
+
+def _check_pseudo_labels(
+    workdir: files.Path, config: Mapping[str, Any]
+) -> None:
+  """Raises an InputError if a run began with another file of pseudo-labels."""
+  old = _read_data(workdir).get(_PSEUDO_LABELS)  # older runs have none
+  new = _pseudo_labels(config).get(_PSEUDO_LABELS)
+  if old and old != new and (new or not is_done(workdir)):
+    raise errors.InputError(
+        f'{workdir}: config.data.pseudo_labels={config["data"][_PSEUDO_LABELS]}: '
+        'is not the file that this run began with; restore it, or train again in '
+        'another --workdir'
+    )
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -1,6 +1,10 @@
-"""A config as it is stored; a missing key is a one-line error."""
+"""A config as it is stored; a missing key is a one-line error.
 
-from collections.abc import Mapping
+Paths inside the workdir of the run are stored as `./...`, so the workdir can be moved.
+"""
+
+from collections.abc import Callable, Mapping
+import os
 from typing import Any
 
 from abaw_jax.core import errors, files
@@ -29,6 +33,31 @@ class Section(dict):
         f'{self._path}: {self._name}.{key} is missing; add it with the value '
         'that the run was trained with'
     )
+
+
+def portable(path: str, workdir: files.Path) -> str:
+  """Returns a path inside a workdir as `./...`, and any other text as it is."""
+  inside = f'{os.path.abspath(workdir)}/'
+  return path.replace(inside, './', 1) if path.startswith(inside) else path
+
+
+def located(path: str, workdir: files.Path) -> str:
+  """Returns the absolute path of the result of `portable`."""
+  is_inside = path.startswith('./')
+  return f'{os.path.abspath(workdir)}{path[1:]}' if is_inside else path
+
+
+def with_features(
+    config: Mapping[str, Any],
+    change: Callable[[str, files.Path], str],
+    workdir: files.Path,
+) -> Mapping[str, Any]:
+  """Returns the config after `portable` or `located` of its feature sets."""
+  data = config.get('data', {})
+  if 'features' not in data:
+    return config
+  names = [change(x.strip(), workdir) for x in data['features'].split(',')]
+  return {**config, 'data': {**data, 'features': ','.join(names)}}
 
 
 def _value(path: files.Path, name: str, value: Any) -> Any:

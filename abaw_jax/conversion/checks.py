@@ -21,7 +21,7 @@ def check_finite(
     ]
   if wrong:
     raise errors.InputError(
-        f'{checkpoint}: {", ".join(wrong[:5])} has NaN or Inf'
+        f'{checkpoint}: {errors.few(wrong)} has NaN or Inf'
         f'{f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""}; convert a '
         'checkpoint from before the training diverged'
     )

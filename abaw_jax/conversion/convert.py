@@ -281,7 +281,7 @@ def _check_image_size(model, params, checkpoint: files.Path) -> None:
   ]
   if wrong:
     raise errors.InputError(
-        f'--image_size={model["image_size"]}: {", ".join(wrong)} of '
+        f'--image_size={model["image_size"]}: {errors.few(wrong)} of '
         f'{checkpoint} needs the size of the file; omit the flag'
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from abaw_jax.checkpoints import weights
-from abaw_jax.core import files
+from abaw_jax.core import errors, files
 from abaw_jax.models import super_resolution_zoo, zoo
 from abaw_jax.porting import weight_files
 from abaw_jax.porting.layouts import state_dicts
@@ -41,8 +41,9 @@ def left_out(
   parts = sorted(
       {x.removesuffix('.weight').removesuffix('.bias') for x in names}
   )
-  listed = ', '.join(parts[:5]) + (', ...' if len(parts) > 5 else '')
-  return {'left_out': f'{len(names)} tensors without effect: {listed}'}
+  return {
+      'left_out': f'{len(names)} tensors without effect: {errors.few(parts)}'
+  }
 
 
 def write(

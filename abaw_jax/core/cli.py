@@ -187,8 +187,7 @@ def run(
   sys.modules['__main__'].__doc__ = doc
   failures.silence_libtpu()
   failures.repeat_lost_interrupts()
-  for stream in (sys.stdout, sys.stderr):  # a file name can have any bytes
-    stream.reconfigure(errors='backslashreplace')
+  failures.prepare_output()
   wanted = list((arguments or {}).items())
 
   def guarded(argv: list[str]) -> int | None:

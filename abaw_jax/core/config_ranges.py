@@ -1,7 +1,7 @@
-"""Checks of configs: numbers against `RANGES` of configs/base.py, and overrides."""
+"""Checks of configs: ranges of numbers, overrides, and keys without effect."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import ctypes
 import operator
 import re
@@ -9,10 +9,12 @@ from typing import Any
 
 import ml_collections
 
-from abaw_jax.configs import base
+from abaw_jax.configs import base, conditions
 from abaw_jax.core import choices, errors
 
 _INTERVAL = re.compile(r'([\[(])([^ ]+), ([^ ]+)([\])])')
+# Values that switch a part of a run off.
+_OFF = (0, '', 'none')
 _HOLDS = {
     '[': operator.ge,
     '(': operator.gt,
@@ -66,6 +68,31 @@ def check_override(
         f'--config.{path}={text}: wrong type; give {type(value).__name__}, '
         f'such as {value!r}'
     )
+
+
+def without_effect(
+    config: Mapping[str, Any], given: Collection[str]
+) -> list[str]:
+  """Returns a line for each key that the user set and that the run does not read.
+
+  Args:
+    config: plain nested dict.
+    given: keys that the user set, such as `optim.eps`.
+  """
+  lines = []
+  for key in given:
+    name, _, values = conditions.CONDITIONS.get(key, '').partition('=')
+    value = config
+    for part in name.split('.'):
+      value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None:  # no condition, or one on a key that this config lacks
+      continue
+    is_read = value in values.split(',') if values else value not in _OFF
+    if not is_read:
+      lines.append(
+          f'note: config.{key} has no effect, as config.{name}={value}'
+      )
+  return lines
 
 
 def _is_inside(value: Any, allowed: str) -> bool:

@@ -1,8 +1,10 @@
-"""Ctrl-C, wrong flags, and failures of the machine, such as a full disk, as one line."""
+"""Ctrl-C, wrong flags, closed terminals, and failures of the machine as one line."""
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import glob
+import io
 import multiprocessing
 from multiprocessing import resource_tracker
 import os
@@ -60,6 +62,39 @@ def hide_ctrl_c_from_workers() -> Iterator[None]:
     yield
   finally:
     signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+class _Terminal(io.FileIO):
+  """File of a terminal; after the terminal has closed, output is dropped."""
+
+  def write(self, data: bytes) -> int | None:
+    """Returns the number of bytes that were written or dropped."""
+    try:
+      return super().write(data)
+    except OSError as e:
+      if e.errno != errno.EIO:
+        raise
+      with open(os.devnull, 'wb') as nowhere:
+        os.dup2(nowhere.fileno(), self.fileno())
+      return len(data)
+
+
+def prepare_output() -> None:
+  """Prepares stdout and stderr, so that neither text nor a closed terminal fails.
+
+  File names can have any bytes: they are escaped. After the terminal of a stream has
+  closed, text is dropped: a run continues, or saves after SIGHUP.
+  """
+  for name in ('stdout', 'stderr'):
+    stream = getattr(sys, name)
+    stream.reconfigure(errors='backslashreplace')
+    if not stream.isatty():
+      continue
+    file = io.BufferedWriter(_Terminal(stream.fileno(), 'w', closefd=False))
+    new = io.TextIOWrapper(
+        file, stream.encoding, stream.errors, line_buffering=True
+    )
+    setattr(sys, name, new)
 
 
 def repeat_lost_interrupts() -> None:

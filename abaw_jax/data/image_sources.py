@@ -1,6 +1,6 @@
 """Sources of single images: one dataset or a mixture of several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import fractions
 from typing import Any
 
@@ -66,7 +66,11 @@ class Identified(protocol.Wrapper):
 
 
 def frame_source(
-    data: Mapping[str, Any], split: str, *, identities: bool = False
+    data: Mapping[str, Any],
+    split: str,
+    *,
+    identities: bool = False,
+    fill: Callable[[Any], Any] | None = None,
 ) -> protocol.Source:
   """Returns the labelled images of a split, from all datasets in `data.name`.
 
@@ -78,6 +82,7 @@ def frame_source(
     data: the section `data` of a config.
     split: name of the split.
     identities: whether records have an `identity`, see `Identified`.
+    fill: gives the records new labels, see `pseudo_labels.Labelled`.
 
   Raises:
     InputError: a dataset does not exist, or a value is wrong.
@@ -86,6 +91,11 @@ def frame_source(
     raise errors.InputError(
         f'config.loss.identity_adversarial: config.data.name={data["name"]}: people '
         'of several datasets may have the same names; name one dataset'
+    )
+  if fill and ',' in data['name']:
+    raise errors.InputError(
+        f'config.data.pseudo_labels: config.data.name={data["name"]}: images of '
+        'several datasets may have the same names; name one dataset'
     )
   for key, values in _CHOICES.items():
     choices.choose(dict.fromkeys(values), data[key], f'data.{key}')
@@ -108,6 +118,8 @@ def frame_source(
   source = records = _images(data, split, transforms.FRAME_FIELDS, extra)
   if share < 1:
     source = sampling.VideoShare(source, share, data['share_seed'])
+  if fill:
+    source = fill(source)
   if data['class_balance'] != 'none':
     source = sampling.ClassBalanced(source)
   return Identified(source, records) if identities else source

@@ -70,16 +70,15 @@ def frame_batch(
   faces = np.empty((rows, image_size, image_size, 3), np.uint8)
   kept, expression_probs, identities = [], [], []
   for record in _decoded(records, faces, resizing):
-    kept.append([record[field] for field in _FRAME_FIELDS])
+    pseudo = [name for name in labels.PSEUDO.values() if name in record]
+    kept.append({k: record[k] for k in (*_FRAME_FIELDS, *pseudo)})
     if probs:
       expression_probs.append(_expression_probs(record))
     if identity:
       identities.append(record['identity'])
   columns = {
-      field: _pad(np.array(column), rows)
-      for field, column in zip(
-          _FRAME_FIELDS, zip(*kept, strict=True), strict=True
-      )
+      field: _pad(np.array([row[field] for row in kept]), rows)
+      for field in kept[0]
   }
   batch = {
       **_images(faces, len(kept)),
@@ -198,7 +197,7 @@ def check_features(
 
 def _expression_probs(record: Record) -> Float[np.ndarray, '8']:
   """Returns the probability of each expression; all 0 without a label."""
-  if 'votes' in record:
+  if 'votes' in record and not record.get('pseudo_expr'):
     return votes.distribution(record['votes']).astype(np.float32)
   probs = np.zeros(labels.NUM_EXPRESSIONS, np.float32)
   if record['expr']:

@@ -1,6 +1,5 @@
 """SIGTERM, which announces a preemption, and SIGHUP, if the terminal closes."""
 
-import os
 import signal
 
 
@@ -16,14 +15,11 @@ class Notice:
   def __enter__(self) -> 'Notice':
     """Returns the notice itself."""
     self.received = False
-    self._terminal = [stream for stream in (1, 2) if os.isatty(stream)]
     self._previous = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, self._record)
     }
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-      self._previous[signal.SIGHUP] = signal.signal(
-          signal.SIGHUP, self._hang_up
-      )
+      self._previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._record)
     return self
 
   def __exit__(self, *_: object) -> None:
@@ -33,10 +29,3 @@ class Notice:
 
   def _record(self, *_: object) -> None:
     self.received = True
-
-  def _hang_up(self, *_: object) -> None:
-    """Records the signal; the terminal is closed, so it takes no more output."""
-    self.received = True
-    for stream in self._terminal:
-      with open(os.devnull, 'w') as nowhere:
-        os.dup2(nowhere.fileno(), stream)

@@ -67,7 +67,8 @@ def functions(bundle: parsing.Bundle, folder: Any) -> list[Function]:
   found = [_frame(bundle)]
   if bundle.is_temporal:
     for i, network in enumerate(bundle.networks):
-      if isinstance(network.model.encoder, fft_encoder.FFTEncoder):
+      encoders = [model.encoder for model in network.models]
+      if any(isinstance(x, fft_encoder.FFTEncoder) for x in encoders):
         raise errors.InputError(
             f'{folder}: temporal.{i} is an FFT encoder, and a Fourier transform '
             'has one fixed length; export a bundle with another temporal model, '
@@ -180,7 +181,7 @@ def _temporal(bundle: parsing.Bundle, index: int) -> Function:
           *carry,
       ),
       outputs=_by_name([*_predictions(bundle, ('b', 't')), *carry]),
-      max_length=_max_length(network.model),
+      max_length=_max_length(network.models),
       tolerance=_tolerance(bundle.config['temporal'][index]['model']),
       weight_bytes=_bytes(params),
       facts={
@@ -190,11 +191,12 @@ def _temporal(bundle: parsing.Bundle, index: int) -> Function:
   )
 
 
-def _max_length(model) -> int | None:
-  """Returns the length of the table of learned positions, if there is one."""
-  found = [model.encoder]
-  if model.private is not None:
-    found.append(model.private(dim=1, num_heads=1))
+def _max_length(models) -> int | None:
+  """Returns the length of the shortest table of learned positions, if any."""
+  found = [model.encoder for model in models]
+  for model in models:
+    if model.private is not None:
+      found.append(model.private(dim=1, num_heads=1))
   lengths = [
       encoder.max_length
       for encoder in found

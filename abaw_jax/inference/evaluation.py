@@ -82,6 +82,8 @@ def read_config(
   The arguments, and the errors about data, are those of `evaluate`.
   """
   config = runs.read_config(workdir)
+  if config.get('data', {}).get('pseudo_labels'):
+    config['data']['pseudo_labels'] = ''  # only true labels score a split
   if 'data' not in config:
     if data is None:
       raise errors.InputError(

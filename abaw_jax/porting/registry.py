@@ -130,12 +130,9 @@ def detect_layout(names: Iterable[str], checkpoint: pathlib.Path) -> str:
   """
   if found := _find(names):
     return found
-  known = '; '.join(
-      f'{layout.source} with {", ".join(sorted(layout.marks))}'
-      for layout in LAYOUTS.values()
-  )
-  found = ', '.join(sorted(names)[:5]) or 'no tensor'
+  known = '; '.join(dict.fromkeys(x.source for x in LAYOUTS.values()))
+  found = errors.few(sorted(names)) or 'no tensor'
   raise errors.InputError(
-      f'{checkpoint}: its tensors belong to no known architecture ({found}, '
-      f'...); known architectures: {known}'
+      f'{checkpoint}: its tensors belong to no known architecture ({found}); '
+      f'known architectures: {known}'
   )

@@ -20,11 +20,19 @@ TASKS = ('va', 'expr', 'au')
 
 
 def align(
-    members: Sequence[predictions.Predictions], names: Sequence[str]
+    members: Sequence[predictions.Predictions],
+    names: Sequence[str],
+    *,
+    same_labels: bool = True,
 ) -> list[predictions.Predictions]:
   """Returns the members with their rows in the order of the first.
 
   Two rows are the same if their video, frame and line of the list are.
+
+  Args:
+    members: predictions of the same rows.
+    names: of the members, for messages.
+    same_labels: whether all members must have the same labels.
 
   Raises:
     InputError: names the first row that a member lacks, that only this member
@@ -52,7 +60,8 @@ def align(
           'predictions of the same rows'
       )
     member = member.take(order)
-    _check_labels(first, member, names[0], name)
+    if same_labels:
+      _check_labels(first, member, names[0], name)
     aligned.append(member)
   return aligned
 

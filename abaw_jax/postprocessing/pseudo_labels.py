@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 
+from jaxtyping import Bool
 import numpy as np
 
 from abaw_jax.core import errors
@@ -32,8 +33,9 @@ def select(
 ) -> predictions.Predictions:
   """Returns the blend of the members, with pseudo-labels in place of its labels.
 
-  The masks are True where a label is new: the blend is confident and the members
-  have no true label.
+  The masks are True where a label is new: the blend is confident and no member has a
+  true label. Frame models and temporal models may have other labels of a frame that
+  the list repeats.
 
   Args:
     members: predictions of the same rows.
@@ -48,7 +50,7 @@ def select(
         f'--predictions={names[0]}: one member cannot agree with others; give the '
         'files of two or more models'
     )
-  members = blending.align(members, names)
+  members = blending.align(members, names, same_labels=False)
   blend = postprocess.Postprocessing.equal_weights(
       len(members), expr='probabilities', au='probabilities'
   ).apply(members)
@@ -66,10 +68,17 @@ def select(
       target_arousal=np.clip(blend.arousal, -1.0, 1.0),
       target_expression=blend.expression.argmax(-1),
       target_au=(blend.au >= 0.5).astype(np.int8),
-      va=close & ~blend.va,
-      expr=expr & ~blend.expr,
-      au_mask=au & ~blend.au_mask,
+      va=close & ~_known(members, 'va'),
+      expr=expr & ~_known(members, 'expr'),
+      au_mask=au & ~_known(members, 'au_mask'),
   )
+
+
+def _known(
+    members: Sequence[predictions.Predictions], mask: str
+) -> Bool[np.ndarray, 'n *k']:
+  """Returns where any member has a true label."""
+  return np.any([getattr(member, mask) for member in members], axis=0)
 
 
 def summary(rows: predictions.Predictions) -> list[str]:

@@ -32,8 +32,8 @@ def place(dataset: str, name: str) -> tuple[str, str]:
   folder = files.path(name) / OF_RUN / f'{dataset}_features'
   if not (folder / HIDDEN / writer.VERSION).is_dir():
     raise errors.InputError(
-        f'config.data.features: {name} has no hidden states of {dataset}; if the '
-        'run was moved, move it back, otherwise write '
+        f'config.data.features: {name} has no hidden states of {dataset}; if this '
+        'run was moved without the run that reads it, move it back, otherwise write '
         f'them with `abaw-jax extract --init_from={name}`, and for another dataset '
         f'than that of the run with --data=DATA_DIR/{dataset}'
     )

@@ -1,25 +1,30 @@
 """Fills missing labels of training frames with those of `abaw-jax pseudo_label`."""
 
+from collections.abc import Sequence
+import copy
 import dataclasses
 import json
 from typing import Any
 import zipfile
 
+import jax
 import numpy as np
 
 from abaw_jax.core import errors, files, labels
 from abaw_jax.core import fingerprint as fingerprint_lib
+from abaw_jax.data import protocol
 from abaw_jax.sequences import table as table_lib
 
-_FIELDS = ('video', 'frame_id', *labels.MASKS, *table_lib.LABELS)
+_LABELS = (*labels.MASKS, *table_lib.LABELS)
+_FIELDS = ('video', 'frame_id', 'row', *_LABELS)
 
 
 def fill(
     frames: table_lib.Table,
     path: files.Path,
     data: dict[str, fingerprint_lib.Fingerprint],
-) -> tuple[table_lib.Table, dict[str, int]]:
-  """Returns the table with new labels, and their number by mask.
+) -> table_lib.Table:
+  """Returns the table with new labels, and prints their number by mask.
 
   True labels stay. For each mask the table has a further column,
   `labels.PSEUDO[mask]`, which is True where the label is new.
@@ -33,6 +38,60 @@ def fill(
     InputError: the file is wrong, was made from other data, has a label for a
       frame that is not in the table, or adds no label.
   """
+  keys = np.array(frames.videos)[frames.video_id], frames.columns['frame_id']
+  columns = _filled(frames.columns, keys, path, data)
+  return dataclasses.replace(frames, columns=frames.columns | columns)
+
+
+class Labelled(protocol.Wrapper):
+  """The images of a dataset with new labels, by line of the list; see `fill`."""
+
+  def __init__(self, source: Any, path: files.Path):
+    """Reads the names and the labels of all records once.
+
+    Args:
+      source: the training images of one dataset.
+      path: see `fill`, which raises the same errors.
+    """
+    super().__init__(source)
+    records = [*source.with_fields('row', *_LABELS)]
+    columns = {
+        name: np.array([record[name] for record in records])
+        for name in ('row', *_LABELS)
+    }
+    names = source.names({})
+    keys = names['video'], names['frame_id'], columns['row']
+    self._columns = _filled(columns, keys, path, source.fingerprints())
+
+  def with_fields(self, *fields: str) -> 'Labelled':
+    """Returns the same records with these fields only."""
+    found = copy.copy(self)
+    found._source = self._source.with_fields(*fields)
+    found._columns = {k: v for k, v in self._columns.items() if k in fields}
+    return found
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    new = {name: values[index] for name, values in self._columns.items()}
+    return self._source[index] | new
+
+  def __iter__(self):
+    return (self[index] for index in range(len(self)))
+
+
+def _filled(
+    old: table_lib.Columns,
+    keys: Sequence[np.ndarray],
+    path: files.Path,
+    data: dict[str, fingerprint_lib.Fingerprint],
+) -> table_lib.Columns:
+  """Returns labels and masks after filling, and the columns `labels.PSEUDO`.
+
+  Args:
+    old: labels and masks.
+    keys: video, frame number and, optionally, line of the list of each row.
+    path: see `fill`.
+    data: see `fill`.
+  """
   new = _read(path)
   changed = fingerprint_lib.differences(new['data'], data)
   if changed:
@@ -40,18 +99,16 @@ def fill(
         f'{path}: the predictions were made from other data: {changed}; predict '
         'these data again'
     )
-  at = _positions(frames, new, path)
-  columns = {name: column.copy() for name, column in frames.columns.items()}
-  counts = {}
+  at = _positions(keys, new, path)
+  columns, counts = {}, {}
   for mask, names in table_lib.LABELS.items():
-    known = columns[mask]
+    known = old[mask]
     added = np.zeros_like(known)
     added[at] = new[mask] & ~known[at]
     for name in names:
-      column = columns[name]
-      wanted = np.zeros_like(column)
+      wanted = np.zeros_like(old[name])
       wanted[at] = new[name]
-      columns[name] = np.where(added, wanted, column)
+      columns[name] = np.where(added, wanted, old[name])
     columns[mask] = known | added
     columns[labels.PSEUDO[mask]] = added
     counts[mask] = int(added.sum())
@@ -60,7 +117,11 @@ def fill(
         f'{path}: adds no label to the training frames; lower the limits of '
         'abaw-jax pseudo_label, or leave config.data.pseudo_labels out'
     )
-  return dataclasses.replace(frames, columns=columns), counts
+  # jax.process_index() opens the device, which another command may need.
+  if not jax.distributed.is_initialized() or jax.process_index() == 0:
+    added = ', '.join(f'{name} {n:,}' for name, n in counts.items())
+    print(f'{path}: labels added to train: {added}', flush=True)
+  return columns
 
 
 def _read(path: files.Path) -> dict[str, Any]:
@@ -85,21 +146,16 @@ def _read(path: files.Path) -> dict[str, Any]:
 
 
 def _positions(
-    frames: table_lib.Table, new: dict[str, Any], path: files.Path
+    keys: Sequence[np.ndarray], new: dict[str, Any], path: files.Path
 ) -> np.ndarray:
-  """Returns the position in the table of each row with a label."""
-  positions = {
-      key: position
-      for position, key in enumerate(
-          zip(
-              np.array(frames.videos)[frames.video_id].tolist(),
-              frames.columns['frame_id'].tolist(),
-              strict=True,
-          )
-      )
-  }
+  """Returns the position among `keys` of each row with a label."""
+
+  def tuples(columns):
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+  positions = {key: position for position, key in enumerate(tuples(keys))}
   found = []
-  for key in zip(new['video'].tolist(), new['frame_id'].tolist(), strict=True):
+  for key in tuples([new[name] for name in _FIELDS[: len(keys)]]):
     if key not in positions:
       raise errors.InputError(
           f'{path}: has a label for video {key[0]} frame {key[1]}, which is no '

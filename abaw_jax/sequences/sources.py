@@ -67,12 +67,9 @@ def make_source(
   pseudo = data.get('pseudo_labels', '')  # older configs have none
   if pseudo and split == 'train':
     made_from = [part.fingerprints() for parts in sets for part in parts]
-    frames, counts = pseudo_labels.fill(
+    frames = pseudo_labels.fill(
         frames, files.path(pseudo), fingerprint.merged(*made_from)
     )
-    if is_first:
-      added = ', '.join(f'{name} {n:,}' for name, n in counts.items())
-      print(f'{pseudo}: labels added to train: {added}', flush=True)
   return BATCHINGS[data['batching']](
       data,
       videos.Videos(

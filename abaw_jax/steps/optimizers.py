@@ -164,16 +164,8 @@ def make_optimizer(
     steps.append(clip_by_part(clip_norm))
   elif clip_norm:
     steps.append(optax.clip_by_global_norm(clip_norm))
-  steps.append(
-      update_rules.choose(name)(
-          schedule,
-          b1=b1,
-          b2=b2,
-          eps=eps,
-          weight_decay=weight_decay,
-          mask=decay_mask,
-      )
-  )
+  settings = update_rules.Settings(b1, b2, eps, weight_decay, decay_mask)
+  steps.append(update_rules.choose(name)(schedule, settings))
   if layer_decay != 1.0:
 
     def scale_layers(updates, params=None):

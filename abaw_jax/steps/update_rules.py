@@ -4,6 +4,7 @@ Each one gets kernels to decay, and multiplies decay and update by the learning 
 """
 
 from collections.abc import Callable
+import dataclasses
 import re
 from typing import Any
 
@@ -16,45 +17,47 @@ from abaw_jax.core import choices, errors
 _HIDDEN = re.compile(r'(^|/)(\w+_)?(blocks|layers)_\d+/.*kernel$')
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Values of `config.optim` for all optimizers; each one reads some of them.
+
+  Attributes:
+    b1: decay of the first moment.
+    b2: decay of the second moment.
+    eps: added to the square root of the second moment.
+    weight_decay: decoupled, multiplied by the learning rate.
+    mask: function of the parameters to the tree of those that decay.
+  """
+
+  b1: float
+  b2: float
+  eps: float
+  weight_decay: float
+  mask: Callable[[Any], Any]
+
+
 def adamw(
-    schedule: optax.Schedule,
-    *,
-    b1: float,
-    b2: float,
-    eps: float,
-    weight_decay: float,
-    mask: Callable[[Any], Any],
+    schedule: optax.Schedule, settings: Settings
 ) -> optax.GradientTransformation:
   """Returns AdamW (Loshchilov and Hutter, arXiv 1711.05101)."""
-  return optax.adamw(
-      schedule, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=mask
-  )
+  return optax.adamw(schedule, **vars(settings))
 
 
 def lion(
-    schedule: optax.Schedule,
-    *,
-    b1: float,
-    b2: float,
-    eps: float,
-    weight_decay: float,
-    mask: Callable[[Any], Any],
+    schedule: optax.Schedule, settings: Settings
 ) -> optax.GradientTransformation:
   """Returns Lion (Chen et al., arXiv 2302.06675), which has no `eps`."""
-  del eps
   return optax.lion(
-      schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask
+      schedule,
+      b1=settings.b1,
+      b2=settings.b2,
+      weight_decay=settings.weight_decay,
+      mask=settings.mask,
   )
 
 
 def adafactor(
-    schedule: optax.Schedule,
-    *,
-    b1: float,
-    b2: float,
-    eps: float,
-    weight_decay: float,
-    mask: Callable[[Any], Any],
+    schedule: optax.Schedule, settings: Settings
 ) -> optax.GradientTransformation:
   """Returns Adafactor (Shazeer and Stern, arXiv 1804.04235), without `b1` to `eps`.
 
@@ -63,23 +66,16 @@ def adafactor(
   second moment of a matrix is one number per row and per column, if both sides are
   128 or more.
   """
-  del b1, b2, eps
   return optax.chain(
       optax.scale_by_factored_rms(),
       optax.clip_by_block_rms(1.0),
-      optax.add_decayed_weights(weight_decay, mask),
+      optax.add_decayed_weights(settings.weight_decay, settings.mask),
       optax.scale_by_learning_rate(schedule),
   )
 
 
 def muon(
-    schedule: optax.Schedule,
-    *,
-    b1: float,
-    b2: float,
-    eps: float,
-    weight_decay: float,
-    mask: Callable[[Any], Any],
+    schedule: optax.Schedule, settings: Settings
 ) -> optax.GradientTransformation:
   """Returns Muon (Jordan et al., 2024) for hidden kernels, AdamW for the rest.
 
@@ -87,21 +83,11 @@ def muon(
   the size of their updates is that of AdamW (Liu et al., arXiv 2502.16982), so that
   both share rate and decay. The other keys are those of AdamW.
   """
+  hidden = optax.contrib.muon(
+      schedule, weight_decay=settings.weight_decay, consistent_rms=0.2
+  )
   return optax.partition(
-      {
-          'muon': optax.contrib.muon(
-              schedule, weight_decay=weight_decay, consistent_rms=0.2
-          ),
-          'adamw': adamw(
-              schedule,
-              b1=b1,
-              b2=b2,
-              eps=eps,
-              weight_decay=weight_decay,
-              mask=mask,
-          ),
-      },
-      _muon_or_adamw,
+      {'muon': hidden, 'adamw': adamw(schedule, settings)}, _muon_or_adamw
   )
 
 

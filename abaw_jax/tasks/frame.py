@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from abaw_jax.augmentation import mixup
-from abaw_jax.core import choices, errors
+from abaw_jax.core import choices, errors, files
 from abaw_jax.data import image_sources, pipeline, protocol, transforms
 from abaw_jax.models.layers import gradient_reversal, variables
 from abaw_jax.models.multi_task import frame_model, heads
+from abaw_jax.sequences import pseudo_labels
 from abaw_jax.tasks import images as image_tasks
 from abaw_jax.tasks import losses, multi_task, task
 
@@ -64,10 +65,14 @@ class FrameTask(multi_task.LabelTask, image_tasks.ImageTask):
     return tuple(heads.TASK_DIMS)
 
   def source(self, split: str) -> protocol.Source:
+    data, train = self.config['data'], split == 'train'
+    path = data.get('pseudo_labels', '')  # older configs have none
+    fill = functools.partial(pseudo_labels.Labelled, path=files.path(path))
     return image_sources.frame_source(
-        self.config['data'],
+        data,
         split,
-        identities=split == 'train' and self.identity_adversarial > 0,
+        identities=train and self.identity_adversarial > 0,
+        fill=fill if path and train else None,
     )
 
   def transform(self, *, train: bool = False) -> pipeline.Transform:

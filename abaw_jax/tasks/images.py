@@ -123,5 +123,5 @@ def _keeps_statistics(config: Mapping[str, Any]) -> bool:
       'optim' in config
       and zoo.is_convnet(config['model'])
       and config['optim']['freeze'] == 'backbone'
-      and not config['optim']['move_frozen_statistics']
+      and not config['optim'].get('move_frozen_statistics')
   )

@@ -50,6 +50,16 @@ def folders(tmp_path_factory):
   return root
 
 
+# The `model` section of converted weights.
+CONVNET = {
+    'name': 'convnet',
+    'backbone': 'rexnet_100',
+    'image_size': 224,
+    'remat': 'none',
+    'dtype': 'float32',
+}
+
+
 def section(name: str, **changes) -> dict:
   """Returns the `model` section of a smoke config, with the decoder above."""
   config = runs.CONFIGS[name].get_config('smoke').to_dict()['model']
@@ -138,7 +148,7 @@ def test_wrong_weights_are_refused(folders, tmp_path):
       (
           folders / 'vit',
           section('frame', backbone='vit_micro'),
-          r'norm/scale is \(64,\), the model wants \(192,\)',
+          r'proj/bias is \(64,\), the model wants \(192,\)',
       ),
       (
           folders / 'vit',
@@ -212,7 +222,7 @@ def test_training_uses_the_preprocessing_of_its_initial_weights(
   for key, value in preprocessing.PRESETS['hf_vit'].items():
     assert config['augment'][key] == value
   assert [line.split('=')[0].split('.')[-1] for line in lines] == [
-      'fit', 'filter', 'mean', 'std'
+      'positions', 'fit', 'filter', 'mean', 'std'
   ]  # fmt: skip
   # It is what runs.
   noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
@@ -240,3 +250,39 @@ def test_a_resumed_run_keeps_its_preprocessing(folders, tmp_path):
   gone = config | {'init_from': str(folders / 'gone')}
   again, _ = adoption.adopt(gone, tmp_path)
   assert again['augment'] == adopted['augment']
+
+
+@pytest.mark.parametrize('name', ['frame', 'convnet', 'identity'])
+def test_a_convolutional_network_comes_from_its_weights(name, tmp_path):
+  files.write_json(tmp_path / 'config.json', {'model': CONVNET})
+  config = runs.smoke(name, '', init_from=str(tmp_path))
+  if name == 'identity':
+    config['model']['num_classes'] = 3
+  given = {'model.image_size'}
+  adopted, lines = adoption.adopt(config, tmp_path / 'run', given)
+  assert adopted['optim']['layer_decay'] == 1.0
+  backbone = registry.make_task(adopted).model.backbone
+  want = zoo.make_backbone(CONVNET | {'image_size': backbone.image_size})
+  assert backbone == want.clone(dtype=backbone.dtype, parent=None)
+  assert backbone.image_size == config['model']['image_size']
+  assert (
+      f'config.model.backbone=rexnet_100, as in the network of {tmp_path}'
+      in lines
+  )
+  # A run that resumes does not need the weights.
+  files.write_json(tmp_path / 'run' / 'config.json', adopted)
+  gone = config | {'init_from': str(tmp_path / 'gone')}
+  assert adoption.adopt(gone, tmp_path / 'run', given)[0] == {
+      **adopted,
+      'init_from': gone['init_from'],
+  }
+
+
+def test_networks_of_another_kind_are_refused(folders, tmp_path):
+  files.write_json(tmp_path / 'config.json', {'model': CONVNET})
+  config = runs.smoke('frame', '', init_from=str(tmp_path), model__lora_rank=4)
+  with pytest.raises(errors.InputError, match='lora_rank=4: LoRA is for ViTs'):
+    adoption.adopt(config, tmp_path / 'run')
+  config = runs.smoke('convnet', '', init_from=str(folders / 'vit'))
+  with pytest.raises(errors.InputError, match=r'holds a ViT.*--config=frame'):
+    adoption.adopt(config, tmp_path / 'run')

@@ -219,6 +219,7 @@ def test_other_uses_of_a_video_network_are_refused(networks, tmp_path):
       params={},
       cards={'videomae': {'model': runs.read_config(folder)['model']}},
       labels=frame_networks.Labels((), (), (), {}),
+      sha256='',
       provenance={},
   )
   with pytest.raises(errors.InputError, match='reads frame by frame'):

@@ -6,12 +6,14 @@ import math
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
 from abaw_jax.augmentation import rand_augment
 from abaw_jax.checkpoints import runs as stored_runs
-from abaw_jax.configs import base
+from abaw_jax.configs import base, conditions
 from abaw_jax.core import config_ranges, errors
+from abaw_jax.steps import optimization
 from abaw_jax.tasks import registry
 from tests.training import runs
 
@@ -124,3 +126,68 @@ def test_a_stored_config_is_checked_and_the_message_names_the_file(tmp_path):
   message = f'^{re.escape(str(file))}: config.optim.lr=nan: give a number'
   with pytest.raises(errors.InputError, match=message):
     stored_runs.read_config(tmp_path)
+
+
+def test_a_key_without_effect_is_named():
+  given = {'optim.eps': 1e-3, 'optim.b1': 0.8, 'loss.margin': 0.1, 'seed': 3}
+  config = {'optim': {'name': 'lion', 'b1': 0.8, 'eps': 1e-3}, 'seed': 3}
+  (line,) = config_ranges.without_effect(config, given)
+  assert (
+      line == 'note: config.optim.eps has no effect, as config.optim.name=lion'
+  )
+  config['optim']['name'] = 'adamw'
+  assert not config_ranges.without_effect(config, given)
+  config['loss'] = {'name': 'softmax', 'margin': 0.1}
+  (line,) = config_ranges.without_effect(config, given)
+  assert line.startswith('note: config.loss.margin has no effect')
+
+
+def test_conditions_are_on_keys_and_values_of_the_configs():
+  flat = {
+      key: value
+      for config in runs.CONFIGS.values()
+      for key, value in stored_runs.flatten(
+          config.get_config().to_dict()
+      ).items()
+  }
+  for key, text in conditions.CONDITIONS.items():
+    name, _, values = text.partition('=')
+    assert {key, name} <= flat.keys()
+    assert not values or isinstance(flat[name], str)
+
+
+# Condition that is false, and a changed value that must not matter then.
+UNREAD = [
+    ({'name': 'lion'}, {'eps': 0.5}),
+    ({'name': 'adafactor'}, {'b1': 0.1, 'b2': 0.1, 'eps': 0.5}),
+    ({'schedule': 'step', 'hold_epochs': 1.0}, {'warmup_epochs': 1.0}),
+    ({'schedule': 'linear'}, {'end_lr': 0.5, 'warmup_from_zero': True}),
+    ({'schedule': 'cosine'}, {'hold_epochs': 1.0, 'warmup_from_zero': True}),
+    ({'clip_norm': 0.0}, {'clip_by': 'part'}),
+]
+
+
+@pytest.mark.parametrize(('condition', 'changed'), UNREAD)
+def test_a_key_that_a_note_names_does_not_change_updates(condition, changed):
+  updates = []
+  for values in ({}, changed):
+    config = runs.CONFIGS['heads'].get_config('smoke').to_dict()
+    config['optim'] |= condition | values
+    assert len(config_ranges.without_effect(config, _keys(values))) == len(
+        values
+    )
+    task = registry.make_task(config)
+    schedule = optimization.make_schedule(
+        config, total_steps=8, warmup_steps=2, epoch_ends=(4, 8)
+    )
+    optimizer = optimization.make_optimizer(task, schedule)
+    params = {'heads': {'kernel': np.eye(2, 3, dtype=np.float32)}}
+    state = optimizer.init(params)
+    for _ in range(5):
+      update, state = optimizer.update(params, state, params)
+    updates.append(update['heads']['kernel'])
+  np.testing.assert_array_equal(*updates)
+
+
+def _keys(values):
+  return [f'optim.{key}' for key in values]

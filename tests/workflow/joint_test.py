@@ -66,6 +66,23 @@ def test_an_ended_joint_run_is_known_by_its_own_config(config, tmp_path):
     studies.check_ended([planned], config)
 
 
+def test_a_joint_run_can_be_moved(config, tmp_path):
+  old, new = tmp_path / 'old', tmp_path / 'new' / 'name'
+  config['data']['features'] = f'small,{tmp_path}/other/run'
+  own = runs.absolute(joint_lib.with_features(config, old))
+  data = {x: {} for x in ('s_aff_wild2/frames', f'{old}/alone/au/x')}
+  runs.claim(old, own, data)
+  new.parent.mkdir()
+  old.rename(new)
+  moved = runs.absolute(joint_lib.with_features(config, new))
+  assert f'{new}/alone/au' in moved['data']['features'].split(',')
+  assert runs.read_config(new)['data']['features'] == moved['data']['features']
+  assert runs.check(new, moved) == []
+  assert runs.read_data(new).keys() == {
+      's_aff_wild2/frames', f'{new}/alone/au/x'
+  }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ('alone', 'message'),
     [

@@ -102,24 +102,17 @@ def to_ours(
     checkpoint: file to name in messages.
 
   Raises:
-    InputError: if tensors are missing, extra, or of another shape; the message
-      lists all of them.
+    InputError: if tensors are missing, extra, or of another shape.
   """
   wanted = {
       rules[path].name: _their_shape(rules[path], shape)
       for path, shape in shapes.items()
   }
-  wrong = [f'missing {name}' for name in sorted(wanted.keys() - tensors.keys())]
-  wrong += [f'extra {name}' for name in sorted(tensors.keys() - wanted.keys())]
-  wrong += [
-      f'{name} is {tensors[name].shape}, the model wants {wanted[name]}'
-      for name in sorted(wanted.keys() & tensors.keys())
-      if tensors[name].shape != wanted[name]
-  ]
-  if wrong:
+  found = {name: tensor.shape for name, tensor in tensors.items()}
+  if wrong := errors.shape_differences(found, wanted):
     raise errors.InputError(
         f'{checkpoint}: does not fit the model that its shapes describe: '
-        f'{"; ".join(wrong)}; convert a complete checkpoint of that architecture'
+        f'{wrong}; convert a complete checkpoint of that architecture'
     )
   return {
       path: np.ascontiguousarray(
