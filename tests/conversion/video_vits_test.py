@@ -218,7 +218,9 @@ def test_other_uses_of_a_video_network_are_refused(networks, tmp_path):
       section={},
       params={},
       cards={'videomae': {'model': runs.read_config(folder)['model']}},
-      labels=frame_networks.Labels((), (), (), {}),
+      labels=frame_networks.Labels(
+          outputs=(), expressions=(), aus=(), untrained={}
+      ),
       sha256='',
       provenance={},
   )
