@@ -7,7 +7,8 @@ r"""Makes a bundle: one folder that predicts videos.
 --frame is a run of a frame model, or a folder of an expression classifier that
 abaw-jax convert wrote. --temporal is a run on features that abaw-jax extract made with
 exactly these weights; several runs are blended, with the weights of
---postprocessing. abaw-jax ensemble and abaw-jax evaluate --tune write such files.
+--postprocessing. abaw-jax ensemble and abaw-jax evaluate --tune write such files. A run
+of the config joint brings the runs whose hidden states it reads.
 
 The folder has config.json (models, preprocessing, alignment, labels, post-processing,
 origin), model.safetensors, README.md (a model card) and checksums.json. A folder of

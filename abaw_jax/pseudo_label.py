@@ -6,7 +6,8 @@ r"""Turns confident predictions of several models into labels for training.
       --predictions=runs/mtl1/predictions/train.npz --out=pseudo.npz
   abaw-jax train --config=mtl --config.data.pseudo_labels=pseudo.npz
 
-A frame gets a label only where its true label is missing, all models agree, and their
+The models are temporal models or frame models, and so is the model that is trained. A
+frame gets a label only where its true label is missing, all models agree, and their
 blend is confident. Training accepts labels of training frames only: it refuses a file
 with frames of the validation split, of a held-out fold, or of the test split.
 """

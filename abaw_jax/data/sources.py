@@ -228,6 +228,12 @@ def _newest_version(data_dir: files.Path, name: str, config: str) -> files.Path:
   versions = _finished(data_dir, f'{name}/{config}')
   if versions:
     return max(versions, key=lambda v: [int(n) for n in v.name.split('.')])
+  if name.endswith('_features') and files.path(name).is_absolute():
+    raise errors.InputError(
+        f'{data_dir / name}: there are no hidden states; restore this folder, or '
+        'write it with `abaw-jax extract --init_from='
+        f'{files.path(name).parent.parent}`'
+    )
   if name.endswith('_features'):
     command = (
         'abaw-jax extract --init_from=... '

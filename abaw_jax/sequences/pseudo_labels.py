@@ -16,7 +16,7 @@ from abaw_jax.data import protocol
 from abaw_jax.sequences import table as table_lib
 
 _LABELS = (*labels.MASKS, *table_lib.LABELS)
-_FIELDS = ('video', 'frame_id', 'row', *_LABELS)
+_FIELDS = ('video', 'frame_id', *_LABELS)
 
 
 def fill(
@@ -44,7 +44,10 @@ def fill(
 
 
 class Labelled(protocol.Wrapper):
-  """The images of a dataset with new labels, by line of the list; see `fill`."""
+  """The images of a dataset with new labels; see `fill`.
+
+  A frame that the list repeats has a true label if one of its lines has it.
+  """
 
   def __init__(self, source: Any, path: files.Path):
     """Reads the names and the labels of all records once.
@@ -54,13 +57,12 @@ class Labelled(protocol.Wrapper):
       path: see `fill`, which raises the same errors.
     """
     super().__init__(source)
-    records = [*source.with_fields('row', *_LABELS)]
+    records = [*source.with_fields(*_LABELS)]
     columns = {
-        name: np.array([record[name] for record in records])
-        for name in ('row', *_LABELS)
+        name: np.array([record[name] for record in records]) for name in _LABELS
     }
     names = source.names({})
-    keys = names['video'], names['frame_id'], columns['row']
+    keys = names['video'], names['frame_id']
     self._columns = _filled(columns, keys, path, source.fingerprints())
 
   def with_fields(self, *fields: str) -> 'Labelled':
@@ -88,7 +90,7 @@ def _filled(
 
   Args:
     old: labels and masks.
-    keys: video, frame number and, optionally, line of the list of each row.
+    keys: video and frame number of each row.
     path: see `fill`.
     data: see `fill`.
   """
@@ -99,17 +101,18 @@ def _filled(
         f'{path}: the predictions were made from other data: {changed}; predict '
         'these data again'
     )
-  at = _positions(keys, new, path)
+  frame, at = _numbers(keys, new, path)
   columns, counts = {}, {}
   for mask, names in table_lib.LABELS.items():
-    known = old[mask]
-    added = np.zeros_like(known)
-    added[at] = new[mask] & ~known[at]
+    known, found = np.zeros_like(old[mask]), np.zeros_like(old[mask])
+    np.logical_or.at(known, frame, old[mask])
+    np.logical_or.at(found, at, new[mask])
+    added = (found & ~known)[frame]
     for name in names:
       wanted = np.zeros_like(old[name])
       wanted[at] = new[name]
-      columns[name] = np.where(added, wanted, old[name])
-    columns[mask] = known | added
+      columns[name] = np.where(added, wanted[frame], old[name])
+    columns[mask] = old[mask] | added
     columns[labels.PSEUDO[mask]] = added
     counts[mask] = int(added.sum())
   if not any(counts.values()):
@@ -145,22 +148,23 @@ def _read(path: files.Path) -> dict[str, Any]:
   return {name: column[kept] for name, column in found.items()} | {'data': data}
 
 
-def _positions(
+def _numbers(
     keys: Sequence[np.ndarray], new: dict[str, Any], path: files.Path
-) -> np.ndarray:
-  """Returns the position among `keys` of each row with a label."""
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the number of the frame of each row, and of each row with a label."""
 
-  def tuples(columns):
-    return zip(*(column.tolist() for column in columns), strict=True)
+  def tuples(videos, frame_ids):
+    return zip(videos.tolist(), frame_ids.tolist(), strict=True)
 
-  positions = {key: position for position, key in enumerate(tuples(keys))}
+  numbers: dict[tuple[str, int], int] = {}
+  frame = [numbers.setdefault(key, len(numbers)) for key in tuples(*keys)]
   found = []
-  for key in tuples([new[name] for name in _FIELDS[: len(keys)]]):
-    if key not in positions:
+  for key in tuples(new['video'], new['frame_id']):
+    if key not in numbers:
       raise errors.InputError(
           f'{path}: has a label for video {key[0]} frame {key[1]}, which is no '
           'frame of this training; rows that score a run cannot be labels: '
           'predict the split train, without the held-out fold'
       )
-    found.append(positions[key])
-  return np.array(found, int)
+    found.append(numbers[key])
+  return np.array(frame, int), np.array(found, int)
