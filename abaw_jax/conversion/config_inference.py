@@ -75,6 +75,10 @@ def complete_vit(
     decoder_num_heads: attention heads of a MAE's decoder; None as `num_heads`.
     norm_pix: whether a MAE was trained on normalised patches; not None for a
       MAE.
+
+  Raises:
+    InputError: nothing says the number of heads, or an option of MAEs is given for a
+      network without a decoder.
   """
   model = dict(inferred)
   sizes = {key: model.pop(key) for key in ('dim', 'depth')}
@@ -93,6 +97,8 @@ def complete_vit(
       'scan': False,
   }
   if 'decoder_dim' not in model:
+    options = {'decoder_num_heads': decoder_num_heads, 'norm_pix': norm_pix}
+    _refuse(options, 'MAEs', 'a network without a decoder', checkpoint)
     return model
   heads = _heads(
       decoder_num_heads,

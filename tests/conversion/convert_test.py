@@ -180,9 +180,8 @@ def test_round_trip_is_exact(state, convert, tmp_path):
       'mean': torch_weights.fine_tuned_state(state, norm='fc_norm'),
   }
   for name, expected in states.items():
-    folder = convert(
-        expected, name, decoder_num_heads=4, preprocessing='imagenet'
-    )
+    heads = {'decoder_num_heads': 4} if name == 'mae' else {}
+    folder = convert(expected, name, preprocessing='imagenet', **heads)
     for suffix in ('pth', 'safetensors'):
       conversion.export_weights(folder, tmp_path / f'{name}.back.{suffix}')
     back = torch.load(tmp_path / f'{name}.back.pth', weights_only=True)['model']
@@ -253,6 +252,17 @@ def test_every_missing_extra_and_misshapen_name_is_listed(state, convert):
   ):
     assert text in message
   assert '\n' not in message
+
+
+@pytest.mark.parametrize(
+    'options', [{'decoder_num_heads': 4}, {'norm_pix': False}]
+)
+def test_options_of_a_decoder_need_one(state, convert, options):
+  encoder = torch_weights.encoder_state(state)
+  with pytest.raises(
+      errors.InputError, match=f'--{next(iter(options))}=.*MAEs'
+  ):
+    convert(encoder, preprocessing='imagenet', **options)
 
 
 @pytest.mark.parametrize(
