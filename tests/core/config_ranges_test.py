@@ -91,8 +91,9 @@ def test_every_number_of_every_config_has_a_range_and_is_inside():
       config_ranges.check(config)
       flat = stored_runs.flatten(config)
       keys |= {key for key, value in flat.items() if is_number(value)}
-  # A run gets these from its initial weights.
+  # Only networks of converted weights have these.
   keys |= {'model.num_registers', 'model.norm_eps'}
+  keys |= {'model.num_frames', 'model.tubelet_size'}
   assert keys == base.RANGES.keys()
 
 
