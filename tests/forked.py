@@ -166,7 +166,8 @@ def _set_options(env: dict[str, str]) -> None:
   for key, text in env.items():
     if key.startswith('JAX_'):
       old = getattr(jax.config, key.lower())
-      value = text if old is None else type(old)(json.loads(text))
+      is_number = isinstance(old, int | float)
+      value = type(old)(json.loads(text)) if is_number else text
       jax.config.update(key.lower(), value)
 
 
@@ -192,20 +193,24 @@ def _status(arguments: list[str]) -> int:
   return 0
 
 
+def _exit(statuses: list[int]) -> None:
+  """Ends a fork; the interpreter would take some time to remove all modules."""
+  for status in statuses:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _main() -> None:
-  ends = []
-  # Registered first, so called last. The interpreter would take some time to remove
-  # all modules.
-  atexit.register(lambda: [os._exit(status) for status in ends])
+  statuses = []
+  atexit.register(_exit, statuses)  # registered first, so called last
   for name in IMPORTED:
     importlib.import_module(f'abaw_jax.{name}')
   gc.freeze()
   with socket.socket(fileno=int(sys.argv[1])) as connection:
     arguments = _serve(connection)
   if arguments:
-    ends.append(_status(arguments))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    statuses.append(_status(arguments))
 
 
 if __name__ == '__main__':
