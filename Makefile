@@ -14,9 +14,10 @@ DOCS := .venv-docs
 demo: $(VENV)/.installed
 	$(BIN)/python -m abaw_jax.demo --workdir=$(WORKDIR)
 
-# TESTS=... selects files. Their own order starts slow files early.
+# TESTS=... selects files. Their own order starts slow files early. Three workers keep
+# two cores busy, because some tests wait.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .

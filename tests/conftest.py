@@ -3,11 +3,15 @@
 import gc
 from importlib import abc
 import os
-import pathlib
 import sys
 
+from absl import flags
 from jaxlib import version as jaxlib_version
+import pytest
 
+# Every worker and child process imports the same files; one of them compiles each.
+sys.dont_write_bytecode = False
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 # Set before JAX is imported. Child processes of tests inherit these values.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
@@ -26,13 +30,6 @@ os.environ.setdefault(
     * (jaxlib_version.__version_info__ < (0, 11)),
 )
 
-from absl import flags
-import jax
-import pytest
-
-from abaw_jax.data_builders import build
-from abaw_jax.data_builders.procedural import corpus
-
 
 class SkipWithoutTorch(abc.MetaPathFinder):
   """Skips the tests that import PyTorch, where it is not installed."""
@@ -43,20 +40,27 @@ class SkipWithoutTorch(abc.MetaPathFinder):
 
 
 sys.meta_path.append(SkipWithoutTorch())
-pytest_plugins = [
-    'tests.buckets.fixtures',
-    'tests.bundles.made',
+FIXTURES = (
+    'tests.buckets.fixtures', 'tests.bundles.made', 'tests.corpus_fixtures',
     'tests.feature_fixtures',
-]
+)  # fmt: skip
 
 
 def pytest_configure(config):
+  if config.getoption('dist', 'no') != 'no' and not hasattr(
+      config, 'workerinput'
+  ):
+    return  # this process runs no tests: its workers start sooner without imports
   gc.disable()  # until all tests are imported
+  for name in FIXTURES:
+    config.pluginmanager.import_plugin(name)
   # Worker processes of Grain read flags, and pytest does not parse them.
   flags.FLAGS.mark_as_parsed()
   # Not set in the environment: JAX writes cache entries in place, so a child
   # process that a test kills could leave a damaged entry. `runs.environment` gives
   # the cache to other child processes.
+  import jax
+
   if config.pluginmanager.hasplugin('cacheprovider'):
     folder = str(config.cache.mkdir('jax'))
     jax.config.update('jax_compilation_cache_dir', folder)
@@ -68,17 +72,3 @@ def pytest_collection_finish():
   # No later collection of garbage visits the modules and the tests.
   gc.freeze()
   gc.enable()
-
-
-@pytest.fixture(scope='session')
-def data_dir(tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with a tiny procedural corpus, built as both configs."""
-  root = tmp_path_factory.mktemp('data')
-  corpus.write(root / 'source', videos=8, frames=16, seed=0, workers=1)
-  build.build(
-      's_aff_wild2',
-      source_dir=root / 'source',
-      data_dir=root,
-      configs=('sequences', 'frames'),
-  )
-  return root

@@ -285,6 +285,8 @@ def _exit(status: int, line: str, *, announce: bool = True) -> NoReturn:
       # All exit together: without process 0 the others cannot read the error,
       # and a process whose connection breaks first would not print it.
       client.wait_at_barrier('abaw_jax/exit', _EXIT_BARRIER_S * 1000)
+      if distributed.global_state.process_id == 0:
+        time.sleep(1.0)  # without the coordinator, the others would abort
     except RuntimeError:
       print(
           'error: another process does not answer, it may have been killed; read '

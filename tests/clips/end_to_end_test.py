@@ -46,20 +46,16 @@ def crops(root, bundles):
 def table(bundles, crops):
   """Returns the table that the command writes."""
   out = bundles / 'out'
-  done = subprocess.run(
-      [
-          *(sys.executable, '-m', 'abaw_jax.predict', str(crops[2])),
-          *(f'--model={bundles / "bundle"}', f'--out={out}'),
-          '--detector=none',
-      ],
-      cwd=runs.ROOT,
-      env=runs.environment(),
-      capture_output=True,
-      text=True,
-      check=False,
+  process = runs.start(
+      'abaw_jax.predict',
+      str(crops[2]),
+      f'--model={bundles / "bundle"}',
+      f'--out={out}',
+      '--detector=none',
   )
-  assert done.returncode == 0, done.stdout + done.stderr
-  assert 'frames/s' in done.stdout
+  status, printed, error = runs.finish(process)
+  assert status == 0, printed + error
+  assert 'frames/s' in printed
   return parquet.read_table(out / f'{crops[0]}.parquet')
 
 

@@ -3,8 +3,6 @@
 import json
 import pathlib
 import signal
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -126,14 +124,9 @@ predicting_test.predict(
 def test_a_killed_command_leaves_no_half_files_and_continues(tmp_path):
   sources = make_clips(tmp_path / 'in', a=50, b=50, c=20)
   out = tmp_path / 'out'
-  done = subprocess.run(
-      [sys.executable, '-c', KILLED, str(out), *sources],
-      cwd=runs.ROOT,
-      check=False,
-      capture_output=True,
-      text=True,
-  )
-  assert done.returncode == -signal.SIGKILL, done.stderr
+  process = runs.start_code(KILLED, str(out), *map(str, sources))
+  status, _, error = runs.finish(process)
+  assert status == -signal.SIGKILL, error
   whole = [name for name in names(out) if not name.endswith('.tmp')]
   assert whole == [f'a.{suffix}' for suffix in SUFFIXES]
   before = {name: (out / name).stat().st_mtime_ns for name in whole}

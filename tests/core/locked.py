@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 import contextlib
 import pathlib
-import subprocess
-import sys
+
+from tests.training import runs
 
 _HOLD = """
-import sys
+import sys, threading
 from abaw_jax.buckets import leases
 from abaw_jax.core import files, locks
 leases.RENEW_S = 0.2
 with locks.held(files.path(sys.argv[1]), inside=bool(sys.argv[2])):
   print('held', flush=True)
-  sys.stdin.read()
+  threading.Event().wait()
 """
 
 
@@ -22,11 +22,8 @@ def by_another(
     folder: pathlib.PurePath, *, inside: bool = False
 ) -> Iterator[int]:
   """Yields the id of a process that holds the lock; then kills the process."""
-  with subprocess.Popen(
-      [sys.executable, '-c', _HOLD, str(folder), 'yes' if inside else ''],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-  ) as holder:
-    assert holder.stdout.readline() == b'held\n'
-    yield holder.pid
-    holder.kill()
+  holder = runs.start_code(_HOLD, str(folder), 'yes' if inside else '')
+  assert holder.stdout.readline() == 'held\n'
+  yield holder.pid
+  holder.kill()
+  runs.finish(holder)

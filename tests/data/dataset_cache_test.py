@@ -7,8 +7,6 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -75,13 +73,7 @@ def test_a_killed_copy_continues_in_one_of_several_processes(
   urls = put(f'{gs_bucket}/killed')
 
   def start(chunk):
-    return subprocess.Popen(
-        [sys.executable, '-c', _CHILD, str(tmp_path), str(chunk), *urls],
-        env=runs.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return runs.start_code(_CHILD, str(tmp_path), str(chunk), *urls)
 
   folder = tmp_path / 'gs' / 'bucket' / 'killed'
   process = start(500)

@@ -1,8 +1,6 @@
 """Collectives of hand-written programs, and of a program with known sums."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -154,17 +152,11 @@ text = jax.jit(mapped).lower(jnp.ones(64)).compile().as_text()
 found = collectives.find(hlo.parse(text), num_devices=8)
 print(json.dumps([[x.kind, x.count, x.num_bytes, x.sent_bytes] for x in found]))
 """
-  done = subprocess.run(
-      [sys.executable, '-c', script],
-      cwd=runs.ROOT,
-      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert done.returncode == 0, done.stderr
+  process = runs.start_code(script, JAX_NUM_CPU_DEVICES='8')
+  status, out, error = runs.finish(process)
+  assert status == 0, error
   size = 5 * 32 * 16 * 4
-  assert json.loads(done.stdout) == [['all-reduce', 5, size, size * 2 * 7 // 8]]
+  assert json.loads(out) == [['all-reduce', 5, size, size * 2 * 7 // 8]]
 
 
 def test_an_unknown_format_of_groups_is_refused():

@@ -4,8 +4,6 @@ import base64
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from abaw_jax.report_page import (
 )
 from tests import chromium
 from tests.report_page import fakes
+from tests.training import runs
 
 pytest.importorskip('plotly')
 pytest.importorskip('av')
@@ -44,15 +43,13 @@ def made(tmp_path_factory):
 def written(made):
   """Returns the page that the command writes."""
   folder, _, _ = made
-  done = subprocess.run(
-      [
-          sys.executable, '-m', 'abaw_jax.report', 'run', 'other.parquet', 'clips',
-          '--out=page.html', '--title=A <b>title</b>',
-      ],
-      cwd=folder, capture_output=True, text=True, check=False,
+  process = runs.start(
+      'abaw_jax.report', 'run', 'other.parquet', 'clips', '--out=page.html',
+      '--title=A <b>title</b>', cwd=folder,
   )  # fmt: skip
-  assert (done.returncode, done.stderr) == (0, '')
-  assert done.stdout.startswith('page.html: ')
+  status, out, error = runs.finish(process)
+  assert (status, error) == (0, '')
+  assert out.startswith('page.html: ')
   return folder / 'page.html'
 
 

@@ -1,8 +1,5 @@
 """The commands from predictions to a submission, as processes."""
 
-import subprocess
-import sys
-
 import numpy as np
 
 from abaw_jax.scoring import prediction_files
@@ -12,15 +9,9 @@ from tests.training import runs
 
 def _run(*arguments):
   """Returns the output of a command, which must succeed."""
-  done = subprocess.run(
-      [sys.executable, '-m', *map(str, arguments)],
-      cwd=runs.ROOT,
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  return done.stdout
+  status, out, error = runs.finish(runs.start(*map(str, arguments)))
+  assert status == 0, error
+  return out
 
 
 def test_from_predictions_to_a_scored_submission(tmp_path):

@@ -2,8 +2,6 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -194,7 +192,7 @@ def test_evaluation_carries_from_zero_each_time(config, training):
 
 
 MOVE = """
-import json, sys
+import json, pathlib, sys
 from absl import flags
 flags.FLAGS.mark_as_parsed()
 from tests.steps import meshes
@@ -219,16 +217,10 @@ one.batches.close()
 def test_a_carry_can_be_restored_on_another_mesh(config, tmp_path):
   config = config | {'data': config['data'] | {'batch_size': 4}}
   job = json.dumps({'config': config, 'workdir': str(tmp_path)})
-  done = subprocess.run(
-      [sys.executable, '-c', 'import pathlib\n' + MOVE, job],
-      cwd=runs.ROOT,
-      env=runs.environment(JAX_NUM_CPU_DEVICES='4'),
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  lines = [line for line in done.stdout.splitlines() if line[:1] == '{']
+  process = runs.start_code(MOVE, job, JAX_NUM_CPU_DEVICES='4')
+  status, out, error = runs.finish(process)
+  assert status == 0, error
+  lines = [line for line in out.splitlines() if line[:1] == '{']
   for line, share in zip(lines, ('(4, 6)', '(1, 6)'), strict=True):
     moved = json.loads(line)
     assert any(name.startswith('carry/') for name in moved['digests'])

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import pathlib
-import subprocess
 import sys
 
 from absl import flags
@@ -42,14 +41,16 @@ RUNS = {
     ('sr', 'one'): SR,
     ('sr', 'split'): SR | SPLIT,
 }
-# Runs of a process with eight devices, and its environment.
+# Start of a process with eight devices, its runs and its environment.
 PROCESSES = (
     # Shows the warnings of XLA, which compiles the programs.
     (
+        runs.start_interpreter,
         [('mae', 'split')],
-        {'TF_CPP_MIN_LOG_LEVEL': '1', 'JAX_ENABLE_COMPILATION_CACHE': '0'},
+        EIGHT
+        | {'TF_CPP_MIN_LOG_LEVEL': '1', 'JAX_ENABLE_COMPILATION_CACHE': '0'},
     ),
-    ([('mtl', 'eight'), ('mtl', 'split'), ('sr', 'split')], {}),
+    (runs.start, [('mtl', 'eight'), ('mtl', 'split'), ('sr', 'split')], EIGHT),
 )
 
 
@@ -78,20 +79,17 @@ def workdirs(data_dir, feature_dir, tmp_path_factory):
     workdir = str(root / f'{experiment}_{devices}')
     jobs[experiment, devices] = workdir, experiment, str(data), overrides
   started = [
-      runs.start(
-          'tests.steps.devices_test',
-          json.dumps([jobs[key] for key in keys]),
-          **EIGHT,
-          **env,
+      start(
+          'tests.steps.devices_test', json.dumps([jobs[x] for x in keys]), **env
       )
-      for keys, env in PROCESSES
+      for start, keys, env in PROCESSES
   ]
   results = {}
   for key in (('mae', 'one'), ('mtl', 'one'), ('sr', 'one')):
     with contextlib.redirect_stdout(io.StringIO()) as out:
       main(json.dumps([jobs[key]]))
     results[key] = out.getvalue(), ''
-  for (keys, _), process in zip(PROCESSES, started, strict=True):
+  for (_, keys, _), process in zip(PROCESSES, started, strict=True):
     status, out, error = runs.finish(process)
     assert status == 0, error
     results |= dict.fromkeys(keys, (out, error))
@@ -159,16 +157,9 @@ print(json.dumps({{
     if 'qkv' in sharding.path_name(path)
 }}))
 """
-  done = subprocess.run(
-      [sys.executable, '-c', script],
-      cwd=runs.ROOT,
-      env=runs.environment(**EIGHT),
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  leaves = json.loads(done.stdout)
+  status, out, error = runs.finish(runs.start_code(script, **EIGHT))
+  assert status == 0, error
+  leaves = json.loads(out)
   kernels = {path: leaf for path, leaf in leaves.items() if 'kernel' in path}
   # The kernel and both of its moments.
   assert len(kernels) == 3

@@ -157,7 +157,12 @@ def test_a_negative_size_is_refused(mixed_dir):
 
 def test_the_device_resizes_images(mixed_dir, tmp_path):
   config = mixed_config(
-      mixed_dir, '1,2', data__face_size=80, optim__warmup_epochs=0.0, epochs=0.3
+      mixed_dir,
+      '1,2',
+      data__face_size=80,
+      optim__warmup_epochs=0.0,
+      epochs=0.3,
+      model__decoder_depth=1,
   )
   source = registry.make_task(config).source('train')
   batches = inputs.train_batches(registry.make_task(config), source)

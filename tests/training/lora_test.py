@@ -66,7 +66,8 @@ def stored(workdir):
 def root(data_dir, tmp_path_factory):
   """Returns a folder with a MAE, two runs with LoRA, and their adapters."""
   root = tmp_path_factory.mktemp('lora')
-  loop.train(config('mae', data_dir, SHORT), root / 'mae')
+  mae = SHORT | {'model__decoder_depth': 1}
+  loop.train(config('mae', data_dir, mae), root / 'mae')
   for name, seed in (('run', 0), ('other', 1)):
     options = LORA | {'init_from': str(root / 'mae'), 'seed': seed}
     loop.train(config('frame', data_dir, options), root / name)

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -67,15 +65,9 @@ def moved(config, here, tmp_path_factory):
           }
       )
   )
-  done = subprocess.run(
-      [sys.executable, '-m', 'tests.steps.meshes', str(root)],
-      cwd=runs.ROOT,
-      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert done.returncode == 0, done.stderr
+  process = runs.start('tests.steps.meshes', str(root), JAX_NUM_CPU_DEVICES='8')
+  status, _, error = runs.finish(process)
+  assert status == 0, error
   return root, json.loads((root / 'done.json').read_text())
 
 

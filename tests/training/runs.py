@@ -33,6 +33,7 @@ from abaw_jax.configs import (
     raf_db,
     sr,
 )
+from tests import forked
 
 CONFIGS = {
     'mae': mae,
@@ -93,8 +94,22 @@ def metrics(workdir: pathlib.PurePath, split: str = 'train') -> dict[int, dict]:
 
 def start(
     module: str, *args: str, cwd: pathlib.Path = ROOT, **env: str
+) -> forked.Process:
+  """Returns a running `python -m module args`, as a fork."""
+  return forked.start('-m', module, *args, cwd=cwd, env=environment(**env))
+
+
+def start_code(
+    code: str, *args: str, cwd: pathlib.Path = ROOT, **env: str
+) -> forked.Process:
+  """Returns a running `python -c code args`, as a fork."""
+  return forked.start('-c', code, *args, cwd=cwd, env=environment(**env))
+
+
+def start_interpreter(
+    module: str, *args: str, cwd: pathlib.Path = ROOT, **env: str
 ) -> subprocess.Popen:
-  """Returns a running `python -m module args`."""
+  """Returns a running `python -m module args` that imports all by itself."""
   return subprocess.Popen(
       [sys.executable, '-m', module, *args],
       cwd=cwd,
@@ -120,14 +135,16 @@ def environment(**env: str) -> dict[str, str]:
   return os.environ | {'PYTHONPATH': str(ROOT)} | cache | env
 
 
-def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+def finish(
+    process: forked.Process | subprocess.Popen,
+) -> tuple[int, str, str]:
   """Waits for the process; returns (status, stdout, stderr)."""
   out, err = process.communicate(timeout=300)
   return process.returncode, out, err
 
 
 def finish_all(
-    starts: Mapping[Any, Callable[[], subprocess.Popen]],
+    starts: Mapping[Any, Callable[[], forked.Process | subprocess.Popen]],
 ) -> dict[Any, tuple[int, str, str]]:
   """Returns the result of `finish` by key; three processes run at a time."""
   with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:

@@ -99,6 +99,9 @@ def stages(text: str) -> None:
 
 
 if __name__ == '__main__':
+  from abaw_jax.distributed import processes
+
+  processes._HEARTBEAT_S = 20  # the others notice a killed process sooner
   note(pathlib.Path(os.environ['WITNESS']))
   what = sys.argv.pop(1)
   if what == 'stages':

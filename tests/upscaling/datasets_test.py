@@ -3,8 +3,6 @@
 import hashlib
 import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import PIL.Image
@@ -94,14 +92,8 @@ command.upscale(*map(pathlib.Path, sys.argv[1:3]), encoding=('png', 95),
 def test_a_killed_command_keeps_its_shards(lsd, tmp_path, monkeypatch):
   monkeypatch.setattr(datasets, '_IMAGES_PER_SHARD', 2)
   encoding, out = pictures.Encoding('png'), tmp_path / 'out'
-  killed = subprocess.run(
-      [sys.executable, '-c', _KILLED, str(lsd), str(out)],
-      env=runs.environment(),
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert killed.returncode == -signal.SIGKILL, killed.stderr
+  status, _, error = runs.finish(runs.start_code(_KILLED, str(lsd), str(out)))
+  assert status == -signal.SIGKILL, error
   work = out / 'x2' / 'frames' / '1.0.0.incomplete'
   kept = {path: _checksum(path) for path in work.glob('*array_record-*-of-*')}
   kept = {k: x for k, x in kept.items() if k.suffix not in ('.json', '.tmp')}

@@ -1,8 +1,7 @@
 """Folders of images: paths, formats, bad files, and a second command."""
 
+import functools
 import io
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -199,27 +198,24 @@ def test_a_killed_command_resumes_with_several_devices(tmp_path):
   torch.save({'params': twin.state_dict()}, tmp_path / 'compact.pth')
   convert.import_weights(tmp_path / 'compact.pth', tmp_path / 'weights')
   out = tmp_path / 'out'
-  arguments = [
-      sys.executable, '-m', 'abaw_jax.upscale', str(faces),
+  start = functools.partial(
+      runs.start, 'abaw_jax.upscale', str(faces),
       f'--model={tmp_path / "weights"}', f'--out={out}', '--batch_size=2',
-  ]  # fmt: skip
-  env = runs.environment(JAX_NUM_CPU_DEVICES='2')
-  with subprocess.Popen(
-      arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-  ) as process:
-    end = time.monotonic() + 60
-    while not list(out.glob('*.png')) and process.poll() is None:
-      assert time.monotonic() < end
-      time.sleep(0.002)
-    process.kill()
+      JAX_NUM_CPU_DEVICES='2',
+  )  # fmt: skip
+  process = start()
+  end = time.monotonic() + 60
+  while not list(out.glob('*.png')) and process.poll() is None:
+    assert time.monotonic() < end
+    time.sleep(0.002)
+  process.kill()
+  runs.finish(process)
   (out / '00.png.0123abcd.tmp').write_text('of a killed command')
   kept = {p: p.stat().st_mtime_ns for p in out.glob('*.png')}
-  done = subprocess.run(
-      arguments, env=env, capture_output=True, text=True, check=False
-  )
-  assert done.returncode == 0, done.stderr
+  status, printed, error = runs.finish(start())
+  assert status == 0, error
   count = f'{12 - len(kept)} images enlarged 2 times on 2 x cpu'
-  assert count in done.stdout
+  assert count in printed
   for path, modified in kept.items():
     assert path.stat().st_mtime_ns == modified
   assert not list(out.glob('*.tmp'))

@@ -1,8 +1,5 @@
 """Batch normalisation over eight devices equals that on one device."""
 
-import subprocess
-import sys
-
 import pytest
 
 from tests.training import runs
@@ -51,13 +48,7 @@ print(*NETWORKS)
 
 def test_loss_gradients_and_statistics_equal_one_device():
   pytest.importorskip('torch')  # torch_networks imports it
-  done = subprocess.run(
-      [sys.executable, '-c', SCRIPT],
-      cwd=runs.ROOT,
-      env=runs.environment(JAX_NUM_CPU_DEVICES='8'),
-      capture_output=True,
-      text=True,
-      check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.split() == ['iresnet', 'densenet']
+  process = runs.start_code(SCRIPT, JAX_NUM_CPU_DEVICES='8')
+  status, out, error = runs.finish(process)
+  assert status == 0, error
+  assert out.split() == ['iresnet', 'densenet']
