@@ -44,7 +44,7 @@ def folders(tmp_path_factory):
     convert.import_weights(
         root / f'{name}.pth',
         root / name,
-        decoder_num_heads=4,
+        decoder_num_heads=4 if name == 'mae' else None,
         preprocessing='hf_vit' if name == 'tuned' else 'imagenet',
     )
   return root
