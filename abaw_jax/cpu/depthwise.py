@@ -1,4 +1,4 @@
-"""Depthwise convolution, with a special form for CPUs."""
+"""Convolution of small groups of channels, with a special form for CPUs."""
 
 from collections.abc import Sequence
 import functools
@@ -12,15 +12,16 @@ from abaw_jax.cpu import dispatch, fusion_barrier, shifted
 
 def convolve(
     x: Float[Array, 'b h w c'],
-    kernel: Float[Array, 'k k 1 c'],
+    kernel: Float[Array, 'k k i d'],
     stride: int,
     pads: Sequence[tuple[int, int]],
-) -> Float[Array, 'b h_ w_ c']:
-  """Returns the convolution of each channel with its own k x k kernel.
+) -> Float[Array, 'b h_ w_ d']:
+  """Returns the convolution of each group of i channels with its own kernels.
 
-  On a CPU this is a sum of shifted products, which XLA fuses into one loop.
-  XLA's own convolution is 10 to 30 times slower there, and is used on other
-  platforms. `pads` are the zeros before and after the rows, then the columns.
+  With groups of one channel it is a depthwise convolution. On a CPU this is a sum of
+  shifted products, which XLA fuses into one loop. XLA's own convolution is 10 to 30
+  times slower there, and is used on other platforms. `pads` are the zeros before and
+  after the rows, then the columns.
   """
   # Python integers, so that equal arguments are compiled once.
   pads = tuple((int(low), int(high)) for low, high in pads)
@@ -34,7 +35,7 @@ def _default(x, kernel, stride, pads):
       (stride, stride),
       pads,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-      feature_group_count=x.shape[-1],
+      feature_group_count=x.shape[-1] // kernel.shape[2],
   )
 
 
@@ -52,7 +53,27 @@ def _cpu_backward(stride, pads, residuals, g):
 
 
 _cpu.defvjp(_cpu_forward, _cpu_backward)
-_convolve = dispatch.by_platform(cpu=_cpu, default=_default)
+
+
+def _by_groups(x, kernel, stride, pads):
+  """Returns the convolution as a sum of depthwise ones."""
+  size = kernel.shape[2]  # channels of a group
+  if size == 1 and kernel.shape[3] == x.shape[3]:
+    return _cpu(x, kernel, stride, pads)
+  outputs = kernel.shape[3] * size // x.shape[3]  # of a group
+  parts = [x[..., i::size] for i in range(size)]
+  found = [
+      sum(
+          _cpu(part, kernel[:, :, i : i + 1, j::outputs], stride, pads)
+          for i, part in enumerate(parts)
+      )
+      for j in range(outputs)
+  ]
+  out = jnp.stack(found, axis=-1)
+  return out.reshape(*out.shape[:3], kernel.shape[3])
+
+
+_convolve = dispatch.by_platform(cpu=_by_groups, default=_default)
 
 
 def _shifted_products(x, kernel, stride, pads):

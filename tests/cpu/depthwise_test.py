@@ -1,4 +1,4 @@
-"""Depthwise convolution and its gradients equal those of XLA."""
+"""Convolutions of small groups, and their gradients, equal those of XLA."""
 
 import jax
 import jax.numpy as jnp
@@ -8,22 +8,33 @@ import pytest
 from abaw_jax.cpu import depthwise
 from tests.cpu import platforms
 
+GROUPS = {
+    'depthwise': (1, 1), 'two to two': (2, 2), 'one to two': (1, 2),
+    'two to one': (2, 1),
+}  # fmt: skip
+
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(
-    ('size', 'stride', 'pads'),
+    ('size', 'stride', 'pads', 'groups'),
     [
-        (3, 1, ((1, 1), (1, 1))),
-        (3, 2, ((0, 1), (1, 1))),
-        (5, 2, ((1, 2), (2, 2))),
-        (3, 3, ((0, 0), (2, 0))),
-        (1, 2, ((0, 0), (0, 0))),
+        (3, 1, ((1, 1), (1, 1)), 'depthwise'),
+        (3, 2, ((0, 1), (1, 1)), 'depthwise'),
+        (5, 2, ((1, 2), (2, 2)), 'depthwise'),
+        (3, 3, ((0, 0), (2, 0)), 'depthwise'),
+        (1, 2, ((0, 0), (0, 0)), 'depthwise'),
+        (3, 2, ((1, 1), (1, 1)), 'two to two'),
+        (3, 1, ((1, 1), (0, 1)), 'one to two'),
+        (3, 1, ((1, 1), (1, 1)), 'two to one'),
     ],
 )
-def test_output_and_gradients(size, stride, pads, dtype):
+def test_output_and_gradients(size, stride, pads, groups, dtype):
   rng = np.random.default_rng(0)
-  x = jnp.asarray(rng.standard_normal((2, 12, 9, 3)), dtype)
-  kernel = jnp.asarray(rng.standard_normal((size, size, 1, 3)), dtype)
+  # Channels of a group, and of its output; there are three groups.
+  inner, outer = GROUPS[groups]
+  x = jnp.asarray(rng.standard_normal((2, 12, 9, 3 * inner)), dtype)
+  kernel = rng.standard_normal((size, size, inner, 3 * outer))
+  kernel = jnp.asarray(kernel, dtype)
 
   def expected(x, kernel):
     return jax.lax.conv_general_dilated(

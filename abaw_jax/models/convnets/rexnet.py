@@ -8,6 +8,7 @@ std (0.229, 0.224, 0.225). Other sizes work too. Reference: Han et al., arXiv
 from typing import Any
 
 from flax import linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from abaw_jax.models.convnets import convnet
@@ -65,7 +66,7 @@ class Block(convnet.Block):
     y = self.conv_norm(nn.relu6(y), self.width, 1, 'project', train)
     if self.stride > 1 or x.shape[-1] > self.width:
       return y
-    return y.at[..., : x.shape[-1]].add(x)
+    return y + jnp.pad(x, ((0, 0),) * 3 + ((0, y.shape[-1] - x.shape[-1]),))
 
 
 class ReXNet(convnet.ConvNet):

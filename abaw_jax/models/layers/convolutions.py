@@ -10,6 +10,10 @@ from jaxtyping import Array, Float
 from abaw_jax.cpu import depthwise
 from abaw_jax.models.layers import dense, rematerialization
 
+_SMALL = (
+    2  # channels of a group for which `depthwise.convolve` is faster on CPUs
+)
+
 
 def conv(
     width: int,
@@ -64,16 +68,16 @@ def convolve(
   """Returns a convolution; for `nn.Conv(conv_general_dilated=...)`.
 
   A 1 x 1 convolution becomes a matrix product, which is faster on CPUs and
-  equal elsewhere. A depthwise convolution with square kernels uses
-  `depthwise.convolve`. All of
-  them have the name that `rematerialization.POLICIES` saves.
+  equal elsewhere. One of small groups, such as a depthwise convolution, with square
+  kernels uses `depthwise.convolve`. All of them have the name that
+  `rematerialization.POLICIES` saves.
   """
   size = kernel.shape[:2]
   if size == (1, 1) and feature_group_count == 1:
     x = x[:, :: strides[0], :: strides[1]]
     return dense.dot_general(x, kernel[0, 0])
-  is_depthwise = 1 < feature_group_count == x.shape[-1] == kernel.shape[-1]
-  if is_depthwise and size[0] == size[1]:
+  group = max(kernel.shape[2], kernel.shape[3] // feature_group_count)
+  if feature_group_count > 1 and group <= _SMALL and size[0] == size[1]:
     if isinstance(padding, str):
       padding = jax.lax.padtype_to_pads(x.shape[1:3], size, strides, padding)
     out = depthwise.convolve(x, kernel, strides[0], padding)
