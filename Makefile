@@ -14,10 +14,9 @@ DOCS := .venv-docs
 demo: $(VENV)/.installed
 	$(BIN)/python -m abaw_jax.demo --workdir=$(WORKDIR)
 
-# TESTS=... selects files. Their own order starts slow files early. Three workers keep
-# two cores busy, because some tests wait.
+# TESTS=... selects files. Their own order starts slow files early.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
