@@ -1,8 +1,8 @@
 """Child processes as forks of one process that has imported the libraries once.
 
-Most of the time of a short command goes into these imports. `start` asks a server,
-which has neither threads nor devices, for a fork that does what a new interpreter
-would do with the same arguments.
+Most of the time of a short command goes into these imports. `start` asks a server for a
+fork, which acts like a new interpreter with the same arguments. The server has no
+threads and no devices.
 """
 
 import atexit
