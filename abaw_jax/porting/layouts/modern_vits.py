@@ -175,74 +175,82 @@ _SIGLIP = _BASE._replace(
 _ANTIALIAS = {'antialias': True}
 
 
-def _marks(*names: str) -> frozenset[str]:
-  return frozenset(names)
-
-
 # The first layout whose names are all in a file is the one of the file.
 LAYOUTS: dict[str, state_dicts.Layout] = {
     'dinov3': _DINO_V3._replace(
-        source='DINOv3', marks=_marks('storage_tokens', 'rope_embed.periods')
+        source='DINOv3',
+        marks=state_dicts.marks('storage_tokens', 'rope_embed.periods'),
     ),
     'timm_dinov3': _DINO_V3._replace(
-        source='DINOv3 of timm', marks=_marks('reg_token', 'blocks.0.gamma_1')
+        source='DINOv3 of timm',
+        marks=state_dicts.marks('reg_token', 'blocks.0.gamma_1'),
     ),
     'hf_dinov3': _DINO_V3._replace(
         source='Hugging Face DINOv3ViT',
-        marks=_marks('embeddings.cls_token', 'layer.0.layer_scale1.lambda1'),
+        marks=state_dicts.marks(
+            'embeddings.cls_token', 'layer.0.layer_scale1.lambda1'
+        ),
     ),
     # The names in memory of transformers 5.
     'hf_dinov3_in_memory': _DINO_V3._replace(
         source='Hugging Face DINOv3ViT in memory',
-        marks=_marks(
+        marks=state_dicts.marks(
             'embeddings.cls_token', 'model.layer.0.layer_scale1.lambda1'
         ),
     ),
     'dinov2_registers': _DINO_V2._replace(
         source='DINOv2 with registers',
-        marks=_marks('register_tokens', 'blocks.0.ls1.gamma'),
+        marks=state_dicts.marks('register_tokens', 'blocks.0.ls1.gamma'),
         resampling=_ANTIALIAS,
     ),
     'dinov2': _DINO_V2._replace(
         source='DINOv2',
-        marks=_marks('cls_token', 'mask_token', 'blocks.0.ls1.gamma'),
+        marks=state_dicts.marks(
+            'cls_token', 'mask_token', 'blocks.0.ls1.gamma'
+        ),
         resampling={'offset': 0.1},
     ),
     'timm_dinov2': _DINO_V2._replace(
         source='DINOv2 or DeiT III of timm',
-        marks=_marks('cls_token', 'blocks.0.ls1.gamma'),
+        marks=state_dicts.marks('cls_token', 'blocks.0.ls1.gamma'),
         licence='Weights of DINOv2 and DeiT III are under Apache-2.0.',
         resampling=_ANTIALIAS,
     ),
     'hf_dinov2_registers': _DINO_V2._replace(
         source='Hugging Face Dinov2WithRegisters',
-        marks=_marks(
+        marks=state_dicts.marks(
             'embeddings.register_tokens', 'encoder.layer.0.layer_scale1.lambda1'
         ),
         resampling=_ANTIALIAS,
     ),
     'hf_dinov2': _DINO_V2._replace(
         source='Hugging Face Dinov2',
-        marks=_marks(
+        marks=state_dicts.marks(
             'embeddings.cls_token', 'encoder.layer.0.layer_scale1.lambda1'
         ),
     ),
     'timm_siglip': _SIGLIP._replace(
-        source='SigLIP of timm', marks=_marks('attn_pool.latent', 'pos_embed')
+        source='SigLIP of timm',
+        marks=state_dicts.marks('attn_pool.latent', 'pos_embed'),
     ),
     'hf_siglip': _SIGLIP._replace(
         source='Hugging Face SigLIP',
-        marks=_marks('head.probe', 'embeddings.position_embedding.weight'),
+        marks=state_dicts.marks(
+            'head.probe', 'embeddings.position_embedding.weight'
+        ),
     ),
     'timm_clip': _CLIP._replace(
-        source='CLIP of timm', marks=_marks('cls_token', 'norm_pre.weight')
+        source='CLIP of timm',
+        marks=state_dicts.marks('cls_token', 'norm_pre.weight'),
     ),
     'hf_clip': _CLIP._replace(
         source='Hugging Face CLIP',
-        marks=_marks('embeddings.class_embedding', 'pre_layrnorm.weight'),
+        marks=state_dicts.marks(
+            'embeddings.class_embedding', 'pre_layrnorm.weight'
+        ),
     ),
     'open_clip': _CLIP._replace(
         source='CLIP of OpenAI or open_clip',
-        marks=_marks('class_embedding', 'ln_pre.weight'),
+        marks=state_dicts.marks('class_embedding', 'ln_pre.weight'),
     ),
 }

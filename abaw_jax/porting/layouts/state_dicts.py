@@ -87,6 +87,11 @@ class Layout(NamedTuple):
     return not self.unused & {name, f'{name.partition(".")[0]}.'}
 
 
+def marks(*names: str) -> frozenset[str]:
+  """Returns the names of tensors that identify a layout."""
+  return frozenset(names)
+
+
 def to_ours(
     tensors: Tensors,
     shapes: Shapes,

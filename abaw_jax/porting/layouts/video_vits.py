@@ -118,25 +118,23 @@ _BASE = vit_layout.LAYOUT._replace(
 )  # fmt: skip
 
 
-def _marks(*names: str) -> frozenset[str]:
-  return frozenset(names)
-
-
 # The first layout whose names are all in a file is the one of the file.
 LAYOUTS: dict[str, state_dicts.Layout] = {
     'videomae': _BASE._replace(
         source='VideoMAE, fine-tuned',
-        marks=_marks('patch_embed.proj.weight', 'blocks.0.attn.q_bias'),
+        marks=state_dicts.marks(
+            'patch_embed.proj.weight', 'blocks.0.attn.q_bias'
+        ),
     ),
     'videomae_pretrained': _BASE._replace(
         source='VideoMAE, pretrained',
-        marks=_marks(
+        marks=state_dicts.marks(
             'encoder.patch_embed.proj.weight', 'encoder.blocks.0.attn.q_bias'
         ),
     ),
     'marlin': _BASE._replace(
         source='MARLIN',
-        marks=_marks(
+        marks=state_dicts.marks(
             'encoder.patch_embedding.projection.weight',
             'encoder.blocks.0.mlp.layers.0.linear.weight',
         ),
@@ -149,14 +147,14 @@ LAYOUTS: dict[str, state_dicts.Layout] = {
     ),
     'hf_videomae': _BASE._replace(
         source='Hugging Face VideoMAE with a decoder or a classifier',
-        marks=_marks(
+        marks=state_dicts.marks(
             'videomae.embeddings.patch_embeddings.projection.weight',
             'videomae.encoder.layer.0.attention.attention.query.weight',
         ),
     ),
     'hf_videomae_bare': _BASE._replace(
         source='Hugging Face VideoMAE',
-        marks=_marks(
+        marks=state_dicts.marks(
             'embeddings.patch_embeddings.projection.weight',
             'encoder.layer.0.attention.attention.query.weight',
         ),
